@@ -1,0 +1,31 @@
+"""The one exception a user is meant to read, and the guard that prints it."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import ParamSpec
+
+P = ParamSpec("P")
+
+
+class UserError(Exception):
+    """Something the user can mend; its text is one clear sentence that says what to do."""
+
+
+def one_sentence(main: Callable[P, None]) -> Callable[P, None]:
+    """Turn a `UserError` (or Ctrl-C) raised by `main` into one line on stderr and a non-zero exit."""
+
+    @functools.wraps(main)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            main(*args, **kwargs)
+        except UserError as error:
+            print(f"c2vl: {error}", file=sys.stderr)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            print("c2vl: interrupted; what was finished is kept, run the same command to go on.", file=sys.stderr)
+            sys.exit(130)
+
+    return guarded

@@ -1,0 +1,62 @@
+"""What depends on this machine: device, workers, threads, batch sizes. Never part of params or of a key.
+
+Everything is read from environment variables, because a value in `params.yaml` or in a stage's `cmd`
+would change DVC's key and make one lab's results look stale on another lab's machine.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from c2vl.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def _integer(name: str, default: int) -> int:
+    text = os.environ.get(name, "")
+    if not text:
+        return default
+    if not text.isdigit() or int(text) < 1:
+        raise UserError(f"The environment variable {name} must be a positive whole number, not '{text}'.")
+    return int(text)
+
+
+def state_dir() -> Path:
+    """Folder for everything that is neither source nor out: the store, run logs (`C2VL_HOME`, default `.c2vl`)."""
+    return Path(os.environ.get("C2VL_HOME", ".c2vl"))
+
+
+def store_dir() -> Path:
+    """Root of the sample store (`C2VL_STORE`, default `.c2vl/store`)."""
+    return Path(os.environ.get("C2VL_STORE") or state_dir() / "store")
+
+
+def workers() -> int:
+    """Processes for CPU-bound work (`C2VL_WORKERS`, default: the cores this process may use)."""
+    return _integer("C2VL_WORKERS", len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def batch_size(stage: str, default: int) -> int:
+    """Items a stage's engine takes at once (`C2VL_BATCH_<STAGE>`)."""
+    return _integer(f"C2VL_BATCH_{stage.upper()}", default)
+
+
+def device() -> torch.device:
+    """The device to compute on (`C2VL_DEVICE`, default: CUDA where there is one, else the CPU).
+
+    Raises:
+        UserError: the named device does not exist on this machine.
+    """
+    import torch
+
+    name = os.environ.get("C2VL_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(name)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise UserError(f"The device '{name}' (C2VL_DEVICE) is not there on this machine; unset it or use 'cpu'.") from None
+    return chosen
