@@ -1,0 +1,21 @@
+"""Detector, captioner and encoder: one adapter each, the same for a checkpoint of 1 MB and of 14 GB."""
+
+from c2vl.engines.captioner import Answer, Captioner, CaptionerParams
+from c2vl.engines.detector import Detections, Detector, DetectorParams
+from c2vl.engines.encoder import Encoder, EncoderParams
+from c2vl.engines.fingerprints import fingerprint
+from c2vl.engines.weights import Weights, resolve
+
+__all__ = [
+    "Answer",
+    "Captioner",
+    "CaptionerParams",
+    "Detections",
+    "Detector",
+    "DetectorParams",
+    "Encoder",
+    "EncoderParams",
+    "Weights",
+    "fingerprint",
+    "resolve",
+]

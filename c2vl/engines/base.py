@@ -1,0 +1,34 @@
+"""What the parameters of the three engines share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from c2vl.params import ParamsModel
+
+if TYPE_CHECKING:
+    import torch
+
+
+class EngineParams(ParamsModel):
+    """Which checkpoint an engine runs, and in which number format.
+
+    Attributes:
+        model: local directory, or `owner/name` on the Hugging Face hub.
+        revision: branch, tag or commit of a hub model; None is its default branch.
+        dtype: the format weights are loaded into and computed in. float16 on a CPU is slow.
+    """
+
+    ENGINE: ClassVar[str]
+    ADAPTER_VERSION: ClassVar[int]
+
+    model: str
+    revision: str | None = None
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+
+
+def torch_dtype(params: EngineParams) -> torch.dtype:
+    """The torch format that `params.dtype` names."""
+    import torch
+
+    return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[params.dtype]

@@ -1,0 +1,98 @@
+"""Models of the Hugging Face hub: from the local cache when they are there, else fetched; never a long wait.
+
+Without network, `from_pretrained` of a hub id retries for over two minutes. Here the hub is asked once, for
+the commit that a revision names, and has a few seconds to answer; only then does a download begin.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from pathlib import Path
+
+from c2vl.errors import UserError
+
+ANSWER_WITHIN = 6.0  # seconds
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.\-]*(/[\w.\-]+)?")
+
+
+def looks_like_hub_id(model: str) -> bool:
+    """Whether `model` has the form `owner/name` (or an old `name`), which no path with a dot or two slashes has."""
+    return HUB_ID.fullmatch(model) is not None
+
+
+def fetch(model: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
+    """Return the snapshot folder of a hub model (its name is the commit), downloading what is missing.
+
+    A revision that is in the local cache is used as it is, without asking whether the hub has a newer one:
+    the same params must give the same outputs until the user changes them.
+
+    Raises:
+        UserError: not in the cache and offline, no answer within seconds, or no such model or revision.
+    """
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        cached = Path(snapshot_download(model, revision=revision, local_files_only=True))
+    except (LocalEntryNotFoundError, ValueError):
+        cached = None
+    if cached is not None and any(cached.glob("*.safetensors")):
+        return cached
+    if constants.HF_HUB_OFFLINE:
+        raise UserError(
+            f"The model '{model}' is not in the local Hugging Face cache and HF_HUB_OFFLINE is set; "
+            "download it first or set `model` to a local directory."
+        )
+    commit = _ask_commit(model, revision)
+    try:
+        return Path(snapshot_download(model, revision=commit, allow_patterns=list(patterns), etag_timeout=ANSWER_WITHIN))
+    except Exception as error:
+        raise UserError(
+            f"Downloading the model '{model}' failed ({_short(error)}); run again to continue where it stopped."
+        ) from error
+
+
+def _ask_commit(model: str, revision: str | None) -> str:
+    """The commit `revision` names, asked in a thread: name resolution alone can outlast any socket timeout."""
+    from huggingface_hub import HfApi
+
+    result: list[str | Exception] = []
+
+    def ask() -> None:
+        try:
+            result.append(str(HfApi().model_info(model, revision=revision, timeout=ANSWER_WITHIN).sha))
+        except Exception as error:
+            result.append(error)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(ANSWER_WITHIN)
+    if not result:
+        raise UserError(_unreachable(model, f"no answer within {ANSWER_WITHIN:.0f} s"))
+    if isinstance(result[0], str):
+        return result[0]
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    error = result[0]
+    if isinstance(error, GatedRepoError):
+        raise UserError(f"The model '{model}' is gated: accept its terms on the hub and log in, or use another.") from error
+    if isinstance(error, RepositoryNotFoundError):
+        raise UserError(
+            f"'{model}' is neither a local directory nor a model on the hub that this account can read; "
+            "mend `model` in params.yaml."
+        ) from error
+    if isinstance(error, RevisionNotFoundError):
+        raise UserError(f"The model '{model}' has no revision '{revision}'; mend `revision` in params.yaml.") from error
+    raise UserError(_unreachable(model, _short(error))) from error
+
+
+def _unreachable(model: str, why: str) -> str:
+    return (
+        f"The model '{model}' is neither a local directory nor in the local Hugging Face cache, and the hub cannot be "
+        f"reached ({why}); connect, download it first, or set `model` to a local directory."
+    )
+
+
+def _short(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
