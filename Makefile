@@ -1,0 +1,52 @@
+# `make demo` and `make test` are the set-up: they need Python >= 3.11, make, git and a package index, nothing else.
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+
+# DVC runs every stage's command through the shell: the environment's programs come first.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint graph engines compare clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo '  (make demo PYTHON=python3.12 chooses the interpreter; c2vl --help tells more)'
+
+install: $(STAMP)  ## Create .venv and install into it what constraints.txt pins
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "There is no '$(PYTHON)'; name a Python >= 3.11: make $(MAKECMDGOALS) PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "'$(PYTHON)' is older than 3.11; name a newer one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)  ## Run the whole pipeline on the embedded world; ends with timings, metrics and the report's path
+	@c2vl profile --require demo
+	@git rev-parse --git-dir >/dev/null 2>&1 || dvc config --local core.no_scm true
+	dvc repro
+	@echo && c2vl timings && echo && c2vl metrics
+
+test: lint  ## Lint, types, all tests (with one small run of the whole pipeline)
+	python -m pytest
+
+lint: $(STAMP)  ## Ruff and mypy
+	ruff check .
+	ruff format --check .
+	mypy
+
+graph: $(STAMP)  ## Write the code every stage imports into dvc.yaml
+	python tests/code_deps.py --write
+
+engines: $(STAMP)  ## Train the shipped tiny engines anew (an hour or more on 2 cores)
+	python -m c2vl.tiny
+
+compare: $(STAMP)  ## Repeat the demo's comparison over 5 seeds: mean and deviation into results/compare
+	@c2vl profile --require demo
+	dvc repro evaluate
+	python stages/compare.py
+
+clean:  ## Remove outs and logs; the sample store and DVC's cache stay, so a rerun is quick
+	rm -rf data/studio data/index data/skeleton data/crop data/caption data/embed truth/studio results .c2vl/runs
