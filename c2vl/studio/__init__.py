@@ -1,0 +1,1 @@
+"""The studio: a procedural world that writes the same files as NTU RGB+D, and knows the truth about them."""

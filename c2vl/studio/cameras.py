@@ -1,0 +1,57 @@
+"""Three Kinect v2 cameras around the action, with the sensor's own optics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c2vl.studio.seeds import generator
+
+COLOUR_SIZE = (1920, 1080)
+COLOUR_FOCAL = 1081.4  # pixels of the 1920x1080 colour image
+COLOUR_BASELINE = 0.052  # metres from the depth to the colour camera
+DEPTH_FOCAL = 365.6  # pixels of the 512x424 depth image
+DEPTH_CENTRE = (256.0, 212.0)
+AZIMUTHS = {1: np.deg2rad(45.0), 2: 0.0, 3: np.deg2rad(-45.0)}
+
+Points = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A Kinect at `position` (3,); rows of `axes` are its x (its left, image right), y (up) and z (forward)."""
+
+    position: Points
+    axes: Points
+
+    def view(self, points: Points) -> Points:
+        """Room coordinates (..., 3) in metres to the camera's own, as Kinect reports joints."""
+        return (points - self.position) @ self.axes.T
+
+    def colour(self, seen: Points) -> Points:
+        """Camera-space points (..., 3) to pixels (..., 2) of the 1920x1080 colour image."""
+        depth = np.maximum(seen[..., 2], 0.05)
+        x = COLOUR_SIZE[0] / 2 + COLOUR_FOCAL * (seen[..., 0] + COLOUR_BASELINE) / depth
+        y = COLOUR_SIZE[1] / 2 - COLOUR_FOCAL * seen[..., 1] / depth
+        return np.stack([x, y], -1)
+
+    def depth(self, seen: Points) -> Points:
+        """Camera-space points (..., 3) to pixels (..., 2) of the 512x424 depth image."""
+        depth = np.maximum(seen[..., 2], 0.05)
+        x = DEPTH_CENTRE[0] + DEPTH_FOCAL * seen[..., 0] / depth
+        return np.stack([x, DEPTH_CENTRE[1] - DEPTH_FOCAL * seen[..., 1] / depth], -1)
+
+
+def camera(world: int, setup: int, number: int) -> Camera:
+    """Camera `number` (1, 2, 3: right, front, left of the subject) of a setup; height and distance are the setup's."""
+    rng = generator("camera", world, setup)
+    height, distance = rng.uniform(1.05, 1.55), rng.uniform(2.5, 3.05)
+    azimuth = AZIMUTHS[number] + generator("camera", world, setup, number).normal(0.0, 0.03)
+    position = np.array([distance * np.sin(azimuth), height, distance * np.cos(azimuth)])
+    forward = np.array([0.0, 0.92, 0.0]) - position
+    forward /= np.linalg.norm(forward)
+    left = np.cross(np.array([0.0, 1.0, 0.0]), forward)
+    left /= np.linalg.norm(left)
+    return Camera(position, np.stack([left, np.cross(forward, left), forward]))

@@ -1,0 +1,100 @@
+"""Brush strokes with sub-pixel, anti-aliased edges: shaded capsules, polygons in space, soft shadows."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from c2vl.studio.cameras import Camera
+
+Image = NDArray[np.uint8]  # (H, W, 3) RGB
+Vector = NDArray[np.float64]
+SHIFT = 4  # fractional bits of OpenCV's coordinates
+NEAR = 0.25  # metres; what is nearer to the camera is cut away
+
+
+def rgb(colour: Vector, light: float = 1.0) -> tuple[float, float, float]:
+    """`colour` (3,) times `light`, clipped to what an image can hold."""
+    r, g, b = np.clip(np.asarray(colour, float) * light, 0, 255)
+    return float(r), float(g), float(b)
+
+
+def fixed(points: Vector) -> NDArray[np.int32]:
+    """Pixel coordinates to OpenCV's fixed-point integers."""
+    return np.round(np.clip(points, -8000, 8000) * (1 << SHIFT)).astype(np.int32)
+
+
+def polygon(image: Image, points: Vector, colour: Vector, light: float = 1.0) -> None:
+    """Fill the polygon `points` (N, 2)."""
+    cv2.fillPoly(image, [fixed(points)], rgb(colour, light), cv2.LINE_AA, SHIFT)
+
+
+def _capsule(image: Image, a: Vector, b: Vector, ra: float, rb: float, colour: tuple[float, float, float]) -> None:
+    way = b - a
+    length = float(np.hypot(way[0], way[1]))
+    if length > 0.4:
+        normal = np.array([-way[1], way[0]]) / length
+        body = np.array([a + normal * ra, b + normal * rb, b - normal * rb, a - normal * ra])
+        cv2.fillConvexPoly(image, fixed(body), colour, cv2.LINE_AA, SHIFT)
+    one = 1 << SHIFT
+    for centre, radius in ((a, ra), (b, rb)):
+        x, y = fixed(centre)
+        cv2.circle(image, (int(x), int(y)), max(int(radius * one), one // 2), colour, -1, cv2.LINE_AA, SHIFT)
+
+
+Limb = tuple[Vector, Vector, float, float, Vector]  # end, end (pixels), radius, radius, colour
+
+
+def limbs(image: Image, group: list[Limb], light: float = 1.0) -> None:
+    """Tapered capsules that grow into each other, lit from the upper left: all rims, then all bodies, then highlights."""
+    for a, b, ra, rb, colour in group:
+        _capsule(image, a, b, ra, rb, rgb(colour, 0.66 * light))
+    for a, b, ra, rb, colour in group:
+        shift = np.array([-0.16, -0.14]) * (ra + rb) / 2
+        _capsule(image, a + shift, b + shift, ra * 0.80, rb * 0.80, rgb(colour, 0.92 * light))
+    for a, b, ra, rb, colour in group:
+        size = (ra + rb) / 2
+        if size > 1.6:
+            shift = np.array([-0.30, -0.27]) * size
+            _capsule(image, a + shift, b + shift, ra * 0.42, rb * 0.42, rgb(np.asarray(colour) * 1.06 + 8, light))
+
+
+def limb(image: Image, a: Vector, b: Vector, ra: float, rb: float, colour: Vector, light: float = 1.0) -> None:
+    """One tapered capsule from `a` to `b`."""
+    limbs(image, [(a, b, ra, rb, colour)], light)
+
+
+def clip_near(seen: Vector) -> Vector:
+    """Cut a polygon (N, 3) in camera space at the near plane; may return fewer than three points."""
+    kept = []
+    for k in range(len(seen)):
+        a, b = seen[k], seen[(k + 1) % len(seen)]
+        inside_a, inside_b = a[2] > NEAR, b[2] > NEAR
+        if inside_a:
+            kept.append(a)
+        if inside_a != inside_b:
+            kept.append(a + (b - a) * (NEAR - a[2]) / (b[2] - a[2]))
+    return np.array(kept).reshape(-1, 3)
+
+
+def face(image: Image, camera: Camera, corners: Vector | list[list[float]], colour: Vector, light: float = 1.0) -> None:
+    """Fill a polygon (N, 3) of the room as `camera` sees it; the image may have any size of shape 16:9."""
+    seen = clip_near(camera.view(np.asarray(corners, float)))
+    if len(seen) >= 3:
+        polygon(image, camera.colour(seen) * (image.shape[0] / 1080.0), colour, light)
+
+
+def shadow(image: Image, centre: Vector, radii: tuple[float, float], strength: float) -> None:
+    """Darken an ellipse on the floor with a soft edge."""
+    x, y = centre
+    rx, ry = max(radii[0], 1.0), max(radii[1], 0.8)
+    x0, x1 = int(max(x - rx * 1.3, 0)), int(min(x + rx * 1.3 + 1, image.shape[1]))
+    y0, y1 = int(max(y - ry * 1.3, 0)), int(min(y + ry * 1.3 + 1, image.shape[0]))
+    if x0 >= x1 or y0 >= y1:
+        return
+    u = (np.arange(x0, x1) - x) / rx
+    v = (np.arange(y0, y1) - y) / ry
+    dark = 1.0 - strength * np.clip(1.25 - np.sqrt(u[None] ** 2 + v[:, None] ** 2), 0, 1)
+    patch = image[y0:y1, x0:x1]
+    patch[:] = (patch * dark[..., None]).astype(np.uint8)

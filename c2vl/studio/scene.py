@@ -1,0 +1,64 @@
+"""Compose frames: the room, a chair, shadows, people from far to near, and the camera's own noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c2vl.studio.anatomy import Joint
+from c2vl.studio.cameras import Camera
+from c2vl.studio.drawing import Image
+from c2vl.studio.people import draw_person, draw_shadow
+from c2vl.studio.performance import Performance
+from c2vl.studio.room import chair_boxes, draw_box
+
+GRAIN = 3.0  # standard deviation of the sensor's noise, in grey levels
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A rendered frame and where its people are: image (H, W, 3) RGB, boxes (P, 4) xyxy in pixels."""
+
+    image: Image
+    boxes: NDArray[np.float64]
+
+
+def empty_set(performance: Performance, camera: Camera, room: Image, rng: np.random.Generator) -> Image:
+    """The room with the performance's chair, if it has one."""
+    image = room.copy()
+    if performance.chair is not None:
+        x, z, yaw = performance.chair
+        actor = performance.actors[0]
+        back = 0.92 * actor.subject.body.thigh
+        colour = rng.uniform(50, 190) * rng.uniform(0.7, 1.1, 3)
+        boxes = chair_boxes(x - back * np.sin(yaw), z - back * np.cos(yaw), yaw, colour)
+        for box in sorted(boxes, key=lambda b: -float(np.linalg.norm(b.corners().mean(0) - camera.position))):
+            draw_box(image, camera, box)
+    return image
+
+
+def render(performance: Performance, frame: int, camera: Camera, empty: Image, grain: NDArray[np.int16]) -> Frame:
+    """Draw frame `frame` of `performance` onto a copy of `empty`."""
+    image = empty.copy()
+    boxes = np.zeros((len(performance.actors), 4))
+    for actor in performance.actors:
+        draw_shadow(image, camera, actor.joints[frame])
+    depth = [camera.view(actor.joints[frame, Joint.SPINE_MID])[2] for actor in performance.actors]
+    for k in np.argsort(depth)[::-1]:
+        actor = performance.actors[k]
+        boxes[k] = draw_person(image, camera, actor.subject, actor.joints[frame], actor.held[frame], actor.hand, actor.tint)
+    return Frame(add_grain(image, grain, frame), boxes)
+
+
+def grain_tile(height: int, rng: np.random.Generator) -> NDArray[np.int16]:
+    """A tile of sensor noise, twice as wide and high as it must be, so that each frame can take another part."""
+    return np.round(rng.normal(0, GRAIN, (2 * height, 2 * (height * 16 // 9), 1))).astype(np.int16)
+
+
+def add_grain(image: Image, grain: NDArray[np.int16], frame: int) -> Image:
+    """Add one part of the noise tile to `image`."""
+    height, width = image.shape[:2]
+    y, x = (frame * 37) % height, (frame * 91) % width
+    return np.clip(image + grain[y : y + height, x : x + width], 0, 255).astype(np.uint8)

@@ -1,0 +1,80 @@
+"""Single frames for training the shipped engines: other subjects, rooms and seeds than any demo data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c2vl.studio.cameras import Camera, camera
+from c2vl.studio.cast import subject
+from c2vl.studio.drawing import Image
+from c2vl.studio.performance import Performance, perform
+from c2vl.studio.room import background
+from c2vl.studio.scene import empty_set, grain_tile, render
+from c2vl.studio.seeds import generator
+from c2vl.studio.truth import frame_sentence, posture
+from c2vl.studio.vocabulary import ACTIONS, PAIR
+
+# A world of its own: demo worlds are numbered by `studio.seed`, which may not be this large.
+ENGINE_WORLD = 2_000_000_000
+PER_ROOM = 8  # stills that share a room, which is the slow part to draw
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person of a still: box (4,) xyxy and joints (25, 2) in pixels of the image."""
+
+    box: NDArray[np.float64]
+    object: str
+    posture: str
+    phrase: str
+    action: str
+    joints: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Still:
+    """A frame with 0 to 2 people; `sentence` is the true answer for all of them, empty without people.
+
+    `pair` says that it shows a two-person action, whose people are cropped together.
+    """
+
+    image: Image
+    people: list[Person]
+    sentence: str
+    pair: bool
+
+
+@lru_cache(maxsize=16)
+def _room(setup: int, number: int, height: int) -> tuple[Camera, Image]:
+    seen_from = camera(ENGINE_WORLD, setup, number)
+    return seen_from, background(ENGINE_WORLD, setup, seen_from, height)
+
+
+def still(seed: int, height: int = 216) -> Still:
+    """Return still number `seed`; neighbours share a room, about 6 % show an empty one."""
+    rng = generator("still", ENGINE_WORLD, seed)
+    setup = seed // PER_ROOM
+    number = int(generator("still-camera", ENGINE_WORLD, setup).integers(1, 4))
+    seen_from, room = _room(setup, number, height)
+    grain = grain_tile(height, rng)
+    if rng.random() < 0.06:
+        return Still(room.copy(), [], "", False)
+    action = str(rng.choice(PAIR)) if rng.random() < 0.22 else str(rng.choice(ACTIONS))
+    cast = [subject(ENGINE_WORLD, int(n)) for n in rng.choice(100_000, 2, replace=False)]
+    performance = perform(action, cast, rng, frames_per_second=15)
+    frame = int(rng.integers(len(performance.actors[0].joints)))
+    drawn = render(performance, frame, seen_from, empty_set(performance, seen_from, room, rng), grain)
+    people = _people(performance, frame, drawn.boxes, seen_from, height)
+    return Still(drawn.image, people, frame_sentence(performance, frame), len(people) == 2)
+
+
+def _people(performance: Performance, frame: int, boxes: NDArray[np.float64], seen_from: Camera, height: int) -> list[Person]:
+    people = []
+    for actor, box in zip(performance.actors, boxes, strict=True):
+        pixels = seen_from.colour(seen_from.view(actor.joints[frame])) * (height / 1080.0)
+        people.append(Person(box, actor.held[frame], posture(actor, frame), actor.phrases[frame], performance.action, pixels))
+    return people

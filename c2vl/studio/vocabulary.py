@@ -1,0 +1,60 @@
+"""The words of the studio's world: classes, objects, postures, and what an onlooker would say of one frame.
+
+Phrases name what is *seen* (a gesture), and most are shared by two classes, so that a caption helps to tell
+classes apart and does not give the label away.
+"""
+
+from __future__ import annotations
+
+OBJECTS = ("cup", "phone", "ball", "book", "bag")
+NOTHING = "nothing"
+POSTURES = ("standing", "sitting")
+PHRASES = {
+    "wait": "wait",
+    "mouth": "bring something to the mouth",
+    "head": "put a hand to the head",
+    "hands": "look at something in the hands",
+    "reach": "reach forward",
+    "raise": "raise an arm",
+    "together": "bring both hands together",
+    "leg": "lift a leg",
+    "bend": "bend down",
+    "seat": "sit down or get up",
+    "exchange": "reach for each other",
+    "strike": "strike the other person",
+}
+SOLO = (
+    "drink water",
+    "eat a snack",
+    "make a phone call",
+    "brush hair",
+    "read",
+    "type on a phone",
+    "point at something",
+    "take a selfie",
+    "wave a hand",
+    "throw",
+    "clap",
+    "kick",
+    "bow",
+    "pick up",
+    "sit down",
+    "stand up",
+)
+PAIR = ("shake hands", "hand over an object", "punch somebody", "push somebody")
+ACTIONS = SOLO + PAIR
+
+
+def sentence(people: int, posture: str, held: str, phrase: str) -> str:
+    """The true answer to the paper's question for one frame.
+
+    Args:
+        people: 1 or 2 people of the action in view.
+        posture: one of `POSTURES`.
+        held: one of `OBJECTS` or `NOTHING`.
+        phrase: a value of `PHRASES`.
+    """
+    thing = held if held == NOTHING else f"a {held}"
+    if people == 1:
+        return f"The person is {posture} and holding {thing}. The person is trying to {phrase}."
+    return f"Two people are {posture} and holding {thing}. They are trying to {phrase}."
