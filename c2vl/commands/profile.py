@@ -1,8 +1,8 @@
 """Show which profile is in force and where params.yaml departs from it, or switch to another.
 
-  c2vl profile            which profile, which values were changed by hand
-  c2vl profile paper      write profiles/paper.yaml over params.yaml (`git diff params.yaml` shows what changed)
-  c2vl profile --names    the profiles there are
+c2vl profile            which profile, which values were changed by hand
+c2vl profile paper      write profiles/paper.yaml over params.yaml (`git diff params.yaml` shows what changed)
+c2vl profile --names    the profiles there are
 """
 
 from __future__ import annotations
@@ -62,19 +62,25 @@ def switch(name: str, params: Path, force: bool = False) -> None:
         UserError: there is no such profile, or `params` was changed by hand and `force` is not set.
     """
     from c2vl.files import write_bytes
-    from c2vl.params import read_params
 
     shipped = _path(name)
-    if params.exists() and not force:
-        current = str(read_params(params).get("profile", ""))
-        lost = [key for key, _, _ in changes(current, params)] if current in names() else []
-        if lost:
-            raise UserError(
-                f"{params} departs from the profile `{current}` in {', '.join(f'`{key}`' for key in lost[:3])}"
-                f"{' …' if len(lost) > 3 else ''}; commit or copy it, then `c2vl profile {name} --force`."
-            )
+    if not force and (lost := _changed_by_hand(params)):
+        raise UserError(
+            f"{params} was changed by hand in {', '.join(f'`{key}`' for key in lost[:3])}{' …' if len(lost) > 3 else ''}; "
+            f"commit or copy it, then `c2vl profile {name} --force`."
+        )
     write_bytes(params, shipped.read_bytes())
     print(f"params.yaml is now the profile `{name}`; `git diff {params}` shows what changed, `dvc status` what would run.")
+
+
+def _changed_by_hand(params: Path) -> list[str]:
+    from c2vl.params import read_params
+
+    try:
+        current = str(read_params(params).get("profile", ""))
+    except UserError:  # nothing that can be read can be lost
+        return []
+    return [key for key, _, _ in changes(current, params)] if current in names() else []
 
 
 def changes(name: str, params: Path) -> list[tuple[str, Any, Any]]:

@@ -24,9 +24,10 @@ def run(arguments: argparse.Namespace) -> None:
 
 def table(records: Iterable[Mapping[str, Any]]) -> str:
     """Lay out run records (see `c2vl.runlog`) as text, with the sum of the seconds and the largest memory below."""
+    records = list(records)
     rows = [_row(record) for record in records]
-    total = sum(float(row[1]) for row in rows)
-    largest = max(float(row[2]) for row in rows)
+    total = sum(record["seconds"] for record in records)
+    largest = max(record["peak_memory_mib"] for record in records)
     head = ["stage", "seconds", "peak MiB", *COUNTS]
     foot = ["total", f"{total:.1f}", f"{largest:.0f}", "", "", ""]
     lines = [head, *rows, foot]

@@ -1,0 +1,93 @@
+"""The headline numbers of the last run: what the engines' outs are worth, what was learnt against what, and where the report is.
+
+All of them lie in results/evaluate/metrics.json and results/scores/scores.json; `dvc metrics diff` compares two commits.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from c2vl.errors import UserError
+
+HELP = "headline numbers of the last run, and where the report is"
+SCORES, LEARNT, REPORT = (
+    Path("results") / name for name in ("scores/scores.json", "evaluate/metrics.json", "report/index.html")
+)
+
+ENGINES = {
+    "detector, people": {"recall": "detector.recall", "precision": "detector.precision", "mean IoU": "detector.mean_iou"},
+    "captioner, answers": {"posture": "captioner.posture", "object": "captioner.object", "phrase": "captioner.phrase"},
+    "encoder, crop to sentence": {"top 5": "retrieval.image_to_text.top5"},
+    "encoder, class names": {"top 1": "zero_shot.top1", "by chance": "zero_shot.chance1"},
+}
+"""Title -> label -> dotted key of the scores file."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments: none."""
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print the numbers.
+
+    Raises:
+        UserError: there is nothing to show yet, or a metrics file is damaged.
+    """
+    scores, learnt = _read(SCORES), _read(LEARNT)
+    if scores is None and learnt is None:
+        raise UserError(f"{LEARNT} and {SCORES} are not there; `dvc repro` computes them.")
+    if scores is not None:
+        print("\n".join(engine_lines(scores)))
+    if learnt is not None:
+        print("\n".join(["", *learning_lines(learnt)]))
+    print(f"\nreport: {REPORT.resolve()}" if REPORT.exists() else f"\nno report yet: `dvc repro report` writes {REPORT}")
+
+
+def engine_lines(scores: dict[str, Any]) -> Iterator[str]:
+    """What the engines' outs are worth, a line an engine; what was not scored is left out."""
+    for title, wanted in ENGINES.items():
+        values = {label: _at(scores, key) for label, key in wanted.items()}
+        if shown := [f"{label} {value:.3f}" for label, value in values.items() if value is not None]:
+            yield f"{title:27}" + "   ".join(shown)
+    for benchmark, value in (_at(scores, "prompts.bag_of_words") or {}).items():
+        if value.get("all") is not None and value.get("middle") is not None:
+            yield f"{f'answers alone, {benchmark}':27}all of a clip's {value['all']:.3f}   the middle one's {value['middle']:.3f}"
+
+
+def learning_lines(learnt: dict[str, Any]) -> Iterator[str]:
+    """Accuracy in per cent, a row a stream and method, a column a benchmark and protocol (last epoch, test split)."""
+    columns = [(protocol, benchmark) for benchmark in learnt["linear"] for protocol in ("linear", "knn", "end_to_end")]
+    columns = [(protocol, benchmark) for protocol, benchmark in columns if benchmark in learnt.get(protocol, {})]
+    rows: dict[tuple[str, str], None] = {}
+    for protocol, benchmark in columns:
+        rows |= {(stream, method): None for stream, methods in learnt[protocol][benchmark].items() for method in methods}
+    heads = [f"{benchmark} {protocol.replace('_', '-')}" for protocol, benchmark in columns]
+    yield "accuracy, %".ljust(27) + "".join(head.rjust(len(head) + 3) for head in heads)
+    for stream, method in rows:
+        cells = (learnt[protocol][benchmark].get(stream, {}).get(method, {}).get("top1") for protocol, benchmark in columns)
+        shown = ("" if value is None else f"{100 * value:.1f}" for value in cells)
+        yield f"{method}, {stream}".ljust(27) + "".join(
+            value.rjust(len(head) + 3) for value, head in zip(shown, heads, strict=True)
+        )
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    from c2vl.files import read_json
+
+    if not path.exists():
+        return None
+    try:
+        content = read_json(path)
+    except ValueError:
+        raise UserError(f"{path} is not valid JSON; remove it and run `dvc repro`.") from None
+    return content if isinstance(content, dict) else None
+
+
+def _at(values: dict[str, Any], dotted: str) -> Any:
+    found: Any = values
+    for key in dotted.split("."):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
