@@ -66,7 +66,8 @@ SKELETON = pa.schema(
         _field("bodies_dropped", pa.int32(), "of these, not used for either actor"),
         _field("frames_dropped", pa.int32(), "frames of the file that the joints lack", "frames"),
         _field("merged", pa.int32(), "bodies written into an actor that already had one"),
-        _field("rules_differ", pa.int32(), "values of (T, 2, 25) joints where the rules ctrgcn and aligned differ"),
+        _field("rules_differ", pa.int32(), "actor-frames of the joints that the rules ctrgcn and aligned give differently"),
+        _field("note", pa.string(), "where the published rules had to be completed, how; else empty"),
         *OUTCOME,
     ]
 )
