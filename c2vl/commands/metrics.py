@@ -1,4 +1,4 @@
-"""The headline numbers of the last run: what the engines' outs are worth, what was learnt against what, and where the report is.
+"""The headline numbers of the last run: what the engines are worth, what was learnt against what, where the report is.
 
 All of them lie in results/evaluate/metrics.json and results/scores/scores.json; `dvc metrics diff` compares two commits.
 """
@@ -54,7 +54,7 @@ def engine_lines(scores: dict[str, Any]) -> Iterator[str]:
             yield f"{title:27}" + "   ".join(shown)
     for benchmark, value in (_at(scores, "prompts.bag_of_words") or {}).items():
         if value.get("all") is not None and value.get("middle") is not None:
-            yield f"{f'answers alone, {benchmark}':27}all of a clip's {value['all']:.3f}   the middle one's {value['middle']:.3f}"
+            yield f"{f'answers alone, {benchmark}':27}from all {value['all']:.3f}   from the middle one {value['middle']:.3f}"
 
 
 def learning_lines(learnt: dict[str, Any]) -> Iterator[str]:
