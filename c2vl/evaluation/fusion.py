@@ -1,0 +1,19 @@
+"""Fusion of streams: a weighted sum of their softmax scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+
+def fuse(scores: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
+    """Weighted mean of the streams' scores, each (N, classes) with rows of sum 1; the rows of the result sum to 1 too.
+
+    Raises:
+        ValueError: a stream has no weight, or the weights of the streams are all zero.
+    """
+    total = sum(weights[stream] for stream in scores) if scores.keys() <= weights.keys() else 0.0
+    if total <= 0:
+        raise ValueError(f"the streams {sorted(scores)} need weights with a positive sum, not {dict(weights)}")
+    return np.sum([weights[stream] / total * values for stream, values in scores.items()], axis=0)

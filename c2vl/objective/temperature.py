@@ -1,0 +1,32 @@
+"""The temperature τ of the logits: fixed, or learnt as a logarithm within bounds."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+BOUNDS = (0.01, 1.0)  # CLIP clamps at 0.01; above 1 cosines are all but uniform
+
+
+class Temperature(nn.Module):
+    """τ = exp(`log`), clamped to 0.01 … 1 where it is learnt.
+
+    Give `log` an optimiser group without weight decay and with its own rate: decay pulls the logarithm to 0, τ to 1,
+    and the network's rate of 0.1 lets τ run away within an epoch.
+    """
+
+    def __init__(self, start: float, learnable: bool) -> None:
+        super().__init__()
+        self.log = nn.Parameter(torch.tensor(math.log(start)), requires_grad=learnable)
+
+    def forward(self) -> Tensor:
+        """τ as a scalar tensor."""
+        return self.log.exp().clamp(*BOUNDS) if self.log.requires_grad else self.log.exp()
+
+    @torch.no_grad()
+    def clamp_(self) -> None:
+        """Bring the parameter itself back within the bounds, after an optimiser step: beyond them it has no gradient."""
+        if self.log.requires_grad:
+            self.log.clamp_(math.log(BOUNDS[0]), math.log(BOUNDS[1]))

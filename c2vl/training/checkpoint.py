@@ -1,0 +1,103 @@
+"""A trained encoder as a folder: safetensors weights, a config that rebuilds it, curves. No pickle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import nn
+
+from c2vl.errors import UserError
+from c2vl.files import read_json, write_bytes, write_json
+from c2vl.models.registry import SkeletonEncoderParams, build_encoder
+from c2vl.objective.embeddings import AlignedEncoder
+from c2vl.params import ParamsModel
+from c2vl.skeletons.streams import Stream
+from c2vl.training.curves import Epoch, to_csv
+from c2vl.training.supervised import ClassifyingEncoder
+
+WEIGHTS, CONFIG, CURVES = "encoder.safetensors", "config.json", "curves.csv"
+
+Method = Literal["c2vl", "infonce", "random", "supervised"]
+
+
+class EncoderConfig(ParamsModel):
+    """`config.json`: what it takes to rebuild the network, and what it was trained on.
+
+    `prompts` (width of the prompts' features by kind) and `dimension` describe the heads of c2vl and infonce, `classes`
+    the classifier of supervised. `clips` were trained on, `left_out` had no prompt. `training` is the section of params
+    as it was.
+    """
+
+    method: Method
+    benchmark: str
+    stream: Stream
+    seed: int
+    encoder: SkeletonEncoderParams
+    frames: int
+    prompts: dict[str, int] = {}
+    dimension: int | None = None
+    classes: int | None = None
+    clips: int = 0
+    left_out: int = 0
+    training: dict[str, Any] = {}
+
+    def build(self) -> EncoderNetwork:
+        """A network of this shape; its weights are random until loaded."""
+        encoder = build_encoder(self.encoder)
+        if self.prompts:
+            return AlignedEncoder(encoder, self.prompts, self.dimension or max(self.prompts.values()))
+        return ClassifyingEncoder(encoder, self.classes) if self.classes else BareEncoder(encoder)
+
+
+class BareEncoder(nn.Module):
+    """An encoder without a head, for one that was not trained."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+
+EncoderNetwork = AlignedEncoder | ClassifyingEncoder | BareEncoder
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network read back, on the CPU in evaluation mode, with its config."""
+
+    network: EncoderNetwork
+    config: EncoderConfig
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The skeleton encoder alone, `(B, C, T, V, M) -> (B, D)`."""
+        return self.network.encoder
+
+
+def save_checkpoint(folder: Path, network: EncoderNetwork, config: EncoderConfig, curves: list[Epoch]) -> None:
+    """Write `encoder.safetensors` (encoder and heads), `config.json` and `curves.csv`, each atomically."""
+    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    write_bytes(folder / WEIGHTS, save(state))
+    write_bytes(folder / CURVES, to_csv(curves).encode())
+    write_json(folder / CONFIG, config.model_dump())
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Read back what `save_checkpoint` wrote.
+
+    Raises:
+        UserError: the folder is incomplete, or its files do not belong together.
+    """
+    try:
+        config = EncoderConfig.model_validate(read_json(folder / CONFIG))
+        network = config.build()
+        network.load_state_dict(load((folder / WEIGHTS).read_bytes()))
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename} is missing; run `dvc repro pretrain baselines` or `dvc pull`.") from None
+    except (ValidationError, ValueError, RuntimeError, SafetensorError):
+        raise UserError(f"{folder} is not an encoder of this version of c2vl; run `dvc repro -f` for its stage.") from None
+    return Checkpoint(network.eval(), config)

@@ -1,0 +1,33 @@
+"""What an epoch of training leaves behind: one row of `curves.csv`."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict, dataclass, fields
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One row; None where a value has no meaning. Shares are in 0…1, `entropy` in nats."""
+
+    epoch: int
+    learning_rate: float
+    loss: float
+    alpha: float | None = None
+    temperature: float | None = None
+    target_temperature: float | None = None
+    diagonal: float | None = None
+    entropy: float | None = None
+    accuracy: float | None = None
+    probe: float | None = None
+
+
+def to_csv(epochs: list[Epoch]) -> str:
+    """The rows as CSV, with seven significant digits: all that float32 has."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [field.name for field in fields(Epoch)], lineterminator="\n")
+    writer.writeheader()
+    for epoch in epochs:
+        writer.writerow({k: f"{v:.7g}" if isinstance(v, float) else v for k, v in asdict(epoch).items()})
+    return out.getvalue()

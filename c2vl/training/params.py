@@ -1,0 +1,49 @@
+"""Sections `pretrain` and `baselines` of `params.yaml`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from c2vl.models.registry import SkeletonEncoderParams
+from c2vl.objective.params import ObjectiveParams
+from c2vl.params import ParamsModel
+from c2vl.skeletons.views import ViewParams
+
+
+class PretrainParams(ParamsModel):
+    """Section `pretrain`. Defaults are the paper's (section IV-B), where it gives them."""
+
+    seed: int = 0
+    encoder: SkeletonEncoderParams = SkeletonEncoderParams()
+    view: ViewParams = ViewParams()
+    prompts: Literal["random", "mean"] = Field(default="random", description="which of a clip's K prompts a step sees")
+    batch: int = Field(default=400, ge=2)
+    epochs: int = Field(default=150, ge=1)
+    warmup_epochs: int = Field(default=5, ge=0, description="of a rate that rises linearly from step to step")
+    learning_rate: float = Field(default=0.1, gt=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: bool = True
+    weight_decay: float = Field(default=5e-4, ge=0)
+    milestones: list[int] = Field(default=[130, 140], description="epochs after which the rate is multiplied by 0.1")
+    probe_every: int = Field(default=5, ge=0, description="epochs between KNN probes on the training split; 0: none")
+    objective: ObjectiveParams = ObjectiveParams()
+
+
+class SupervisedParams(ParamsModel):
+    """What supervised training sets by itself; all else (encoder, view, batch, optimiser) is as in `pretrain`."""
+
+    epochs: int = Field(default=150, ge=1)
+    learning_rate: float = Field(default=0.1, gt=0)
+    milestones: list[int] = Field(default=[130, 140])
+
+
+class BaselinesParams(ParamsModel):
+    """Section `baselines`."""
+
+    supervised: SupervisedParams = SupervisedParams()
+
+    def supervised_schedule(self, pretrain: PretrainParams) -> PretrainParams:
+        """The parameters of supervised training: those of pretraining with the schedule of `supervised`."""
+        return pretrain.model_copy(update=self.supervised.model_dump())

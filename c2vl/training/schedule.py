@@ -1,0 +1,55 @@
+"""Batches, the learning rate over the epochs, and the optimiser of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from c2vl.training.params import PretrainParams
+
+DECAY = 0.1  # of the rate at every milestone
+
+
+def batches(rows: Tensor, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """One epoch of batches from `rows` (N,) in random order.
+
+    An incomplete last batch is left out, because the loss of a batch depends on its size (every clip's turn comes in
+    other epochs); fewer clips than a batch make one batch of them all.
+    """
+    order = rows[torch.randperm(len(rows), generator=generator).to(rows.device)]
+    for start in range(0, max(len(order) - batch, 0) + 1, batch):
+        yield order[start : start + batch]
+
+
+def steps_an_epoch(clips: int, batch: int) -> int:
+    """How many batches `batches` yields."""
+    return max(1, clips // batch)
+
+
+def rate_at(epoch: int, step: int, steps: int, params: PretrainParams) -> float:
+    """Learning rate of a step (both from 0): linear warm-up over the steps, then ×0.1 after each milestone."""
+    done = epoch * steps + step + 1
+    warmup = params.warmup_epochs * steps
+    if done < warmup:
+        return params.learning_rate * done / warmup
+    return params.learning_rate * DECAY ** sum(epoch >= milestone for milestone in params.milestones)
+
+
+def sgd(network: nn.Module, params: PretrainParams, extra: list[dict[str, object]] | None = None) -> torch.optim.SGD:
+    """The paper's optimiser over the network's parameters; `extra` are parameter groups with settings of their own.
+
+    Only groups without a `fixed_rate` follow the schedule of `set_rate`.
+    """
+    nesterov = params.nesterov and params.momentum > 0
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    groups: list[dict[str, object]] = [{"params": trained, "weight_decay": params.weight_decay}, *(extra or [])]
+    return torch.optim.SGD(groups, lr=params.learning_rate, momentum=params.momentum, nesterov=nesterov)
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Give every scheduled parameter group the rate."""
+    for group in optimiser.param_groups:
+        if not group.get("fixed_rate", False):
+            group["lr"] = rate
