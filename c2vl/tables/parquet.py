@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from c2vl.errors import UserError
 from c2vl.files import published
 
-ROWS_A_GROUP = 256  # a group of joints or JPEG crops stays at some tens of MB, whatever the size of the shard
+LIGHT_ROWS, HEAVY_ROWS = 65_536, 256  # a row group: of numbers and names; of joints or JPEG crops (some tens of MB)
 ZSTD_LEVEL = 3
 FLOATS = (pa.types.is_float16, pa.types.is_float32, pa.types.is_float64)
 
@@ -28,7 +28,7 @@ def write(path: Path, table: pa.Table) -> None:
         pq.write_table(
             table,
             temporary,
-            row_group_size=ROWS_A_GROUP,
+            row_group_size=LIGHT_ROWS if _is_light(table.schema) else HEAVY_ROWS,
             compression="zstd",
             compression_level=ZSTD_LEVEL,
             use_dictionary=others,
@@ -88,6 +88,10 @@ def _read_file(path: Path, columns: Sequence[str] | None) -> pa.Table:
     except (pa.ArrowException, OSError) as error:
         where = " ".join(str(error).split())[:120]
         raise UserError(f"{path} is not a readable Parquet file ({where}); delete it and run `dvc repro`.") from None
+
+
+def _is_light(schema: pa.Schema) -> bool:
+    return not any(pa.types.is_nested(field.type) or pa.types.is_binary(field.type) for field in schema)
 
 
 def _leaves(schema: pa.Schema) -> tuple[list[str], list[str]]:

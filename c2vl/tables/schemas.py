@@ -43,6 +43,7 @@ INDEX = pa.schema(
         _field("video_frames", pa.int32(), "declared in the video file; fewer may decode", "frames"),
         _field("video_width", pa.int32(), "width of the video", "pixels"),
         _field("video_height", pa.int32(), "height of the video", "pixels"),
+        _field("video_reason", pa.string(), "why there is no usable video, in a sentence; empty when there is one"),
         *OUTCOME,
     ]
 )

@@ -1,0 +1,37 @@
+"""Class names, position = label."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from c2vl.datasets.benchmarks import NTU60_ACTIONS
+from c2vl.errors import UserError
+
+CLASSES_FILE = "classes.txt"  # a data set may bring its own names: one a line, in the order of its actions
+
+
+def class_names(dataset: str, raw: Path) -> list[str]:
+    """Return the names in `raw/classes.txt` where there is one, else the published names of `dataset`.
+
+    Raises:
+        UserError: the file is not text, has an empty or repeated name, or is missing where `dataset` has no published names.
+    """
+    own = raw / CLASSES_FILE
+    if own.is_file():
+        return _read(own)
+    if dataset == "studio":
+        raise UserError(f"{own} is missing; it names the actions, one a line. Remake the world with `dvc repro -f simulate`.")
+    table = resources.files(__package__).joinpath("ntu120_classes.tsv").read_text(encoding="utf-8")
+    names = [line.split("\t", 1)[1].strip() for line in table.splitlines()]
+    return names[:NTU60_ACTIONS] if dataset == "ntu60" else names
+
+
+def _read(path: Path) -> list[str]:
+    try:
+        names = [line.strip() for line in path.read_text(encoding="utf-8").strip().splitlines()]
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8 text; write one class name a line.") from None
+    if not names or "" in names or len(set(names)) < len(names):
+        raise UserError(f"{path} must hold one class name a line, none empty and none twice.")
+    return names

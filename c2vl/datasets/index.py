@@ -1,0 +1,141 @@
+"""The index: one row a sample, with its files, hashes, splits, and why it is excluded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from c2vl import tables
+from c2vl.datasets.benchmarks import BENCHMARKS, belongs, missing_skeletons, splits
+from c2vl.datasets.classes import class_names
+from c2vl.datasets.names import SampleName
+from c2vl.datasets.params import DataParams
+from c2vl.datasets.probe import Probe, probe_all
+from c2vl.datasets.scan import RawFiles, scan
+from c2vl.errors import UserError
+from c2vl.tables import schemas
+
+UNKNOWN = Probe()
+
+
+@dataclass(frozen=True)
+class Index:
+    """The table of all samples of the data set, its class names, and counts for people to read."""
+
+    table: pa.Table
+    classes: list[str]
+    counts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The one file of a kind that a sample has, or why it has none (`kind` groups reasons for counting)."""
+
+    file: str | None = None
+    probe: Probe = UNKNOWN
+    kind: str = ""
+    reason: str = ""
+
+
+def build_index(params: DataParams) -> Index:
+    """Scan and probe the raw folder.
+
+    Raises:
+        UserError: the folder is missing or holds no sample of the data set, or no sample can be used.
+    """
+    found, strangers = scan(params.raw)
+    classes = class_names(params.dataset, params.raw)
+    samples = {name: files for name, files in found.items() if belongs(params.dataset, name)}
+    paths = [path for files in samples.values() for path in (*files.skeletons, *files.videos)]
+    probes = dict(zip(paths, probe_all(params.raw, paths), strict=True))
+    index = assemble(params, samples, probes, classes)
+    index.counts["ignored"] = {"not_of_this_data_set": len(found) - len(samples), "not_a_sample_name": len(strangers)}
+    if not index.counts["usable"]:
+        reasons = ", ".join(f"{count} {kind}" for kind, count in index.counts["excluded"].items())
+        raise UserError(
+            f"no sample in {params.raw} (`data.raw`) can be used as {params.dataset} ({reasons or 'none belongs to it'})."
+        )
+    return index
+
+
+def assemble(
+    params: DataParams, samples: Mapping[SampleName, RawFiles], probes: Mapping[str, Probe], classes: Sequence[str]
+) -> Index:
+    """Make the rows of `samples`, in their order, from what is known of their files."""
+    missing = missing_skeletons(params.dataset)
+    split_of = splits(params.dataset, params.train_subjects)
+    rows, kinds, videos = [], Counter[str](), Counter[str]()
+    counts = {benchmark: Counter({"train": 0, "test": 0}) for benchmark in split_of}
+    for name, files in samples.items():
+        skeleton, video = choose(files.skeletons, probes, "skeleton"), choose(files.videos, probes, "video")
+        kind, reason = _exclusion(name, skeleton, name in missing, len(classes))
+        membership = {benchmark: "" if kind else split(name) for benchmark, split in split_of.items()}
+        rows.append({**_row(params.dataset, name, skeleton, video), **membership, "reason": reason})
+        rows[-1]["status"] = schemas.EXCLUDED if kind else schemas.OK
+        videos[video.kind or "usable"] += 1
+        if kind:
+            kinds[kind] += 1
+        for benchmark, split in membership.items():
+            if split:
+                counts[benchmark][split] += 1
+    return Index(
+        tables.table_of(rows, schemas.index(BENCHMARKS[params.dataset])),
+        list(classes),
+        {
+            "dataset": params.dataset,
+            "samples": len(rows),
+            "usable": len(rows) - kinds.total(),
+            "excluded": dict(sorted(kinds.items())),
+            "videos": dict(sorted(videos.items())),
+            "splits": {benchmark: dict(count) for benchmark, count in counts.items()},
+        },
+    )
+
+
+def choose(paths: Sequence[str], probes: Mapping[str, Probe], what: str) -> Chosen:
+    """The file a sample uses: copies of one file in several folders are one, different files are none."""
+    if not paths:
+        return Chosen(kind=f"no {what} file", reason=f"there is no {what} file")
+    first, *others = paths
+    probe = probes[first]
+    for other in others:
+        if probes[other].hash != probe.hash:
+            return Chosen(kind=f"different {what} files", reason=f"{first} and {other} differ; remove the wrong one")
+    return Chosen(first, probe, f"unreadable {what}" if probe.trouble else "", probe.trouble)
+
+
+def _exclusion(name: SampleName, skeleton: Chosen, missing: bool, classes: int) -> tuple[str, str]:
+    """(kind, reason) why a sample is excluded; a bad video is no cause, as skeletons train and test without."""
+    if missing:
+        return "listed as missing", "the data set's authors list its skeleton as missing"
+    if skeleton.kind:
+        return skeleton.kind, skeleton.reason
+    if name.label >= classes:
+        return "no class name", f"action {name.action} has no class name, there are {classes}"
+    return "", ""
+
+
+def _row(dataset: str, name: SampleName, skeleton: Chosen, video: Chosen) -> dict[str, Any]:
+    return {
+        "sample": str(name),
+        "dataset": dataset,
+        "setup": name.setup,
+        "camera": name.camera,
+        "subject": name.subject,
+        "repetition": name.repetition,
+        "action": name.action,
+        "label": name.label,
+        "skeleton_file": skeleton.file,
+        "video_file": video.file,
+        "skeleton_hash": skeleton.probe.hash,
+        "video_hash": video.probe.hash,
+        "skeleton_frames": skeleton.probe.frames,
+        "video_frames": video.probe.frames,
+        "video_width": video.probe.width,
+        "video_height": video.probe.height,
+        "video_reason": video.reason,
+    }

@@ -1,0 +1,88 @@
+"""What the index wants to know of one raw file: the hash of its bytes and what it declares about itself."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+from c2vl.datasets.scan import SKELETON
+from c2vl.datasets.skeleton_file import SkeletonError, declared_frames
+from c2vl.machine import workers
+from c2vl.progress import progress
+
+FEW = 64  # files; below, starting processes costs more than it saves
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One raw file.
+
+    Attributes:
+        hash: blake2b-128 of the bytes, hex; None where the file cannot be read.
+        frames: declared frame count, None where there is none.
+        width, height: of a video, pixels.
+        trouble: why the file is of no use, in a sentence; empty when it is.
+    """
+
+    hash: str | None = None
+    frames: int | None = None
+    width: int | None = None
+    height: int | None = None
+    trouble: str = ""
+
+
+def probe_all(raw: Path, paths: Sequence[str]) -> Iterator[Probe]:
+    """Yield the probe of each of `paths` (relative to `raw`), in order, on all of this machine's workers."""
+    processes = min(workers(), max(1, len(paths) // FEW))
+    look = partial(_probe, os.fspath(raw))
+    if processes == 1:
+        yield from progress(map(look, paths), "index", "files", len(paths))
+        return
+    # Started afresh, not forked: the parent has threads by now (pyarrow's), and OpenCV dislikes forks.
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        chunk = max(1, min(64, len(paths) // (processes * 8)))
+        yield from progress(pool.map(look, paths, chunksize=chunk), "index", "files", len(paths))
+
+
+def _probe(raw: str, path: str) -> Probe:
+    file = Path(raw, path)
+    try:
+        return probe_skeleton(file) if path.endswith(SKELETON) else probe_video(file)
+    except OSError as error:
+        return Probe(trouble=f"{path} cannot be read ({error.strerror or error})")
+
+
+def probe_skeleton(path: Path) -> Probe:
+    """Hash and declared frames of a `.skeleton` file; the frames themselves are the stage `skeleton`'s to read."""
+    data = path.read_bytes()
+    digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+    try:
+        return Probe(digest, declared_frames(data))
+    except SkeletonError as error:
+        return Probe(digest, trouble=str(error))
+
+
+def probe_video(path: Path) -> Probe:
+    """Hash, declared frames and size of a video; nothing is decoded, so fewer frames may come out."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # a broken video is a row of ours, not a screenful of FFmpeg's
+    import cv2
+
+    capture = cv2.VideoCapture(os.fspath(path), cv2.CAP_FFMPEG)
+    try:
+        if not capture.isOpened():
+            return Probe(digest, trouble="the video cannot be opened")
+        properties = (cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        frames, width, height = (int(capture.get(what)) for what in properties)
+    finally:
+        capture.release()
+    if min(frames, width, height) < 1:
+        return Probe(digest, trouble="the video declares no frames")
+    return Probe(digest, frames, width, height)

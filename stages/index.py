@@ -1,0 +1,42 @@
+"""Stage `index`: list the samples in the raw folder: who, what, which split, content hashes, and why some are excluded.
+
+Reads `data.raw`. Writes `data/index/index.parquet` and `data/index/classes.json` (see `docs/architecture.md`), and
+`results/metrics/index.json`: `samples`, `usable`, `excluded` and `videos` (counts by reason), `splits` (train and test
+of each benchmark, usable samples), `ignored` (files of no sample, samples of another data set).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from c2vl import tables
+from c2vl.datasets.index import build_index
+from c2vl.datasets.params import DataParams
+from c2vl.errors import one_sentence
+from c2vl.files import write_json
+from c2vl.params import load_section
+from c2vl.runlog import logged
+
+OUT, METRICS = Path("data/index"), Path("results/metrics/index.json")
+
+
+@one_sentence
+def main() -> None:
+    """Index the raw folder."""
+    params = load_section("data", DataParams)
+    with logged("index") as notes:
+        index = build_index(params)
+        tables.write(OUT / "index.parquet", index.table)
+        write_json(OUT / "classes.json", index.classes)
+        write_json(METRICS, index.counts)
+        notes.update(computed=index.counts["samples"], excluded=index.counts["excluded"])
+    excluded = ", ".join(f"{count} {kind}" for kind, count in index.counts["excluded"].items()) or "none"
+    print(f"index: {index.counts['samples']} samples, {index.counts['usable']} usable; excluded: {excluded}.")
+    for benchmark in params.benchmarks:
+        for split, count in index.counts["splits"][benchmark].items():
+            if not count:
+                print(f"index: warning: {benchmark} has no {split} samples here.")
+
+
+if __name__ == "__main__":
+    main()
