@@ -1,0 +1,46 @@
+"""What the stages that make prompts have in common: threads that read ahead of one engine on one device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from c2vl import machine
+from c2vl.engines.base import EngineParams
+from c2vl.engines.fingerprints import fingerprint
+from c2vl.prompts.jpeg import from_jpeg
+from c2vl.store.work import Unit
+
+if TYPE_CHECKING:
+    import torch
+
+MOST_THREADS = 8  # that decode; they feed one engine
+
+
+def engine_device() -> torch.device:
+    """The device engines run on; on a CPU they use the cores this machine's settings allow."""
+    import torch
+
+    torch.set_num_threads(machine.workers())
+    return machine.device()
+
+
+def told(name: str, params: EngineParams) -> dict[str, Any]:
+    """An engine's part of a fingerprint's description: where its weights lie is not in it, what they are is."""
+    return {"weights and adapter": fingerprint(params), name: params.model_dump(mode="json", exclude={"model", "revision"})}
+
+
+def reading_threads() -> Executor:
+    """Threads for reading ahead; OpenCV and decord let go of the interpreter while they decode."""
+    return ThreadPoolExecutor(min(machine.workers(), MOST_THREADS), thread_name_prefix="read")
+
+
+def decoded_crops(units: Sequence[Unit]) -> list[Any]:
+    """The images of units whose payload is a JPEG."""
+    return [from_jpeg(unit.payload) for unit in units]
+
+
+def mean(total: float, count: int) -> float | None:
+    """A mean for metrics, rounded; None where there is nothing to average."""
+    return round(total / count, 6) if count else None

@@ -1,0 +1,101 @@
+"""Stage `caption`: put the paper's question to every crop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pydantic import Field
+
+from c2vl import machine, tables
+from c2vl.engines.captioner import Captioner, CaptionerParams
+from c2vl.params import ParamsModel
+from c2vl.prompts.base import decoded_crops, engine_device, mean, reading_threads, told
+from c2vl.prompts.inputs import crop_units
+from c2vl.store.work import Failure, Row, Unit
+from c2vl.tables.schemas import CAPTION, OK
+
+VERSION = 1  # of everything here that changes a row; raise it with the change
+
+
+class CaptionParams(ParamsModel):
+    """Section `caption`: the engine, and the share of failed rows above which the stage fails."""
+
+    max_failed: float = Field(ge=0, le=1)
+    captioner: CaptionerParams
+
+
+class CaptionWork:
+    """The stage for `c2vl.store.run`: one question a distinct crop of the crop table in folder `crops`."""
+
+    stage = "caption"
+    done = "captioned"
+
+    def __init__(self, params: CaptionParams, crops: Path) -> None:
+        self.max_failed = params.max_failed
+        self._params, self._crops = params, crops
+        self._captioner: Captioner | None = None
+        self._answers: set[str] = set()
+        self._rows = self._unfinished = self._words = 0
+
+    def description(self) -> dict[str, Any]:
+        """The captioner and its parameters."""
+        return {"version": VERSION, **told("captioner", self._params.captioner)}
+
+    def schema(self, stored: pa.Schema | None) -> pa.Schema:
+        """The caption table."""
+        return CAPTION
+
+    def shards(self) -> Iterable[str]:
+        """Those of the crop table."""
+        return [path.stem for path in tables.shard_paths(self._crops)]
+
+    def units(self, shard: str, fingerprint: str) -> list[Unit]:
+        """One unit a crop."""
+        return crop_units(self._crops / f"{shard}.parquet", fingerprint)
+
+    def load(self) -> None:
+        """Load the captioner."""
+        self._captioner = Captioner.load(self._params.captioner, engine_device())
+
+    def batch_size(self) -> int:
+        """Crops at once (`C2VL_BATCH_CAPTION`)."""
+        return machine.batch_size("caption", 16)
+
+    def pool(self) -> Executor:
+        """Threads that decode JPEG."""
+        return reading_threads()
+
+    def prepare(self, units: Sequence[Unit]) -> list[Any]:
+        """Decode the crops."""
+        return decoded_crops(units)
+
+    def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
+        """Ask."""
+        assert self._captioner is not None
+        return [
+            {"answer": answer.text, "finished": answer.finished}
+            if answer.text
+            else Failure("empty", "the captioner gave an empty answer")
+            for answer in self._captioner(list(ready))
+        ]
+
+    def observe(self, table: pa.Table) -> None:
+        """Count answers and words."""
+        for row in tables.rows_of(table.select(["answer", "finished", "status"])):
+            if row["status"] == OK:
+                self._rows += 1
+                self._answers.add(row["answer"])
+                self._unfinished += not row["finished"]
+                self._words += len(row["answer"].split())
+
+    def metrics(self) -> dict[str, Any]:
+        """Over the usable rows."""
+        return {
+            "unique_answers": len(self._answers),
+            "unfinished": self._unfinished,
+            "mean_words": mean(self._words, self._rows),
+        }

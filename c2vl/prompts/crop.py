@@ -1,0 +1,192 @@
+"""Stage `crop`: find the people of the action in K frames of each clip and cut them out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from c2vl import machine, tables
+from c2vl.engines.detector import Detector, DetectorParams
+from c2vl.params import ParamsModel
+from c2vl.prompts.base import engine_device, mean, reading_threads, told
+from c2vl.prompts.frame import Frame, read_frames
+from c2vl.prompts.jpeg import to_jpeg
+from c2vl.prompts.window import Fallback, find_window
+from c2vl.store.keys import content_key
+from c2vl.store.work import Failure, Row, Unit
+from c2vl.tables.schemas import CROP, OK
+from c2vl.video.frames import middle_frames
+
+VERSION = 1  # of everything here and in c2vl.video that changes a row; raise it with the change
+INDEX_COLUMNS = ["sample", "video_file", "video_hash", "video_frames", "status"]
+SKELETON_COLUMNS = ["sample", "bodies", "file_frames", "colour", "tracked", "status", "reason"]
+
+
+class CropParams(ParamsModel):
+    """Section `crop`.
+
+    Attributes:
+        frames_per_clip: K, the middle frames of K equal segments.
+        margin: added on each side of the box, as a share of its size.
+        jpeg_quality: of the stored crops, 1 to 100.
+        fallback: crop of a frame in which nobody of the action was found: `skeleton` (the box of the colour joints,
+            where there are any), `frame` (all of it), or `drop` (no crop; the row fails).
+        max_failed: share of failed rows above which the stage fails.
+        detector: the engine.
+    """
+
+    frames_per_clip: int = Field(ge=1, le=127)
+    margin: float = Field(ge=0, le=1)
+    jpeg_quality: int = Field(ge=1, le=100)
+    fallback: Fallback
+    max_failed: float = Field(ge=0, le=1)
+    detector: DetectorParams
+
+
+class CropWork:
+    """The stage for `c2vl.store.run`.
+
+    Args:
+        params: section `crop`.
+        index: the index table.
+        skeletons: folder of the skeleton table.
+        raw: folder that the index's paths are relative to.
+    """
+
+    stage = "crop"
+    done = "cropped"
+
+    def __init__(self, params: CropParams, index: Path, skeletons: Path, raw: Path) -> None:
+        self.max_failed = params.max_failed
+        self._params, self._skeletons, self._raw = params, skeletons, raw
+        samples = [row for row in tables.rows_of(tables.read(index, INDEX_COLUMNS)) if row["status"] == OK]
+        self._samples = {row["sample"]: row for row in samples}
+        self._shards = tables.by_shard(self._samples)
+        self._detector: Detector | None = None
+        self._found = self._chosen = self._crops = 0
+        self._coverage: list[float] = []
+        self._notes: Counter[str] = Counter()
+
+    def description(self) -> dict[str, Any]:
+        """K is not here: the key holds the frame's index, so that another K reuses the frames that coincide."""
+        step = self._params.model_dump(mode="json", include={"margin", "jpeg_quality", "fallback"})
+        return {"version": VERSION, **step, **told("detector", self._params.detector)}
+
+    def schema(self, stored: pa.Schema | None) -> pa.Schema:
+        """The crop table."""
+        return CROP
+
+    def shards(self) -> Iterable[str]:
+        """Setup × camera."""
+        return self._shards
+
+    def units(self, shard: str, fingerprint: str) -> list[Unit]:
+        """K frames a sample."""
+        table = tables.read(self._skeletons / f"{shard}.parquet", SKELETON_COLUMNS)
+        skeletons = {row["sample"]: row for row in tables.rows_of(table)}
+        return [unit for sample in self._shards[shard] for unit in self._of_sample(sample, skeletons.get(sample), fingerprint)]
+
+    def _of_sample(self, sample: str, skeleton: dict[str, Any] | None, fingerprint: str) -> list[Unit]:
+        entry = self._samples[sample]
+        failure = None
+        if skeleton is None or skeleton["status"] != OK:
+            failure = Failure("no_skeleton", f"skeleton: {skeleton['reason'] if skeleton else 'no row'}", inherited=True)
+        elif entry["video_file"] is None:
+            failure = Failure("no_video", "the sample has no video file")
+        elif not entry["video_frames"]:
+            failure = Failure("unreadable", "the video file is not readable as a video")
+        if failure or skeleton is None:
+            count = range(self._params.frames_per_clip)
+            return [Unit({"sample": sample, "k": k, "frame": None}, None, failure=failure) for k in count]
+        colour = skeleton["colour"].reshape(-1, 2, 25, 2)
+        tracked = skeleton["tracked"].reshape(-1, 2, 25)
+        units = []
+        for k, index in enumerate(middle_frames(entry["video_frames"], self._params.frames_per_clip)):
+            at = min(index, len(colour) - 1)  # both files number the frames alike, but one may be some frames shorter
+            video = self._raw / entry["video_file"]
+            frame = Frame(video, entry["video_hash"], index, colour[at], tracked[at], skeleton["bodies"])
+            parts = (frame.video_hash, index, frame.colour.tobytes(), frame.tracked.tobytes(), frame.people)
+            units.append(Unit({"sample": sample, "k": k, "frame": index}, content_key(fingerprint, *parts), frame))
+        return units
+
+    def load(self) -> None:
+        """Load the detector."""
+        self._detector = Detector.load(self._params.detector, engine_device())
+
+    def batch_size(self) -> int:
+        """Frames at once (`C2VL_BATCH_CROP`)."""
+        return machine.batch_size("crop", 16)
+
+    def pool(self) -> Executor:
+        """Decoding threads."""
+        return reading_threads()
+
+    def prepare(self, units: Sequence[Unit]) -> list[Any]:
+        """Decode each unit's frame; neighbours of one video share its opening."""
+        return read_frames([unit.payload for unit in units])
+
+    def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
+        """Detect, choose, crop, encode."""
+        assert self._detector is not None
+        found = self._detector(list(ready))
+        return [
+            self._row(unit.payload, image, detections.boxes, detections.scores)
+            for unit, image, detections in zip(units, ready, found, strict=True)
+        ]
+
+    def _row(self, frame: Frame, image: np.ndarray, boxes: np.ndarray, scores: np.ndarray) -> Row | Failure:
+        height, width = image.shape[:2]
+        window = find_window(
+            boxes,
+            scores,
+            frame.colour,
+            frame.tracked,
+            frame.people,
+            (width, height),
+            self._params.margin,
+            self._params.fallback,
+        )
+        if window.corners is None:
+            return Failure("nobody", window.reason)
+        x0, y0, x1, y1 = window.corners
+        return {
+            "crop": to_jpeg(image[y0:y1, x0:x1], self._params.jpeg_quality),
+            **dict(zip(("x0", "y0", "x1", "y1"), window.corners, strict=True)),
+            "boxes": boxes,
+            "scores": scores,
+            "chosen": np.array(window.chosen, np.int8),
+            "coverage": window.coverage,
+            "video_width": width,
+            "video_height": height,
+            "reason": window.reason,
+        }
+
+    def observe(self, table: pa.Table) -> None:
+        """Count people, coverage and fallbacks."""
+        columns = ["boxes", "chosen", "coverage", "status", "reason"]
+        for row in tables.rows_of(table.select(columns)):
+            if row["status"] != OK:
+                continue
+            self._crops += 1
+            self._found += len(row["boxes"]) // 4
+            self._chosen += len(row["chosen"])
+            if not np.isnan(row["coverage"]):
+                self._coverage.append(row["coverage"])
+            if row["reason"]:
+                self._notes[row["reason"]] += 1
+
+    def metrics(self) -> dict[str, Any]:
+        """Means over the usable rows."""
+        return {
+            "people_found_per_frame": mean(self._found, self._crops),
+            "people_per_crop": mean(self._chosen, self._crops),
+            "mean_coverage": mean(float(np.sum(self._coverage)), len(self._coverage)),
+            "not_as_asked": dict(self._notes),
+        }

@@ -1,0 +1,100 @@
+"""Stage `embed`: features of crops (vision) and of answers (language) in the encoder's shared space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+from pydantic import Field
+
+from c2vl import machine, tables
+from c2vl.engines.encoder import Encoder, EncoderParams
+from c2vl.params import ParamsModel
+from c2vl.prompts.base import decoded_crops, engine_device, reading_threads, told
+from c2vl.prompts.inputs import answer_units, crop_units
+from c2vl.store.work import Failure, Row, Unit
+from c2vl.tables.schemas import feature
+
+VERSION = 1  # of everything here that changes a row; raise it with the change
+Knowledge = Literal["vision", "language"]
+
+
+class EmbedParams(ParamsModel):
+    """Section `embed`: the engine, and the share of failed rows above which the stage fails."""
+
+    max_failed: float = Field(ge=0, le=1)
+    encoder: EncoderParams
+
+
+class EmbedWork:
+    """The stage for `c2vl.store.run`.
+
+    Args:
+        params: section `embed`.
+        knowledge: `vision` reads the crop table, `language` the caption table.
+        prompts: folder of that table.
+    """
+
+    done = "embedded"
+
+    def __init__(self, params: EmbedParams, knowledge: Knowledge, prompts: Path) -> None:
+        self.stage = f"embed-{knowledge}"
+        self.max_failed = params.max_failed
+        self._params, self._knowledge, self._prompts = params, knowledge, prompts
+        self._encoder: Encoder | None = None
+        self._width = self._truncated = 0
+
+    def description(self) -> dict[str, Any]:
+        """The encoder and its parameters."""
+        return {"version": VERSION, **told("encoder", self._params.encoder)}
+
+    def schema(self, stored: pa.Schema | None) -> pa.Schema:
+        """The table of features; their width comes from the encoder or, where that need not be loaded, from the store."""
+        if self._encoder is not None:
+            return feature(self._encoder.width)
+        return feature(stored.field("feature").type.list_size if stored is not None else 1)
+
+    def shards(self) -> Iterable[str]:
+        """Those of the prompts' table."""
+        return [path.stem for path in tables.shard_paths(self._prompts)]
+
+    def units(self, shard: str, fingerprint: str) -> list[Unit]:
+        """One unit a prompt."""
+        units = crop_units if self._knowledge == "vision" else answer_units
+        return units(self._prompts / f"{shard}.parquet", fingerprint)
+
+    def load(self) -> None:
+        """Load the encoder."""
+        self._encoder = Encoder.load(self._params.encoder, engine_device())
+
+    def batch_size(self) -> int:
+        """Prompts at once (`C2VL_BATCH_EMBED`)."""
+        return machine.batch_size("embed", 32)
+
+    def pool(self) -> Executor:
+        """Threads that decode JPEG."""
+        return reading_threads()
+
+    def prepare(self, units: Sequence[Unit]) -> list[Any]:
+        """Decode the crops; answers are ready."""
+        return decoded_crops(units) if self._knowledge == "vision" else [unit.payload for unit in units]
+
+    def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
+        """Encode."""
+        assert self._encoder is not None
+        if self._knowledge == "vision":
+            return [{"feature": vector} for vector in self._encoder.images(list(ready))]
+        vectors, truncated = self._encoder.texts(list(ready))
+        return [{"feature": vector, "truncated": bool(cut)} for vector, cut in zip(vectors, truncated, strict=True)]
+
+    def observe(self, table: pa.Table) -> None:
+        """Note the width, count what was too long."""
+        self._width = table.schema.field("feature").type.list_size
+        self._truncated += table.column("truncated").to_pylist().count(True)
+
+    def metrics(self) -> dict[str, Any]:
+        """Width of the features; of language also how many answers were too long."""
+        return {"width": self._width} | ({"truncated": self._truncated} if self._knowledge == "language" else {})

@@ -1,0 +1,31 @@
+"""Units over the prompts of an earlier stage; a row without one is passed on with its reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from c2vl import tables
+from c2vl.store.keys import content_key
+from c2vl.store.work import Failure, Unit
+from c2vl.tables.schemas import OK
+
+
+def crop_units(path: Path, fingerprint: str) -> list[Unit]:
+    """A unit for each row of a shard of the crop table; the payload is the JPEG, which is also the content."""
+    return _units(path, "crop", fingerprint)
+
+
+def answer_units(path: Path, fingerprint: str) -> list[Unit]:
+    """A unit for each row of a shard of the caption table; payload and content are the answer."""
+    return _units(path, "answer", fingerprint)
+
+
+def _units(path: Path, column: str, fingerprint: str) -> list[Unit]:
+    units = []
+    for row in tables.rows_of(tables.read(path, ["sample", "k", column, "status", "reason"])):
+        identity = {"sample": row["sample"], "k": row["k"]}
+        if row["status"] == OK:
+            units.append(Unit(identity, content_key(fingerprint, row[column]), row[column]))
+        else:
+            units.append(Unit(identity, None, failure=Failure(f"no_{column}", row["reason"], inherited=True)))
+    return units

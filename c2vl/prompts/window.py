@@ -1,0 +1,104 @@
+"""The crop window: the union of the people of the action plus a margin, cut to the image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from c2vl.prompts.people import INSIDE, choose, joint_boxes, scaled_joints, share_inside
+
+Fallback = Literal["skeleton", "frame", "drop"]
+TRACKED = 2  # tracking state of a joint that the sensor saw; 1 is inferred
+JOINTS_TO_BODY = 0.1  # a body reaches past its joints by about this share of their extent: scalp, hands, shoes
+SMALLEST = 4  # pixels; less is no picture
+
+
+@dataclass(frozen=True)
+class Window:
+    """A verdict on one frame.
+
+    Attributes:
+        corners: x0, y0, x1, y1 in whole video pixels, or None when there is no crop.
+        chosen: indices of the detections in it.
+        coverage: share of the tracked colour joints within the image that are inside, NaN when there are none.
+        reason: what was done when nobody, or not everybody, was found; else empty.
+    """
+
+    corners: tuple[int, int, int, int] | None
+    chosen: list[int]
+    coverage: float
+    reason: str
+
+
+def find_window(
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    colour: np.ndarray,
+    tracked: np.ndarray,
+    people: int,
+    size: tuple[int, int],
+    margin: float,
+    fallback: Fallback,
+) -> Window:
+    """Decide where to crop a frame.
+
+    Args:
+        boxes: (N, 4) xyxy, video pixels: the people found.
+        scores: (N,).
+        colour: (2, 25, 2), joints of the actors in the 1920x1080 frame, NaN where absent.
+        tracked: (2, 25), their tracking states.
+        people: actors of the clip, 1 or 2.
+        size: width and height of the video, pixels.
+        margin: added on each side, as a share of the box's size.
+        fallback: what to do when nobody of the action was found.
+    """
+    joints = scaled_joints(colour, *size)
+    chosen = choose(boxes, scores, joints, people)
+    bodies = joint_boxes(joints)
+    found = f"none of the {len(boxes)} people found is where the skeleton is" if len(boxes) else "nobody was found"
+    if chosen:
+        corners = grown(union(boxes[chosen]), margin, size)
+        reason = "" if _everybody(boxes[chosen], joints) else "one of the two actors was not found"
+    elif fallback == "skeleton" and bodies:
+        corners = grown(union(np.stack(bodies)), margin + JOINTS_TO_BODY, size)
+        reason = f"{found}; cropped around the skeleton's joints"
+    elif fallback == "frame":
+        corners, reason = (0, 0, *size), f"{found}; kept the whole frame"
+    else:
+        corners, reason = None, found if fallback == "drop" else f"{found}, and there are no colour joints to crop around"
+    if corners and min(corners[2] - corners[0], corners[3] - corners[1]) < SMALLEST:
+        corners, reason = None, f"{found}, and the skeleton lies outside the image"
+    return Window(corners, chosen, coverage(corners, joints, tracked, size), reason)
+
+
+def union(boxes: np.ndarray) -> np.ndarray:
+    """The smallest box (4,) around `boxes` (N, 4)."""
+    return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
+
+
+def grown(box: np.ndarray, margin: float, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """`box` with `margin` of its size added on each side, widened to whole pixels and cut to the image."""
+    extra = margin * (box[2:] - box[:2])
+    limits = np.array([*size, *size])
+    low, high = np.floor(box[:2] - extra), np.ceil(box[2:] + extra)
+    x0, y0, x1, y1 = np.clip(np.concatenate([low, high]), 0, limits).astype(int).tolist()
+    return x0, y0, x1, y1
+
+
+def coverage(
+    corners: tuple[int, int, int, int] | None, joints: np.ndarray, tracked: np.ndarray, size: tuple[int, int]
+) -> float:
+    """Share of tracked joints (A, J, 2), of those that lie in the image, that are inside the window."""
+    if corners is None:
+        return float("nan")
+    seen = joints[(tracked == TRACKED) & np.isfinite(joints).all(axis=-1)]
+    seen = seen[((seen >= 0) & (seen <= np.array(size))).all(axis=1)]
+    return float(share_inside(seen, np.array([corners], float))[0]) if len(seen) else float("nan")
+
+
+def _everybody(boxes: np.ndarray, joints: np.ndarray) -> bool:
+    """Whether each actor that has joints in this frame has a box that holds half of them."""
+    present = [actor for actor in joints if len(joint_boxes(actor[None]))]
+    return all(share_inside(actor, boxes).max() >= INSIDE for actor in present)

@@ -1,0 +1,142 @@
+"""Stage `skeleton`: parse and denoise all files, in processes, because both hold the interpreter."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from c2vl import machine, tables
+from c2vl.datasets.skeleton_file import SkeletonError, parse_skeleton
+from c2vl.skeletons.bodies import Rules
+from c2vl.skeletons.line import SkeletonParams, Solo, denoise
+from c2vl.store.keys import content_key
+from c2vl.store.work import Failure, Row, Unit
+from c2vl.tables.schemas import OK, SKELETON
+
+VERSION = 1  # of the parser, the rules and this file, as far as they change a row; raise it with the change
+INDEX_COLUMNS = ["sample", "dataset", "skeleton_file", "skeleton_hash", "status"]
+
+
+class SkeletonWork:
+    """The stage for `c2vl.store.run`.
+
+    Args:
+        params: section `skeleton`.
+        index: the index table.
+        raw: folder that the index's paths are relative to.
+    """
+
+    stage = "skeleton"
+    done = "denoised"
+
+    def __init__(self, params: SkeletonParams, index: Path, raw: Path) -> None:
+        self.max_failed = params.max_failed
+        self._params, self._raw = params, raw
+        samples = [row for row in tables.rows_of(tables.read(index, INDEX_COLUMNS)) if row["status"] == OK]
+        self._samples = {row["sample"]: row for row in samples}
+        self._shards = tables.by_shard(self._samples)
+        self._frames = self._two = self._bodies_dropped = self._differ = 0
+
+    def description(self) -> dict[str, Any]:
+        """The rules; what the second slot holds may depend on the data set and so is part of the key."""
+        return {"version": VERSION, "rules": self._params.rules}
+
+    def schema(self, stored: pa.Schema | None) -> pa.Schema:
+        """The skeleton table."""
+        return SKELETON
+
+    def shards(self) -> Iterable[str]:
+        """Setup × camera."""
+        return self._shards
+
+    def units(self, shard: str, fingerprint: str) -> list[Unit]:
+        """One unit a sample."""
+        units = []
+        for sample in self._shards[shard]:
+            entry = self._samples[sample]
+            if entry["skeleton_file"] is None:
+                units.append(Unit({"sample": sample}, None, failure=Failure("no_file", "the sample has no skeleton file")))
+                continue
+            solo = self._params.solo_of(entry["dataset"])
+            key = content_key(fingerprint, entry["skeleton_hash"], solo)
+            payload = (self._raw / entry["skeleton_file"], entry["skeleton_hash"], self._params.rules, solo)
+            units.append(Unit({"sample": sample}, key, payload))
+        return units
+
+    def load(self) -> None:
+        """No engine."""
+
+    def batch_size(self) -> int:
+        """Files a task."""
+        return machine.batch_size("skeleton", 32)
+
+    def pool(self) -> Executor:
+        """Fresh processes; a fork would inherit the stage's lock and outlive its parent with it."""
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(machine.workers(), mp_context=context, initializer=_follow_parent)
+
+    @staticmethod
+    def prepare(units: Sequence[Unit]) -> list[Any]:
+        """Do the work, in a worker process."""
+        return [denoised(*unit.payload) for unit in units]
+
+    def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
+        """Nothing is left to do."""
+        return list(ready)
+
+    def observe(self, table: pa.Table) -> None:
+        """Count frames and what the rules did."""
+        for row in tables.rows_of(table.select(["frames", "bodies", "bodies_dropped", "rules_differ", "status"])):
+            if row["status"] == OK:
+                self._frames += row["frames"]
+                self._two += row["bodies"] == 2
+                self._bodies_dropped += row["bodies_dropped"]
+                self._differ += row["rules_differ"] > 0
+
+    def metrics(self) -> dict[str, Any]:
+        """Sums over the usable rows."""
+        return {
+            "frames": self._frames,
+            "samples_with_two_actors": self._two,
+            "bodies_dropped": self._bodies_dropped,
+            "samples_where_rules_differ": self._differ,
+        }
+
+
+def denoised(path: Path, content: str, rules: Rules, solo: Solo) -> Row | Failure:
+    """The row of one file, or why there is none.
+
+    Args:
+        path: the `.skeleton` file.
+        content: the digest of its bytes that the index holds.
+        rules, solo: as `c2vl.skeletons.line.denoise`.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return Failure("unreadable", f"the skeleton file cannot be read ({error.strerror})")
+    if hashlib.blake2b(data, digest_size=16).hexdigest() != content:
+        return Failure("changed", "the skeleton file changed after the index was made; run `dvc repro`")
+    try:
+        row = denoise(parse_skeleton(data), rules, solo).row()
+    except SkeletonError as error:
+        return Failure("unusable", str(error))
+    return {**{name: value for name, value in row.items() if name != "note"}, "reason": row["note"]}
+
+
+def _follow_parent() -> None:
+    """Leave Ctrl-C to the parent, and end when it ends: a killed stage must not leave workers behind."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()

@@ -1,0 +1,43 @@
+"""One run of a stage at a time in a working copy: the lock that tells a rerun of an orphan still at work.
+
+The lock is the kernel's (`flock`), so it ends with its process however that dies; the file's text only says who
+holds it. Workers that merely fill the store take no lock: the store needs none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from c2vl.errors import UserError
+from c2vl.machine import state_dir
+
+
+@contextlib.contextmanager
+def stage_lock(stage: str, folder: Path | None = None) -> Iterator[None]:
+    """Hold the lock of `stage`.
+
+    Raises:
+        UserError: another process holds it; the sentence says which one and what to do.
+    """
+    path = (folder or state_dir() / "locks") / f"{stage}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise UserError(
+                f"{stage} is already running here ({holder}), perhaps left over from a killed `dvc repro`; "
+                "wait for it or stop it with `kill`, then run again: what it finished is kept."
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
+        file.flush()
+        yield

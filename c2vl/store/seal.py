@@ -1,0 +1,92 @@
+"""Seal a stage's out from the store: one Parquet shard per setup × camera, in the order of samples and prompts.
+
+The out follows from the units and their rows alone: neither the order in which they were computed, nor how often
+the run was killed, leaves a trace in its bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from c2vl import tables
+from c2vl.store.segments import KEY
+from c2vl.store.store import Store
+from c2vl.store.work import Failure, Unit
+from c2vl.tables.schemas import OK, OUTCOME
+
+STATUS, REASON = (field.name for field in OUTCOME)
+INHERITED = "inherited"
+KEY_COLUMN = KEY.with_nullable(True).with_metadata(
+    {"description": "content key of the row in the sample store, null where there was nothing to compute"}
+)
+
+
+def stored_columns(schema: pa.Schema, identity: Iterable[str]) -> pa.Schema:
+    """Columns of the out that are computed, and so kept in the store: all but identity and status."""
+    known = {*identity, STATUS}
+    return pa.schema([field for field in schema if field.name not in known])
+
+
+def ledger(units: Sequence[Unit], schema: pa.Schema) -> pa.Table:
+    """What is known of a shard's rows before computing: identity, key, status and reason.
+
+    Compact on purpose: the ledgers of a whole stage stay in memory from planning to sealing.
+    """
+    identity = [name for name in schema.names if units and name in units[0].identity]
+    columns = [pa.array([unit.identity[name] for unit in units], schema.field(name).type) for name in identity]
+    failures = [unit.failure for unit in units]
+    columns.append(pa.array([unit.key for unit in units], KEY.type))
+    columns.append(pa.array([failure.status if failure else OK for failure in failures]))
+    columns.append(pa.array([failure.reason if failure else "" for failure in failures]))
+    columns.append(pa.array([failure is not None and failure.inherited for failure in failures]))
+    return pa.table(columns, names=[*identity, KEY.name, STATUS, REASON, INHERITED])
+
+
+def sealed(rows: pa.Table, store: Store, failures: Mapping[bytes, Failure], schema: pa.Schema) -> pa.Table:
+    """The finished table of a shard.
+
+    Args:
+        rows: its ledger.
+        store: holds the row of every key that is not in `failures`.
+        failures: why keys have no row.
+        schema: of the out; the content key is added as a last column, so that an out can seed another store.
+
+    Raises:
+        KeyError: a key is neither in the store nor among the failures.
+    """
+    keys = rows.column(KEY.name).to_pylist()
+    usable = np.array([key is not None and key not in failures for key in keys], bool)
+    found = store.rows([key for key, use in zip(keys, usable, strict=True) if use])
+    where = np.where(usable, np.cumsum(usable) - 1, 0)
+    computed = found.take(pa.array(where, pa.int64(), mask=~usable))
+    status, reason = rows.column(STATUS).to_pylist(), rows.column(REASON).to_pylist()
+    said = computed.column(REASON).to_pylist() if REASON in computed.column_names else [None] * len(keys)
+    for position, (key, use) in enumerate(zip(keys, usable, strict=True)):
+        if use:
+            reason[position] = said[position] or ""
+        elif key is not None:
+            status[position], reason[position] = failures[key].status, failures[key].reason
+    columns = {name: rows.column(name) for name in rows.column_names} | {
+        name: computed.column(name) for name in computed.column_names
+    }
+    columns |= {STATUS: pa.array(status, pa.string()), REASON: pa.array(reason, pa.string())}
+    full = schema.append(KEY_COLUMN)
+    blank = pa.nulls(len(keys))
+    return pa.table([columns.get(field.name, blank).cast(field.type) for field in full], schema=full)
+
+
+def write_shard(out: Path, shard: str, table: pa.Table) -> None:
+    """Publish `table` as a shard of `out`."""
+    tables.write(out / f"{shard}.parquet", table)
+
+
+def clear_others(out: Path, shards: Iterable[str]) -> None:
+    """Remove shards of an earlier run that are not among `shards`."""
+    wanted = {f"{shard}.parquet" for shard in shards}
+    for path in out.glob("*.parquet") if out.is_dir() else ():
+        if path.name not in wanted:
+            path.unlink()

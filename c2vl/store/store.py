@@ -1,0 +1,197 @@
+"""The sample store: results by content key, in checksummed segments that any number of processes may add to.
+
+One folder a stage and fingerprint. Nothing in it is ever changed in place: a segment is published whole or not
+at all, and merging publishes the merged segment before it removes its parts. So a reader at any moment, or
+after a crash at any moment, finds each published row at least once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from c2vl.errors import UserError
+from c2vl.files import write_json
+from c2vl.store.keys import KEY_BYTES
+from c2vl.store.segments import KEY, SUFFIX, as_keys, is_intact, read_keys, read_schema, take_rows, write_segment
+from c2vl.store.trouble import said_plainly
+
+MERGED_BYTES = 64 * 2**20
+SMALL_BYTES = 8 * 2**20
+STALE_SECONDS = 3600
+DESCRIPTION = "fingerprint.json"
+
+
+class Store:
+    """Rows of one stage under one fingerprint.
+
+    Args:
+        root: folder of all stores (`machine.store_dir()`).
+        stage: name of the stage.
+        fingerprint: digest of all that changes its rows besides their content.
+        description: what the fingerprint was made of; kept beside the rows for people and for `why`.
+    """
+
+    def __init__(self, root: Path, stage: str, fingerprint: str, description: Mapping[str, Any] | None = None) -> None:
+        self.folder = root / stage / fingerprint
+        self.fingerprint = fingerprint
+        self.damaged = 0
+        self._description = description
+        self._keys: dict[str, np.ndarray] = {}  # intact segments: name -> keys
+        self._index: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take in what other processes published or merged; a segment is checked against its checksum once."""
+        names = self._names()
+        self._keys = {name: keys for name, keys in self._keys.items() if name in names}
+        self._index = None
+        fresh = sorted(names - self._keys.keys())
+        with ThreadPoolExecutor(4) as pool:  # hashing releases the interpreter
+            for name, keys in zip(fresh, pool.map(self._checked, fresh), strict=True):
+                if keys is not None:
+                    self._keys[name] = keys
+
+    def known(self) -> set[bytes]:
+        """Keys of all results."""
+        return {key.ljust(KEY_BYTES, b"\0") for keys in self._keys.values() for key in keys.tolist()}
+
+    def missing(self, keys: Sequence[bytes] | np.ndarray) -> np.ndarray:
+        """Which of `keys` have no result, (N,) bool."""
+        wanted = np.asarray(keys, f"S{KEY_BYTES}")
+        return self._locate(wanted) < 0
+
+    def publish(self, rows: pa.Table) -> str:
+        """Add `rows` (with their `key`) as one segment: all of them or, at a crash, none. Return its name.
+
+        Raises:
+            UserError: the disk is full, the store is read-only or cannot be reached.
+        """
+        with said_plainly(self.folder):
+            if not (self.folder / DESCRIPTION).exists():
+                write_json(self.folder / DESCRIPTION, dict(self._description or {}))
+            name = write_segment(self.folder, rows)
+        self._keys[name] = as_keys(rows.column("key").combine_chunks())
+        self._index = None
+        return name
+
+    def rows(self, keys: Sequence[bytes] | np.ndarray) -> pa.Table:
+        """Return the rows of `keys`, in their order, without the column `key`.
+
+        Raises:
+            KeyError: one of them has no result (any more).
+        """
+        wanted = np.asarray(keys, f"S{KEY_BYTES}")
+        for attempt in range(5):
+            try:
+                return self._gather(wanted).drop_columns("key")
+            except FileNotFoundError:  # another process has merged the segment since we listed it
+                if attempt == 4:
+                    raise
+                self.refresh()
+        raise AssertionError("unreachable")
+
+    def schema(self) -> pa.Schema | None:
+        """Schema of the rows without `key`, or None where there are none."""
+        for name in sorted(self._keys):
+            with contextlib.suppress(FileNotFoundError):
+                schema = read_schema(self.folder, name)
+                return schema.remove(schema.get_field_index("key"))
+        return None
+
+    def merge(self, names: Sequence[str]) -> list[str]:
+        """Replace segments `names` by fewer, larger ones; those that another process took are left out."""
+        merged: list[str] = []
+        parts: list[pa.Table] = []
+        sources: list[str] = []
+        for position, name in enumerate(names):
+            with contextlib.suppress(FileNotFoundError):
+                if is_intact(self.folder, name):
+                    parts.append(take_rows(self.folder, name, np.arange(len(read_keys(self.folder, name)))))
+                    sources.append(name)
+            if parts and (sum(part.nbytes for part in parts) >= MERGED_BYTES or position == len(names) - 1):
+                merged.append(self._replace(sources, pa.concat_tables(parts)))
+                parts, sources = [], []
+        return merged
+
+    def compact(self) -> None:
+        """Merge small segments, and clear away what killed processes left half-written."""
+        with contextlib.suppress(OSError, UserError):  # a read-only store still serves
+            sizes = {name: (self.folder / (name + SUFFIX)).stat() for name in self._keys}
+            small = [name for name, status in sizes.items() if status.st_size < SMALL_BYTES]
+            if len(small) > 1:
+                self.merge(sorted(small, key=lambda name: (sizes[name].st_mtime_ns, name)))
+            for left in self.folder.glob(".*.part"):
+                if time.time() - left.stat().st_mtime > STALE_SECONDS:
+                    left.unlink(missing_ok=True)
+
+    def _names(self) -> set[str]:
+        return {path.stem for path in self.folder.glob(f"*{SUFFIX}")} if self.folder.is_dir() else set()
+
+    def _checked(self, name: str) -> np.ndarray | None:
+        """Keys of a segment, or None if it vanished or is damaged; a damaged one is set aside."""
+        path = self.folder / (name + SUFFIX)
+        try:
+            if is_intact(self.folder, name):
+                return read_keys(self.folder, name)
+        except FileNotFoundError:
+            return None
+        self.damaged += 1
+        with contextlib.suppress(OSError):
+            path.rename(path.with_suffix(".damaged"))
+        return None
+
+    def _replace(self, sources: list[str], rows: pa.Table) -> str:
+        keys = as_keys(rows.column("key").combine_chunks())
+        first = np.sort(np.unique(keys, return_index=True)[1])
+        name = self.publish(rows.take(pa.array(first)))
+        for source in sources:
+            if source != name:
+                self._keys.pop(source, None)
+                (self.folder / (source + SUFFIX)).unlink(missing_ok=True)
+        self._index = None
+        return name
+
+    def _built(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(sorted keys, their segment's number, their row in it); of equal keys the first segment's comes first."""
+        if self._index is None:
+            columns = [self._keys[name] for name in sorted(self._keys)]
+            keys = np.concatenate([np.empty(0, f"S{KEY_BYTES}"), *columns])
+            segment = np.repeat(np.arange(len(columns)), [len(column) for column in columns])
+            row = np.concatenate([np.empty(0, np.int64), *(np.arange(len(column)) for column in columns)])
+            order = np.argsort(keys, kind="stable")
+            self._index = keys[order], segment[order], row[order]
+        return self._index
+
+    def _locate(self, wanted: np.ndarray) -> np.ndarray:
+        """Position of each key in the index, -1 where it is not."""
+        keys, _, _ = self._built()
+        if not len(keys):
+            return np.full(len(wanted), -1)
+        position = np.searchsorted(keys, wanted)
+        found = keys[np.minimum(position, len(keys) - 1)] == wanted
+        return np.where(found, position, -1)
+
+    def _gather(self, wanted: np.ndarray) -> pa.Table:
+        position = self._locate(wanted)
+        if (position < 0).any():
+            raise KeyError(bytes(wanted[position < 0][0]).hex())
+        if not len(wanted):
+            return (self.schema() or pa.schema([])).append(KEY).empty_table()
+        _, segments, rows = self._built()
+        names = sorted(self._keys)
+        order = np.argsort(segments[position], kind="stable")
+        parts = [
+            take_rows(self.folder, names[number], rows[position[order][segments[position[order]] == number]])
+            for number in np.unique(segments[position])
+        ]
+        back = np.empty(len(order), np.int64)
+        back[order] = np.arange(len(order))
+        return pa.concat_tables(parts).take(pa.array(back))

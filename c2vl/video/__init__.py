@@ -1,0 +1,1 @@
+"""Which frames of a video to look at, and how to get exactly those."""
