@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
@@ -39,12 +39,12 @@ class EncoderConfig(ParamsModel):
     seed: int
     encoder: SkeletonEncoderParams
     frames: int
-    prompts: dict[str, int] = {}
+    prompts: dict[str, int] = Field(default_factory=dict)
     dimension: int | None = None
     classes: int | None = None
     clips: int = 0
     left_out: int = 0
-    training: dict[str, Any] = {}
+    training: dict[str, Any] = Field(default_factory=dict)
 
     def build(self) -> EncoderNetwork:
         """A network of this shape; its weights are random until loaded."""

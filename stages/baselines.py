@@ -1,0 +1,44 @@
+"""Stage `baselines <benchmark>`: what C²VL is held against, joint stream.
+
+`infonce`: hard targets on the same prompts with the same schedule; `random`: an untrained encoder; `supervised`: the
+same encoder trained on labels. Reads what `pretrain` reads; writes `results/baselines/<benchmark>/<method>/` with the
+same files as `pretrain`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from c2vl.errors import one_sentence
+from c2vl.params import load_section
+from c2vl.runlog import logged
+
+if TYPE_CHECKING:
+    from c2vl.training.checkpoint import Method
+
+METHODS: tuple[Method, ...] = ("infonce", "random", "supervised")
+
+
+@one_sentence
+def main() -> None:
+    """Train the baselines of one benchmark."""
+    parser = argparse.ArgumentParser(description="Train what C²VL is compared with, on the joint stream.")
+    parser.add_argument("benchmark", help="a split column of the index, such as xsub")
+    benchmark = parser.parse_args().benchmark
+
+    from c2vl.training.methods import train
+    from c2vl.training.params import BaselinesParams, PretrainParams
+    from c2vl.training.stage import load_training, prepare, publish
+
+    params, baselines = load_section("pretrain", PretrainParams), load_section("baselines", BaselinesParams)
+    with logged(f"baselines-{benchmark}") as notes:
+        data = load_training(Path("data"), benchmark, params.objective.kinds, prepare())
+        for method in METHODS:
+            trained = train(method, *data, benchmark, "joint", params, baselines)
+            notes[method] = publish(Path("results/baselines") / benchmark / method, trained)
+
+
+if __name__ == "__main__":
+    main()
