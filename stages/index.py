@@ -1,7 +1,7 @@
 """Stage `index`: list the samples in the raw folder: who, what, which split, content hashes, and why some are excluded.
 
 Reads `data.raw`. Writes `data/index/index.parquet` and `data/index/classes.json` (see `docs/architecture.md`), and
-`results/metrics/index.json`: `samples`, `usable`, `excluded` and `videos` (counts by reason), `splits` (train and test
+`data/index/metrics.json`: `samples`, `usable`, `excluded` and `videos` (counts by reason), `splits` (train and test
 of each benchmark, usable samples), `ignored` (files of no sample, samples of another data set).
 """
 
@@ -17,7 +17,7 @@ from c2vl.files import write_json
 from c2vl.params import load_section
 from c2vl.runlog import logged
 
-OUT, METRICS = Path("data/index"), Path("results/metrics/index.json")
+OUT = Path("data/index")
 
 
 @one_sentence
@@ -28,7 +28,7 @@ def main() -> None:
         index = build_index(params)
         tables.write(OUT / "index.parquet", index.table)
         write_json(OUT / "classes.json", index.classes)
-        write_json(METRICS, index.counts)
+        write_json(OUT / "metrics.json", index.counts)
         notes.update(computed=index.counts["samples"], excluded=index.counts["excluded"])
     excluded = ", ".join(f"{count} {kind}" for kind, count in index.counts["excluded"].items()) or "none"
     print(f"index: {index.counts['samples']} samples, {index.counts['usable']} usable; excluded: {excluded}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -164,26 +165,29 @@ def test_nothing_to_index_is_one_sentence(tmp_path: Path) -> None:
         build_index(params(tmp_path, "ntu60"))
 
 
-def run_stage(folder: Path) -> subprocess.CompletedProcess[str]:
-    root = Path(__file__).resolve().parent.parent
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    return subprocess.run(
-        [sys.executable, root / "stages" / "index.py"], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
-    )
+ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_the_stage_writes_the_same_bytes_twice(raw: Path) -> None:
-    folder = raw.parent
+def test_the_stage_writes_the_same_bytes_twice(
+    raw: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(raw.parent)
     section = {"dataset": "studio", "raw": "raw", "benchmarks": ["xsub"], "train_subjects": [1]}
-    (folder / "params.yaml").write_text(yaml.safe_dump({"data": section}), encoding="utf-8")
-    done = run_stage(folder)
+    Path("params.yaml").write_text(yaml.safe_dump({"data": section}), encoding="utf-8")
+    command = [sys.executable, ROOT / "stages" / "index.py"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and "8 samples, 8 usable; excluded: none" in done.stdout, done.stderr
-    table = folder / "data" / "index" / "index.parquet"
-    first = table.read_bytes()
-    assert tables.read(table).num_rows == 8
-    assert json.loads((folder / "data" / "index" / "classes.json").read_text()) == ["drink", "wave"]
-    assert json.loads((folder / "results" / "metrics" / "index.json").read_text())["usable"] == 8
-    assert run_stage(folder).returncode == 0 and table.read_bytes() == first
-    (folder / "params.yaml").write_text(yaml.safe_dump({"data": {**section, "raw": "nowhere"}}), encoding="utf-8")
-    failed = run_stage(folder)
-    assert failed.returncode == 1 and failed.stderr.count("\n") == 1 and "nowhere" in failed.stderr
+    out = Path("data/index")
+    first = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert sorted(first) == ["classes.json", "index.parquet", "metrics.json"]
+    assert json.loads(first["classes.json"]) == ["drink", "wave"] and json.loads(first["metrics.json"])["usable"] == 8
+    assert tables.read(out / "index.parquet").num_rows == 8
+    runpy.run_path(str(ROOT / "stages" / "index.py"), run_name="__main__")
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == first
+    Path("params.yaml").write_text(yaml.safe_dump({"data": {**section, "raw": "nowhere"}}), encoding="utf-8")
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as left:
+        runpy.run_path(str(ROOT / "stages" / "index.py"), run_name="__main__")
+    told = capsys.readouterr().err
+    assert left.value.code == 1 and told.count("\n") == 1 and "nowhere" in told

@@ -128,10 +128,9 @@ def denoised(path: Path, content: str, rules: Rules, solo: Solo) -> Row | Failur
     if hashlib.blake2b(data, digest_size=16).hexdigest() != content:
         return Failure("changed", "the skeleton file changed after the index was made; run `dvc repro`")
     try:
-        row = denoise(parse_skeleton(data), rules, solo).row()
+        return denoise(parse_skeleton(data), rules, solo).row()
     except SkeletonError as error:
         return Failure("unusable", str(error))
-    return {**{name: value for name, value in row.items() if name != "note"}, "reason": row["note"]}
 
 
 def _follow_parent() -> None:
