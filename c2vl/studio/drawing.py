@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -10,19 +12,22 @@ from c2vl.studio.cameras import Camera
 
 Image = NDArray[np.uint8]  # (H, W, 3) RGB
 Vector = NDArray[np.float64]
+Paint = tuple[float, float, float]
 SHIFT = 4  # fractional bits of OpenCV's coordinates
+ONE = 1 << SHIFT
+FAR = 8000.0  # pixels; OpenCV overflows far beyond the image
 NEAR = 0.25  # metres; what is nearer to the camera is cut away
 
 
-def rgb(colour: Vector, light: float = 1.0) -> tuple[float, float, float]:
-    """`colour` (3,) times `light`, clipped to what an image can hold."""
-    r, g, b = np.clip(np.asarray(colour, float) * light, 0, 255)
-    return float(r), float(g), float(b)
+def rgb(colour: Vector, light: float = 1.0, lift: float = 0.0) -> Paint:
+    """`colour` (3,) times `light`, plus `lift`, clipped to what an image can hold."""
+    r, g, b = (min(max(float(c) * light + lift, 0.0), 255.0) for c in colour)
+    return r, g, b
 
 
 def fixed(points: Vector) -> NDArray[np.int32]:
     """Pixel coordinates to OpenCV's fixed-point integers."""
-    return np.round(np.clip(points, -8000, 8000) * (1 << SHIFT)).astype(np.int32)
+    return np.round(np.clip(points, -FAR, FAR) * ONE).astype(np.int32)
 
 
 def polygon(image: Image, points: Vector, colour: Vector, light: float = 1.0) -> None:
@@ -30,34 +35,34 @@ def polygon(image: Image, points: Vector, colour: Vector, light: float = 1.0) ->
     cv2.fillPoly(image, [fixed(points)], rgb(colour, light), cv2.LINE_AA, SHIFT)
 
 
-def _capsule(image: Image, a: Vector, b: Vector, ra: float, rb: float, colour: tuple[float, float, float]) -> None:
-    way = b - a
-    length = float(np.hypot(way[0], way[1]))
+def _capsule(image: Image, ax: float, ay: float, bx: float, by: float, ra: float, rb: float, colour: Paint) -> None:
+    # Plain floats: a person is 80 capsules a frame, and small arrays would cost more than the drawing.
+    dx, dy = bx - ax, by - ay
+    length = math.hypot(dx, dy)
     if length > 0.4:
-        normal = np.array([-way[1], way[0]]) / length
-        body = np.array([a + normal * ra, b + normal * rb, b - normal * rb, a - normal * ra])
-        cv2.fillConvexPoly(image, fixed(body), colour, cv2.LINE_AA, SHIFT)
-    one = 1 << SHIFT
-    for centre, radius in ((a, ra), (b, rb)):
-        x, y = fixed(centre)
-        cv2.circle(image, (int(x), int(y)), max(int(radius * one), one // 2), colour, -1, cv2.LINE_AA, SHIFT)
+        nx, ny = -dy / length, dx / length
+        corners = ((ax, ay, ra), (bx, by, rb), (bx, by, -rb), (ax, ay, -ra))
+        body = np.array([(int((x + nx * r) * ONE), int((y + ny * r) * ONE)) for x, y, r in corners], np.int32)
+        cv2.fillConvexPoly(image, body, colour, cv2.LINE_AA, SHIFT)
+    for x, y, radius in ((ax, ay, ra), (bx, by, rb)):
+        cv2.circle(image, (int(x * ONE), int(y * ONE)), max(int(radius * ONE), ONE // 2), colour, -1, cv2.LINE_AA, SHIFT)
 
 
 Limb = tuple[Vector, Vector, float, float, Vector]  # end, end (pixels), radius, radius, colour
+# Rim, body, highlight: share of the radius, shift towards the light, brightness, added grey.
+LAYERS = ((1.0, 0.0, 0.66, 0.0), (0.80, 0.15, 0.92, 0.0), (0.42, 0.285, 1.06, 8.0))
 
 
 def limbs(image: Image, group: list[Limb], light: float = 1.0) -> None:
     """Tapered capsules that grow into each other, lit from the upper left: all rims, then all bodies, then highlights."""
-    for a, b, ra, rb, colour in group:
-        _capsule(image, a, b, ra, rb, rgb(colour, 0.66 * light))
-    for a, b, ra, rb, colour in group:
-        shift = np.array([-0.16, -0.14]) * (ra + rb) / 2
-        _capsule(image, a + shift, b + shift, ra * 0.80, rb * 0.80, rgb(colour, 0.92 * light))
-    for a, b, ra, rb, colour in group:
-        size = (ra + rb) / 2
-        if size > 1.6:
-            shift = np.array([-0.30, -0.27]) * size
-            _capsule(image, a + shift, b + shift, ra * 0.42, rb * 0.42, rgb(np.asarray(colour) * 1.06 + 8, light))
+    for share, shift, brightness, lift in LAYERS:
+        for a, b, ra, rb, colour in group:
+            size = (ra + rb) / 2
+            if share < 0.5 and size <= 1.6:
+                continue
+            x, y = -1.07 * shift * size, -0.93 * shift * size
+            ends = (float(a[0]) + x, float(a[1]) + y, float(b[0]) + x, float(b[1]) + y)
+            _capsule(image, *ends, ra * share, rb * share, rgb(colour, brightness * light, lift * light))
 
 
 def limb(image: Image, a: Vector, b: Vector, ra: float, rb: float, colour: Vector, light: float = 1.0) -> None:

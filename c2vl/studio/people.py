@@ -53,16 +53,18 @@ class Extent:
     """The bounding box of everything drawn of one person, in pixels."""
 
     def __init__(self) -> None:
-        self.low, self.high = np.full(2, np.inf), np.full(2, -np.inf)
+        self.x0 = self.y0 = float("inf")
+        self.x1 = self.y1 = -float("inf")
 
     def add(self, centre: Vector, radius: float) -> None:
         """Include a disc."""
-        self.low, self.high = np.minimum(self.low, centre - radius), np.maximum(self.high, centre + radius)
+        x, y = float(centre[0]), float(centre[1])
+        self.x0, self.y0 = min(self.x0, x - radius), min(self.y0, y - radius)
+        self.x1, self.y1 = max(self.x1, x + radius), max(self.y1, y + radius)
 
     def box(self, width: int, height: int) -> NDArray[np.float64]:
         """(4,) x0, y0, x1, y1 clipped to the image."""
-        size = np.array([width, height], float)
-        return np.concatenate([np.clip(self.low, 0, size), np.clip(self.high, 0, size)])
+        return np.clip([self.x0, self.y0, self.x1, self.y1], 0.0, [width, height, width, height])
 
 
 def draw_person(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -54,11 +55,14 @@ def render(performance: Performance, frame: int, camera: Camera, empty: Image, g
 
 def grain_tile(height: int, rng: np.random.Generator) -> NDArray[np.int16]:
     """A tile of sensor noise, twice as wide and high as it must be, so that each frame can take another part."""
-    return np.round(rng.normal(0, GRAIN, (2 * height, 2 * (height * 16 // 9), 1))).astype(np.int16)
+    tile = np.round(rng.normal(0, GRAIN, (2 * height, 2 * (height * 16 // 9), 1))).astype(np.int16)
+    return np.repeat(tile, 3, axis=2)
 
 
 def add_grain(image: Image, grain: NDArray[np.int16], frame: int) -> Image:
     """Add one part of the noise tile to `image`."""
     height, width = image.shape[:2]
     y, x = (frame * 37) % height, (frame * 91) % width
-    return np.clip(image + grain[y : y + height, x : x + width], 0, 255).astype(np.uint8)
+    noisy = np.empty_like(image)
+    cv2.add(image, grain[y : y + height, x : x + width], dst=noisy, dtype=cv2.CV_8U)
+    return noisy

@@ -1,0 +1,148 @@
+"""Write a whole data set: every subject performs every action, seen by three cameras; and the truth about it."""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from c2vl import tables
+from c2vl.errors import UserError
+from c2vl.files import write_bytes, write_json
+from c2vl.machine import workers
+from c2vl.progress import progress
+from c2vl.studio.broken import break_sample, choose_broken
+from c2vl.studio.cameras import AZIMUTHS, Camera, camera
+from c2vl.studio.cast import subject
+from c2vl.studio.drawing import Image
+from c2vl.studio.ntu_files import sample_name, write_skeleton, write_video
+from c2vl.studio.params import StudioParams
+from c2vl.studio.performance import Performance, perform
+from c2vl.studio.room import background
+from c2vl.studio.scene import empty_set, grain_tile, render
+from c2vl.studio.seeds import generator
+from c2vl.studio.sensor import sense
+from c2vl.studio.truth import frame_sentence, posture
+from c2vl.studio.vocabulary import ACTIONS, NOTHING, OBJECTS, PAIR, PHRASES, POSTURES
+
+SKELETONS, VIDEOS = "nturgb+d_skeletons", "nturgb+d_rgb"
+
+
+@dataclass(frozen=True)
+class Take:
+    """One performance to be filmed: numbers as in the sample names."""
+
+    setup: int
+    subject: int
+    repetition: int
+    action: int
+
+
+def takes(params: StudioParams) -> list[Take]:
+    """All performances of a data set, in the order of their names.
+
+    Raises:
+        UserError: `studio.actions` names a class that the studio does not know.
+    """
+    unknown = sorted(set(params.actions or ()) - set(ACTIONS))
+    if unknown:
+        raise UserError(f"params.yaml: `studio.actions` names '{unknown[0]}', which is none of: {', '.join(ACTIONS)}.")
+    numbers = [k + 1 for k, name in enumerate(ACTIONS) if not params.actions or name in params.actions]
+    return sorted(
+        (
+            Take((person + repetition - 2) % params.setups + 1, person, repetition, action)
+            for person in range(1, params.subjects + 1)
+            for repetition in range(1, params.repetitions + 1)
+            for action in numbers
+        ),
+        key=lambda take: (take.setup, take.subject, take.repetition, take.action),
+    )
+
+
+@lru_cache(maxsize=8)
+def _set(world: int, setup: int, number: int, height: int) -> tuple[Camera, Image]:
+    seen_from = camera(world, setup, number)
+    return seen_from, background(world, setup, seen_from, height)
+
+
+def _performance(params: StudioParams, take: Take) -> Performance:
+    rng = generator("take", params.seed, take.subject, take.repetition, take.action)
+    partner = int(rng.integers(1, params.subjects)) + take.subject
+    cast = [subject(params.seed, take.subject), subject(params.seed, (partner - 1) % params.subjects + 1)]
+    return perform(ACTIONS[take.action - 1], cast, rng, params.frames_per_second)
+
+
+def film(params: StudioParams, take: Take, raw: Path) -> list[dict[str, list[dict[str, Any]]]]:
+    """Write the files of one performance as its three cameras see it; return the truth about each."""
+    cv2.setNumThreads(1)
+    performance = _performance(params, take)
+    return [_film_one(params, take, performance, number, raw) for number in AZIMUTHS]
+
+
+def _film_one(params: StudioParams, take: Take, performance: Performance, number: int, raw: Path) -> dict[str, Any]:
+    name = sample_name(take.setup, number, take.subject, take.repetition, take.action)
+    rng = generator("shot", params.seed, name)
+    seen_from, room = _set(params.seed, take.setup, number, params.height)
+    frames = len(performance.actors[0].joints)
+    chair = generator("chair", params.seed, take.subject, take.repetition, take.action)
+    empty, grain = empty_set(performance, seen_from, room, chair), grain_tile(params.height, rng)
+    people: list[dict[str, Any]] = []
+    answers: list[dict[str, Any]] = []
+    images = []
+    for index in range(frames):
+        drawn = render(performance, index, seen_from, empty, grain)
+        images.append(drawn.image)
+        answers.append({"sample": name, "frame": index, "sentence": frame_sentence(performance, index)})
+        for k, (actor, box) in enumerate(zip(performance.actors, drawn.boxes, strict=True)):
+            people.append(
+                {"sample": name, "frame": index, "person": k, **dict(zip(("x0", "y0", "x1", "y1"), box.tolist(), strict=True)),
+                 "object": actor.held[index], "posture": posture(actor, index), "phrase": actor.phrases[index],
+                 "action": performance.action}
+            )  # fmt: skip
+    size = (params.height * 16 // 9, params.height)
+    write_video(raw / VIDEOS / f"{name}_rgb.avi", images, size, params.frames_per_second)
+    write_skeleton(raw / SKELETONS / f"{name}.skeleton", sense(performance, seen_from, rng), frames, seen_from)
+    return {"people": people, "answers": answers}
+
+
+def simulate(params: StudioParams, raw: Path, truth: Path) -> dict[str, int]:
+    """Write the data set of `params` to `raw` and what is true of it to `truth`; return counts for the log."""
+    plan = takes(params)
+    people: list[dict[str, Any]] = []
+    answers: list[dict[str, Any]] = []
+    # Spawned, not forked: a fork would carry over the threads of OpenCV and pyarrow in an unknown state.
+    with ProcessPoolExecutor(workers(), mp_context=multiprocessing.get_context("spawn")) as pool:
+        films = pool.map(film, [params] * len(plan), plan, [raw] * len(plan), chunksize=4)
+        for views in progress(films, "simulate", "performances", total=len(plan)):
+            for view in views:
+                people += view["people"]
+                answers += view["answers"]
+    names = [
+        sample_name(take.setup, number, take.subject, take.repetition, take.action) for take in plan for number in AZIMUTHS
+    ]
+    broken = choose_broken(names, params.broken, generator("broken", params.seed))
+    for name, what in broken.items():
+        break_sample(raw / SKELETONS / f"{name}.skeleton", raw / VIDEOS / f"{name}_rgb.avi", what)
+    write_bytes(raw / "classes.txt", ("\n".join(ACTIONS) + "\n").encode())
+    for file, rows, schema in (
+        ("people", people, tables.schemas.PEOPLE),
+        ("answers", answers, tables.schemas.ANSWERS),
+        ("broken", [{"sample": name, "what": what} for name, what in sorted(broken.items())], tables.schemas.BROKEN),
+    ):
+        key = ("sample", "frame", "person")
+        rows.sort(key=lambda row: tuple(row[part] for part in key if part in row))
+        tables.write(truth / f"{file}.parquet", tables.table_of(rows, schema))
+    vocabulary = {
+        "objects": [NOTHING, *OBJECTS],
+        "postures": list(POSTURES),
+        "phrases": list(PHRASES.values()),
+        "actions": list(ACTIONS),
+        "pair_actions": list(PAIR),
+    }
+    write_json(truth / "vocabulary.json", vocabulary)
+    return {"samples": len(names), "frames": len(answers), "broken": len(broken)}

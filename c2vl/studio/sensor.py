@@ -1,0 +1,87 @@
+"""What Kinect makes of people: jitter, guessed joints, gaps in tracking, and bodies that are not there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from c2vl.studio.anatomy import Joint
+from c2vl.studio.cameras import Camera
+from c2vl.studio.performance import Performance
+
+TRACKED, INFERRED = 2, 1
+JITTER = {TRACKED: 0.006, INFERRED: 0.028}  # metres
+GAP_CHANCE, LATE_CHANCE, SPURIOUS_CHANCE = 0.10, 0.05, 0.07
+FIRST_ID = 72057594037931101  # the first body id of NTU RGB+D's own files
+
+
+@dataclass(frozen=True)
+class TrackedBody:
+    """One body id: `frames` (N,) where it is seen, `joints` (N, 25, 3) metres, `states` (N, 25) tracking states."""
+
+    identity: int
+    frames: NDArray[np.int64]
+    joints: NDArray[np.float64]
+    states: NDArray[np.int64]
+
+
+def _occluded(seen: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Joints (T, 25) that the trunk hides from the camera: behind it, and within its width."""
+    trunk = seen[:, [Joint.SPINE_MID]]
+    behind = seen[..., 2] > trunk[..., 2] + 0.09
+    width = np.abs(seen[..., 0] - trunk[..., 0]) < 0.13
+    height = (seen[..., 1] > seen[:, [Joint.SPINE_BASE], 1]) & (seen[..., 1] < seen[:, [Joint.SPINE_SHOULDER], 1])
+    return behind & width & height
+
+
+def _jitter(states: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Noise (T, 25, 3) that drifts from frame to frame, larger for guessed joints."""
+    white = rng.normal(0.0, 1.0, (*states.shape, 3))
+    drift = white.copy()
+    for t in range(1, len(drift)):
+        drift[t] = 0.75 * drift[t - 1] + 0.66 * white[t]
+    size = np.where(states == TRACKED, JITTER[TRACKED], JITTER[INFERRED])
+    return drift * size[..., None]
+
+
+def _pieces(frames: int, rng: np.random.Generator) -> list[tuple[NDArray[np.int64], bool]]:
+    """Runs of frames in which a body is tracked; the flag says that Kinect took it for somebody new."""
+    start = int(rng.integers(2, 5)) if rng.random() < LATE_CHANCE else 0
+    if frames < 24 or rng.random() > GAP_CHANCE:
+        return [(np.arange(start, frames), False)]
+    at, length = int(rng.integers(6, frames - 12)), int(rng.integers(2, 6))
+    return [(np.arange(start, at), False), (np.arange(at + length, frames), bool(rng.random() < 0.5))]
+
+
+def _spurious(frames: int, identity: int, rng: np.random.Generator) -> TrackedBody:
+    """Furniture taken for a body: wide, low and almost still."""
+    length = int(rng.integers(4, frames))
+    start = int(rng.integers(0, frames - length + 1))
+    centre = np.array([rng.choice([-1, 1]) * rng.uniform(0.9, 1.5), rng.uniform(-0.8, -0.2), rng.uniform(2.5, 4.0)])
+    shape = centre + rng.normal(0, 1, (25, 3)) * np.array([0.35, 0.12, 0.15])
+    joints = shape + rng.normal(0, 0.012, (length, 25, 3))
+    return TrackedBody(identity, np.arange(start, start + length), joints, np.full((length, 25), INFERRED))
+
+
+def sense(performance: Performance, camera: Camera, rng: np.random.Generator) -> list[TrackedBody]:
+    """Bodies as the Kinect at `camera` reports them, in its own coordinates."""
+    bodies: list[TrackedBody] = []
+    identity = FIRST_ID + int(rng.integers(0, 900))
+    for actor in performance.actors:
+        seen = camera.view(actor.joints)
+        states = np.where(_occluded(seen) | (rng.random(seen.shape[:2]) < 0.01), INFERRED, TRACKED)
+        noisy = seen + _jitter(states, rng)
+        for frames, renamed in _pieces(len(seen), rng):
+            same = bodies and not renamed and len(bodies) and bodies[-1].identity == identity
+            if same:
+                last = bodies.pop()
+                frames = np.concatenate([last.frames, frames])
+            elif renamed:
+                identity += 1
+            bodies.append(TrackedBody(identity, frames, noisy[frames], states[frames]))
+        identity += 1
+    if rng.random() < SPURIOUS_CHANCE:
+        bodies.append(_spurious(len(performance.actors[0].joints), identity, rng))
+    return bodies
