@@ -59,13 +59,14 @@ def articulate(body: Body, motion: Motion) -> Points:
     for side, out in ((0, 1.0), (1, -1.0)):
         shoulder = top + chest.apply(np.array([out * body.shoulder, -0.015 * body.height, 0.0]))
         target = shoulder + arms.apply(m.hands[:, side] * np.array([out, 1.0, 1.0])) * body.arm
-        elbow, wrist = two_bones(
-            shoulder, target, body.upper_arm, body.forearm, arms.apply(np.array([out * 0.75, -0.65, -0.45]))
-        )
-        direction = _unit(wrist - elbow)
+        # It is the hand that reaches, not the wrist: forearm and hand are one bone.
+        pole = arms.apply(np.array([out * 0.75, -0.65, -0.45]))
+        elbow, hand = two_bones(shoulder, target, body.upper_arm, body.forearm + body.hand, pole)
+        direction = _unit(hand - elbow)
+        wrist = elbow + direction * body.forearm
         joints[:, SHOULDER[side]], joints[:, ELBOW[side]], joints[:, WRIST[side]] = shoulder, elbow, wrist
-        joints[:, HAND[side]] = wrist + direction * body.hand
-        joints[:, HAND_TIP[side]] = wrist + direction * body.hand * 1.8
+        joints[:, HAND[side]] = hand
+        joints[:, HAND_TIP[side]] = hand + direction * body.hand * 0.8
         inward = chest.apply(np.array([-out * 0.03, 0.01, 0.03]))
         joints[:, THUMB[side]] = joints[:, HAND[side]] + inward
         hip = pelvis + low.apply(np.array([out * body.hip, -0.01, 0.0]))

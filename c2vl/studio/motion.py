@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from c2vl.studio.anatomy import LEFT, RIGHT
 
 Curve = NDArray[np.float64]  # (T,)
-REST_HAND = np.array([0.14, -0.95, 0.10])  # outward, up, forward of the own shoulder, in arm lengths
+REST_HAND = np.array([0.14, -1.04, 0.10])  # outward, up, forward of the own shoulder, in arm lengths
 
 
 def ease(t: Curve | float, start: float, end: float) -> Curve:

@@ -49,7 +49,7 @@ def eat_a_snack(t: Curve, style: Style) -> Motion:
 
 def make_a_phone_call(t: Curve, style: Style) -> Motion:
     m, w = _gesture(t, style, "head", (0.85, 1.0))
-    m.reach(style.main, _spot(style, (-0.04, 0.42, 0.12), 0.04), w)
+    m.reach(style.main, _spot(style, (-0.12, 0.42, 0.10), 0.04), w)
     m.sway += (0.06 if style.main else -0.06) * w
     return m
 
@@ -57,7 +57,7 @@ def make_a_phone_call(t: Curve, style: Style) -> Motion:
 def brush_hair(t: Curve, style: Style) -> Motion:
     m, w = _gesture(t, style, "head", (0.8, 1.0))
     stroke = _beat(t, style, 3.2)
-    path = _spot(style, (-0.10, 0.66, 0.10), 0.04) + stroke[:, None] * np.array([0.06, -0.22, -0.22]) * style.amplitude
+    path = _spot(style, (-0.20, 0.68, 0.06), 0.04) + stroke[:, None] * np.array([0.08, -0.20, -0.20]) * style.amplitude
     m.reach(style.main, path, w)
     m.sway += 0.04 * w
     return m
