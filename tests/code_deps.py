@@ -114,6 +114,7 @@ def folded(files: Iterable[str]) -> list[str]:
     return sorted(files, key=lambda path: (not path.startswith("stages/"), path))
 
 
+@cache
 def code_deps() -> dict[str, list[str]]:
     """Stage -> what `dvc.yaml` has to list as its code."""
     return {stage: folded(used_files(script)) for stage, script in scripts().items()}
