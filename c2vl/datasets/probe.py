@@ -72,10 +72,11 @@ def probe_video(path: Path) -> Probe:
     """Hash, declared frames and size of a video; nothing is decoded, so fewer frames may come out."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # a broken video is a row of ours, not a screenful of theirs
+    # Before the import: a broken video is a row of ours, not a screenful of theirs.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     import cv2
 
-    cv2.setLogLevel(0)
     capture = cv2.VideoCapture(os.fspath(path), cv2.CAP_FFMPEG)
     try:
         if not capture.isOpened():
