@@ -38,7 +38,7 @@ def compare(benchmark: str, streams: list[str], seeds: int, again: bool) -> dict
     device = prepare()
     data = load_training(DATA, benchmark, params.objective.kinds, device)
     test = load_clips(DATA, benchmark, "test", device)
-    settings = [section.model_dump(mode="json") for section in (params, baselines, protocols)]
+    settings = [section.model_dump(mode="json", exclude={"seed"}) for section in (params, baselines, protocols)]
     content = data_fingerprint([DATA / "index", DATA / "skeleton", DATA / "embed"])
     summaries: dict[str, Any] = {}
     for stream in (known for known in STREAMS if known in streams):
@@ -55,7 +55,7 @@ def compare(benchmark: str, streams: list[str], seeds: int, again: bool) -> dict
                     done = evaluate(trained.network, data.clips, test, stream, frames, data.classes, protocols)
                     metrics = done.metrics()
                     keep(path, key, metrics)
-                accuracies = ", ".join(f"{name} {100 * values['top1']:.1f} %" for name, values in metrics.items())
+                accuracies = ", ".join(f"{name} {100 * values['top1']:.1f} %" for name, values in sorted(metrics.items()))
                 print(f"{benchmark}-{stream} seed {seed} {method}: {accuracies}", flush=True)
                 runs[method].append(metrics)
         summaries[stream] = summarise(runs)

@@ -1,0 +1,207 @@
+"""Protocols and metrics against worked cases, scikit-learn's other solvers, and the stages run end to end."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+import pytest
+import torch
+import yaml
+from synthetic import BENCHMARK, CLASSES, write_data
+from test_training import PARAMS
+
+from c2vl import tables
+from c2vl.evaluation.compare import finished, keep, markdown, run_key, summarise
+from c2vl.evaluation.features import Features, frozen_features
+from c2vl.evaluation.fusion import fuse
+from c2vl.evaluation.knn import knn_evaluation
+from c2vl.evaluation.linear import linear_evaluation
+from c2vl.evaluation.metrics import best, mean_class, per_class, top1, top_k
+from c2vl.evaluation.params import LinearParams
+from c2vl.models.registry import build_encoder
+from c2vl.training.clips import load_clips
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def blobs(seed: int = 0, spread: float = 1.0) -> Features:
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(6, 10)) * 2
+    train_labels, test_labels = np.arange(240) % 6, np.arange(90) % 6
+    train, test = (centres[labels] + rng.normal(scale=spread, size=(len(labels), 10)) for labels in (train_labels, test_labels))
+    scale = 10.0 ** np.arange(-3, 7)  # features of very different size
+    return Features((train * scale).astype(np.float32), train_labels, (test * scale).astype(np.float32), test_labels)
+
+
+def test_linear_evaluation_agrees_with_another_solver() -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    features = blobs(spread=1.8)
+    result = linear_evaluation(features, 6, LinearParams(), seed=0)
+    other = make_pipeline(StandardScaler(), LogisticRegression(C=1e4, max_iter=2000)).fit(features.train, features.train_labels)
+    agreement = (result.scores.argmax(1) == other.predict(features.test)).mean()
+    assert agreement > 0.95
+    assert 0.5 < top1(features.test_labels, result.scores.argmax(1)) < 0.99
+    np.testing.assert_allclose(result.scores.sum(1), 1, atol=1e-5)
+    assert result.best_on_test >= top1(features.test_labels, result.scores.argmax(1))
+    np.testing.assert_array_equal(result.scores, linear_evaluation(features, 6, LinearParams(), seed=0).scores)
+
+
+def test_knn_is_the_nearest_by_cosine() -> None:
+    features = blobs()
+    result = knn_evaluation(features)
+    for row, query in enumerate(features.test.astype(np.float64)):
+        cosines = [query @ x / np.linalg.norm(query) / np.linalg.norm(x) for x in features.train.astype(np.float64)]
+        assert result.similarity[row] == pytest.approx(max(cosines), abs=1e-5)
+        assert result.predictions[row] == features.train_labels[int(np.argmax(cosines))]
+
+
+def test_metrics_by_hand() -> None:
+    labels = np.array([0, 0, 0, 1, 2, 2])
+    scores = np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.5, 0.3, 0.2], [0.4, 0.3, 0.3], [0.1, 0.2, 0.7], [0.3, 0.4, 0.3]])
+    predictions = scores.argmax(1)  # 0 1 0 0 2 1
+    assert top1(labels, predictions) == pytest.approx(3 / 6)
+    assert per_class(labels, predictions) == pytest.approx({0: 2 / 3, 1: 0.0, 2: 0.5})
+    assert mean_class(labels, predictions) == pytest.approx((2 / 3 + 0 + 0.5) / 3)
+    assert top_k(labels, scores, 3) == 1.0
+    assert top_k(labels[:3], scores[:3], 2) == pytest.approx(2 / 3)
+    assert best(scores, 2)[[0, 3]].tolist() == [[0, 1], [0, 1]]
+
+
+def test_fusion_weighs_the_streams() -> None:
+    joint, motion = np.array([[0.9, 0.1]]), np.array([[0.2, 0.8]])
+    np.testing.assert_allclose(
+        fuse({"joint": joint, "motion": motion}, {"joint": 0.6, "bone": 0.6, "motion": 0.4}), [[0.62, 0.38]]
+    )
+    with pytest.raises(ValueError, match="weights"):
+        fuse({"joint": joint}, {"bone": 1.0})
+
+
+def test_frozen_means_frozen(tmp_path: Path) -> None:
+    """No weight and no BatchNorm statistic changes, and a clip's features do not depend on its company."""
+    write_data(tmp_path)
+    train, test = (load_clips(tmp_path, BENCHMARK, split, "cpu") for split in ("train", "test"))
+    encoder = build_encoder(PARAMS.encoder).train()
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    features = frozen_features(encoder, train, test, "joint", 16)
+    assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+    assert features.train.shape == (len(train), encoder.features)
+    swapped = frozen_features(encoder, test, train, "joint", 16)
+    np.testing.assert_allclose(features.test, swapped.train, atol=1e-6)
+
+
+def test_summary_is_mean_and_sample_deviation_with_paired_gain(tmp_path: Path) -> None:
+    def seed(value: float) -> dict[str, dict[str, float]]:
+        return {"linear": {"top1": value, "top5": 1.0}, "knn": {"top1": value / 2}}
+
+    summary = summarise({"c2vl": [seed(0.6), seed(0.8)], "infonce": [seed(0.5), seed(0.6)]})
+    assert summary["methods"]["c2vl"]["linear"]["top1"] == {
+        "mean": pytest.approx(0.7),
+        "std": pytest.approx(0.02**0.5),
+        "values": [0.6, 0.8],
+    }
+    assert summary["gain"]["linear"]["top1"]["values"] == pytest.approx([0.1, 0.2])
+    assert "| c2vl | 70.0 ± 14.1 | 100.0 ± 0.0 | 35.0 ± 7.1 |  |" in markdown(summary, "title")
+    path = tmp_path / "run.json"
+    key = run_key({"a": 1}, "xsub", 0)
+    assert finished(path, key) is None
+    keep(path, key, seed(0.5))
+    assert finished(path, key) == seed(0.5)
+    assert finished(path, run_key({"a": 2}, "xsub", 0)) is None
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Run a stage's script with arguments in a folder of its own, in this process: imports cost more than such runs."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("C2VL_WORKERS", "1")
+
+    def run(script: str, *arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", [script, *arguments])
+        runpy.run_path(str(ROOT / "stages" / script), run_name="__main__")
+
+    return run
+
+
+def test_stages_from_tables_to_metrics(tmp_path: Path, stage) -> None:
+    samples = write_data(tmp_path / "data")
+    sections = {
+        "data": {"benchmarks": [BENCHMARK]},
+        "pretrain": PARAMS.model_copy(update={"epochs": 2}).model_dump(mode="json"),
+        "baselines": {"supervised": {"epochs": 2, "learning_rate": 0.1, "milestones": []}},
+        "evaluate": {"linear": {"epochs": 3}},
+    }
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(sections))
+    for arguments in (
+        *(("pretrain.py", BENCHMARK, stream) for stream in ("joint", "bone", "motion")),
+        ("baselines.py", BENCHMARK),
+    ):
+        stage(*arguments)
+    assert json.loads((tmp_path / ".c2vl/runs/pretrain-xsub-bone.json").read_text())["left_out"] == 1
+    stage("evaluate.py")
+    out = tmp_path / "results/evaluate"
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["samples"][BENCHMARK] == {"train": 47, "test": 16, "classes": CLASSES, "chance": 0.25}
+    assert set(metrics["linear"][BENCHMARK]) == {"joint", "bone", "motion", "fusion", "fusion_equal"}
+    assert set(metrics["knn"][BENCHMARK]["joint"]) == {"c2vl", "infonce", "random", "supervised"}
+    assert list(metrics["end_to_end"][BENCHMARK]["joint"]) == ["supervised"]
+    predictions = tables.read(out / "predictions.parquet")
+    rows = predictions.filter(
+        pc.and_(
+            pc.and_(pc.equal(predictions["protocol"], "linear"), pc.equal(predictions["method"], "c2vl")),
+            pc.equal(predictions["stream"], "fusion"),
+        )
+    ).to_pylist()
+    assert len(rows) == 16
+    right = sum(row["label"] == row["prediction"] for row in rows) / 16
+    assert right == pytest.approx(metrics["linear"][BENCHMARK]["fusion"]["c2vl"]["top1"])
+    assert all(row["top5"][0] == row["prediction"] and sorted(row["top5"]) == list(range(CLASSES)) for row in rows)
+    test_samples = {sample for number, sample in enumerate(samples) if number % 4 == 3}
+    for name in ("predictions", "features", "similarity"):
+        assert set(tables.read(out / f"{name}.parquet")["sample"].to_pylist()) == test_samples
+    pairs = tables.read(out / "similarity.parquet").to_pylist()
+    positive = [row for row in pairs if row["kind"] == "positive"]
+    assert len(positive) == 16 * 2 * 2
+    assert all(row["sample"] == row["other"] and row["same_class"] for row in positive)
+    assert len(pairs) == 16 * 2 * 2 * 16  # a positive and 15 negatives each: no more clips
+    assert {row["method"] for row in pairs} == {"c2vl", "infonce"}
+
+
+def test_compare_goes_on_where_it_stopped(tmp_path: Path, stage, capsys: pytest.CaptureFixture[str]) -> None:
+    write_data(tmp_path / "data", clips=32)
+    sections = {
+        "pretrain": PARAMS.model_copy(update={"epochs": 1}).model_dump(mode="json"),
+        "baselines": {"supervised": {"epochs": 1, "learning_rate": 0.1, "milestones": []}},
+        "evaluate": {"linear": {"epochs": 2}},
+    }
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(sections))
+    stage("compare.py", "--seeds", "2")
+    first = capsys.readouterr().out
+    runs = tmp_path / "results/compare/runs"
+    made = {path.name: path.stat().st_mtime_ns for path in runs.iterdir()}
+    assert len(made) == 8
+    (runs / "xsub-joint-infonce-1.json").unlink()
+    stage("compare.py", "--seeds", "2")
+    assert capsys.readouterr().out == first
+    kept = {path.name: path.stat().st_mtime_ns for path in runs.iterdir()}
+    assert [name for name in made if made[name] != kept[name]] == ["xsub-joint-infonce-1.json"]
+    summary = json.loads((tmp_path / "results/compare/compare.json").read_text())
+    assert summary["seeds"] == [0, 1]
+    assert set(summary["streams"]["joint"]["methods"]) == {"c2vl", "infonce", "supervised", "random"}
+    assert "| c2vl |" in (tmp_path / "results/compare/compare.md").read_text()
+
+
+def test_a_stage_without_data_is_one_sentence(tmp_path: Path, stage, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"pretrain": {}}))
+    with pytest.raises(SystemExit, match="1"):
+        stage("pretrain.py", BENCHMARK, "joint")
+    told = capsys.readouterr().err
+    assert told.startswith("c2vl: data/index/index.parquet")
+    assert len(told.splitlines()) == 1
