@@ -43,10 +43,11 @@ graph: $(STAMP)  ## Write the code every stage imports into dvc.yaml
 engines: $(STAMP)  ## Train the shipped tiny engines anew (an hour or more on 2 cores)
 	python -m c2vl.tiny
 
-compare: $(STAMP)  ## Repeat the demo's comparison over 5 seeds: mean and deviation into results/compare
+compare: $(STAMP)  ## Repeat the demo's comparison over 5 seeds: mean and deviation into results/compare and the report
 	@c2vl profile --require demo
-	dvc repro evaluate
+	dvc repro
 	python stages/compare.py
+	dvc repro -f -s report
 
 clean:  ## Remove outs and logs; the sample store and DVC's cache stay, so a rerun is quick
-	rm -rf data/studio data/index data/skeleton data/crop data/caption data/embed truth/studio results .c2vl/runs
+	rm -rf data/studio data/index data/skeleton data/crop data/caption data/embed truth/studio results $${C2VL_HOME:-.c2vl}/runs
