@@ -100,7 +100,7 @@ class CropWork:
             failure = Failure("no_skeleton", f"skeleton: {skeleton['reason'] if skeleton else 'no row'}", inherited=True)
         elif entry["video_file"] is None:
             failure = Failure("no_video", "the sample has no video file")
-        elif not entry["video_frames"]:
+        elif (entry["video_frames"] or 0) < 1:
             failure = Failure("unreadable", "the video file is not readable as a video")
         if failure or skeleton is None:
             count = range(self._params.frames_per_clip)

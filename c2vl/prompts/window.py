@@ -57,7 +57,7 @@ def find_window(
     joints = scaled_joints(colour, *size)
     chosen = choose(boxes, scores, joints, people)
     bodies = joint_boxes(joints)
-    found = f"none of the {len(boxes)} people found is where the skeleton is" if len(boxes) else "nobody was found"
+    found = "the people found are not where the skeleton is" if len(boxes) else "nobody was found"
     if chosen:
         corners = grown(union(boxes[chosen]), margin, size)
         reason = "" if _everybody(boxes[chosen], joints) else "one of the two actors was not found"

@@ -21,15 +21,15 @@ from c2vl.store.why import why
 from c2vl.store.work import Failure, Work
 from c2vl.tables.schemas import OK
 
-METRICS = Path("results/metrics")
+METRICS = "metrics.json"  # in the out, beside the shards
 
 
 @dataclass
 class Plan:
-    """A stage before it runs: the ledger of each shard, and how many distinct units each lacks."""
+    """A stage before it runs: the ledger of each shard, and the keys that each lacks (a shared one stands once)."""
 
     ledgers: dict[str, pa.Table]
-    missing: dict[str, int]
+    missing: dict[str, set[bytes]]
 
     def rows(self) -> int:
         """Rows of the out that are this stage's own to make: without those an earlier stage failed on."""
@@ -65,20 +65,19 @@ def plan(work: Work, store: Store) -> Plan:
         keys = rows.column(KEY.name).drop_null().to_pylist()
         lacking = {key for key, absent in zip(keys, store.missing(keys), strict=True) if absent} - asked
         asked |= lacking
-        result.missing[shard] = len(lacking)
+        result.missing[shard] = lacking
     if not result.rows():
         raise UserError(f"{work.stage}: no sample is usable; the reasons stand in the table of the stage before it.")
     return result
 
 
-def run(work: Work, out: Path, notes: dict[str, Any], metrics: Path | None = None) -> None:
+def run(work: Work, out: Path, notes: dict[str, Any]) -> None:
     """Bring `out` in line with the inputs and parameters, computing only what the store lacks.
 
     Args:
         work: the stage.
-        out: folder of the sealed shards.
+        out: folder of the sealed shards and of `metrics.json`: what the rows say, of deterministic things only.
         notes: gets `computed`, `reused`, `failed`, `engine_seconds` and `why`, for the run log.
-        metrics: JSON file for what the rows say; default `results/metrics/<stage>.json`.
 
     Raises:
         UserError: the stage is running already, an input is missing, or too many units failed.
@@ -96,7 +95,7 @@ def run(work: Work, out: Path, notes: dict[str, Any], metrics: Path | None = Non
         notes |= {"computed": filled.computed, "reused": reused, "failed": failed}
         notes |= {"engine_seconds": round(filled.engine_seconds, 3), "why": reason}
         summary = {"rows": counts.total(), "ok": counts[OK], "failed": {s: n for s, n in counts.items() if s != OK}}
-        write_json(metrics or METRICS / f"{work.stage}.json", {**summary, **work.metrics()})
+        write_json(out / METRICS, {**summary, **work.metrics()})
         print(f"{work.done} {filled.computed:,} · reused {reused:,} · failed {failed:,} · why: {reason}", flush=True)
 
 
@@ -106,17 +105,16 @@ def _fill(work: Work, store: Store, planned: Plan) -> Filled:
     allowed = work.max_failed * rows
     if len(unusable) > allowed:
         raise UserError(too_many(work, unusable, f"{rows - len(unusable):,} are left"))
-    total = sum(planned.missing.values())
+    total = sum(map(len, planned.missing.values()))
     filled = Filled()
     if total:
         work.load()
-        identity = next(rows.column_names for rows in planned.ledgers.values() if KEY.name in rows.column_names)
-        columns = stored_columns(work.schema(None), identity)
+        columns = stored_columns(work.schema(None), next(iter(planned.ledgers.values())))
         shards = (work.units(shard, store.fingerprint) for shard, missing in planned.missing.items() if missing)
         filled = fill(store, work, shards, total, allowed - len(unusable), columns)
-    if filled.computed:
         store.refresh()
         store.compact()
+        store.note_failures(filled.failures)
     return filled
 
 

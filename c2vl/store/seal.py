@@ -25,9 +25,9 @@ KEY_COLUMN = KEY.with_nullable(True).with_metadata(
 )
 
 
-def stored_columns(schema: pa.Schema, identity: Iterable[str]) -> pa.Schema:
-    """Columns of the out that are computed, and so kept in the store: all but identity and status."""
-    known = {*identity, STATUS}
+def stored_columns(schema: pa.Schema, rows: pa.Table) -> pa.Schema:
+    """Columns of the out that are computed, and so kept in the store: all but the identity in a ledger, and status."""
+    known = {*rows.column_names} - {REASON}
     return pa.schema([field for field in schema if field.name not in known])
 
 

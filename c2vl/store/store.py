@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from c2vl.errors import UserError
-from c2vl.files import write_json
+from c2vl.files import read_json, write_json
 from c2vl.store.keys import KEY_BYTES
 from c2vl.store.segments import KEY, SUFFIX, as_keys, is_intact, read_keys, read_schema, take_rows, write_segment
 from c2vl.store.trouble import said_plainly
@@ -27,6 +27,7 @@ MERGED_BYTES = 64 * 2**20
 SMALL_BYTES = 8 * 2**20
 STALE_SECONDS = 3600
 DESCRIPTION = "fingerprint.json"
+FAILURES = "failed_last_time.json"
 
 
 class Store:
@@ -97,6 +98,19 @@ class Store:
                     raise
                 self.refresh()
         raise AssertionError("unreachable")
+
+    def failed_before(self) -> set[bytes]:
+        """Keys that had no result at the end of the last run; told apart from new ones, but tried again as they are."""
+        with contextlib.suppress(OSError, ValueError):
+            return {bytes.fromhex(key) for key in read_json(self.folder / FAILURES)}
+        return set()
+
+    def note_failures(self, keys: Iterable[bytes]) -> None:
+        """Remember for `failed_before`; a store that cannot be written forgets."""
+        failed = {key.hex() for key in keys}
+        with contextlib.suppress(OSError):
+            if failed or (self.folder / FAILURES).exists():
+                write_json(self.folder / FAILURES, sorted(failed))
 
     def schema(self) -> pa.Schema | None:
         """Schema of the rows without `key`, or None where there are none."""

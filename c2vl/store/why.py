@@ -1,9 +1,9 @@
-"""Why a stage computes something: new content, or a changed parameter, engine or step."""
+"""Why a stage computes something: new content, an earlier failure, or a changed parameter, engine or step."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from c2vl.files import read_json
@@ -12,37 +12,38 @@ from c2vl.store.store import DESCRIPTION, Store
 MOST_NAMED = 3
 
 
-def why(store: Store, missing: Mapping[str, int], description: Mapping[str, Any]) -> str:
+def why(store: Store, missing: Mapping[str, Set[bytes]], description: Mapping[str, Any]) -> str:
     """A few words on what is missing and why.
 
     Args:
         store: of the stage, before it is filled.
-        missing: units that each shard lacks.
+        missing: keys that each shard lacks.
         description: what the store's fingerprint was made of.
     """
-    lacking = {shard: count for shard, count in missing.items() if count}
-    if not lacking:
-        return "nothing new"
-    if store.known():
-        setups = sorted({shard[:4] for shard in lacking})
+    failed = store.failed_before()
+    new = {shard: len(keys - failed) for shard, keys in missing.items() if keys - failed}
+    again = sum(len(keys & failed) for keys in missing.values())
+    said = [f"{again:,} failed before"] if again else []
+    if new and (store.known() or failed):
+        setups = sorted({shard[:4] for shard in new})
         where = f" (setup {', '.join(setups)})" if len(setups) <= MOST_NAMED else f" ({len(setups)} setups)"
-        return f"{sum(lacking.values()):,} new{where}"
-    changes = _changes(store, description)
-    if changes is None:
-        return "first run"
-    more = f" and {len(changes) - MOST_NAMED} more" if len(changes) > MOST_NAMED else ""
-    return f"changed: {', '.join(changes[:MOST_NAMED])}{more}" if changes else "an earlier store was emptied"
+        said.insert(0, f"{sum(new.values()):,} new{where}")
+    elif new:
+        said.insert(0, _changed(store, description))
+    return ", ".join(said) or "nothing new"
 
 
-def _changes(store: Store, description: Mapping[str, Any]) -> list[str] | None:
-    """What differs from the fingerprint used last, or None if there is no other."""
+def _changed(store: Store, description: Mapping[str, Any]) -> str:
+    """What differs from the fingerprint used last."""
     others = [path for path in store.folder.parent.glob(f"*/{DESCRIPTION}") if path.parent != store.folder]
     for path in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True):
         with contextlib.suppress(OSError, ValueError):
             before, now = _flat(read_json(path)), _flat(description)
             names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
-            return [f"{name} {_short(before.get(name))} → {_short(now.get(name))}" for name in names]
-    return None
+            told = [f"{name} {_short(before.get(name))} → {_short(now.get(name))}" for name in names]
+            more = f" and {len(told) - MOST_NAMED} more" if len(told) > MOST_NAMED else ""
+            return f"changed: {', '.join(told[:MOST_NAMED])}{more}"
+    return "first run"
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
