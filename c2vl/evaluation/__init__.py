@@ -1,0 +1,1 @@
+"""Protocols on frozen encoders: linear, KNN, fusion of streams; comparison over seeds."""

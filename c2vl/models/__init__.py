@@ -1,0 +1,1 @@
+"""Skeleton encoders and their registry."""

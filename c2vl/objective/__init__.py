@@ -1,0 +1,1 @@
+"""The C²VL objective: InfoNCE, soft targets, partition, progressive control, teachers."""

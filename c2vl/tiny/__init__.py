@@ -1,0 +1,1 @@
+"""Training of the shipped tiny engines on the studio's stills."""

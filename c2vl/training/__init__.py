@@ -1,0 +1,1 @@
+"""Pretraining from knowledge prompts, and the baselines it is compared with."""
