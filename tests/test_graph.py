@@ -28,6 +28,12 @@ def test_a_stage_lists_the_code_it_imports_and_no_other(stage: str) -> None:
     )
 
 
+def test_no_code_dep_is_empty() -> None:
+    """DVC warns about an empty dependency at every run."""
+    deps = {dep for stage in STAGES.values() for dep in stage["deps"] if dep.endswith(".py")}
+    assert not [dep for dep in sorted(deps) if not (ROOT / dep).read_bytes().strip()]
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_lists_the_sections_it_reads_and_no_other(stage: str) -> None:
     listed = {"*" if isinstance(param, dict) else param.split(".")[0] for param in STAGES[stage].get("params", [])}

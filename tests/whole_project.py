@@ -102,10 +102,11 @@ def commit(project: Project, message: str) -> None:
 
 
 def small_world() -> dict[str, Any]:
-    """The demo profile, cut to a few dozen clips of six actions and a few epochs of a narrow encoder."""
+    """The demo profile, cut to a few dozen clips of four actions and a few epochs of a narrow encoder."""
     params: dict[str, Any] = yaml.safe_load((ROOT / "profiles" / "demo.yaml").read_text(encoding="utf-8"))
     params["data"]["benchmarks"] = ["xsub"]
-    params["studio"] |= {"setups": 2, "subjects": 4, "broken": 2, "actions": None}
+    actions = ["drink water", "make a phone call", "sit down", "shake hands"]
+    params["studio"] |= {"setups": 2, "subjects": 4, "broken": 2, "actions": actions}
     params["crop"]["frames_per_clip"] = 2
     params["pretrain"] |= {"epochs": 2, "batch": 32, "milestones": [2], "probe_every": 1}
     params["pretrain"]["encoder"] |= {"width": 4}
