@@ -96,6 +96,7 @@ def test_answer_shares_and_confusions():
 
     true = said("The person is standing and holding a cup. The person is trying to drink something.")
     nobody = said("There are no people.")
+    assert answers.summarise([(true, true)] * 3 + [(said("standing"), said("sitting"))])["balanced"]["posture"] == 0.5
     pairs = [
         (true, true),
         (said("sitting and holding a cup, trying to read a book"), true),
@@ -107,6 +108,7 @@ def test_answer_shares_and_confusions():
     assert result["posture"] == pytest.approx(1 / 3)  # the frame without people asks for no posture
     assert result["object"] == pytest.approx(2 / 3)
     assert result["all_three"] == pytest.approx(1 / 3)
+    assert result["balanced"] == pytest.approx({"posture": 1 / 3, "object": 2 / 3, "phrase": 1 / 3})
     assert result["commonest"] == {"posture": 1.0, "object": 1.0, "phrase": 1.0}
     table = answers.confusion(pairs, "phrase", VOCABULARY.phrases)
     assert table["rows"] == ["drink something"]
@@ -139,6 +141,13 @@ def test_equal_sentences_are_right_answers_for_each_other():
     assert found["sentences"] == 3
     # Two right among four: 1 - C(2,1)/C(4,1) = 1/2; one right: 1/4.
     assert found["image_to_text"]["chance1"] == pytest.approx((0.5 + 0.5 + 0.25 + 0.25) / 4)
+
+
+def test_distinct_draws_never_share_a_sentence():
+    texts, images = np.eye(5)[[0, 0, 0, 0, 1, 2]], np.eye(5)[[0, 0, 0, 0, 4, 4]]
+    found = retrieval.retrieval(images, texts, list("aaaabc"), candidates=100, draws=4, distinct=True)
+    assert (found["candidates"], found["image_to_text"]["chance1"]) == (3, pytest.approx(1 / 3))
+    assert found["image_to_text"]["top1"] == pytest.approx(1 / 3)  # "a" alone, however many frames show it
 
 
 def test_ranks_agree_with_sorting_one_query_at_a_time():

@@ -23,7 +23,7 @@ _NOT_HOLDING = re.compile(
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The names an answer can contain, as in `data/truth/vocabulary.json`."""
+    """The names an answer can contain, as in `truth/studio/vocabulary.json`."""
 
     postures: tuple[str, ...]
     objects: tuple[str, ...]
@@ -100,20 +100,24 @@ def parse(text: str, vocabulary: Vocabulary) -> Parsed:
 def summarise(answers: Iterable[tuple[Parsed, Parsed]]) -> dict[str, float | int | dict[str, float]]:
     """Shares of (answer, truth) pairs whose parts agree, beside what always saying the commonest would reach.
 
+    `balanced` is the mean over the true names of the share said right, so that the commonest does not decide.
     A truth whose part is None (a frame without people) asks nothing of that part and is left out of it.
     """
     pairs = [(answer.names(), truth.names()) for answer, truth in answers]
     result: dict[str, float | int | dict[str, float]] = {"frames": len(pairs)}
     commonest: dict[str, float] = {}
+    balanced: dict[str, float] = {}
     for position, part in enumerate(PARTS):
         asked = [(said[position], true[position]) for said, true in pairs if true[position] is not None]
         if asked:
             result[part] = sum(said == true for said, true in asked) / len(asked)
-            commonest[part] = Counter(true for _, true in asked).most_common(1)[0][1] / len(asked)
+            number, right = Counter(true for _, true in asked), Counter(true for said, true in asked if said == true)
+            balanced[part] = sum(right[name] / number[name] for name in number) / len(number)
+            commonest[part] = number.most_common(1)[0][1] / len(asked)
     whole = [said == true for said, true in pairs if None not in true]
     if whole:
         result["all_three"] = sum(whole) / len(whole)
-    result["commonest"] = commonest
+    result |= {"commonest": commonest, "balanced": balanced}
     return result
 
 

@@ -118,18 +118,20 @@ def class_names(outs: Outs, names: NDArray[np.floating]) -> dict[str, float | in
 def true_sentences(
     outs: Outs, scored: Sequence[frames.FrameScore], encode: Callable[[list[str]], NDArray[np.floating]], params: ScoreParams
 ) -> dict[str, Any]:
-    """Retrieval between the crops and their true sentences; `encode` is the encoder's text tower."""
+    """Retrieval between crops and true sentences: of `random` frames, and of `distinct` sentences.
+
+    `encode` is the encoder's text tower.
+    """
     sentences = {(frame.sample, frame.k): frame.sentence for frame in scored}
     keys, features = outs.features()
     rows = [row for row, key in enumerate(keys) if key in sentences]
     distinct = sorted({sentences[keys[row]] for row in rows})
     if not distinct:
-        return {"frames": 0}
+        return {}
     texts, place = encode(distinct), {text: at for at, text in enumerate(distinct)}
     true = [sentences[keys[row]] for row in rows]
-    return retrieval.retrieval(
-        features[rows], texts[[place[text] for text in true]], true, params.candidates, params.draws, params.seed
-    )
+    pairs = (features[rows], texts[[place[text] for text in true]], true, params.candidates, params.draws, params.seed)
+    return {"random": retrieval.retrieval(*pairs), "distinct": retrieval.retrieval(*pairs, distinct=True)}
 
 
 def against_truth(

@@ -40,17 +40,25 @@ def chance(right: NDArray[np.bool_], top: int) -> float:
 
 
 def retrieval(
-    images: Features, texts: Features, sentences: Sequence[str], candidates: int = 100, draws: int = 10, seed: int = 0
+    images: Features,
+    texts: Features,
+    sentences: Sequence[str],
+    candidates: int = 100,
+    draws: int = 10,
+    seed: int = 0,
+    distinct: bool = False,
 ) -> dict[str, Any]:
     """Crop → sentence and sentence → crop among `candidates` frames, averaged over seeded draws.
 
     Each draw takes `candidates` different frames at random with their true sentences. Frames that share a
-    sentence are right answers for each other: nothing in the picture can tell them apart.
+    sentence are right answers for each other: nothing in the picture can tell them apart. Where few sentences
+    make most of the world, that is easier than it sounds (see `chance5`); `distinct` draws one frame a sentence.
 
     Args:
         images: (N, d) features of the crops.
         texts: (N, d) features of the crops' true sentences.
         sentences: the N sentences themselves.
+        distinct: no two candidates of a draw share a sentence; there are then as many as distinct sentences at most.
 
     Returns:
         `image_to_text` and `text_to_image`, each with `top1`, `top5`, `chance1`, `chance5`; the number of
@@ -58,10 +66,13 @@ def retrieval(
     """
     x, y = unit(images), unit(texts)
     identity = np.unique(np.asarray(sentences, dtype=object).astype(str), return_inverse=True)[1]
-    size, generator = min(candidates, len(x)), np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
+    size = min(candidates, len(np.unique(identity)) if distinct else len(x))
     found: dict[str, dict[str, list[float]]] = {"image_to_text": {}, "text_to_image": {}}
     for _ in range(draws if size else 0):
-        drawn = generator.choice(len(x), size=size, replace=False)
+        drawn = generator.permutation(len(x))
+        drawn = drawn[np.sort(np.unique(identity[drawn], return_index=True)[1])] if distinct else drawn
+        drawn = generator.permutation(drawn)[:size]
         similarity = x[drawn] @ y[drawn].T  # (n, n): crop by sentence
         right = identity[drawn][:, None] == identity[drawn][None, :]
         for way, scores in (("image_to_text", similarity), ("text_to_image", similarity.T)):

@@ -1,0 +1,168 @@
+"""The gallery: of each chosen sample the frame with boxes and joints, the crop, the answer beside the truth, the skeleton."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from c2vl import tables
+from c2vl.report.choice import Choice, failures, typical
+from c2vl.report.frames import data_uri, frame_at, picture
+from c2vl.report.outs import Outs
+from c2vl.report.params import ReportParams
+from c2vl.report.skeleton_drawing import moments, over_frame
+from c2vl.tables.schemas import OK
+
+PARTS = ("posture", "object", "phrase")
+FRAME_PIXELS, CROP_PIXELS = 560, 220
+
+
+@dataclass(frozen=True)
+class Card:
+    """One card; pictures are data URIs or SVG, and empty where there is none."""
+
+    choice: Choice
+    name: str
+    split: str
+    frame: int | None = None
+    size: tuple[int, int] = (16, 9)
+    picture: str = ""
+    boxes: tuple[tuple[float, float, float, float, float], ...] = ()  # x, y, width, height, score
+    window: tuple[float, float, float, float] | None = None  # x, y, width, height
+    joints: str = ""
+    crop: str = ""
+    answer: tuple[tuple[str, str], ...] = ()  # (text, `right`, `wrong` or nothing)
+    parts: tuple[tuple[str, str, str, bool], ...] = ()  # part, said, true, right
+    sentence: str = ""
+    skeleton: str = ""
+    prediction: tuple[str, float, bool] | None = None
+    trouble: str = ""
+
+
+def gallery(outs: Outs, raw: Path, params: ReportParams) -> tuple[list[Card], list[Card]]:
+    """Build the cards: (typical samples, failures). Both are empty where the crops are not there."""
+    crops = outs.table("data/crop", "The gallery's crop table", ["sample", "k", "status", "reason"])
+    if crops is None:
+        return [], []
+    index = {row["sample"]: row for row in tables.rows_of(outs.index)}
+    benchmark = next(iter(outs.benchmarks), "")
+    usable = {sample: row for sample, row in index.items() if row["status"] == OK}
+    whole = {sample: int(row["label"]) for sample, row in usable.items() if row.get(benchmark, "test") == "test"}
+    prompts = int(pc.max(crops.column("k")).as_py() or 0) + 1
+    frames = outs.table("results/scores/frames.parquet", "The frames' scores") if outs.scores.get("truth") else None
+    scored = tables.rows_of(frames) if frames is not None else []
+    bad = [
+        (row["sample"], row["k"], row["reason"])
+        for row in tables.rows_of(crops.filter(pc.not_equal(crops.column("status"), OK)))
+    ]
+    chosen = typical(whole, prompts, params.gallery, params.seed)
+    worst = failures(
+        scored, [row for row in bad if row[0] in index], {choice.sample for choice in chosen}, params.failures, params.seed
+    )
+    truth = {(row["sample"], row["k"]): row for row in scored}
+    said = _predictions(outs, {choice.sample for choice in [*chosen, *worst]})
+    make = _Maker(outs, raw, params, index, truth, said)
+    return [make(choice) for choice in chosen], [make(choice) for choice in worst]
+
+
+@dataclass(frozen=True)
+class _Maker:
+    outs: Outs
+    raw: Path
+    params: ReportParams
+    index: Mapping[str, Mapping[str, Any]]
+    truth: Mapping[tuple[str, int], Mapping[str, Any]]
+    predictions: Mapping[str, tuple[int, float]]
+
+    def __call__(self, choice: Choice) -> Card:
+        row = self.index[choice.sample]
+        name = self.outs.classes[row["label"]]
+        predicted = self.predictions.get(choice.sample)
+        prediction = (self.outs.classes[predicted[0]], predicted[1], predicted[0] == row["label"]) if predicted else None
+        split = next((str(row[benchmark]) for benchmark in self.outs.benchmarks if row.get(benchmark)), "")
+        crop = self._row("data/crop", choice)
+        return Card(choice, name, split, prediction=prediction, **self._seen(choice, row, crop), **self._said(choice))
+
+    def _row(self, path: str, choice: Choice, by_k: bool = True) -> Mapping[str, Any] | None:
+        shard = self.outs.root / path / f"{tables.shard_of(choice.sample)}.parquet"
+        if not shard.exists():
+            return None
+        only = [("sample", "=", choice.sample), *([("k", "=", choice.k)] if by_k else [])]
+        found = tables.rows_of(pq.read_table(shard, filters=only))
+        return found[0] if found else None
+
+    def _seen(self, choice: Choice, row: Mapping[str, Any], crop: Mapping[str, Any] | None) -> dict[str, Any]:
+        skeleton = self._row("data/skeleton", choice, by_k=False)
+        shown: dict[str, Any] = {"trouble": crop["reason"] if crop and crop["status"] != OK else ""}
+        if skeleton and skeleton["status"] == OK:
+            joints = np.asarray(skeleton["joints"]).reshape(-1, 2, 25, 3)
+            shown["skeleton"] = moments(joints, int(skeleton["bodies"]), self.params.moments)
+        if crop is None or crop["frame"] is None or crop["frame"] < 0:
+            return shown
+        shown["frame"] = crop["frame"]
+        image = frame_at(self.raw / row["video_file"], crop["frame"]) if row["video_file"] else None
+        if image is not None:
+            height, width = image.shape[:2]
+            shown |= {"size": (width, height), "picture": data_uri(image, FRAME_PIXELS)}
+            if skeleton and skeleton["status"] == OK and skeleton["file_frames"]:
+                colour = np.asarray(skeleton["colour"]).reshape(-1, 2, 25, 2)
+                shown["joints"] = over_frame(colour[min(crop["frame"], len(colour) - 1)], width, height)
+            if crop["boxes"] is not None:
+                found = zip(np.asarray(crop["boxes"]).reshape(-1, 4), np.asarray(crop["scores"]), strict=True)
+                shown["boxes"] = tuple((*_placed(*box), float(score)) for box, score in found)
+            if crop["crop"]:
+                shown["window"] = _placed(*(crop[side] for side in ("x0", "y0", "x1", "y1")))
+        small = picture(crop["crop"]) if crop["crop"] else None
+        if small is not None:
+            shown["crop"] = data_uri(small, CROP_PIXELS, quality=88)
+        return shown
+
+    def _said(self, choice: Choice) -> dict[str, Any]:
+        caption, truth = self._row("data/caption", choice), self.truth.get((choice.sample, choice.k))
+        answer = caption["answer"] if caption else None
+        if answer is None:
+            return {"sentence": truth["sentence"] if truth else ""}
+        if truth is None:
+            return {"answer": ((answer, ""),)}
+        parts = tuple(
+            (part, truth[f"{part}_said"] or "not said", truth[f"{part}_true"], truth[f"{part}_said"] == truth[f"{part}_true"])
+            for part in PARTS
+            if truth[f"{part}_true"] is not None
+        )
+        spans = [(tuple(truth[f"{part}_at"]), right) for part, _, _, right in parts if truth[f"{part}_at"] is not None]
+        return {"answer": marked(answer, spans), "parts": parts, "sentence": truth["sentence"]}
+
+
+def marked(answer: str, spans: list[tuple[tuple[int, int], bool]]) -> tuple[tuple[str, str], ...]:
+    """Cut an answer into pieces marked `right`, `wrong` or nothing; a span that overlaps an earlier one is ignored."""
+    pieces: list[tuple[str, str]] = []
+    at = 0
+    for (start, end), right in sorted(spans):
+        if start < at:
+            continue
+        pieces += [(answer[at:start], ""), (answer[start:end], "right" if right else "wrong")]
+        at = end
+    return tuple(piece for piece in [*pieces, (answer[at:], "")] if piece[0])
+
+
+def _placed(x0: float, y0: float, x1: float, y1: float) -> tuple[float, float, float, float]:
+    return (float(x0), float(y0), float(x1 - x0), float(y1 - y0))
+
+
+def _predictions(outs: Outs, samples: set[str]) -> dict[str, tuple[int, float]]:
+    """What the linear classifier on C²VL's joint stream says of test samples: (label, probability)."""
+    columns = ["sample", "protocol", "method", "stream", "prediction", "probability"]
+    table = outs.table("results/evaluate/predictions.parquet", "The table of predictions", columns)
+    if table is None:
+        return {}
+    wanted = {"protocol": "linear", "method": "c2vl", "stream": "joint"}
+    for column, value in wanted.items():
+        table = table.filter(pc.equal(table.column(column), value))
+    rows = [row for row in table.select(["sample", "prediction", "probability"]).to_pylist() if row["sample"] in samples]
+    return {row["sample"]: (row["prediction"], row["probability"]) for row in reversed(rows)}

@@ -1,0 +1,150 @@
+"""What was learnt, and against what: every method and stream, beside the paper where it is the same data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from c2vl.report.figures.versus import Line
+from c2vl.report.layout import Cell, Row, Table, best_of, percent, words
+from c2vl.report.outs import Outs, lookup
+from c2vl.report.seen import packaged
+from c2vl.report.style import C2VL, INFONCE, RANDOM, SUPERVISED, WORDS
+
+STREAMS = {
+    "joint": "joint",
+    "motion": "motion",
+    "bone": "bone",
+    "fusion": "three streams",
+    "fusion_equal": "three streams, equal weights",
+}
+METHODS = {
+    "random": "untrained encoder",
+    "infonce": "hard InfoNCE, same prompts",
+    "c2vl": "C²VL",
+    "supervised": "supervised encoder, frozen",
+}
+
+
+def methods_table(metrics: dict[str, Any], benchmarks: list[str]) -> Table:
+    """The joint stream under every method: linear evaluation and KNN, a pair of columns a benchmark."""
+    lines = []
+    for method, name in METHODS.items():
+        values = []
+        for benchmark in benchmarks:
+            values.append(lookup(metrics, "linear", benchmark, "joint", method, "top1"))
+            values.append(lookup(metrics, "knn", benchmark, "joint", method, "top1"))
+        lines.append((name, values, "ours" if method == "c2vl" else "baseline"))
+    end = [v for b in benchmarks for v in (lookup(metrics, "end_to_end", b, "joint", "supervised", "top1"), None)]
+    lines.append(("supervised, its own classifier", end, "baseline"))
+    chance = [v for b in benchmarks for v in (lookup(metrics, "samples", b, "chance"),) * 2]
+    lines = [("chance", chance, "baseline"), *(line for line in lines if any(value is not None for value in line[1]))]
+    heads = [f"{benchmark} {protocol}" for benchmark in benchmarks for protocol in ("linear", "KNN")]
+    learnt = best_of([values for name, values, _ in lines if not name.startswith("supervised")])
+    rows = tuple(Row((words(name), *_marked(values, learnt, name)), kind) for name, values, kind in lines)
+    return Table(
+        "methods",
+        "Against what: the joint stream",
+        ("joint stream", *heads),
+        rows,
+        "Top-1 accuracy in percent on test clips, last epoch. Marked: the best that saw no label during pretraining. "
+        "KNN: the nearest training clip by cosine (k = 1).",
+    )
+
+
+def _marked(values: list[float | None], best: list[float | None], name: str) -> list[Cell]:
+    leads = [value is not None and round(value, 3) == top for value, top in zip(values, best, strict=True)]
+    learnt = not name.startswith("supervised")
+    return [percent(value, "best" if first and learnt else "") for value, first in zip(values, leads, strict=True)]
+
+
+def streams_table(outs: Outs, benchmarks: list[str]) -> Table | None:
+    """C²VL by stream, and fused; the paper's rows beside it where the data set is the same."""
+    rows: list[Row] = []
+    for stream, title in STREAMS.items():
+        cells: list[Cell] = []
+        for benchmark in benchmarks:
+            linear = lookup(outs.metrics, "linear", benchmark, stream, "c2vl") or {}
+            knn = lookup(outs.metrics, "knn", benchmark, stream, "c2vl") or {}
+            cells += [
+                percent(linear.get("top1")),
+                percent(linear.get("top5")),
+                percent(linear.get("best_on_test")),
+                percent(knn.get("top1")),
+            ]
+        if any(cell.value != "" for cell in cells):
+            rows.append(Row((words(title), *cells)))
+    if not rows:
+        return None
+    printed = paper_rows(outs.dataset, benchmarks)
+    heads = [f"{benchmark} {what}" for benchmark in benchmarks for what in ("linear", "top-5", "best on test", "KNN")]
+    whose = (
+        f" Rows marked *paper* are printed in the {packaged('reference.json')['source']}, not measured here." if printed else ""
+    )
+    note = (
+        "Accuracy in percent, last epoch. “Best on test” picks the epoch by its test accuracy, as the field often reports; "
+        "it is no fair estimate. "
+        f"Fusion adds the streams' scores (0.6 joint, 0.6 bone, 0.4 motion).{whose}"
+    )
+    return Table("streams", "C²VL by stream", ("stream", *heads), (*rows, *printed), note)
+
+
+def paper_rows(dataset: str, benchmarks: list[str]) -> tuple[Row, ...]:
+    """The paper's numbers for `dataset`, laid out as the streams table; none for a data set it does not report."""
+    reference = packaged("reference.json")["top1"].get(dataset, {})
+    rows = []
+    for stream in ("joint", "fusion"):
+        cells: list[Cell] = []
+        for benchmark in benchmarks:
+            linear, knn = (lookup(reference, benchmark, protocol, stream) for protocol in ("linear", "knn"))
+            cells += [_of_100(linear), percent(None), percent(None), _of_100(knn)]
+        if any(cell.value != "" for cell in cells):
+            rows.append(Row((words(f"{STREAMS[stream]} (paper)"), *cells), kind="paper"))
+    return tuple(rows)
+
+
+def _of_100(value: float | None) -> Cell:
+    return percent(None if value is None else value / 100)
+
+
+def versus_lines(outs: Outs, benchmark: str) -> list[Line]:
+    """What the picture compares, from knowing nothing to knowing every label."""
+    metrics, scores = outs.metrics, outs.scores
+    candidates: list[tuple[str, float | None, str]] = [
+        ("words alone, no skeleton", lookup(scores, "prompts", "bag_of_words", benchmark, "all"), WORDS),
+        ("untrained encoder", lookup(metrics, "linear", benchmark, "joint", "random", "top1"), RANDOM),
+        ("InfoNCE", lookup(metrics, "linear", benchmark, "joint", "infonce", "top1"), INFONCE),
+        ("C²VL", lookup(metrics, "linear", benchmark, "joint", "c2vl", "top1"), C2VL),
+        ("C²VL, three streams", lookup(metrics, "linear", benchmark, "fusion", "c2vl", "top1"), C2VL),
+        ("supervised, every label", lookup(metrics, "end_to_end", benchmark, "joint", "supervised", "top1"), SUPERVISED),
+    ]
+    return [(name, value, colour) for name, value, colour in candidates if value is not None]
+
+
+def verdict(outs: Outs, benchmark: str) -> str:
+    """One honest sentence about C²VL on `benchmark`, whichever way it fell."""
+    metrics = outs.metrics
+    joint, hard, none = (
+        lookup(metrics, "linear", benchmark, "joint", method, "top1") for method in ("c2vl", "infonce", "random")
+    )
+    full = lookup(metrics, "end_to_end", benchmark, "joint", "supervised", "top1")
+    fused = lookup(metrics, "linear", benchmark, "fusion", "c2vl", "top1")
+    if joint is None:
+        return f"C²VL was not evaluated on {benchmark}."
+    text = f"On {benchmark}, C²VL reaches {joint * 100:.1f} % from the joint stream"
+    text += f" and {fused * 100:.1f} % from three streams" if fused is not None else ""
+    others = []
+    if none is not None:
+        others.append(f"an untrained encoder {none * 100:.1f} %")
+    if hard is not None:
+        others.append(f"hard InfoNCE on the same prompts {hard * 100:.1f} %")
+    if full is not None:
+        others.append(f"training with every label {full * 100:.1f} %")
+    text += ("; " + ", ".join(others) if others else "") + "."
+    if hard is not None:
+        gap, test = (joint - hard) * 100, lookup(metrics, "samples", benchmark, "test")
+        noise = 1.96 * 100 * ((joint * (1 - joint) + hard * (1 - hard)) / test) ** 0.5 if test else 0.0
+        if abs(gap) < noise:
+            text += f" With {test:,} test clips and one seed, the {abs(gap):.1f} points between C²VL and InfoNCE may be chance."
+        else:
+            text += f" C²VL {'leads' if gap > 0 else 'trails'} InfoNCE by {abs(gap):.1f} points in this run."
+    return text

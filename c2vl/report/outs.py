@@ -1,0 +1,141 @@
+"""What the report reads: outs of other stages, each read only if it is there."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from c2vl import tables
+from c2vl.errors import UserError
+from c2vl.files import read_json
+
+BASELINES = ("infonce", "random", "supervised")
+
+
+@dataclass(frozen=True)
+class Outs:
+    """The outs of a working copy, by `root`; `missing` gathers a sentence for each optional one that is not there."""
+
+    root: Path = Path(".")
+    missing: list[str] = field(default_factory=list)
+
+    @cached_property
+    def index(self) -> pa.Table:
+        """The index.
+
+        Raises:
+            UserError: there is none.
+        """
+        return tables.read(self.root / "data/index/index.parquet")
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """Class names by label."""
+        names = self._required("data/index/classes.json", "index")
+        return [str(name) for name in names]
+
+    @cached_property
+    def dataset(self) -> str:
+        """The data set's short name; `nothing` for an empty index."""
+        return str(self.index.column("dataset")[0]) if self.index.num_rows else "nothing"
+
+    @property
+    def benchmarks(self) -> list[str]:
+        """Benchmarks that were evaluated."""
+        return sorted(self.metrics.get("samples", self.metrics.get("linear", {})))
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """`results/evaluate/metrics.json`.
+
+        Raises:
+            UserError: there is none.
+        """
+        return dict(self._required("results/evaluate/metrics.json", "evaluate"))
+
+    @cached_property
+    def scores(self) -> dict[str, Any]:
+        """Engine scores; empty if they were not computed."""
+        return self._optional_json("results/scores/scores.json", "The engines were not scored (`dvc repro score`).")
+
+    @cached_property
+    def confusions(self) -> dict[str, Any]:
+        """The captioner's confusions; empty without ground truth."""
+        path = self.root / "results/scores/confusions.json"
+        return read_json(path) if path.exists() else {}
+
+    @cached_property
+    def compare(self) -> dict[str, Any]:
+        """The comparison over seeds; empty if it was not run."""
+        return self._optional_json(
+            "results/compare/compare.json",
+            "The comparison over several seeds was not run (`make compare`): differences below come from one seed.",
+        )
+
+    def table(self, path: str, what: str, columns: list[str] | None = None) -> pa.Table | None:
+        """An optional table below the root; None, and a sentence about `what`, if it is not there."""
+        where = self.root / path
+        if not where.exists():
+            self._note(f"{what} is not there ({path}).")
+            return None
+        return tables.read(where, columns)
+
+    def curves(self, benchmark: str) -> dict[tuple[str, str], dict[str, NDArray[np.float64]]]:
+        """(method, stream) → columns of its training curves, for all runs of `benchmark` that have some."""
+        folders = {
+            ("c2vl", stream): self.root / f"results/pretrain/{benchmark}-{stream}" for stream in ("joint", "bone", "motion")
+        }
+        folders |= {(method, "joint"): self.root / f"results/baselines/{benchmark}/{method}" for method in BASELINES}
+        found = {run: read_curve(folder / "curves.csv") for run, folder in folders.items() if (folder / "curves.csv").exists()}
+        if not found:
+            self._note(f"There are no training curves for {benchmark}.")
+        return found
+
+    def per_class(self) -> list[dict[str, str]]:
+        """Rows of `per_class.csv`; none if it is not there."""
+        path = self.root / "results/evaluate/per_class.csv"
+        if not path.exists():
+            return []
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    def _note(self, sentence: str) -> None:
+        if sentence not in self.missing:
+            self.missing.append(sentence)
+
+    def _optional_json(self, path: str, sentence: str) -> dict[str, Any]:
+        if (self.root / path).exists():
+            return dict(read_json(self.root / path))
+        self._note(sentence)
+        return {}
+
+    def _required(self, path: str, stage: str) -> Any:
+        where = self.root / path
+        try:
+            return read_json(where)
+        except FileNotFoundError:
+            raise UserError(f"{where} is missing; make it with `dvc repro {stage}`.") from None
+        except ValueError as error:
+            raise UserError(f"{where} is not valid JSON ({error}); remake it with `dvc repro --force {stage}`.") from None
+
+
+def read_curve(path: Path) -> dict[str, NDArray[np.float64]]:
+    """Columns of a `curves.csv`; empty cells are NaN."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = list(rows[0]) if rows else []
+    return {name: np.array([float(row[name] or "nan") for row in rows]) for name in names}
+
+
+def lookup(numbers: Any, *keys: str) -> Any:
+    """The value at a path of nested dictionaries, or None."""
+    for key in keys:
+        numbers = numbers.get(key) if isinstance(numbers, dict) else None
+    return numbers

@@ -1,0 +1,114 @@
+"""All figures of the report, made from the outs that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from c2vl.report.figures.confusion import confusion, counts
+from c2vl.report.figures.curves import curves
+from c2vl.report.figures.similarity import similarity
+from c2vl.report.figures.timings import timings
+from c2vl.report.figures.tsne import tsne
+from c2vl.report.figures.versus import per_class, versus
+from c2vl.report.learnt import versus_lines
+from c2vl.report.outs import Outs, lookup
+from c2vl.report.params import ReportParams
+from c2vl.report.style import METHOD_NAMES, Plot
+
+TSNE_METHODS = ("random", "infonce", "c2vl")
+MATRIX_METHODS = ("infonce", "c2vl")
+
+
+def against(outs: Outs) -> Plot | None:
+    """The picture that answers "against what"."""
+    chance = {benchmark: lookup(outs.metrics, "samples", benchmark, "chance") for benchmark in outs.benchmarks}
+    lines = {benchmark: versus_lines(outs, benchmark) for benchmark in outs.benchmarks}
+    return versus(lines, {benchmark: value for benchmark, value in chance.items() if value is not None})
+
+
+def of_benchmark(outs: Outs, benchmark: str, params: ReportParams) -> list[Plot]:
+    """Curves, gains by class, confusion matrices, t-SNE and similarities of one benchmark, those there is data for."""
+    plots = [
+        curves(outs.curves(benchmark), benchmark),
+        _gains(outs, benchmark),
+        _matrices(outs, benchmark),
+        _tsne(outs, benchmark, params),
+        _similarity(outs, benchmark),
+    ]
+    return [plot for plot in plots if plot is not None]
+
+
+def of_stages(records: Sequence[Mapping[str, Any]]) -> Plot | None:
+    """The time of each stage."""
+    return timings(records)
+
+
+def _gains(outs: Outs, benchmark: str) -> Plot | None:
+    lines = [
+        row for row in outs.per_class() if (row["protocol"], row["benchmark"], row["stream"]) == ("linear", benchmark, "joint")
+    ]
+    by = {method: {int(row["label"]): row for row in lines if row["method"] == method} for method in MATRIX_METHODS}
+    labels = sorted(by["infonce"].keys() & by["c2vl"].keys())
+    before, after = ([float(by[method][label]["accuracy"]) for label in labels] for method in MATRIX_METHODS)
+    return per_class([by["c2vl"][label]["name"] for label in labels], before, after, benchmark)
+
+
+def _matrices(outs: Outs, benchmark: str) -> Plot | None:
+    columns = ["benchmark", "protocol", "method", "stream", "label", "prediction"]
+    table = outs.table("results/evaluate/predictions.parquet", "The table of predictions", columns)
+    if table is None:
+        return None
+    of = _where(table, benchmark=benchmark, protocol="linear", stream="joint")
+    matrices = []
+    for method in MATRIX_METHODS:
+        rows = _where(of, method=method)
+        if rows.num_rows:
+            found = counts(rows.column("label").to_pylist(), rows.column("prediction").to_pylist(), len(outs.classes))
+            matrices.append((METHOD_NAMES[method], found))
+    return confusion(
+        matrices,
+        outs.classes,
+        outs.classes,
+        f"confusion-{benchmark}",
+        f"Confusion matrices, {benchmark}",
+        "Linear evaluation of the joint stream on test clips; each row adds up to 100 %: perfect is a bright diagonal.",
+    )
+
+
+def _tsne(outs: Outs, benchmark: str, params: ReportParams) -> Plot | None:
+    table = outs.table("results/evaluate/features.parquet", "The table of features")
+    if table is None:
+        return None
+    panels = []
+    for method in TSNE_METHODS:
+        rows = _where(table, benchmark=benchmark, method=method, stream="joint").sort_by("sample")
+        if rows.num_rows:
+            features = np.asarray(rows.column("feature").to_pylist(), dtype=np.float32)
+            panels.append((METHOD_NAMES[method], features, rows.column("label").to_numpy()))
+    return tsne(panels, outs.classes, benchmark, params.tsne_classes, params.tsne_points, params.seed)
+
+
+def _similarity(outs: Outs, benchmark: str) -> Plot | None:
+    columns = ["benchmark", "method", "knowledge", "kind", "similarity"]
+    table = outs.table("results/evaluate/similarity.parquet", "The table of similarities", columns)
+    if table is None:
+        return None
+    table = _where(table, benchmark=benchmark)
+    pairs = {}
+    for method in pc.unique(table.column("method")).to_pylist():
+        for knowledge in pc.unique(table.column("knowledge")).to_pylist():
+            of = _where(table, method=method, knowledge=knowledge)
+            positive, negative = (_where(of, kind=kind).column("similarity").to_numpy() for kind in ("positive", "negative"))
+            pairs[method, knowledge] = (positive, negative)
+    return similarity(pairs, benchmark)
+
+
+def _where(table: pa.Table, **values: str) -> pa.Table:
+    for column, value in values.items():
+        table = table.filter(pc.equal(table.column(column), value))
+    return table

@@ -1,0 +1,133 @@
+"""What the engines saw: their scores against the truth, what the answers give away, and what became of broken samples."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+
+import numpy as np
+
+from c2vl.report.figures.confusion import confusion, worst
+from c2vl.report.layout import Cell, Row, Table, percent, words
+from c2vl.report.outs import Outs, lookup
+from c2vl.report.style import Plot
+
+AUTHORS = {"all": 0.482, "middle": 0.239, "chance": 1 / 41}  # their published answers for PKU-MMD II, measured alike
+
+
+def packaged(name: str) -> Any:
+    """A JSON document of the package's `report/data`."""
+    import json
+
+    return json.loads((resources.files("c2vl.report") / "data" / name).read_text(encoding="utf-8"))
+
+
+def engine_table(scores: dict[str, Any]) -> Table | None:
+    """Scores of the three engines beside what always guessing the commonest reaches, and beside the target."""
+    rows: list[Row] = []
+    for engine, asked in packaged("targets.json").items():
+        measured = [(line, lookup(scores, *line["score"])) for line in asked]
+        measured = [(line, score) for line, score in measured if score is not None]
+        for place, (line, score) in enumerate(measured):
+            target = line.get("target") if scores.get("truth") else None
+            mark = "" if target is None else ("reached" if score >= target else "missed")
+            baseline = lookup(scores, *line["baseline"]) if "baseline" in line else None
+            shown, wanted = percent(score, mark), percent(target) if target is not None else Cell("", "")
+            if line.get("unit") == "share":
+                shown, wanted = Cell(f"{score:.2f}", score, mark), Cell(f"{target:.2f}", target)
+            rows.append(Row((words(engine if place == 0 else ""), words(line["name"]), shown, wanted, percent(baseline))))
+    if not rows:
+        return None
+    return Table(
+        "engines",
+        "Engine scores",
+        ("engine", "score", "reached", "at least", "guessing"),
+        tuple(rows),
+        "In percent, IoU in 0…1. Guessing: always the commonest answer, or drawing at random. Truth is read by scoring only.",
+    )
+
+
+def words_alone_table(scores: dict[str, Any]) -> Table | None:
+    """How far the answers alone, without any skeleton, give the class away."""
+    found = lookup(scores, "prompts", "bag_of_words") or {}
+    ceiling = scores.get("bag_of_words_of_truth") or {}
+    rows = []
+    for benchmark, line in found.items():
+        above = lookup(ceiling, benchmark, "all")
+        rows.append(
+            Row((words(benchmark), percent(line["all"]), percent(line["middle"]), percent(above), percent(line["chance"])))
+        )
+    if not rows:
+        return None
+    authors = (words("PKU-MMD II, the authors' answers"), percent(AUTHORS["all"]), percent(AUTHORS["middle"]), percent(None))
+    rows.append(Row((*authors, percent(AUTHORS["chance"])), kind="elsewhere"))
+    return Table(
+        "words-alone",
+        "What the answers give away alone",
+        ("benchmark", "all answers of a clip", "the middle one", "true sentences", "chance"),
+        tuple(rows),
+        "Top-1 accuracy in percent of a bag of words (TF-IDF of words and pairs, logistic regression) without any skeleton. "
+        "Near 100 the captions would give the label away; near chance they would say nothing. The last row is not of this run: "
+        "the same measure of the answers that the paper's authors published.",
+    )
+
+
+def broken_table(scores: dict[str, Any]) -> Table | None:
+    """What became of the samples that the studio broke on purpose."""
+    rows = []
+    for sample in scores.get("broken") or []:
+        noticed = sample["noticed"] or "not noticed"
+        rows.append(
+            Row(
+                (
+                    words(sample["sample"]),
+                    words(sample["what"]),
+                    words(noticed),
+                    words(sample["reason"] or "it passed every stage"),
+                )
+            )
+        )
+    if not rows:
+        return None
+    heads = ("sample", "broken on purpose", "noticed by", "what was said")
+    return Table("broken", "What became of the broken samples", heads, tuple(rows))
+
+
+def prompt_facts(scores: dict[str, Any]) -> list[tuple[str, str]]:
+    """(number, what it is) about the prompts that needs no ground truth."""
+    crop, answers = lookup(scores, "prompts", "crop") or {}, lookup(scores, "prompts", "answers") or {}
+    facts: list[tuple[str, str]] = []
+    if crop.get("frames"):
+        facts.append(
+            (f"{crop['statuses'].get('ok', 0) / crop['frames'] * 100:.1f} %", f"of {crop['frames']:,} frames gave a crop")
+        )
+    if crop.get("coverage") is not None:
+        facts.append((f"{crop['coverage'] * 100:.1f} %", "of the tracked joints lie inside the crop"))
+    if answers.get("answers"):
+        facts.append((f"{answers['words']:.0f}", "words an answer"))
+        facts.append((f"{answers['distinct'] * 100:.1f} %", "of the answers are distinct"))
+        facts.append((f"{answers['names_a_class'] * 100:.1f} %", "name a class word for word"))
+        if answers["empty"] or answers["unfinished"]:
+            facts.append((f"{answers['empty'] * 100:.1f} % / {answers['unfinished'] * 100:.1f} %", "empty / cut off"))
+    return facts
+
+
+def answer_confusions(outs: Outs) -> tuple[list[Plot], list[tuple[str, str, float, int]]]:
+    """Confusion matrices of object and phrase, and the commonest confusions of phrases."""
+    plots, listed = [], []
+    for part in ("object", "phrase"):
+        table = outs.confusions.get(part)
+        if not table or not table["rows"]:
+            continue
+        counts = np.asarray(table["counts"], dtype=np.int64)
+        heading = {"object": "What the hand holds", "phrase": "What the person is trying to do"}[part]
+        caption = (
+            "Percent of the frames of each row. Some gestures look alike in a single frame."
+            if part == "phrase"
+            else "Percent of the frames of each row."
+        )
+        plot = confusion([("", counts)], table["rows"], table["columns"], f"answers-{part}", heading, caption, number=True)
+        plots += [plot] if plot else []
+        if part == "phrase":
+            listed = worst(counts, table["rows"], table["columns"])
+    return plots, listed

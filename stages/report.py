@@ -1,0 +1,35 @@
+"""Stage `report`: one self-contained page about the run, with its plots and tables beside it.
+
+Reads `data/index` and `results/evaluate` (required), and, where they are there, `data/{skeleton,crop,caption}`, the raw videos,
+`results/{scores,pretrain,baselines,compare}` and this machine's stage log. Writes `results/report/`: `index.html`,
+`plots/*.png`, `tables/*.{csv,md}`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from c2vl import runlog
+from c2vl.datasets.params import DataParams
+from c2vl.errors import one_sentence
+from c2vl.params import PARAMS_FILE, load_section
+from c2vl.report import ReportParams
+from c2vl.report.outs import Outs
+from c2vl.report.page import write_report
+
+OUT = Path("results/report")
+
+
+@one_sentence
+def main() -> None:
+    """Write the report."""
+    params = load_section("report", ReportParams)
+    raw = load_section("data", DataParams).raw
+    with runlog.logged("report") as notes:
+        earlier = [record for record in runlog.records() if record["stage"] != "report"]  # its own last run is not this one
+        notes |= write_report(Outs(), raw, params, earlier, PARAMS_FILE.read_text(encoding="utf-8"), OUT)
+    print(f"report: {OUT / 'index.html'} ({notes['bytes'] / 1e6:.1f} MB, {notes['plots']} plots, {notes['tables']} tables)")
+
+
+if __name__ == "__main__":
+    main()
