@@ -15,6 +15,7 @@ from c2vl.tiny.targets import PARTS
 
 # 0-based: head, spine shoulder, spine base, elbows, hands, knees, ankles.
 JOINTS = (3, 20, 0, 5, 9, 7, 11, 13, 17, 14, 18)
+HANDS = (JOINTS.index(7), JOINTS.index(11))
 GRID = TOWER_SIZE // PATCH
 
 
@@ -39,6 +40,7 @@ class Heads(nn.Module):
         self.patch_norm, self.pooled_norm = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
         self.joints = nn.Linear(WIDTH, len(JOINTS))
         self.parts = nn.Linear(WIDTH, sum(PARTS.values()))
+        self.held = nn.Linear(WIDTH, PARTS["object"])
 
     def joint_loss(self, patches: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of each joint's place over the patches: (N, G², D) against (N, J)."""
@@ -46,6 +48,19 @@ class Heads(nn.Module):
             return patches.new_zeros(())
         logits = self.joints(self.patch_norm(patches)).transpose(1, 2)  # (N, J, G²)
         return F.cross_entropy(logits.flatten(0, 1), cells.flatten(), ignore_index=-100)
+
+    def held_loss(self, patches: torch.Tensor, cells: torch.Tensor, objects: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy of the object held, read where the true hands are: (N, G², D), (N, J) against (N,).
+
+        It tells the patches directly what to look for, long before the network finds the hands by itself.
+        """
+        hands = cells[:, HANDS]
+        known = (hands >= 0).all(1)
+        if not known.any():
+            return patches.new_zeros(())
+        places = hands[known][..., None].expand(-1, -1, patches.shape[-1])
+        both = self.patch_norm(patches[known]).gather(1, places)  # (K, 2, D)
+        return F.cross_entropy(self.held(both.amax(1)), objects[known])
 
     def part_losses(self, pooled: torch.Tensor, parts: torch.Tensor) -> list[torch.Tensor]:
         """Cross-entropy of posture, object, phrase and action: (N, D) against (N, 4)."""

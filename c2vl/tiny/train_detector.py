@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PROMPT = (101, 104, 1012, 102)  # [CLS] person . [SEP]
 RATE, WEIGHT_DECAY, BATCH = 1e-3, 1e-4, 8
+RECIPE = {"rate": RATE, "weight_decay": WEIGHT_DECAY, "batch": BATCH}
 # Of the library's loss: the weights of DETR; its `_enc` terms are replaced by our dense loss.
 LIBRARY_WEIGHTS = {"ce": 2.0, "bbox": 5.0, "giou": 2.0}
 

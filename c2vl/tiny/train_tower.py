@@ -43,8 +43,8 @@ class Recipe:
 
 
 RECIPES = {
-    "tower": Recipe(auxiliary=1.0, contrast=0.5, language=1.0, batch=64, answered=16, rate=1e-3),
-    "captioner": Recipe(auxiliary=0.3, contrast=0.0, language=1.0, batch=48, answered=48, rate=6e-4),
+    "tower": Recipe(auxiliary=1.0, contrast=0.5, language=1.0, batch=64, answered=8, rate=1e-3),
+    "captioner": Recipe(auxiliary=0.5, contrast=0.0, language=1.0, batch=48, answered=24, rate=6e-4),
     "encoder": Recipe(auxiliary=0.5, contrast=1.0, language=0.0, batch=64, answered=0, rate=6e-4),
 }
 
@@ -122,8 +122,10 @@ class TowerTask:
         parts = torch.from_numpy(crops.parts[rows])
         seen = self.encoder.vision_model(pixel_values=pixels, output_hidden_states=True)
         patches, pooled = seen.hidden_states[-2][:, 1:], seen.pooler_output
+        cells = joint_cells(joints)
         terms: Losses = {
-            "joints": recipe.auxiliary * self.heads.joint_loss(patches, joint_cells(joints)),
+            "joints": recipe.auxiliary * self.heads.joint_loss(patches, cells),
+            "held": recipe.auxiliary * self.heads.held_loss(patches, cells, parts[:, 1]),
             "parts": recipe.auxiliary * torch.stack(self.heads.part_losses(pooled, parts)).sum(),
         }
         chosen = torch.from_numpy(rows)
