@@ -64,7 +64,10 @@ def load_clips(data: Path, benchmark: str, split: Literal["train", "test"], devi
     if not samples:
         raise UserError(f"{data / 'index'} has no usable sample with a skeleton in split {split} of benchmark {benchmark}.")
     resident = torch.from_numpy(np.concatenate(joints).reshape(-1, *SHAPE)).to(device)
-    skeletons = RaggedSkeletons(resident, torch.from_numpy(np.concatenate(frames).astype(np.int64)))
+    try:
+        skeletons = RaggedSkeletons(resident, torch.from_numpy(np.concatenate(frames).astype(np.int64)))
+    except ValueError as error:
+        raise UserError(f"{data / 'skeleton'}: of split {split}, {error}; run `dvc repro skeleton -f`.") from None
     return Clips(samples, np.array([label_of[sample] for sample in samples], dtype=np.int64), skeletons)
 
 
