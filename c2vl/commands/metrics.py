@@ -25,6 +25,9 @@ ENGINES = {
 }
 """Title -> label -> dotted key of the scores file."""
 
+STREAMS = ("joint", "motion", "bone", "fusion", "fusion_equal")
+METHODS = ("c2vl", "infonce", "supervised", "random")
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments: none."""
@@ -61,9 +64,13 @@ def learning_lines(learnt: dict[str, Any]) -> Iterator[str]:
     """Accuracy in per cent, a row a stream and method, a column a benchmark and protocol (last epoch, test split)."""
     columns = [(protocol, benchmark) for benchmark in learnt["linear"] for protocol in ("linear", "knn", "end_to_end")]
     columns = [(protocol, benchmark) for protocol, benchmark in columns if benchmark in learnt.get(protocol, {})]
-    rows: dict[tuple[str, str], None] = {}
-    for protocol, benchmark in columns:
-        rows |= {(stream, method): None for stream, methods in learnt[protocol][benchmark].items() for method in methods}
+    found = {
+        (stream, method)
+        for protocol, benchmark in columns
+        for stream, methods in learnt[protocol][benchmark].items()
+        for method in methods
+    }
+    rows = sorted(found, key=lambda row: (_place(row[0], STREAMS), _place(row[1], METHODS), row))
     heads = [f"{benchmark} {protocol.replace('_', '-')}" for protocol, benchmark in columns]
     yield "accuracy, %".ljust(27) + "".join(head.rjust(len(head) + 3) for head in heads)
     for stream, method in rows:
@@ -84,6 +91,10 @@ def _read(path: Path) -> dict[str, Any] | None:
     except ValueError:
         raise UserError(f"{path} is not valid JSON; remove it and run `dvc repro`.") from None
     return content if isinstance(content, dict) else None
+
+
+def _place(name: str, order: tuple[str, ...]) -> int:
+    return order.index(name) if name in order else len(order)
 
 
 def _at(values: dict[str, Any], dotted: str) -> Any:
