@@ -6,7 +6,7 @@ Writes `results/scores/`:
 - `scores.json`: `truth` (bool); `prompts` (`crop`, `answers`, `bag_of_words[benchmark] = {all, middle, chance, train, test}`),
   `zero_shot = {top1, top5, chance1, chance5, clips, classes}`; with truth also `detector = {recall, precision, mean_iou, …}`,
   `captioner = {posture, object, phrase, all_three, commonest, balanced, …}`,
-  `retrieval[random | distinct] = {image_to_text, text_to_image, …}`,
+  `retrieval` and `retrieval_distinct = {image_to_text, text_to_image, candidates, …}`,
   `bag_of_words_of_truth` (the ceiling: the true sentences), `broken` (list: what each broken sample became).
 - with truth: `confusions.json` (`posture`, `object`, `phrase`: `rows`, `columns`, `counts`) and `frames.parquet`,
   a row a sampled frame (`c2vl.scores.frames.FRAMES`).
@@ -44,7 +44,7 @@ def main() -> None:
         else:
             found, scored, confusions = against_truth(outs, truth, params)
             ranked = true_sentences(outs, scored, lambda texts: encoder.texts(texts)[0], params)
-            scores |= found | {"retrieval": ranked}
+            scores |= found | ranked
             write_json(OUT / "confusions.json", confusions)
             tables.write(OUT / "frames.parquet", tables.table_of((frame.row() for frame in scored), FRAMES))
         write_json(OUT / "scores.json", scores)

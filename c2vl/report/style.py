@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import re
 from collections.abc import Iterator
@@ -41,6 +42,7 @@ STREAM_STYLES = {"joint": "-", "bone": "--", "motion": ":"}
 _SETTINGS: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text: it takes the page's font, and can be searched
     "svg.hashsalt": "c2vl",
+    "text.parse_math": False,  # a class name may hold a $
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.titlesize": 9.5,
@@ -108,10 +110,10 @@ def drawing() -> Iterator[None]:
 def finish(figure: Figure, name: str, title: str, caption: str) -> Plot:
     """Render `figure` for the page and for paper; call it inside `drawing()`."""
     vector, raster = io.StringIO(), io.BytesIO()
-    figure.savefig(vector, format="svg", transparent=True, bbox_inches="tight", pad_inches=0.04, metadata={"Date": None})
-    figure.savefig(
-        raster, format="png", dpi=160, facecolor="white", bbox_inches="tight", pad_inches=0.12, metadata={"Software": None}
-    )
+    figure.draw_without_rendering()  # lays out once for both
+    figure.set_layout_engine("none")
+    figure.savefig(vector, format="svg", transparent=True, metadata={"Date": None})  # no time, no version: same in, same out
+    figure.savefig(raster, format="png", dpi=160, facecolor="white", metadata={"Software": None})
     return Plot(name, title, caption, _for_page(vector.getvalue(), name, title), raster.getvalue())
 
 
@@ -130,5 +132,5 @@ def _for_page(svg: str, name: str, title: str) -> str:
     width, height = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups()  # type: ignore[union-attr]
     natural = float(width) * 4 / 3  # points to pixels; a narrow screen scrolls sideways rather than shrink the words away
     shape = f'viewBox="0 0 {width} {height}" style="max-width:{natural:.0f}px;min-width:{min(natural, 600):.0f}px"'
-    opening = f'<svg class="plot" role="img" aria-label="{title}" {shape}>'
+    opening = f'<svg class="plot" role="img" aria-label="{html.escape(title)}" {shape}>'
     return re.sub(r"<svg[^>]*>", lambda _: opening, svg, count=1)

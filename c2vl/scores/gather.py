@@ -118,7 +118,7 @@ def class_names(outs: Outs, names: NDArray[np.floating]) -> dict[str, float | in
 def true_sentences(
     outs: Outs, scored: Sequence[frames.FrameScore], encode: Callable[[list[str]], NDArray[np.floating]], params: ScoreParams
 ) -> dict[str, Any]:
-    """Retrieval between crops and true sentences: of `random` frames, and of `distinct` sentences.
+    """Retrieval between crops and true sentences: `retrieval` of any frames, `retrieval_distinct` one a sentence.
 
     `encode` is the encoder's text tower.
     """
@@ -131,7 +131,7 @@ def true_sentences(
     texts, place = encode(distinct), {text: at for at, text in enumerate(distinct)}
     true = [sentences[keys[row]] for row in rows]
     pairs = (features[rows], texts[[place[text] for text in true]], true, params.candidates, params.draws, params.seed)
-    return {"random": retrieval.retrieval(*pairs), "distinct": retrieval.retrieval(*pairs, distinct=True)}
+    return {"retrieval": retrieval.retrieval(*pairs), "retrieval_distinct": retrieval.retrieval(*pairs, distinct=True)}
 
 
 def against_truth(

@@ -43,9 +43,11 @@ def similarity(of: Mapping[tuple[str, str], Pairs], benchmark: str) -> Plot | No
             if (method, source) not in of:
                 continue
             positive, negative = of[method, source]
-            axis.hist(negative, bins, density=True, color=INFONCE, alpha=0.35, label="another clip's prompt")
+            axis.hist(
+                negative, bins, density=True, color=INFONCE, alpha=0.35, histtype="stepfilled", label="another clip's prompt"
+            )
             axis.hist(negative, bins, density=True, color=INFONCE, histtype="step", linewidth=1.2, linestyle="--")
-            axis.hist(positive, bins, density=True, color=C2VL, alpha=0.35, label="its own prompt")
+            axis.hist(positive, bins, density=True, color=C2VL, alpha=0.35, histtype="stepfilled", label="its own prompt")
             axis.hist(positive, bins, density=True, color=C2VL, histtype="step", linewidth=1.4)
             told = f"own prompt closer\nin {separation(positive, negative) * 100:.0f} % of pairs"
             axis.text(0.015, 0.95, told, transform=axis.transAxes, va="top", fontsize=8, color=MUTED)
