@@ -61,6 +61,8 @@ def save(engine: str, model: PreTrainedModel, folder: Path) -> None:
     shutil.rmtree(beside, ignore_errors=True)
     copy.deepcopy(model).half().save_pretrained(beside)
     PROCESSORS[engine]().save_pretrained(beside)
+    for file in beside.iterdir():
+        file.chmod(0o644)  # safetensors writes for its owner alone
     shutil.rmtree(folder, ignore_errors=True)
     beside.rename(folder)
 
