@@ -117,7 +117,10 @@ def test_pushed_cloned_and_pulled_nothing_runs_elsewhere(project: Project, tmp_p
     project.works("git", "clone", "-q", str(project.folder), str(training.folder))
     training.works("dvc", "pull", "index", "skeleton", "embed")
     assert not (training.folder / "data/studio").exists() and not (training.folder / "data/crop").exists()
-    assert training.repro("--allow-missing", "-f", "-s", "pretrain@xsub-joint") == ["pretrain@xsub-joint"]
+    params = training.params()
+    params["pretrain"]["learning_rate"] = 0.05
+    training.write_params(params)
+    assert training.repro("--allow-missing", "pretrain@xsub-joint") == ["pretrain@xsub-joint"]
 
 
 # --- bad input: one sentence, a non-zero exit, no traceback ---

@@ -80,9 +80,9 @@ def test_outs_are_folders_of_this_project_and_never_the_users_raw_data() -> None
 
 
 def test_declared_metrics_and_plots_lie_inside_outs() -> None:
-    outs = {out for stage in STAGES.values() for out in stage["outs"]}
+    outs = [re.sub(r"\\\$\\{[^}]*\\}", "[^/]+", re.escape(out)) for stage in STAGES.values() for out in stage["outs"]]
     for path in [*GRAPH["metrics"], *GRAPH["plots"]]:
-        assert any(str(above) in outs for above in Path(path).parents), path
+        assert any(re.match(rf"{out}/", path) for out in outs), path
 
 
 def dvc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -144,10 +144,16 @@ def test_transitive_lazy_and_data_files_are_found_and_type_checking_is_not(proje
     assert "c2vl/files.py" in code_deps.used_files("stages/two.py")  # imported inside a function
 
 
-def test_a_folder_stands_for_its_files_only_when_all_are_used(project: Path) -> None:
+def test_a_folder_stands_for_its_files_only_when_nearly_all_are_used(project: Path) -> None:
     assert code_deps.folded(code_deps.used_files("stages/one.py")) == ["stages/one.py", "c2vl/__init__.py", "c2vl/room"]
     two = code_deps.folded(code_deps.used_files("stages/two.py"))
     assert "c2vl/wing/used.py" in two and "c2vl/wing" not in two and "stages/beside.py" in two
+    for number in range(8):  # ten of eleven files of the wing
+        (project / f"c2vl/wing/more{number}.py").write_text("")
+    code_deps.project_files.cache_clear()
+    assert "c2vl/wing" in code_deps.folded(
+        {*code_deps.used_files("stages/two.py"), *(f"c2vl/wing/more{n}.py" for n in range(8))}
+    )
 
 
 def test_writing_replaces_code_and_keeps_the_rest(project: Path) -> None:
