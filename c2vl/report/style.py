@@ -34,6 +34,7 @@ VARIABLES = {
     RANDOM: "random",
     SUPERVISED: "supervised",
     WORDS: "words",
+    **{colour: f"class-{number}" for number, colour in enumerate(OKABE_ITO)},
 }
 METHOD_COLOURS = {"c2vl": C2VL, "infonce": INFONCE, "random": RANDOM, "supervised": SUPERVISED}
 METHOD_NAMES = {"c2vl": "C²VL", "infonce": "InfoNCE", "random": "untrained", "supervised": "supervised"}
@@ -130,7 +131,6 @@ def _for_page(svg: str, name: str, title: str) -> str:
         svg = re.sub(re.escape(colour), f"var(--{variable})", svg, flags=re.IGNORECASE)
     svg = re.sub(r"font: ((?:\w+ )*)([\d.]+)px [^;\"]*", r"font: \1\2px var(--sans)", svg)
     width, height = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups()  # type: ignore[union-attr]
-    natural = float(width) * 4 / 3  # points to pixels; a narrow screen scrolls sideways rather than shrink the words away
-    shape = f'viewBox="0 0 {width} {height}" style="max-width:{natural:.0f}px;min-width:{min(natural, 600):.0f}px"'
+    shape = f'viewBox="0 0 {width} {height}" style="--natural:{float(width) * 4 / 3:.0f}px"'  # points to pixels
     opening = f'<svg class="plot" role="img" aria-label="{html.escape(title)}" {shape}>'
     return re.sub(r"<svg[^>]*>", lambda _: opening, svg, count=1)

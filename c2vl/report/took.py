@@ -17,23 +17,27 @@ def stage_table(records: Sequence[Mapping[str, Any]]) -> Table | None:
         return None
     rows = []
     for record in records:
-        counts = [
-            Cell(f"{record[name]:,}", record[name]) if isinstance(record.get(name), int) else Cell("", "") for name in COUNTS
-        ]
+        counts = [_count(record.get(name)) for name in COUNTS]
         seconds, memory = float(record["seconds"]), float(record["peak_memory_mib"])
-        rows.append(Row((words(str(record["stage"])), Cell(clock(seconds), seconds), Cell(f"{memory:,.0f}", memory), *counts)))
+        taken = (Cell(clock(seconds), seconds), Cell(f"{memory:,.0f}", memory))
+        rows.append(Row((words(str(record["stage"])), *taken, *counts, words(str(record.get("why") or "")))))
     total, most = sum(float(r["seconds"]) for r in records), max(float(r["peak_memory_mib"]) for r in records)
-    sums = [sum(record[name] for record in records if isinstance(record.get(name), int)) for name in COUNTS]
-    counted = [Cell(f"{value:,}", value) for value in sums]
-    rows.append(Row((words("together"), Cell(clock(total), total), Cell(f"{most:,.0f}", most), *counted), kind="head"))
+    counted = [_count(sum(record[name] for record in records if isinstance(record.get(name), int))) for name in COUNTS[:2]]
+    counted.append(Cell("", ""))  # a failed crop fails again as a missing answer: their sum would count it twice
+    together = (words("together"), Cell(clock(total), total), Cell(f"{most:,.0f}", most))
+    rows.append(Row((*together, *counted, words("")), kind="head"))
     return Table(
         "stages",
         "Stages",
-        ("stage", "time", "peak memory, MiB", *COUNTS),
+        ("stage", "time", "peak memory, MiB", *COUNTS, "why it ran"),
         tuple(rows),
         "The last run of each stage on this machine; stages that DVC found unchanged did not run again. "
         "Reused: taken from the sample store instead of being computed.",
     )
+
+
+def _count(number: object) -> Cell:
+    return Cell(f"{number:,}", number) if isinstance(number, int) else Cell("", "")
 
 
 def total(records: Sequence[Mapping[str, Any]]) -> str:
