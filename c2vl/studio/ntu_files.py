@@ -36,7 +36,7 @@ def orientations(joints: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def skeleton_text(bodies: list[TrackedBody], frames: int, camera: Camera) -> str:
-    """The text of a `.skeleton` file of `frames` frames (DESIGN §3: frame count, then bodies with 25 joint lines)."""
+    """The text of a `.skeleton` file of `frames` frames: frame count, then per frame the bodies, each with 25 joint lines."""
     blocks: list[list[str]] = [[] for _ in range(frames)]
     for body in bodies:
         columns = np.concatenate(
