@@ -55,7 +55,7 @@ class Project:
             "GIT_COMMITTER_EMAIL": "test@localhost",
         }
 
-    def run(self, *command: str, timeout: float = 600, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, timeout: float = 1800, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the project and return what it printed and its exit status."""
         return subprocess.run(
             command,
