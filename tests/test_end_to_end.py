@@ -188,4 +188,5 @@ def test_a_hub_model_without_network(
 
 def test_arguments_that_name_nothing(project: Project) -> None:
     assert "nowhere" in sentence(project, "python", "stages/pretrain.py", "nowhere", "joint")
-    assert "smell" in sentence(project, "python", "stages/embed.py", "smell")
+    told = project.run("python", "stages/embed.py", "smell")
+    assert told.returncode != 0 and "'smell' (choose from 'vision', 'language')" in told.stderr
