@@ -269,6 +269,35 @@ def test_an_incomplete_directory_is_one_clear_sentence(checkpoints: Path, tmp_pa
         fingerprint(EncoderParams(model=str(tmp_path / "encoder")))
 
 
+def test_a_hub_snapshot_without_safetensors_is_read_as_tensors_alone(checkpoints: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+    from transformers import AutoModel
+
+    from c2vl.engines.loading import load_pretrained
+    from c2vl.engines.weights import Weights, require_complete
+
+    old = tmp_path / "old"
+    shutil.copytree(checkpoints / "encoder", old)
+    tensors = load_file(old / "model.safetensors")
+    (old / "model.safetensors").unlink()
+    torch.save(tensors, old / "pytorch_model.bin")
+    require_complete(old, "owner/old", old_weights=True)
+    with pytest.raises(UserError, match="only safetensors"):
+        require_complete(old, str(old))  # a directory of one's own must have safetensors
+    model, _ = load_pretrained(AutoModel, Weights("owner/old", old, "sha:1"), torch.float32)
+    state = model.state_dict()
+    assert tensors and all(torch.equal(state[name], tensor.float()) for name, tensor in tensors.items())
+
+    class Hostile:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (Path.touch, (tmp_path / "ran",))  # type: ignore[return-value]
+
+    torch.save({"weights": Hostile()}, old / "pytorch_model.bin")
+    with pytest.raises(UserError, match="owner/old"):
+        load_pretrained(AutoModel, Weights("owner/old", old, "sha:1"), torch.float32)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_checkpoint_of_another_kind_is_one_clear_sentence(checkpoints: Path) -> None:
     with pytest.raises(UserError, match="ImageTextToText") as caught:
         Captioner.load(CaptionerParams(model=str(checkpoints / "detector")), "cpu")

@@ -21,6 +21,9 @@ def looks_like_hub_id(model: str) -> bool:
     return HUB_ID.fullmatch(model) is not None
 
 
+OLD_WEIGHTS = "pytorch_model*.bin"  # what repositories had before safetensors; CLIP ViT-L/14@336px has nothing else
+
+
 def fetch(model: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
     """Return the snapshot folder of a hub model (its name is the commit), downloading what is missing.
 
@@ -37,31 +40,34 @@ def fetch(model: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
         cached = Path(snapshot_download(model, revision=revision, local_files_only=True))
     except (LocalEntryNotFoundError, ValueError):
         cached = None
-    if cached is not None and any(cached.glob("*.safetensors")):
+    if cached is not None and (any(cached.glob("*.safetensors")) or any(cached.glob(OLD_WEIGHTS))):
         return cached
     if constants.HF_HUB_OFFLINE:
         raise UserError(
             f"The model '{model}' is not in the local Hugging Face cache and HF_HUB_OFFLINE is set; "
             "download it first or set `model` to a local directory."
         )
-    commit = _ask_commit(model, revision)
+    commit, files = _ask(model, revision)
+    # Weights are 1 to 15 GB: the old format only where there is no other.
+    wanted = list(patterns) if any(name.endswith(".safetensors") for name in files) else [*patterns, OLD_WEIGHTS]
     try:
-        return Path(snapshot_download(model, revision=commit, allow_patterns=list(patterns), etag_timeout=ANSWER_WITHIN))
+        return Path(snapshot_download(model, revision=commit, allow_patterns=wanted, etag_timeout=ANSWER_WITHIN))
     except Exception as error:
         raise UserError(
             f"Downloading the model '{model}' failed ({_short(error)}); run again to continue where it stopped."
         ) from error
 
 
-def _ask_commit(model: str, revision: str | None) -> str:
-    """The commit `revision` names, asked in a thread: name resolution alone can outlast any socket timeout."""
+def _ask(model: str, revision: str | None) -> tuple[str, list[str]]:
+    """The commit `revision` names and its files, asked in a thread: name resolution alone can outlast any timeout."""
     from huggingface_hub import HfApi
 
-    result: list[str | Exception] = []
+    result: list[tuple[str, list[str]] | Exception] = []
 
     def ask() -> None:
         try:
-            result.append(str(HfApi().model_info(model, revision=revision, timeout=ANSWER_WITHIN).sha))
+            told = HfApi().model_info(model, revision=revision, timeout=ANSWER_WITHIN)
+            result.append((str(told.sha), [file.rfilename for file in told.siblings or []]))
         except Exception as error:
             result.append(error)
 
@@ -70,7 +76,7 @@ def _ask_commit(model: str, revision: str | None) -> str:
     thread.join(ANSWER_WITHIN)
     if not result:
         raise UserError(_unreachable(model, f"no answer within {ANSWER_WITHIN:.0f} s"))
-    if isinstance(result[0], str):
+    if isinstance(result[0], tuple):
         return result[0]
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 

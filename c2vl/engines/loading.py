@@ -1,7 +1,8 @@
-"""Load a resolved checkpoint with transformers: safetensors only, no remote code, Pil image processing."""
+"""Load a resolved checkpoint with transformers: safetensors (or tensors alone), no remote code, Pil image processing."""
 
 from __future__ import annotations
 
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from c2vl.engines.weights import Weights
@@ -25,10 +26,14 @@ def load_pretrained(kind: Any, weights: Weights, dtype: torch.dtype) -> tuple[An
 
     logging.disable_progress_bar()  # a bar of its own for each file of weights, in the middle of a stage's own
     folder = str(weights.folder)
+    # Only a hub snapshot without safetensors gets here without them; `weights_only` then unpickles nothing but tensors.
+    safe = any(weights.folder.glob("*.safetensors"))
     try:
-        model = kind.from_pretrained(folder, dtype=dtype, use_safetensors=True, local_files_only=True, trust_remote_code=False)
+        model = kind.from_pretrained(
+            folder, dtype=dtype, use_safetensors=safe, weights_only=True, local_files_only=True, trust_remote_code=False
+        )
         processor = AutoProcessor.from_pretrained(folder, backend="pil", local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, UnpicklingError) as error:
         why = " ".join(str(error).split())[:200]
         wanted = kind.__name__.removeprefix("AutoModelFor").removeprefix("Auto")
         raise UserError(f"{weights.name} could not be loaded as a {wanted} model with a processor ({why}).") from error

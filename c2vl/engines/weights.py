@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from c2vl.engines.hub import fetch, looks_like_hub_id
+from c2vl.engines.hub import OLD_WEIGHTS, fetch, looks_like_hub_id
 from c2vl.engines.memo import file_digest
 from c2vl.errors import UserError
 
@@ -46,17 +46,18 @@ def resolve(model: str, revision: str | None = None) -> Weights:
             f"The checkpoint directory '{model}' does not exist; mend `model` in params.yaml or fetch the directory."
         )
     snapshot = fetch(model, revision, PATTERNS)
-    require_complete(snapshot, model)
+    require_complete(snapshot, model, old_weights=True)
     # The last part of a snapshot's path in the hub's cache is the commit.
     return Weights(model, snapshot, f"sha:{snapshot.name}")
 
 
-def require_complete(folder: Path, name: str) -> None:
-    """Raise a `UserError` unless `folder` holds a config and safetensors weights."""
+def require_complete(folder: Path, name: str, old_weights: bool = False) -> None:
+    """Raise a `UserError` unless `folder` holds a config and safetensors weights, or with `old_weights` the old format's."""
     if not (folder / "config.json").is_file():
         raise UserError(f"The checkpoint '{name}' has no config.json in {folder}; point `model` at a transformers checkpoint.")
     whole, sharded = folder / "model.safetensors", folder / "model.safetensors.index.json"
-    if not whole.is_file() and not sharded.is_file():
+    old = old_weights and any(folder.glob(OLD_WEIGHTS))
+    if not whole.is_file() and not sharded.is_file() and not old:
         raise UserError(
             f"The checkpoint '{name}' has no model.safetensors in {folder}; only safetensors are loaded, "
             "so convert it or name a `revision` that has them."

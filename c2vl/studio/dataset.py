@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -118,10 +119,15 @@ def simulate(params: StudioParams, raw: Path, truth: Path) -> dict[str, int]:
     # Spawned, not forked: a fork would carry over the threads of OpenCV and pyarrow in an unknown state.
     with ProcessPoolExecutor(workers(), mp_context=multiprocessing.get_context("spawn")) as pool:
         films = pool.map(film, [params] * len(plan), plan, [raw] * len(plan), chunksize=4)
-        for views in progress(films, "simulate", "performances", total=len(plan)):
-            for view in views:
-                people += view["people"]
-                answers += view["answers"]
+        try:
+            for views in progress(films, "simulate", "performances", total=len(plan)):
+                for view in views:
+                    people += view["people"]
+                    answers += view["answers"]
+        except BrokenProcessPool:
+            raise UserError(
+                "simulate: a worker process was killed, most likely for lack of memory; lower C2VL_WORKERS and run again."
+            ) from None
     names = [
         sample_name(take.setup, number, take.subject, take.repetition, take.action) for take in plan for number in AZIMUTHS
     ]
