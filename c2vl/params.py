@@ -57,4 +57,6 @@ def load_section(name: str, model: type[Section], path: Path = PARAMS_FILE) -> S
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join([name, *(str(part) for part in first["loc"])])
+        if first["type"] == "extra_forbidden":
+            raise UserError(f"{path}: there is no parameter `{key}`; mend its name or remove it.") from None
         raise UserError(f"{path}: `{key}`: {first['msg'][0].lower()}{first['msg'][1:]}.") from None
