@@ -29,8 +29,9 @@ from c2vl.studio.scene import empty_set, grain_tile, render
 from c2vl.studio.seeds import generator
 from c2vl.studio.sensor import sense
 from c2vl.studio.truth import frame_sentence, posture
-from c2vl.studio.vocabulary import ACTIONS, NOTHING, OBJECTS, PAIR, PHRASES, POSTURES
+from c2vl.studio.vocabulary import ACTIONS, NOTHING, OBJECTS, PHRASES, POSTURES
 
+Rows = list[dict[str, Any]]  # of a truth table
 SKELETONS, VIDEOS = "nturgb+d_skeletons", "nturgb+d_rgb"
 
 
@@ -78,22 +79,22 @@ def _performance(params: StudioParams, take: Take) -> Performance:
     return perform(ACTIONS[take.action - 1], cast, rng, params.frames_per_second)
 
 
-def film(params: StudioParams, take: Take, raw: Path) -> list[dict[str, list[dict[str, Any]]]]:
+def film(params: StudioParams, take: Take, raw: Path) -> list[dict[str, Rows]]:
     """Write the files of one performance as its three cameras see it; return the truth about each."""
     cv2.setNumThreads(1)
     performance = _performance(params, take)
     return [_film_one(params, take, performance, number, raw) for number in AZIMUTHS]
 
 
-def _film_one(params: StudioParams, take: Take, performance: Performance, number: int, raw: Path) -> dict[str, Any]:
+def _film_one(params: StudioParams, take: Take, performance: Performance, number: int, raw: Path) -> dict[str, Rows]:
     name = sample_name(take.setup, number, take.subject, take.repetition, take.action)
     rng = generator("shot", params.seed, name)
     seen_from, room = _set(params.seed, take.setup, number, params.height)
     frames = len(performance.actors[0].joints)
     chair = generator("chair", params.seed, take.subject, take.repetition, take.action)
     empty, grain = empty_set(performance, seen_from, room, chair), grain_tile(params.height, rng)
-    people: list[dict[str, Any]] = []
-    answers: list[dict[str, Any]] = []
+    people: Rows = []
+    answers: Rows = []
     images = []
     for index in range(frames):
         drawn = render(performance, index, seen_from, empty, grain)
@@ -114,8 +115,8 @@ def _film_one(params: StudioParams, take: Take, performance: Performance, number
 def simulate(params: StudioParams, raw: Path, truth: Path) -> dict[str, int]:
     """Write the data set of `params` to `raw` and what is true of it to `truth`; return counts for the log."""
     plan = takes(params)
-    people: list[dict[str, Any]] = []
-    answers: list[dict[str, Any]] = []
+    people: Rows = []
+    answers: Rows = []
     # Spawned, not forked: a fork would carry over the threads of OpenCV and pyarrow in an unknown state.
     with ProcessPoolExecutor(workers(), mp_context=multiprocessing.get_context("spawn")) as pool:
         films = pool.map(film, [params] * len(plan), plan, [raw] * len(plan), chunksize=4)
@@ -148,7 +149,6 @@ def simulate(params: StudioParams, raw: Path, truth: Path) -> dict[str, int]:
         "postures": list(POSTURES),
         "phrases": list(PHRASES.values()),
         "actions": list(ACTIONS),
-        "pair_actions": list(PAIR),
     }
     write_json(truth / "vocabulary.json", vocabulary)
     return {"samples": len(names), "frames": len(answers), "broken": len(broken)}

@@ -77,12 +77,9 @@ def sense(performance: Performance, camera: Camera, rng: np.random.Generator) ->
         states = np.where(_occluded(seen) | (rng.random(seen.shape[:2]) < 0.01), INFERRED, TRACKED)
         noisy = seen + _jitter(states, rng)
         for frames, renamed in _pieces(len(seen), rng):
-            same = bodies and not renamed and len(bodies) and bodies[-1].identity == identity
-            if same:
-                last = bodies.pop()
-                frames = np.concatenate([last.frames, frames])
-            elif renamed:
-                identity += 1
+            identity += renamed
+            if bodies and bodies[-1].identity == identity:
+                frames = np.concatenate([bodies.pop().frames, frames])
             bodies.append(TrackedBody(identity, frames, noisy[frames], states[frames]))
         identity += 1
     if rng.random() < SPURIOUS_CHANCE:
