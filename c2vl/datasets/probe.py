@@ -11,6 +11,8 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
+from c2vl.datasets import places
+from c2vl.datasets.places import PlaceError
 from c2vl.datasets.scan import SKELETON
 from c2vl.datasets.skeleton_file import SkeletonError, declared_frames
 from c2vl.machine import workers
@@ -51,16 +53,18 @@ def probe_all(raw: Path, paths: Sequence[str]) -> Iterator[Probe]:
 
 
 def _probe(raw: str, path: str) -> Probe:
-    file = Path(raw, path)
+    what, probe = ("skeleton", probe_skeleton) if path.endswith(SKELETON) else ("video", probe_video)
     try:
-        return probe_skeleton(file) if path.endswith(SKELETON) else probe_video(file)
+        return probe(Path(raw), path)
+    except PlaceError as error:
+        return Probe(trouble=f"the {what} file {path} is of no use: {error}")
     except OSError as error:
         return Probe(trouble=f"{path} cannot be read ({error.strerror or error})")
 
 
-def probe_skeleton(path: Path) -> Probe:
+def probe_skeleton(raw: Path, place: str) -> Probe:
     """Hash and declared frames of a `.skeleton` file; the frames themselves are the stage `skeleton`'s to read."""
-    data = path.read_bytes()
+    data = places.read(raw, place)
     digest = hashlib.blake2b(data, digest_size=16).hexdigest()
     try:
         return Probe(digest, declared_frames(data))
@@ -68,10 +72,14 @@ def probe_skeleton(path: Path) -> Probe:
         return Probe(digest, trouble=str(error))
 
 
-def probe_video(path: Path) -> Probe:
+def probe_video(raw: Path, place: str) -> Probe:
     """Hash, declared frames and size of a video; nothing is decoded, so fewer frames may come out."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    with places.as_file(raw, place) as path:
+        return _probe_video(path)
+
+
+def _probe_video(path: Path) -> Probe:
+    digest = places.digest(path)
     # Before the import: a broken video is a row of ours, not a screenful of theirs.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")

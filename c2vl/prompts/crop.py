@@ -110,8 +110,9 @@ class CropWork:
         units = []
         for k, index in enumerate(middle_frames(entry["video_frames"], self._params.frames_per_clip)):
             at = min(index, len(colour) - 1)  # both files number the frames alike, but one may be some frames shorter
-            video = self._raw / entry["video_file"]
-            frame = Frame(video, entry["video_hash"], index, colour[at], tracked[at], skeleton["bodies"])
+            frame = Frame(
+                self._raw, entry["video_file"], entry["video_hash"], index, colour[at], tracked[at], skeleton["bodies"]
+            )
             parts = (frame.video_hash, index, frame.colour.tobytes(), frame.tracked.tobytes(), frame.people)
             units.append(Unit({"sample": sample, "k": k, "frame": index}, content_key(fingerprint, *parts), frame))
         return units

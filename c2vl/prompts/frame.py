@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
@@ -11,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from c2vl.datasets import places
+from c2vl.datasets.places import PlaceError
 from c2vl.store.work import Failure
 from c2vl.video.decode import VideoError, decode
 
@@ -19,7 +20,8 @@ from c2vl.video.decode import VideoError, decode
 class Frame:
     """What there is to know of a frame before it is decoded."""
 
-    video: Path
+    raw: Path
+    video: str  # its place in the raw folder
     video_hash: str
     index: int
     colour: np.ndarray  # (2, 25, 2) float32, pixels of 1920x1080, NaN where absent
@@ -32,18 +34,21 @@ def read_frames(frames: Iterable[Frame]) -> list[Any]:
 
     Neighbours of one video share its opening.
     """
-    return [image for video, group in groupby(frames, key=lambda frame: frame.video) for image in _decoded(video, list(group))]
+    videos = groupby(frames, key=lambda frame: (frame.raw, frame.video))
+    return [image for (raw, place), group in videos for image in _decoded(raw, place, list(group))]
 
 
-def _decoded(video: Path, frames: list[Frame]) -> list[Any]:
+def _decoded(raw: Path, place: str, frames: list[Frame]) -> list[Any]:
     """The images of `frames`, all of one video, or why there is none."""
     try:
-        content = hashlib.blake2b(video.read_bytes(), digest_size=16).hexdigest()
-        if content != frames[0].video_hash:  # else the store would keep a result under a key that is not its own
-            return [Failure("changed", "the video file changed after the index was made; run `dvc repro`")] * len(frames)
-        decoded = decode(video, [frame.index for frame in frames])
-    except (VideoError, OSError) as error:
-        reason = str(error) if isinstance(error, VideoError) else f"the video file cannot be read ({error.strerror})"
+        with places.as_file(raw, place) as path:
+            if (
+                places.digest(path) != frames[0].video_hash
+            ):  # else the store would keep a result under a key that is not its own
+                return [Failure("changed", "the video file changed after the index was made; run `dvc repro`")] * len(frames)
+            decoded = decode(path, [frame.index for frame in frames])
+    except (VideoError, PlaceError, OSError) as error:
+        reason = f"the video file cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
         return [Failure("unreadable", reason)] * len(frames)
     cut = Failure("missing_frame", "the video ends before this frame; the file is cut short or its header is wrong")
     return [decoded.frames.get(frame.index, cut) for frame in frames]

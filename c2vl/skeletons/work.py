@@ -16,6 +16,8 @@ from typing import Any
 import pyarrow as pa
 
 from c2vl import machine, tables
+from c2vl.datasets import places
+from c2vl.datasets.places import PlaceError
 from c2vl.datasets.skeleton_file import SkeletonError, parse_skeleton
 from c2vl.skeletons.bodies import Rules
 from c2vl.skeletons.line import SkeletonParams, Solo, denoise
@@ -69,7 +71,7 @@ class SkeletonWork:
                 continue
             solo = self._params.solo_of(entry["dataset"])
             key = content_key(fingerprint, entry["skeleton_hash"], solo)
-            payload = (self._raw / entry["skeleton_file"], entry["skeleton_hash"], self._params.rules, solo)
+            payload = (self._raw, entry["skeleton_file"], entry["skeleton_hash"], self._params.rules, solo)
             units.append(Unit({"sample": sample}, key, payload))
         return units
 
@@ -113,18 +115,19 @@ class SkeletonWork:
         }
 
 
-def denoised(path: Path, content: str, rules: Rules, solo: Solo) -> Row | Failure:
+def denoised(raw: Path, place: str, content: str, rules: Rules, solo: Solo) -> Row | Failure:
     """The row of one file, or why there is none.
 
     Args:
-        path: the `.skeleton` file.
+        raw: the raw folder.
+        place: of the `.skeleton` file in it.
         content: the digest of its bytes that the index holds.
         rules, solo: as `c2vl.skeletons.line.denoise`.
     """
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        return Failure("unreadable", f"the skeleton file cannot be read ({error.strerror})")
+        data = places.read(raw, place)
+    except PlaceError as error:
+        return Failure("unreadable", f"the skeleton file is of no use: {error}")
     if hashlib.blake2b(data, digest_size=16).hexdigest() != content:
         return Failure("changed", "the skeleton file changed after the index was made; run `dvc repro`")
     try:
