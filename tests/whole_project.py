@@ -20,6 +20,7 @@ PARTS = (
     "profiles",
     "checkpoints",
     "truth/README.md",
+    "published/README.md",
     "dvc.yaml",
     ".dvc/config",
     ".dvc/.gitignore",

@@ -22,8 +22,13 @@ VERSION = 1  # of everything here that changes a row; raise it with the change
 
 
 class CaptionParams(ParamsModel):
-    """Section `caption`: the engine, and the share of failed rows above which the stage fails."""
+    """Section `caption`: the engine, and the share of failed rows above which the stage fails.
 
+    Attributes:
+        published: a published answers file or a folder of them to take the sentences from instead of asking an engine.
+    """
+
+    published: Path | None = None
     max_failed: float = Field(ge=0, le=1)
     captioner: CaptionerParams
 

@@ -64,9 +64,11 @@ class CropWork:
     done = "cropped"
 
     def __init__(self, params: CropParams, index: Path, skeletons: Path, raw: Path) -> None:
-        self.max_failed = params.max_failed
         self._params, self._skeletons, self._raw = params, skeletons, raw
         samples = [row for row in tables.rows_of(tables.read(index, INDEX_COLUMNS)) if row["status"] == OK]
+        # Skeletons alone are a data set too (their prompts come from a published file): a row each says `no_video`.
+        self._filmed = any(row["video_file"] is not None for row in samples)
+        self.max_failed = params.max_failed if self._filmed else 1.0
         self._samples = {row["sample"]: row for row in samples}
         self._shards = tables.by_shard(self._samples)
         self._detector: Detector | None = None
@@ -77,6 +79,8 @@ class CropWork:
     def description(self) -> dict[str, Any]:
         """K is not here: the key holds the frame's index, so that another K reuses the frames that coincide."""
         step = self._params.model_dump(mode="json", include={"margin", "jpeg_quality", "fallback"})
+        if not self._filmed:  # then nothing is computed, and the detector need not even be on this machine
+            return {"version": VERSION, **step}
         return {"version": VERSION, **step, **told("detector", self._params.detector)}
 
     def schema(self, stored: pa.Schema | None) -> pa.Schema:

@@ -66,7 +66,7 @@ def plan(work: Work, store: Store) -> Plan:
         lacking = {key for key, absent in zip(keys, store.missing(keys), strict=True) if absent} - asked
         asked |= lacking
         result.missing[shard] = lacking
-    if not result.rows():
+    if not result.rows() and not getattr(work, "may_be_empty", False):
         raise UserError(f"{work.stage}: no sample is usable; the reasons stand in the table of the stage before it.")
     return result
 

@@ -45,7 +45,7 @@ class Unit:
 
 
 class Work(Protocol):
-    """A stage, as the runner sees it."""
+    """A stage, as the runner sees it. One with a true attribute `may_be_empty` goes on where every row failed upstream."""
 
     stage: str  # name, such as `crop`
     done: str  # what its summary calls a computed unit, such as `cropped`

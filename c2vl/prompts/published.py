@@ -1,0 +1,133 @@
+"""Stage `caption` from a published answers file: no crop is looked at, no captioner is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from c2vl import tables
+from c2vl.errors import UserError
+from c2vl.prompts.base import mean, reading_threads
+from c2vl.prompts.published_file import read_published
+from c2vl.store.keys import content_key
+from c2vl.store.work import Failure, Row, Unit
+from c2vl.tables.schemas import CAPTION, OK
+
+VERSION = 1  # of everything here that changes a row; raise it with the change
+NAMES_TOLD = 5  # of unmatched clips
+UNTOLD = Failure("not_published", "the published file has no sentence for this prompt of the clip", inherited=True)
+
+
+class PublishedWork:
+    """The stage for `c2vl.store.run`: sentence k of a clip is its prompt k.
+
+    Clips of the crop table that the file lacks are rows `not_published`; they do not count as failures of the stage.
+
+    Args:
+        path: the published file or folder.
+        crops: folder of the crop table, read for its samples only.
+
+    Raises:
+        UserError: the file cannot be used, or no clip of it is among the samples.
+    """
+
+    stage = "caption"
+    done = "taken as published"
+    max_failed = 1.0  # an empty sentence is the publisher's, nobody here can mend it
+
+    def __init__(self, path: Path, crops: Path) -> None:
+        self._published = read_published(path)
+        self._shards = {shard: pc.unique(table["sample"]).to_pylist() for shard, table in tables.shards(crops, ["sample"])}
+        samples = [sample for members in self._shards.values() for sample in members]
+        told = self._published.sentences
+        self._matched = sum(sample in told for sample in samples)
+        if not self._matched:
+            raise UserError(
+                f"no clip of {path} (`caption.published`) is in the index: it names clips such as {next(iter(told))[:60]!r}, "
+                f"the index {samples[0] if samples else 'none'}; is it another data set's?"
+            )
+        known = set(samples)
+        self._unmatched = {
+            "clips_not_in_the_index": [name for name in told if name not in known],
+            "clips_without_sentences": [sample for sample in samples if sample not in told],
+        }
+        self._rows = self._words = 0
+        self._answers: set[str] = set()
+
+    def description(self) -> dict[str, Any]:
+        """The file's content."""
+        return {"version": VERSION, "published": self._published.digest}
+
+    def schema(self, stored: pa.Schema | None) -> pa.Schema:
+        """The caption table."""
+        return CAPTION
+
+    def shards(self) -> Iterable[str]:
+        """Those of the crop table."""
+        return self._shards
+
+    def units(self, shard: str, fingerprint: str) -> list[Unit]:
+        """As many prompts a sample as the clip with most sentences has."""
+        return [unit for sample in self._shards[shard] for unit in self._of_sample(sample, fingerprint)]
+
+    def _of_sample(self, sample: str, fingerprint: str) -> list[Unit]:
+        told = self._published.sentences.get(sample, [])
+        return [
+            Unit({"sample": sample, "k": k}, content_key(fingerprint, told[k]), told[k])
+            if k < len(told)
+            else Unit({"sample": sample, "k": k}, None, failure=UNTOLD)
+            for k in range(self._published.most)
+        ]
+
+    def load(self) -> None:
+        """No engine."""
+
+    def batch_size(self) -> int:
+        """Sentences at once; nothing is computed with them."""
+        return 16384
+
+    def pool(self) -> Executor:
+        """Nothing is read ahead."""
+        return reading_threads()
+
+    def prepare(self, units: Sequence[Unit]) -> list[Any]:
+        """The sentences."""
+        return [unit.payload for unit in units]
+
+    def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
+        """Pass them on."""
+        empty = Failure("empty", "the published sentence is empty")
+        return [{"answer": sentence, "finished": True} if sentence else empty for sentence in ready]
+
+    def observe(self, table: pa.Table) -> None:
+        """Count answers and words."""
+        for row in tables.rows_of(table.select(["answer", "status"])):
+            if row["status"] == OK:
+                self._rows += 1
+                self._answers.add(row["answer"])
+                self._words += len(row["answer"].split())
+
+    def metrics(self) -> dict[str, Any]:
+        """Over the usable rows; and which clips found no partner, on either side."""
+        unmatched = {what: {"count": len(names), "first": names[:NAMES_TOLD]} for what, names in self._unmatched.items()}
+        return {
+            "unique_answers": len(self._answers),
+            "unfinished": 0,
+            "mean_words": mean(self._words, self._rows),
+            "published": {"clips": len(self._published.sentences), "matched": self._matched, **unmatched},
+        }
+
+    def summary(self) -> str:
+        """One line about matching, for people."""
+        parts = [f"caption: {self._matched:,} of {len(self._published.sentences):,} published clips are in the index"]
+        for what, names in self._unmatched.items():
+            if names:
+                shown = ", ".join(name[:40] for name in islice(names, NAMES_TOLD))
+                parts.append(f"{len(names):,} {what.replace('_', ' ')} ({shown}{', …' if len(names) > NAMES_TOLD else ''})")
+        return "; ".join(parts) + "."
