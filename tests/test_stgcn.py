@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from c2vl.models.registry import SkeletonEncoderParams, build_encoder
-from c2vl.models.stgcn import STGCN, Block, GraphConvolution, stage_sizes
+from c2vl.models.depth import stage_sizes
+from c2vl.models.registry import STGCNParams, build_encoder
+from c2vl.models.stgcn import STGCN, Block, GraphConvolution
 from c2vl.skeletons.graph import NTU25, SkeletonGraph
 
 
@@ -25,7 +26,7 @@ def test_size_is_the_published_one() -> None:
         expected += (before + 1) * 3 * after + 3 * 625 + 2 * 2 * after + 9 * after * after + after
         if before != after and before != 3:
             expected += (before + 1) * after + 2 * after
-    encoder = build_encoder(SkeletonEncoderParams())
+    encoder = build_encoder(STGCNParams())
     size = sum(parameter.numel() for parameter in encoder.parameters()) + (256 + 1) * 60
     assert size == expected
     assert round(size / 1e6, 1) == 3.1
@@ -93,8 +94,7 @@ def test_every_width_trains_and_the_empty_slot_counts_as_asked(width: int) -> No
     x = torch.randn(5, 3, 16, 25, 2)
     x[:3, ..., 1] = 0
     encoders = {
-        persons: build_encoder(SkeletonEncoderParams(width=width, blocks=3, persons=persons))
-        for persons in ("padded", "present")
+        persons: build_encoder(STGCNParams(width=width, blocks=3, persons=persons)) for persons in ("padded", "present")
     }
     encoders["present"].load_state_dict(encoders["padded"].state_dict())
     for encoder in encoders.values():
@@ -114,10 +114,10 @@ def test_every_width_trains_and_the_empty_slot_counts_as_asked(width: int) -> No
 
 
 def test_an_all_zero_clip_does_not_break_the_batch() -> None:
-    encoder = build_encoder(SkeletonEncoderParams(width=4, blocks=3, persons="present")).eval()
+    encoder = build_encoder(STGCNParams(width=4, blocks=3, persons="present")).eval()
     assert encoder(torch.zeros(2, 3, 8, 25, 2)).isfinite().all()
 
 
 def test_other_skeletons() -> None:
     graph = SkeletonGraph.from_bones("cross", [(2, 1), (3, 1), (4, 1), (5, 1)], root=1)
-    assert build_encoder(SkeletonEncoderParams(width=4, blocks=3), graph)(torch.randn(2, 3, 8, 5, 1)).shape == (2, 16)
+    assert build_encoder(STGCNParams(width=4, blocks=3), graph)(torch.randn(2, 3, 8, 5, 1)).shape == (2, 16)

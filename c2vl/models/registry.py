@@ -2,31 +2,120 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag, model_validator
 from torch import nn
 
+from c2vl.models.ctrgcn import CTRGCN
+from c2vl.models.gru import GRU, Reading
+from c2vl.models.msg3d import MSG3D
+from c2vl.models.persons import Persons
 from c2vl.models.stgcn import STGCN
+from c2vl.models.transformer import Transformer
 from c2vl.params import ParamsModel
-from c2vl.skeletons.graph import NTU25, SkeletonGraph
+from c2vl.skeletons.graph import GRAPHS, SkeletonGraph
+
+GraphName = Literal["ntu25", "kinect20"]
 
 
-class SkeletonEncoderParams(ParamsModel):
-    """Section `pretrain.encoder`; the arguments are those of the encoder's class."""
+class STGCNParams(ParamsModel):
+    """`encoder.name: stgcn`; the arguments are those of `STGCN`."""
 
     name: Literal["stgcn"] = "stgcn"
+    graph: GraphName = Field(default="ntu25", description="the skeleton, by its name in c2vl/skeletons/graph.py")
     width: int = Field(default=64, ge=1)
     blocks: int = Field(default=10, ge=3, le=10)
     dropout: float = Field(default=0.0, ge=0, lt=1)
-    persons: Literal["padded", "present"] = "padded"
+    persons: Persons = "padded"
 
 
-def build_encoder(params: SkeletonEncoderParams, graph: SkeletonGraph = NTU25) -> nn.Module:
+class CTRGCNParams(ParamsModel):
+    """`encoder.name: ctrgcn`; the arguments are those of `CTRGCN`."""
+
+    name: Literal["ctrgcn"] = "ctrgcn"
+    graph: GraphName = "ntu25"
+    width: int = Field(default=64, ge=4, multiple_of=4)
+    blocks: int = Field(default=10, ge=3, le=10)
+    persons: Persons = "padded"
+
+
+class MSG3DParams(ParamsModel):
+    """`encoder.name: msg3d`; the arguments are those of `MSG3D`."""
+
+    name: Literal["msg3d"] = "msg3d"
+    graph: GraphName = "ntu25"
+    width: int = Field(default=96, ge=6, multiple_of=6)
+    blocks: int = Field(default=3, ge=1, le=3)
+    spatial_scales: int = Field(default=13, ge=1)
+    window_scales: int = Field(default=6, ge=1)
+    persons: Persons = "padded"
+
+
+class GRUParams(ParamsModel):
+    """`encoder.name: gru`; the arguments are those of `GRU`."""
+
+    name: Literal["gru"] = "gru"
+    graph: GraphName = "ntu25"
+    width: int = Field(default=1024, ge=1)
+    layers: int = Field(default=3, ge=1)
+    reading: Reading = "forward"
+
+
+class TransformerParams(ParamsModel):
+    """`encoder.name: transformer`; the arguments are those of `Transformer`."""
+
+    name: Literal["transformer"] = "transformer"
+    graph: GraphName = "ntu25"
+    width: int = Field(default=1024, ge=2, multiple_of=2)
+    layers: int = Field(default=1, ge=1)
+    heads: int = Field(default=1, ge=1)
+    frames: int = Field(default=64, ge=1, description="T; has to be `view.frames`")
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> TransformerParams:
+        if self.width % self.heads:
+            raise ValueError(f"`heads` ({self.heads}) has to divide `width` ({self.width})")
+        return self
+
+
+def _name(params: Any) -> str:
+    name = params.get("name", "stgcn") if isinstance(params, dict) else getattr(params, "name", None)
+    return str(name)
+
+
+SkeletonEncoderParams = Annotated[
+    Annotated[STGCNParams, Tag("stgcn")]
+    | Annotated[CTRGCNParams, Tag("ctrgcn")]
+    | Annotated[MSG3DParams, Tag("msg3d")]
+    | Annotated[GRUParams, Tag("gru")]
+    | Annotated[TransformerParams, Tag("transformer")],
+    Discriminator(_name),
+]
+"""Section `pretrain.encoder`: which keys there are depends on `name` (`stgcn` if not given)."""
+
+ENCODERS: dict[str, type[nn.Module]] = {
+    "stgcn": STGCN,
+    "ctrgcn": CTRGCN,
+    "msg3d": MSG3D,
+    "gru": GRU,
+    "transformer": Transformer,
+}
+
+PUBLISHED: dict[str, SkeletonEncoderParams] = {
+    "stgcn": STGCNParams(),
+    "ctrgcn": CTRGCNParams(),
+    "msg3d": MSG3DParams(),
+    "gru": GRUParams(),
+    "transformer": TransformerParams(),
+}
+"""The encoders of the paper's Table VIII at their published width and depth."""
+
+
+def build_encoder(params: SkeletonEncoderParams, graph: SkeletonGraph | None = None) -> nn.Module:
     """Return a freshly initialised encoder `(B, C, T, V, M) -> (B, D)` with its D as `.features`.
 
-    The weights are drawn from torch's global generator: seed it first.
+    The weights are drawn from torch's global generator: seed it first. `graph` is a skeleton that has no name in `params`.
     """
-    encoders = {"stgcn": STGCN}
-    arguments = params.model_dump(exclude={"name"})
-    return encoders[params.name](graph=graph, **arguments)
+    arguments = params.model_dump(exclude={"name", "graph"})
+    return ENCODERS[params.name](graph=graph or GRAPHS[params.graph], **arguments)

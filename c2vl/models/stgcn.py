@@ -8,28 +8,14 @@ over N x T "images", both without a copy. On 2 cores this trains about twice as 
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
+from c2vl.models.depth import block_plan
+from c2vl.models.persons import Persons, mean_over_persons, padded_slots, present_slots
 from c2vl.skeletons.graph import NTU25, SkeletonGraph
 
-STAGES = (4, 3, 3)
 TEMPORAL_KERNEL = 9
-
-
-def stage_sizes(blocks: int) -> list[int]:
-    """Blocks in each of the three stages: (4, 3, 3) at the published 10; each one fewer comes off the longest stage.
-
-    Of equally long stages the last gives way, so 9 is (3, 3, 3), 8 is (3, 3, 2) and 6 is (2, 2, 2).
-    """
-    if not len(STAGES) <= blocks <= sum(STAGES):
-        raise ValueError(f"ST-GCN has {len(STAGES)} to {sum(STAGES)} blocks, not {blocks}")
-    sizes = list(STAGES)
-    while sum(sizes) > blocks:
-        sizes[max(range(len(sizes)), key=lambda stage: (sizes[stage], stage))] -= 1
-    return sizes
 
 
 class GraphConvolution(nn.Module):
@@ -109,8 +95,7 @@ class STGCN(nn.Module):
         width: channels of the first stage; 64 is published, 16 is the quarter width of the AimCLR line.
         blocks: depth, 3 to 10 (published), see `stage_sizes`.
         dropout: after every temporal convolution but the first block's.
-        persons: `padded` runs both person slots and averages them (published); `present` runs and averages
-            only the slots with a non-zero value, so that a one-person clip costs half.
+        persons: see `mean_over_persons`; with `present` a one-person clip costs half.
     """
 
     def __init__(
@@ -120,37 +105,28 @@ class STGCN(nn.Module):
         width: int = 64,
         blocks: int = 10,
         dropout: float = 0.0,
-        persons: Literal["padded", "present"] = "padded",
+        persons: Persons = "padded",
     ) -> None:
         super().__init__()
-        self.persons = persons
+        self.persons: Persons = persons
         self.features = 4 * width
         self.input_norm = nn.BatchNorm1d(graph.joints * in_channels)
         layers: list[Block] = []
         channels = in_channels
-        for stage, size in enumerate(stage_sizes(blocks)):
-            for position in range(size):
-                first = not layers
-                stride = 2 if stage > 0 and position == 0 else 1
-                layers.append(Block(channels, width << stage, graph, stride, 0.0 if first else dropout, residual=not first))
-                channels = width << stage
+        for out_channels, stride in block_plan(blocks, width):
+            first = not layers
+            layers.append(Block(channels, out_channels, graph, stride, 0.0 if first else dropout, residual=not first))
+            channels = out_channels
         self.blocks = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        clips, channels, frames, joints, slots = x.shape
-        x = x.permute(0, 4, 2, 3, 1).reshape(clips * slots, frames, joints * channels)
-        if self.persons == "padded":
-            return self._encode(x, joints).view(clips, slots, -1).mean(1)
-        present = x.ne(0).flatten(1).any(1).view(clips, slots)
-        present[:, 0] = True  # a clip has at least one person, even one whose every value is zero
-        chosen = present.flatten().nonzero().squeeze(1)
-        features = self._encode(x[chosen], joints)
-        total = features.new_zeros(clips, self.features).index_add_(0, chosen // slots, features)
-        return total / present.sum(1, keepdim=True)
+        x = padded_slots(x)
+        bodies = x.permute(0, 4, 2, 3, 1)  # (B, M, T, V, C)
+        return mean_over_persons(bodies, present_slots(x), self.persons, self._encode)
 
-    def _encode(self, x: Tensor, joints: int) -> Tensor:
-        """(N, T, V*C), one person a row, to (N, 4 * width)."""
-        persons, frames, _ = x.shape
-        x = self.input_norm(x.reshape(persons * frames, -1)).view(persons, frames, joints, -1)
+    def _encode(self, x: Tensor) -> Tensor:
+        """(N, T, V, C), one person a row, to (N, 4 * width)."""
+        persons, frames, joints, channels = x.shape
+        x = self.input_norm(x.reshape(persons * frames, -1)).view(persons, frames, joints, channels)
         x = x.permute(2, 0, 1, 3).contiguous().permute(0, 3, 1, 2)  # (V, C, N, T), channels innermost
         return self.blocks(x).mean((0, 3)).t()

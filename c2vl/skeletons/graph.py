@@ -70,6 +70,31 @@ class SkeletonGraph:
                 adjacency[2, parent, joint] = 1
         return adjacency / adjacency.sum(axis=(0, 1), keepdims=True)
 
+    def directed_partition(self) -> np.ndarray:
+        """Adjacency in three subsets, (3, V, V) float32, entry [k, v, w]: weight of joint w for joint v.
+
+        Subset 0 is the joint itself, 1 its children, 2 its parent; each subset's columns are normalised by themselves
+        (a parent's weight is shared among its children), as 2s-AGCN and CTR-GCN initialise their learnt graphs.
+        """
+        adjacency = np.zeros((3, self.joints, self.joints), dtype=np.float32)
+        for joint, parent in enumerate(self.parents):
+            adjacency[0, joint, joint] = 1
+            if joint != parent:
+                adjacency[1, parent, joint] = 1
+                adjacency[2, joint, parent] = 1
+        return adjacency / np.maximum(adjacency.sum(axis=1, keepdims=True), 1)
+
+    def hops(self) -> np.ndarray:
+        """Number of bones between each two joints, (V, V) int64."""
+        chains = [self._chain(joint) for joint in range(self.joints)]
+        return np.array([[len(set(one) ^ set(other)) for other in chains] for one in chains], dtype=np.int64)
+
+    def _chain(self, joint: int) -> list[int]:
+        chain = [joint]
+        while chain[-1] != self.parents[chain[-1]]:
+            chain.append(self.parents[chain[-1]])
+        return chain
+
 
 NTU25 = SkeletonGraph.from_bones(
     "ntu25",
@@ -81,4 +106,26 @@ NTU25 = SkeletonGraph.from_bones(
 )
 """The 25 joints of Kinect v2 (NTU RGB+D, PKU-MMD); joint 21 is the spine at the shoulders."""
 
-GRAPHS = {graph.name: graph for graph in (NTU25,)}
+KINECT20 = SkeletonGraph.from_bones(
+    "kinect20",
+    [
+        *[(1, 2), (2, 3), (4, 3), (5, 3), (6, 5), (7, 6), (8, 7), (9, 3), (10, 9), (11, 10), (12, 11)],
+        *[(13, 1), (14, 13), (15, 14), (16, 15), (17, 1), (18, 17), (19, 18), (20, 19)],
+    ],
+    root=3,
+)
+"""The 20 joints of Kinect v1 (Northwestern-UCLA, MSR Action3D); joint 3 is the centre of the shoulders."""
+
+GRAPHS = {graph.name: graph for graph in (NTU25, KINECT20)}
+
+
+def graph_of(joints: int) -> SkeletonGraph:
+    """The named skeleton with so many joints.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for graph in GRAPHS.values():
+        if graph.joints == joints:
+            return graph
+    raise ValueError(f"no skeleton with {joints} joints is known; c2vl/skeletons/graph.py lists those there are")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from c2vl.models.registry import SkeletonEncoderParams
+from c2vl.models.registry import SkeletonEncoderParams, STGCNParams
 from c2vl.objective.params import ObjectiveParams
 from c2vl.params import ParamsModel
 from c2vl.skeletons.views import ViewParams
@@ -16,7 +16,7 @@ class PretrainParams(ParamsModel):
     """Section `pretrain`. Defaults are the paper's (section IV-B), where it gives them."""
 
     seed: int = 0
-    encoder: SkeletonEncoderParams = SkeletonEncoderParams()
+    encoder: SkeletonEncoderParams = STGCNParams()
     view: ViewParams = ViewParams()
     prompts: Literal["random", "mean"] = Field(default="random", description="which of a clip's K prompts a step sees")
     batch: int = Field(default=400, ge=2)
@@ -29,6 +29,13 @@ class PretrainParams(ParamsModel):
     milestones: list[int] = Field(default=[130, 140], description="epochs after which the rate is multiplied by 0.1")
     probe_every: int = Field(default=5, ge=0, description="epochs between KNN probes on the training split; 0: none")
     objective: ObjectiveParams = ObjectiveParams()
+
+    @model_validator(mode="after")
+    def _encoder_fits_view(self) -> PretrainParams:
+        frames = getattr(self.encoder, "frames", self.view.frames)
+        if frames != self.view.frames:
+            raise ValueError(f"`encoder.frames` ({frames}) and `view.frames` ({self.view.frames}) have to be the same")
+        return self
 
 
 class SupervisedParams(ParamsModel):
