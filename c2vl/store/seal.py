@@ -85,8 +85,8 @@ def write_shard(out: Path, shard: str, table: pa.Table) -> None:
 
 
 def clear_others(out: Path, shards: Iterable[str]) -> None:
-    """Remove shards of an earlier run that are not among `shards`."""
+    """Remove shards of an earlier run that are not among `shards`, and what a killed one left half-written."""
     wanted = {f"{shard}.parquet" for shard in shards}
-    for path in out.glob("*.parquet") if out.is_dir() else ():
-        if path.name not in wanted:
+    for path in out.iterdir() if out.is_dir() else ():
+        if (path.suffix == ".parquet" and path.name not in wanted) or path.suffix == ".part":
             path.unlink()
