@@ -7,6 +7,7 @@ would change DVC's key and make one lab's results look stale on another lab's ma
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,13 +41,25 @@ def workers() -> int:
     return _integer("C2VL_WORKERS", len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
-def batch_size(stage: str, default: int) -> int:
-    """Items a stage's engine takes at once (`C2VL_BATCH_<STAGE>`)."""
-    return _integer(f"C2VL_BATCH_{stage.upper()}", default)
+def batch_size(stage: str, default: int | Callable[[], int]) -> int:
+    """Items a stage's engine takes at once (`C2VL_BATCH_<STAGE>`); a callable default is asked only when it is needed."""
+    name = f"C2VL_BATCH_{stage.upper()}"
+    return _integer(name, default) if isinstance(default, int) else _integer(name, 0) or default()
+
+
+def local_rank() -> int:
+    """Which of this machine's processes this is, as torchrun and accelerate (`LOCAL_RANK`) or srun (`SLURM_LOCALID`) say."""
+    for name in ("LOCAL_RANK", "SLURM_LOCALID"):
+        if os.environ.get(name, "").isdigit():
+            return int(os.environ[name])
+    return 0
 
 
 def device() -> torch.device:
     """The device to compute on (`C2VL_DEVICE`, default: CUDA where there is one, else the CPU).
+
+    Where several processes were started on a machine with several GPUs, each takes its own. A scheduler that shows a process
+    one GPU only is fine too: the rank is taken modulo the GPUs that are visible.
 
     Raises:
         UserError: the named device does not exist on this machine.
@@ -54,6 +67,8 @@ def device() -> torch.device:
     import torch
 
     name = os.environ.get("C2VL_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and torch.cuda.device_count() > 1:
+        name = f"cuda:{local_rank() % torch.cuda.device_count()}"
     try:
         chosen = torch.device(name)
         torch.empty(1, device=chosen)

@@ -20,7 +20,8 @@ from c2vl.engines import (
     fingerprint,
     resolve,
 )
-from c2vl.engines.captioner import QUESTION, pad_to_square
+from c2vl.engines.captioner import QUESTION
+from c2vl.engines.square import pad_to_square
 from c2vl.engines.weights import directory_digest
 from c2vl.errors import UserError
 

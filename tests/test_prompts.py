@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,21 @@ def bright(images: list[np.ndarray]) -> list[Detections]:
     return found
 
 
+class Bright:
+    """A detector in the stage's place: nothing to prepare."""
+
+    fingerprint = "bright"
+
+    def prepare(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return list(images)
+
+    def detect(self, ready: Sequence[np.ndarray]) -> list[Detections]:
+        return bright(list(ready))
+
+    def batch_size(self) -> int:
+        return 16
+
+
 def name(subject: int) -> str:
     return f"{SHARD}P{subject:03d}R001A001"
 
@@ -234,7 +250,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def stage(project: Path, **changes: Any) -> CropWork:
     params = CropParams(**(PARAMS | changes), detector=DetectorParams(model="nowhere"))
     work = CropWork(params, project / "index.parquet", project / "skeleton", project / "raw")
-    work._detector = bright  # type: ignore[assignment]
+    work._detector = Bright()
     return work
 
 

@@ -1,13 +1,14 @@
 """Detector, captioner and encoder: one adapter each, the same for a checkpoint of 1 MB and of 14 GB."""
 
-from c2vl.engines.captioner import Answer, Captioner, CaptionerParams
-from c2vl.engines.detector import Detections, Detector, DetectorParams
+from c2vl.engines.captioner import Answer, Answerer, Captioner, CaptionerParams, NoAnswer
+from c2vl.engines.detector import Detections, Detector, DetectorParams, PeopleDetector
 from c2vl.engines.encoder import Encoder, EncoderParams
 from c2vl.engines.fingerprints import fingerprint
 from c2vl.engines.weights import Weights, resolve
 
 __all__ = [
     "Answer",
+    "Answerer",
     "Captioner",
     "CaptionerParams",
     "Detections",
@@ -15,6 +16,8 @@ __all__ = [
     "DetectorParams",
     "Encoder",
     "EncoderParams",
+    "NoAnswer",
+    "PeopleDetector",
     "Weights",
     "fingerprint",
     "resolve",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from c2vl.engines.weights import resolve
 from c2vl.params import ParamsModel
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ class EngineParams(ParamsModel):
     Attributes:
         model: local directory, or `owner/name` on the Hugging Face hub.
         revision: branch, tag or commit of a hub model; None is its default branch.
-        dtype: the format weights are loaded into and computed in. float16 on a CPU is slow.
+        dtype: the format computed in, or a more exact one where it proves unsound (`c2vl.engines.precision`). float16 on a
+            CPU is slow.
     """
 
     ENGINE: ClassVar[str]
@@ -25,6 +27,14 @@ class EngineParams(ParamsModel):
     model: str
     revision: str | None = None
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+
+    def identity(self) -> str:
+        """Which weights these are, wherever they lie; without loading them.
+
+        Raises:
+            UserError: the checkpoint is missing, unreachable or incomplete.
+        """
+        return resolve(self.model, self.revision).identity
 
 
 def torch_dtype(params: EngineParams) -> torch.dtype:

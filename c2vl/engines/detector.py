@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import inspect
-from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from pydantic import Field
 
 from c2vl.engines.base import EngineParams, torch_dtype
+from c2vl.engines.batching import Batching
 from c2vl.engines.fingerprints import fingerprint
+from c2vl.engines.inputs import ThreadProcessors, alike, joined
 from c2vl.engines.loading import load_pretrained
+from c2vl.engines.precision import example_picture, trouble
 from c2vl.engines.weights import resolve
 
 if TYPE_CHECKING:
     import torch
+
+    from c2vl.engines.inputs import Inputs
+
+AT_ONCE, LARGEST = 16, 32  # on a CPU, and the most that is tried elsewhere: prepared, a frame takes 10 to 20 MB
+HEAVIEST = (1080, 1920)  # NTU RGB+D's videos
 
 
 class DetectorParams(EngineParams):
@@ -26,14 +34,27 @@ class DetectorParams(EngineParams):
         prompt: what to look for, lower case and with a full stop, as Grounding DINO wants it.
         box_threshold: boxes below this score are dropped.
         text_threshold: words of the prompt below this score do not count towards a box's label.
+        shortest_edge: frames are scaled until their shorter side has so many pixels; None is the checkpoint's own size.
+        longest_edge: and the longer side no more than so many.
     """
 
     ENGINE: ClassVar[str] = "detector"
-    ADAPTER_VERSION: ClassVar[int] = 1
+    ADAPTER_VERSION: ClassVar[int] = 2
 
     prompt: str = "person."
     box_threshold: float = Field(default=0.3, ge=0, le=1)
     text_threshold: float = Field(default=0.25, ge=0, le=1)
+    shortest_edge: int | None = Field(default=None, ge=32)
+    longest_edge: int | None = Field(default=None, ge=32)
+
+    def size(self) -> dict[str, int] | None:
+        """The image processor's `size`, where it is asked for."""
+        if self.shortest_edge is None and self.longest_edge is None:
+            return None
+        shortest = self.shortest_edge or self.longest_edge
+        longest = self.longest_edge or self.shortest_edge
+        assert shortest is not None and longest is not None
+        return {"shortest_edge": shortest, "longest_edge": max(shortest, longest)}
 
 
 @dataclass(frozen=True)
@@ -44,18 +65,43 @@ class Detections:
     scores: np.ndarray
 
 
+@dataclass(frozen=True)
+class Ready:
+    """An image after everything that needs no engine."""
+
+    inputs: Inputs
+    height: int
+    width: int
+
+
+class PeopleDetector(Protocol):
+    """What the crop stage needs of a detector, whichever package runs it."""
+
+    fingerprint: str
+
+    def prepare(self, images: Sequence[np.ndarray]) -> list[Any]:
+        """What needs no engine, in any thread: images (H, W, 3) uint8 RGB to what `detect` takes."""
+
+    def detect(self, ready: Sequence[Any]) -> list[Detections]:
+        """The people of each prepared image."""
+
+    def batch_size(self) -> int:
+        """Images to hand over at once."""
+
+
 class Detector:
     """Finds people in batches of images."""
 
     def __init__(self, params: DetectorParams, model: Any, processor: Any, device: torch.device, key: str) -> None:
         self.fingerprint = key
         self._params, self._model, self._processor, self._device = params, model, processor, device
-        post = getattr(processor, "post_process_grounded_object_detection", None)
-        self._post_takes = set(inspect.signature(post).parameters) if post else set()
+        self._processors = ThreadProcessors(processor)
+        self._batching = Batching("detector", key, device, AT_ONCE, LARGEST)
+        self._post_takes = set(inspect.signature(processor.post_process_grounded_object_detection).parameters)
 
     @classmethod
     def load(cls, params: DetectorParams, device: torch.device | str) -> Detector:
-        """Load checkpoint and processor onto `device`.
+        """Load checkpoint and processor onto `device`; in float32 where half precision proves unsound, and say so.
 
         Raises:
             UserError: the checkpoint is missing, unreachable, incomplete or of another kind.
@@ -63,49 +109,77 @@ class Detector:
         import torch
         from transformers import AutoModelForZeroShotObjectDetection
 
-        weights = resolve(params.model, params.revision)
-        model, processor = load_pretrained(AutoModelForZeroShotObjectDetection, weights, torch_dtype(params))
-        where = torch.device(device)
-        return cls(params, model.to(where).eval(), processor, where, fingerprint(params))
+        weights, where = resolve(params.model, params.revision), torch.device(device)
+        model, processor = load_pretrained(AutoModelForZeroShotObjectDetection, weights, torch.float32)
+        loaded = cls(params, model.to(where).eval(), processor, where, fingerprint(params))
+        if params.dtype != "float32":
+            unsound = trouble(loaded._model, torch_dtype(params), loaded._on_a_test_picture)
+            if unsound:
+                loaded._model, _ = load_pretrained(AutoModelForZeroShotObjectDetection, weights, torch.float32)
+                loaded._model.to(where).eval()
+            said = f"not sound here, {unsound}; computing in float32" if unsound else "agrees with float32 on a test picture"
+            print(f"detector: {params.dtype} {said}", flush=True)
+        return loaded
 
-    def __call__(self, images: list[np.ndarray]) -> list[Detections]:
-        """Detect people in each image (H, W, 3) uint8 RGB.
+    def __call__(self, images: Sequence[np.ndarray]) -> list[Detections]:
+        """Detect people in each image (H, W, 3) uint8 RGB."""
+        return self.detect(self.prepare(images))
+
+    def prepare(self, images: Sequence[np.ndarray]) -> list[Ready]:
+        """Resize and normalise each image (H, W, 3) uint8 RGB; needs no device and may be called in any thread."""
+        arguments = {"text": self._params.prompt} | ({"size": size} if (size := self._params.size()) else {})
+        dtype = self._model.dtype
+        return [Ready(self._processors(dtype, images=image, **arguments), *image.shape[:2]) for image in images]
+
+    def detect(self, ready: Sequence[Ready]) -> list[Detections]:
+        """Detect people in prepared images.
 
         Images of equal size share a forward pass. Those of another size get their own: padding them to a
         common size would let an image's boxes depend on its neighbours.
         """
-        of_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
-        for index, image in enumerate(images):
-            of_size[image.shape[:2]].append(index)
         found: dict[int, Detections] = {}
-        for indices in of_size.values():
-            found.update(zip(indices, self._detect([images[index] for index in indices]), strict=True))
-        return [found[index] for index in range(len(images))]
+        for indices in alike([one.inputs for one in ready]):
+            found.update(zip(indices, self._batching.run([ready[index] for index in indices], self._detect), strict=True))
+        return [found[index] for index in range(len(ready))]
 
-    def _detect(self, images: list[np.ndarray]) -> list[Detections]:
+    def batch_size(self) -> int:
+        """Images at once on this device; see `c2vl.engines.batching`."""
+        one = self.prepare([np.zeros((*HEAVIEST, 3), np.uint8)])
+        return self._batching.size(lambda count: self._detect(one * count))
+
+    def _detect(self, ready: Sequence[Ready]) -> list[Detections]:
         """Detect in images of one size, in one forward pass."""
         import torch
 
-        inputs = self._processor(images=images, text=[self._params.prompt] * len(images), return_tensors="pt")
-        inputs = inputs.to(self._device, self._model.dtype)
+        inputs = joined([one.inputs for one in ready], self._device)
         with torch.inference_mode():
             outputs = self._model(**inputs)
-        height, width = images[0].shape[:2]
         wanted = {
             "input_ids": inputs.get("input_ids"),
             "threshold": self._params.box_threshold,
             "text_threshold": self._params.text_threshold,
-            "target_sizes": [(height, width)] * len(images),
+            "target_sizes": [(one.height, one.width) for one in ready],
         }
         arguments = {name: value for name, value in wanted.items() if name in self._post_takes}
         results = self._processor.post_process_grounded_object_detection(outputs, **arguments)
-        return [_clipped(result["boxes"], result["scores"], width, height) for result in results]
+        return [
+            detections(result["boxes"].float().cpu().numpy(), result["scores"].float().cpu().numpy(), one.height, one.width)
+            for result, one in zip(results, ready, strict=True)
+        ]
+
+    def _on_a_test_picture(self, model: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Scores (Q,) and boxes (Q, 4), shares of the image, on one picture."""
+        import torch
+
+        ready = self._processors(model.dtype, images=example_picture(), text=self._params.prompt)
+        with torch.inference_mode():
+            outputs = model(**joined([ready], self._device))
+        return outputs.logits[0].float().sigmoid().amax(-1), outputs.pred_boxes[0].float()
 
 
-def _clipped(boxes: torch.Tensor, scores: torch.Tensor, width: int, height: int) -> Detections:
-    """Boxes cut to the image, empty ones dropped, best first."""
-    corners = boxes.float().cpu().numpy().reshape(-1, 4).clip(0, np.array([width, height, width, height], np.float32))
-    confidence = scores.float().cpu().numpy()
+def detections(boxes: np.ndarray, scores: np.ndarray, height: int, width: int) -> Detections:
+    """Boxes (N, 4) xyxy cut to an image of `height` x `width` pixels, empty ones dropped, best first."""
+    corners = boxes.reshape(-1, 4).astype(np.float32).clip(0, np.array([width, height, width, height], np.float32))
     kept = np.flatnonzero((corners[:, 2] > corners[:, 0]) & (corners[:, 3] > corners[:, 1]))
-    order = kept[np.argsort(-confidence[kept], kind="stable")]
-    return Detections(corners[order], confidence[order])
+    order = kept[np.argsort(-scores[kept], kind="stable")]
+    return Detections(corners[order], scores[order].astype(np.float32))

@@ -6,7 +6,6 @@ import hashlib
 import json
 
 from c2vl.engines.base import EngineParams
-from c2vl.engines.weights import resolve
 
 
 def fingerprint(params: EngineParams) -> str:
@@ -22,7 +21,7 @@ def fingerprint(params: EngineParams) -> str:
     content = {
         "engine": params.ENGINE,
         "adapter": params.ADAPTER_VERSION,
-        "weights": resolve(params.model, params.revision).identity,
+        "weights": params.identity(),
         "params": parameters,
     }
     return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()

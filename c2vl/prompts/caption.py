@@ -11,14 +11,15 @@ import pyarrow as pa
 from pydantic import Field
 
 from c2vl import machine, tables
-from c2vl.engines.captioner import Captioner, CaptionerParams
+from c2vl.engines.captioner import Answer, Answerer, CaptionerParams, NoAnswer
+from c2vl.engines.load import load_captioner
 from c2vl.params import ParamsModel
 from c2vl.prompts.base import decoded_crops, engine_device, mean, reading_threads, told
 from c2vl.prompts.inputs import crop_units
 from c2vl.store.work import Failure, Row, Unit
 from c2vl.tables.schemas import CAPTION, OK
 
-VERSION = 1  # of everything here that changes a row; raise it with the change
+VERSION = 2  # of everything here that changes a row; raise it with the change
 
 
 class CaptionParams(ParamsModel):
@@ -42,9 +43,9 @@ class CaptionWork:
     def __init__(self, params: CaptionParams, crops: Path) -> None:
         self.max_failed = params.max_failed
         self._params, self._crops = params, crops
-        self._captioner: Captioner | None = None
+        self._captioner: Answerer | None = None
         self._answers: set[str] = set()
-        self._rows = self._unfinished = self._words = 0
+        self._rows = self._unfinished = self._repeating = self._words = 0
 
     def description(self) -> dict[str, Any]:
         """The captioner and its parameters."""
@@ -64,37 +65,35 @@ class CaptionWork:
 
     def load(self) -> None:
         """Load the captioner."""
-        self._captioner = Captioner.load(self._params.captioner, engine_device())
+        self._captioner = load_captioner(self._params.captioner, engine_device)
 
     def batch_size(self) -> int:
         """Crops at once (`C2VL_BATCH_CAPTION`)."""
-        return machine.batch_size("caption", 16)
+        assert self._captioner is not None
+        return machine.batch_size("caption", self._captioner.batch_size)
 
     def pool(self) -> Executor:
         """Threads that decode JPEG."""
         return reading_threads()
 
     def prepare(self, units: Sequence[Unit]) -> list[Any]:
-        """Decode the crops."""
-        return decoded_crops(units)
+        """Decode the crops and make them ready for the captioner."""
+        assert self._captioner is not None
+        return self._captioner.prepare(decoded_crops(units))
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
         """Ask."""
         assert self._captioner is not None
-        return [
-            {"answer": answer.text, "finished": answer.finished}
-            if answer.text
-            else Failure("empty", "the captioner gave an empty answer")
-            for answer in self._captioner(list(ready))
-        ]
+        return [_row(answer) for answer in self._captioner.answer(ready)]
 
     def observe(self, table: pa.Table) -> None:
         """Count answers and words."""
-        for row in tables.rows_of(table.select(["answer", "finished", "status"])):
+        for row in tables.rows_of(table.select(["answer", "finished", "repeats", "status"])):
             if row["status"] == OK:
                 self._rows += 1
                 self._answers.add(row["answer"])
                 self._unfinished += not row["finished"]
+                self._repeating += row["repeats"]
                 self._words += len(row["answer"].split())
 
     def metrics(self) -> dict[str, Any]:
@@ -102,5 +101,14 @@ class CaptionWork:
         return {
             "unique_answers": len(self._answers),
             "unfinished": self._unfinished,
+            "repeating": self._repeating,
             "mean_words": mean(self._words, self._rows),
         }
+
+
+def _row(answer: Answer | NoAnswer) -> Row | Failure:
+    if isinstance(answer, NoAnswer):
+        return Failure("no_answer", answer.reason)
+    if not answer.text:
+        return Failure("empty", "the captioner gave an empty answer")
+    return {"answer": answer.text, "finished": answer.finished, "repeats": answer.repeats}

@@ -18,7 +18,7 @@ from c2vl.prompts.inputs import answer_units, crop_units
 from c2vl.store.work import Failure, Row, Unit
 from c2vl.tables.schemas import feature
 
-VERSION = 1  # of everything here that changes a row; raise it with the change
+VERSION = 2  # of everything here that changes a row; raise it with the change
 Knowledge = Literal["vision", "language"]
 
 
@@ -54,9 +54,10 @@ class EmbedWork:
 
     def schema(self, stored: pa.Schema | None) -> pa.Schema:
         """The table of features; their width comes from the encoder or, where that need not be loaded, from the store."""
+        unit = self._params.encoder.normalise
         if self._encoder is not None:
-            return feature(self._encoder.width)
-        return feature(stored.field("feature").type.list_size if stored is not None else 1)
+            return feature(self._encoder.width, unit)
+        return feature(stored.field("feature").type.list_size if stored is not None else 1, unit)
 
     def shards(self) -> Iterable[str]:
         """Those of the prompts' table."""
@@ -73,23 +74,27 @@ class EmbedWork:
 
     def batch_size(self) -> int:
         """Prompts at once (`C2VL_BATCH_EMBED`)."""
-        return machine.batch_size("embed", 32)
+        assert self._encoder is not None
+        return machine.batch_size("embed", self._encoder.batch_size)
 
     def pool(self) -> Executor:
         """Threads that decode JPEG."""
         return reading_threads()
 
     def prepare(self, units: Sequence[Unit]) -> list[Any]:
-        """Decode the crops; answers are ready."""
-        return decoded_crops(units) if self._knowledge == "vision" else [unit.payload for unit in units]
+        """Decode the crops and make them ready for the encoder, or tokenise the answers."""
+        assert self._encoder is not None
+        if self._knowledge == "vision":
+            return list(self._encoder.prepare_images(decoded_crops(units)))
+        return list(self._encoder.prepare_texts([unit.payload for unit in units]))
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
         """Encode."""
         assert self._encoder is not None
         if self._knowledge == "vision":
-            return [{"feature": vector} for vector in self._encoder.images(list(ready))]
-        vectors, truncated = self._encoder.texts(list(ready))
-        return [{"feature": vector, "truncated": bool(cut)} for vector, cut in zip(vectors, truncated, strict=True)]
+            return [{"feature": vector} for vector in self._encoder.encode_images(ready)]
+        vectors = self._encoder.encode_texts(ready)
+        return [{"feature": vector, "truncated": words.truncated} for vector, words in zip(vectors, ready, strict=True)]
 
     def observe(self, table: pa.Table) -> None:
         """Note the width, count what was too long."""

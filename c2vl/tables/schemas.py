@@ -96,6 +96,7 @@ CAPTION = pa.schema(
         PROMPT,
         _field("answer", pa.string(), "the captioner's answer to the paper's question, null unless usable"),
         _field("finished", pa.bool_(), "the answer ended by itself, not at the token limit"),
+        _field("repeats", pa.bool_(), "the answer says a phrase three times or more in a row"),
         *OUTCOME,
     ]
 )
@@ -122,14 +123,16 @@ ANSWERS = pa.schema(
 BROKEN = pa.schema([SAMPLE, _field("what", pa.string(), "how the studio broke the sample on purpose")])
 
 
-def feature(width: int) -> pa.Schema:
-    """Schema of `embed/vision` and `embed/language` with features of `width` numbers."""
+def feature(width: int, normalised: bool | None = None) -> pa.Schema:
+    """Schema of `embed/vision` and `embed/language` with features of `width` numbers, `normalised` to unit length or not."""
+    length = {None: "", True: ", of unit length", False: ", not normalised"}[normalised]
+    cut = "the text was longer than the encoder's context and was cut, its end token kept (language only)"
     return pa.schema(
         [
             SAMPLE,
             PROMPT,
-            _field("feature", _list(pa.float16(), width), "the encoder's feature, null unless usable", shape=f"({width},)"),
-            _field("truncated", pa.bool_(), "the text was longer than the encoder's context (language only)"),
+            _field("feature", _list(pa.float16(), width), f"the encoder's feature{length}", shape=f"({width},)"),
+            _field("truncated", pa.bool_(), cut),
             *OUTCOME,
         ]
     )
