@@ -12,21 +12,36 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def published(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it is fsynced and renamed to `path`, else removed."""
+def published(path: Path, durable: bool = True) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it is fsynced and renamed to `path`, else removed.
+
+    Without `durable` it is not fsynced: it survives the death of this process, but perhaps not a power cut.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
+        if durable:
+            _sync_file(temporary)
         temporary.chmod(0o644)
         temporary.replace(path)
-        _sync_directory(path.parent)
+        if durable:
+            _sync_directory(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def make_durable(path: Path) -> None:
+    """Let `path`, written without `durable`, survive a power cut too."""
+    _sync_file(path)
+    _sync_directory(path.parent)
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb+") as written:
+        os.fsync(written.fileno())
 
 
 def _sync_directory(folder: Path) -> None:
@@ -39,9 +54,9 @@ def _sync_directory(folder: Path) -> None:
         os.close(handle)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
     """Publish `content` at `path` atomically."""
-    with published(path) as temporary:
+    with published(path, durable) as temporary:
         temporary.write_bytes(content)
 
 

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from c2vl.errors import one_sentence
 from c2vl.params import load_section
 from c2vl.prompts.caption import CaptionParams, CaptionWork
 from c2vl.prompts.published import PublishedWork
-from c2vl.runlog import logged
-from c2vl.store.run import run
+from c2vl.store.stage import add_options, carry_out
 
 
 @one_sentence
 def main() -> None:
     """Write `data/caption`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_options(parser)
+    chosen = parser.parse_args()
     params, crops = load_section("caption", CaptionParams), Path("data/crop")
-    with logged("caption") as notes:
-        if params.published is None:
-            run(CaptionWork(params, crops), Path("data/caption"), notes)
-        else:
-            work = PublishedWork(params.published, crops)
-            print(work.summary())
-            run(work, Path("data/caption"), notes)
+    work: CaptionWork | PublishedWork = CaptionWork(params, crops)
+    if params.published is not None:
+        work = PublishedWork(params.published, crops)
+        print(work.summary())
+    carry_out(work, Path("data/caption"), chosen)
 
 
 if __name__ == "__main__":

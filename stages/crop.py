@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from c2vl.datasets.params import DataParams
 from c2vl.errors import one_sentence
 from c2vl.params import load_section
 from c2vl.prompts.crop import CropParams, CropWork
-from c2vl.runlog import logged
-from c2vl.store.run import run
+from c2vl.store.stage import add_options, carry_out
 
 
 @one_sentence
 def main() -> None:
     """Write `data/crop`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_options(parser)
+    chosen = parser.parse_args()
     params, raw = load_section("crop", CropParams), load_section("data", DataParams).raw
-    with logged("crop") as notes:
-        run(CropWork(params, Path("data/index/index.parquet"), Path("data/skeleton"), raw), Path("data/crop"), notes)
+    carry_out(CropWork(params, Path("data/index/index.parquet"), Path("data/skeleton"), raw), Path("data/crop"), chosen)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,7 @@ from pathlib import Path
 from c2vl.errors import one_sentence
 from c2vl.params import load_section
 from c2vl.prompts.embed import EmbedParams, EmbedWork
-from c2vl.runlog import logged
-from c2vl.store.run import run
+from c2vl.store.stage import add_options, carry_out
 
 PROMPTS = {"vision": Path("data/crop"), "language": Path("data/caption")}
 
@@ -19,10 +18,10 @@ def main() -> None:
     """Write `data/embed/<knowledge>`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("knowledge", choices=PROMPTS)
-    knowledge = parser.parse_args().knowledge
-    with logged(f"embed-{knowledge}") as notes:
-        work = EmbedWork(load_section("embed", EmbedParams), knowledge, PROMPTS[knowledge])
-        run(work, Path("data/embed") / knowledge, notes)
+    add_options(parser)
+    chosen = parser.parse_args()
+    work = EmbedWork(load_section("embed", EmbedParams), chosen.knowledge, PROMPTS[chosen.knowledge])
+    carry_out(work, Path("data/embed") / chosen.knowledge, chosen)
 
 
 if __name__ == "__main__":

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from c2vl.datasets.params import DataParams
 from c2vl.errors import one_sentence
 from c2vl.params import load_section
-from c2vl.runlog import logged
 from c2vl.skeletons.line import SkeletonParams
 from c2vl.skeletons.work import SkeletonWork
-from c2vl.store.run import run
+from c2vl.store.stage import add_options, carry_out
 
 
 @one_sentence
 def main() -> None:
     """Write `data/skeleton`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_options(parser)
+    chosen = parser.parse_args()
     params, raw = load_section("skeleton", SkeletonParams), load_section("data", DataParams).raw
-    with logged("skeleton") as notes:
-        run(SkeletonWork(params, Path("data/index/index.parquet"), raw), Path("data/skeleton"), notes)
+    carry_out(SkeletonWork(params, Path("data/index/index.parquet"), raw), Path("data/skeleton"), chosen)
 
 
 if __name__ == "__main__":

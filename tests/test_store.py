@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from standin_stage import Stage, Stop, sample, world
 
 from c2vl.errors import UserError
-from c2vl.store import fill, publisher, run, segments
+from c2vl.store import publisher, run, segments, share
 from c2vl.store.keys import content_key, fingerprint_of
 from c2vl.store.lock import stage_lock
 from c2vl.store.store import Store
@@ -184,7 +184,7 @@ def test_whatever_happens_on_the_way_the_sealed_out_is_that_of_an_uninterrupted_
 @given(sizes=st.lists(st.integers(1, 6), max_size=12), size=st.integers(1, 9))
 def test_batches_keep_samples_together_where_they_fit(sizes: list[int], size: int) -> None:
     units = [Unit({"sample": number, "k": k}, None) for number, count in enumerate(sizes) for k in range(count)]
-    cut = list(fill.batches(units, size))
+    cut = list(share.batches(units, size))
     assert [unit for batch in cut for unit in batch] == units
     assert all(1 <= len(batch) <= size for batch in cut)
     if max(sizes, default=0) <= size:
@@ -310,18 +310,18 @@ def test_too_many_failures_fail_the_stage_in_one_sentence_and_keep_what_succeede
 
 
 @pytest.mark.parametrize(
-    ("number", "said"), [(errno.ENOSPC, "full disk"), (errno.EROFS, "read-only"), (errno.EIO, "cannot be written")]
+    ("number", "said"), [(errno.ENOSPC, "full disk"), (errno.EROFS, "read-only"), (errno.EIO, "cannot be used")]
 )
 def test_trouble_with_the_disk_is_one_sentence_and_loses_nothing_published(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, said: str
 ) -> None:
     write, calls = segments.write_bytes, []
 
-    def failing(path: Path, data: bytes) -> None:
+    def failing(path: Path, data: bytes, durable: bool = True) -> None:
         calls.append(path)
         if len(calls) > 3:
             raise OSError(number, os.strerror(number))
-        write(path, data)
+        write(path, data, durable)
 
     monkeypatch.setattr(segments, "write_bytes", failing)
     with pytest.raises(UserError, match=said):

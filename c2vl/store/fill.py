@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
-from types import FrameType
 from typing import Any
 
 import pyarrow as pa
@@ -22,10 +17,12 @@ from c2vl.errors import UserError
 from c2vl.machine import workers
 from c2vl.progress import progress
 from c2vl.store.publisher import Publisher
+from c2vl.store.share import batches, blocks
 from c2vl.store.store import Store
 from c2vl.store.work import Failure, Row, Unit, Work
 
 MOST_AHEAD = 8  # prepared batches that may wait for the engine; 16 full-HD frames each are 100 MB
+Missing = tuple[Sequence[Unit], set[bytes]]  # all units of a shard, and the keys of those to compute
 
 
 @dataclass
@@ -37,26 +34,28 @@ class Filled:
     engine_seconds: float = 0.0
 
 
-def fill(store: Store, work: Work, shards: Iterable[Sequence[Unit]], total: int, allowed: float, columns: pa.Schema) -> Filled:
+def fill(store: Store, work: Work, shards: Iterable[Missing], total: int, allowed: float, columns: pa.Schema) -> Filled:
     """Compute and publish what `store` lacks.
+
+    What other processes publish meanwhile is noticed before each block of units (`c2vl.store.share.blocks`) and not
+    computed again.
 
     Args:
         store: where results go.
         work: the stage; its engine is loaded already.
-        shards: all units of each shard that lacks any; those that have a result are not computed again, but
-            batches are cut as if they were.
-        total: missing units in all, for the progress bar.
+        shards: all units of each shard and the keys to compute; batches are cut as if all were computed.
+        total: keys to compute in all, for the progress bar.
         allowed: number of failures above which it makes no sense to go on.
         columns: schema of the rows that `work.compute` returns.
 
     Raises:
         UserError: too many failures, or the store cannot be written.
-        KeyboardInterrupt: SIGINT or SIGTERM came; finished batches are published.
+        KeyboardInterrupt: whatever ends the stage; finished batches are published.
     """
     filled = Filled()
     pool = work.pool()
     try:
-        with _interruptible(), Publisher(store, columns) as publisher:
+        with Publisher(store, columns) as publisher:
             for key, outcome in progress(_outcomes(store, work, shards, publisher, pool, filled), work.stage, "units", total):
                 if not isinstance(outcome, Failure):
                     filled.computed += 1
@@ -84,30 +83,10 @@ def too_many(work: Work, failures: Iterable[Failure], beside: str) -> str:
     )
 
 
-def batches(units: Sequence[Unit], size: int) -> Iterator[list[Unit]]:
-    """Cut the units of a shard into batches of at most `size`, keeping a sample's units together where they fit.
-
-    Depends on nothing but the units and `size`. So a resumed run cuts as the first did, and results that move
-    in the last bit with the batch they are computed in come out the same.
-    """
-    batch: list[Unit] = []
-    for _, members in groupby(units, key=lambda unit: unit.identity["sample"]):
-        sample = list(members)
-        if batch and len(batch) + len(sample) > size:
-            yield batch
-            batch = []
-        batch += sample
-        while len(batch) > size:
-            yield batch[:size]
-            batch = batch[size:]
-    if batch:
-        yield batch
-
-
 def _outcomes(
     store: Store,
     work: Work,
-    shards: Iterable[Sequence[Unit]],
+    shards: Iterable[Missing],
     publisher: Publisher,
     pool: Executor,
     filled: Filled,
@@ -127,28 +106,30 @@ def _outcomes(
         yield from ((_key(unit), outcome) for unit, outcome in zip(batch, outcomes, strict=True))
 
 
-def _missing(store: Store, shards: Iterable[Sequence[Unit]], size: int) -> Iterator[list[Unit]]:
-    """Yield batches reduced to what is missing; equal keys are asked once."""
-    asked: set[bytes] = set()
-    for shard in shards:
-        units = list({unit.key: unit for unit in reversed(shard) if unit.key is not None}.values())[::-1]
-        absent = store.missing([_key(unit) for unit in units])
-        lacking = {_key(unit) for unit, missing in zip(units, absent, strict=True) if missing} - asked
-        asked |= lacking
-        for batch in batches(units, size):
-            todo = [unit for unit in batch if unit.key in lacking]
-            if todo:
-                yield todo
+def _missing(store: Store, shards: Iterable[Missing], size: int) -> Iterator[list[Unit]]:
+    """Yield batches reduced to what is missing when they are asked for."""
+    elsewhere: set[bytes] = set()  # what other processes published since the shares were made
+    for units, lacking in shards:
+        for block in blocks(units):
+            if lacking.isdisjoint(_key(unit) for unit in block):
+                continue
+            elsewhere |= store.refresh()
+            for batch in batches(block, size):
+                todo = [unit for unit in batch if unit.key in lacking and unit.key not in elsewhere]
+                if todo:
+                    yield todo
 
 
 def _ahead(
     todo: Iterator[list[Unit]], prepare: Callable[[list[Unit]], list[Any]], pool: Executor
 ) -> Iterator[tuple[list[Unit], list[Any]]]:
     """Prepare batches in `pool` while the caller computes earlier ones; they come out in order."""
+    # Threads only read ahead of the engine; processes do all the work there is, and each should have some.
+    most = workers() if isinstance(pool, ProcessPoolExecutor) else min(workers(), MOST_AHEAD)
     waiting: deque[tuple[list[Unit], Future[list[Any]]]] = deque()
     for batch in todo:
         waiting.append((batch, pool.submit(prepare, batch)))
-        if len(waiting) > min(workers(), MOST_AHEAD):
+        if len(waiting) > most:
             first, ready = waiting.popleft()
             yield first, ready.result()
     while waiting:
@@ -172,20 +153,3 @@ def each(function: Callable[..., list[Any]], *columns: Sequence[Any]) -> list[An
 def _key(unit: Unit) -> bytes:
     assert unit.key is not None
     return unit.key
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGTERM (a scheduler's or `kill`'s) end the stage as Ctrl-C does, with everything finished published."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,14 @@ import pyarrow as pa
 from c2vl import machine
 from c2vl.errors import UserError
 from c2vl.files import write_json
+from c2vl.store import failures
 from c2vl.store.fill import Filled, fill, too_many
+from c2vl.store.interrupt import interruptible
 from c2vl.store.keys import fingerprint_of
 from c2vl.store.lock import stage_lock
 from c2vl.store.seal import INHERITED, KEY, REASON, STATUS, clear_others, ledger, sealed, stored_columns, write_shard
+from c2vl.store.seed import seed, versions_of
+from c2vl.store.share import ALL, Share, blocks
 from c2vl.store.store import Store
 from c2vl.store.why import why
 from c2vl.store.work import Failure, Work
@@ -26,7 +31,10 @@ METRICS = "metrics.json"  # in the out, beside the shards
 
 @dataclass
 class Plan:
-    """A stage before it runs: the ledger of each shard, and the keys that each lacks (a shared one stands once)."""
+    """A stage before it runs: the ledger of each shard, and the keys that each lacks (a shared one stands once).
+
+    Of a share's plan `missing` holds the keys of that share alone.
+    """
 
     ledgers: dict[str, pa.Table]
     missing: dict[str, set[bytes]]
@@ -44,28 +52,55 @@ class Plan:
             if row[STATUS] != OK and not row[INHERITED]
         ]
 
+    def missing_count(self) -> int:
+        """Units to compute."""
+        return sum(map(len, self.missing.values()))
 
-def open_store(work: Work) -> tuple[Store, dict[str, Any]]:
+    def drop(self, keys: Set[bytes]) -> None:
+        """Take `keys` as no longer missing."""
+        self.missing = {shard: lacking - keys for shard, lacking in self.missing.items()}
+
+    def notes(self, failed: Mapping[bytes, Failure]) -> list[failures.Note]:
+        """What there is to say of each row among `failed`."""
+        identities = (
+            (row.pop(KEY.name), row)
+            for rows in (self.ledgers.values() if failed else ())
+            for row in rows.drop_columns([STATUS, REASON, INHERITED]).to_pylist()
+        )
+        return failures.notes(failed, identities)
+
+
+def open_store(work: Work, verify: bool = True) -> tuple[Store, dict[str, Any]]:
     """The store of a stage as its parameters stand, and what its fingerprint is made of."""
     schema = work.schema(None)
     description = {**work.description(), "columns": schema.names}
-    return Store(machine.store_dir(), work.stage, fingerprint_of(description), description), description
+    return Store(machine.store_dir(), work.stage, fingerprint_of(description), description, verify), description
 
 
-def plan(work: Work, store: Store) -> Plan:
+def plan(work: Work, store: Store, share: Share = ALL) -> Plan:
     """Read all units once and ask the store which are missing; computes nothing.
+
+    A key that several rows share belongs to the first of them, so that no two shares compute it.
 
     Raises:
         UserError: an input is missing, or no sample is usable.
     """
     result = Plan({}, {})
-    asked: set[bytes] = set()
+    seen: set[bytes] = set()
+    number = 0
     for shard in work.shards():
-        rows = result.ledgers[shard] = ledger(work.units(shard, store.fingerprint), work.schema(None))
+        units = work.units(shard, store.fingerprint)
+        rows = result.ledgers[shard] = ledger(units, work.schema(None))
         keys = rows.column(KEY.name).drop_null().to_pylist()
-        lacking = {key for key, absent in zip(keys, store.missing(keys), strict=True) if absent} - asked
-        asked |= lacking
-        result.missing[shard] = lacking
+        absent = {key for key, lacks in zip(keys, store.missing(keys), strict=True) if lacks} - seen
+        seen.update(keys)
+        if share != ALL:
+            own: set[bytes] = set()
+            for block in blocks(units):
+                own |= {unit.key for unit in block if unit.key is not None} if share.takes(number) else set()
+                number += 1
+            absent &= own
+        result.missing[shard] = absent
     if not result.rows() and not getattr(work, "may_be_empty", False):
         raise UserError(f"{work.stage}: no sample is usable; the reasons stand in the table of the stage before it.")
     return result
@@ -73,6 +108,9 @@ def plan(work: Work, store: Store) -> Plan:
 
 def run(work: Work, out: Path, notes: dict[str, Any]) -> None:
     """Bring `out` in line with the inputs and parameters, computing only what the store lacks.
+
+    Rows of the out's last version, which DVC has in its cache also after it removed the out, are taken over where
+    the store lacks them. What workers that filled the store failed on is taken over too, and not tried again.
 
     Args:
         work: the stage.
@@ -82,13 +120,18 @@ def run(work: Work, out: Path, notes: dict[str, Any]) -> None:
     Raises:
         UserError: the stage is running already, an input is missing, or too many units failed.
     """
-    with stage_lock(work.stage):
+    with stage_lock(work.stage), interruptible():
         store, description = open_store(work)
         if store.damaged:
             print(f"{work.stage}: {store.damaged} damaged files of the store were set aside; their rows are made again.")
         planned = plan(work, store)
+        _seed(work, store, planned, out)
         reason = why(store, planned.missing, description)
-        filled = _fill(work, store, planned)
+        given = failures.handed_over(store.folder)
+        given = {key: given[key] for lacking in planned.missing.values() for key in lacking & given.keys()}
+        planned.drop(given.keys())
+        filled = _fill(work, store, planned, given)
+        failures.note_last(store.folder, planned.notes(filled.failures))
         counts = _seal(work, store, planned, filled, out)
         failed = sum(count for status, count in counts.items() if status != OK)
         reused = counts[OK] - filled.computed
@@ -99,22 +142,58 @@ def run(work: Work, out: Path, notes: dict[str, Any]) -> None:
         print(f"{work.done} {filled.computed:,} · reused {reused:,} · failed {failed:,} · why: {reason}", flush=True)
 
 
-def _fill(work: Work, store: Store, planned: Plan) -> Filled:
+def fill_share(work: Work, out: Path, share: Share, notes: dict[str, Any]) -> None:
+    """Compute a share of what the store lacks; seal nothing, lock nothing, know nothing of DVC's state.
+
+    Args:
+        work: the stage.
+        out: its out, whose last version may seed the store.
+        share: whose units to compute.
+        notes: gets `computed`, `failed`, `engine_seconds` and `why`, for the run log.
+
+    Raises:
+        UserError: an input is missing, or more units failed than the whole stage may.
+    """
+    with interruptible():
+        store, description = open_store(work, verify=False)
+        planned = plan(work, store, share)
+        _seed(work, store, planned, out)
+        reason = why(store, planned.missing, description)
+        filled = _fill(work, store, planned, {})
+        failures.hand_over(store.folder, share, planned.notes(filled.failures))
+        notes |= {"computed": filled.computed, "failed": len(filled.failures)}
+        notes |= {"engine_seconds": round(filled.engine_seconds, 3), "why": reason}
+        counted = f"{work.done} {filled.computed:,} · failed {len(filled.failures):,} · why: {reason}"
+        print(f"{work.stage}, share {share}: {counted}", flush=True)
+
+
+def _seed(work: Work, store: Store, planned: Plan, out: Path) -> None:
+    """Take over what the out's last version has of the missing rows."""
+    if not planned.missing_count():
+        return
+    taken = seed(store, work, next(iter(planned.ledgers.values())), set().union(*planned.missing.values()), versions_of(out))
+    if taken:
+        print(f"{work.stage}: {len(taken):,} rows taken over from the last version of {out}.", flush=True)
+        planned.drop(taken)
+
+
+def _fill(work: Work, store: Store, planned: Plan, given: Mapping[bytes, Failure]) -> Filled:
     """Compute what is missing; the engine is loaded only then."""
-    rows, unusable = planned.rows(), planned.unusable()
+    rows, failed = planned.rows(), [*planned.unusable(), *given.values()]
     allowed = work.max_failed * rows
-    if len(unusable) > allowed:
-        raise UserError(too_many(work, unusable, f"{rows - len(unusable):,} are left"))
-    total = sum(map(len, planned.missing.values()))
+    if len(failed) > allowed:
+        failures.forget_handed_over(store.folder)  # else the next run could not try them again
+        raise UserError(too_many(work, failed, f"{rows - len(failed):,} are left"))
+    total = planned.missing_count()
     filled = Filled()
     if total:
         work.load()
         columns = stored_columns(work.schema(None), next(iter(planned.ledgers.values())))
-        shards = (work.units(shard, store.fingerprint) for shard, missing in planned.missing.items() if missing)
-        filled = fill(store, work, shards, total, allowed - len(unusable), columns)
+        shards = ((work.units(shard, store.fingerprint), missing) for shard, missing in planned.missing.items() if missing)
+        filled = fill(store, work, shards, total, allowed - len(failed), columns)
         store.refresh()
         store.compact()
-        store.note_failures(filled.failures)
+    filled.failures |= given
     return filled
 
 

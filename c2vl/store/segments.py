@@ -1,7 +1,8 @@
 """Segments: the store's files. An Arrow file of rows, named by the digest of its bytes, never changed once there.
 
 The name is the checksum: a half-written or flipped segment does not hash to its name. Writing the same rows
-twice gives the same file.
+twice gives the same file. Segments are read, never mapped: a mapped file that another machine removes from a
+shared disk kills the process that maps it, a read one raises.
 """
 
 from __future__ import annotations
@@ -18,18 +19,19 @@ from c2vl.store.keys import KEY_BYTES
 
 SUFFIX = ".arrow"
 KEY = pa.field("key", pa.binary(KEY_BYTES), nullable=False)
+CHUNK_BYTES = 2**20  # what is read at least to get at one row
 
 
-def write_segment(folder: Path, rows: pa.Table) -> str:
+def write_segment(folder: Path, rows: pa.Table, durable: bool = True) -> str:
     """Publish `rows` (with a column `key`) atomically in `folder`; return the segment's name."""
     rows = rows.combine_chunks()
     bare = pa.schema([field.remove_metadata() for field in rows.schema])  # descriptions may change, rows may not
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, bare) as writer:
-        writer.write_table(rows.cast(bare))
-    content = sink.getvalue().to_pybytes()
+        writer.write_table(rows.cast(bare), max_chunksize=max(1, CHUNK_BYTES * len(rows) // max(rows.nbytes, 1)))
+    content = sink.getvalue()
     name = hashlib.blake2b(content, digest_size=KEY_BYTES).hexdigest()
-    write_bytes(folder / (name + SUFFIX), content)
+    write_bytes(folder / (name + SUFFIX), content, durable)
     return name
 
 
@@ -45,23 +47,36 @@ def is_intact(folder: Path, name: str) -> bool:
 
 def read_keys(folder: Path, name: str) -> np.ndarray:
     """Keys of the segment's rows, (N,) `S16`; the other columns are not read."""
-    with pa.memory_map(str(folder / (name + SUFFIX))) as source:
-        column = pa.ipc.open_file(source).read_all().column("key").combine_chunks()
-        return as_keys(column)
+    path = str(folder / (name + SUFFIX))
+    with pa.OSFile(path) as source:
+        position = pa.ipc.open_file(source).schema.get_field_index(KEY.name)
+    with pa.OSFile(path) as source:
+        only = pa.ipc.IpcReadOptions(included_fields=[position])
+        return as_keys(pa.ipc.open_file(source, options=only).read_all().column(0).combine_chunks())
 
 
 def as_keys(column: pa.Array) -> np.ndarray:
     """Copy a fixed-size binary column into (N,) `S16`."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
     return np.frombuffer(column.buffers()[1], f"S{KEY_BYTES}", len(column), column.offset * KEY_BYTES).copy()
 
 
 def take_rows(folder: Path, name: str, positions: np.ndarray | Sequence[int]) -> pa.Table:
-    """Rows of the segment at `positions`, copied out of it."""
-    with pa.memory_map(str(folder / (name + SUFFIX))) as source:
-        return pa.ipc.open_file(source).read_all().take(pa.array(positions, pa.int64()))
+    """Rows of the segment at `positions`; only the chunks that hold them are read."""
+    wanted = np.asarray(positions, np.int64)
+    with pa.OSFile(str(folder / (name + SUFFIX))) as source:
+        reader = pa.ipc.open_file(source)
+        if not reader.num_record_batches or not len(wanted):
+            return reader.schema.empty_table()
+        first = reader.get_batch(0)
+        size = max(first.num_rows, 1)  # of every chunk but the last
+        needed, chunk = np.unique(wanted // size, return_inverse=True)
+        chunks = [first if number == 0 else reader.get_batch(int(number)) for number in needed]
+        return pa.Table.from_batches(chunks).take(pa.array(chunk * size + wanted % size))
 
 
 def read_schema(folder: Path, name: str) -> pa.Schema:
     """Schema of the segment's rows."""
-    with pa.memory_map(str(folder / (name + SUFFIX))) as source:
+    with pa.OSFile(str(folder / (name + SUFFIX))) as source:
         return pa.ipc.open_file(source).schema

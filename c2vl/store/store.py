@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,15 @@ import numpy as np
 import pyarrow as pa
 
 from c2vl.errors import UserError
-from c2vl.files import read_json, write_json
+from c2vl.files import make_durable, write_json
 from c2vl.store.keys import KEY_BYTES
 from c2vl.store.segments import KEY, SUFFIX, as_keys, is_intact, read_keys, read_schema, take_rows, write_segment
-from c2vl.store.trouble import said_plainly
+from c2vl.store.trouble import is_gone, said_plainly
 
 MERGED_BYTES = 64 * 2**20
 SMALL_BYTES = 8 * 2**20
 STALE_SECONDS = 3600
 DESCRIPTION = "fingerprint.json"
-FAILURES = "failed_last_time.json"
 
 
 class Store:
@@ -38,39 +37,64 @@ class Store:
         stage: name of the stage.
         fingerprint: digest of all that changes its rows besides their content.
         description: what the fingerprint was made of; kept beside the rows for people and for `why`.
+        verify: hold every segment to its checksum before its rows count. Without, only keys are read: enough for who
+            adds rows or wants to know what is missing, and what 8 workers do at the start of 50 GB on a shared disk.
     """
 
-    def __init__(self, root: Path, stage: str, fingerprint: str, description: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        stage: str,
+        fingerprint: str,
+        description: Mapping[str, Any] | None = None,
+        verify: bool = True,
+    ) -> None:
         self.folder = root / stage / fingerprint
         self.fingerprint = fingerprint
         self.damaged = 0
-        self._description = description
+        self._description, self._verify = description, verify
         self._keys: dict[str, np.ndarray] = {}  # intact segments: name -> keys
         self._index: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
         self.refresh()
 
-    def refresh(self) -> None:
-        """Take in what other processes published or merged; a segment is checked against its checksum once."""
+    def refresh(self) -> set[bytes]:
+        """Take in what other processes published or merged; a segment is checked against its checksum once.
+
+        Returns:
+            The keys of the segments that were not known yet.
+        """
         names = self._names()
         self._keys = {name: keys for name, keys in self._keys.items() if name in names}
         self._index = None
         fresh = sorted(names - self._keys.keys())
-        with ThreadPoolExecutor(4) as pool:  # hashing releases the interpreter
-            for name, keys in zip(fresh, pool.map(self._checked, fresh), strict=True):
-                if keys is not None:
-                    self._keys[name] = keys
+        news: set[bytes] = set()
+        if fresh:
+            with ThreadPoolExecutor(4) as pool:  # hashing releases the interpreter
+                for name, keys in zip(fresh, pool.map(self._checked, fresh), strict=True):
+                    if keys is not None:
+                        self._keys[name] = keys
+                        news |= _as_set(keys)
+        return news
 
     def known(self) -> set[bytes]:
         """Keys of all results."""
-        return {key.ljust(KEY_BYTES, b"\0") for keys in self._keys.values() for key in keys.tolist()}
+        return set().union(*map(_as_set, self._keys.values()))
+
+    def segments(self) -> dict[str, int]:
+        """Names of the segments and how many rows each holds."""
+        return {name: len(keys) for name, keys in self._keys.items()}
 
     def missing(self, keys: Sequence[bytes] | np.ndarray) -> np.ndarray:
         """Which of `keys` have no result, (N,) bool."""
         wanted = np.asarray(keys, f"S{KEY_BYTES}")
         return self._locate(wanted) < 0
 
-    def publish(self, rows: pa.Table) -> str:
+    def publish(self, rows: pa.Table, durable: bool = True) -> str:
         """Add `rows` (with their `key`) as one segment: all of them or, at a crash, none. Return its name.
+
+        Args:
+            rows: what was computed.
+            durable: wait until the disk has them; else only a power cut can lose them.
 
         Raises:
             UserError: the disk is full, the store is read-only or cannot be reached.
@@ -78,10 +102,22 @@ class Store:
         with said_plainly(self.folder):
             if not (self.folder / DESCRIPTION).exists():
                 write_json(self.folder / DESCRIPTION, dict(self._description or {}))
-            name = write_segment(self.folder, rows)
+            name = write_segment(self.folder, rows, durable)
         self._keys[name] = as_keys(rows.column("key").combine_chunks())
         self._index = None
         return name
+
+    def make_one(self, names: Sequence[str], rows: pa.Table) -> str:
+        """Put one durable segment in the place of `names`, which hold `rows`; return its name.
+
+        Raises:
+            UserError: as `publish`; then `names` stay.
+        """
+        with said_plainly(self.folder), contextlib.suppress(FileNotFoundError):  # unless another process has merged it
+            if len(names) == 1:
+                make_durable(self.folder / (names[0] + SUFFIX))
+                return names[0]
+        return self._replace(names, rows)
 
     def rows(self, keys: Sequence[bytes] | np.ndarray) -> pa.Table:
         """Return the rows of `keys`, in their order, without the column `key`.
@@ -93,24 +129,11 @@ class Store:
         for attempt in range(5):
             try:
                 return self._gather(wanted).drop_columns("key")
-            except FileNotFoundError:  # another process has merged the segment since we listed it
-                if attempt == 4:
+            except OSError as error:  # another process has merged the segment since we listed it
+                if attempt == 4 or not is_gone(error):
                     raise
                 self.refresh()
         raise AssertionError("unreachable")
-
-    def failed_before(self) -> set[bytes]:
-        """Keys that had no result at the end of the last run; told apart from new ones, but tried again as they are."""
-        with contextlib.suppress(OSError, ValueError):
-            return {bytes.fromhex(key) for key in read_json(self.folder / FAILURES)}
-        return set()
-
-    def note_failures(self, keys: Iterable[bytes]) -> None:
-        """Remember for `failed_before`; a store that cannot be written forgets."""
-        failed = {key.hex() for key in keys}
-        with contextlib.suppress(OSError):
-            if failed or (self.folder / FAILURES).exists():
-                write_json(self.folder / FAILURES, sorted(failed))
 
     def schema(self) -> pa.Schema | None:
         """Schema of the rows without `key`, or None where there are none."""
@@ -153,16 +176,22 @@ class Store:
         """Keys of a segment, or None if it vanished or is damaged; a damaged one is set aside."""
         path = self.folder / (name + SUFFIX)
         try:
+            with contextlib.suppress(pa.ArrowException):  # also of a file whose checksum nobody asked for
+                if not self._verify or is_intact(self.folder, name):
+                    return read_keys(self.folder, name)
             if is_intact(self.folder, name):
-                return read_keys(self.folder, name)
-        except FileNotFoundError:
-            return None
+                raise UserError(f"{path} was written by another version of pyarrow and cannot be read; remove it.")
+        except OSError as error:
+            if is_gone(error):
+                return None
+            with said_plainly(self.folder):
+                raise
         self.damaged += 1
         with contextlib.suppress(OSError):
             path.rename(path.with_suffix(".damaged"))
         return None
 
-    def _replace(self, sources: list[str], rows: pa.Table) -> str:
+    def _replace(self, sources: Sequence[str], rows: pa.Table) -> str:
         keys = as_keys(rows.column("key").combine_chunks())
         first = np.sort(np.unique(keys, return_index=True)[1])
         name = self.publish(rows.take(pa.array(first)))
@@ -209,3 +238,7 @@ class Store:
         back = np.empty(len(order), np.int64)
         back[order] = np.arange(len(order))
         return pa.concat_tables(parts).take(pa.array(back))
+
+
+def _as_set(keys: np.ndarray) -> set[bytes]:
+    return {key.ljust(KEY_BYTES, b"\0") for key in keys.tolist()}

@@ -17,11 +17,16 @@ TROUBLE = {
 }
 
 
+def is_gone(error: OSError) -> bool:
+    """Whether a file has been removed: also on another machine, which a network disk says in its own way."""
+    return error.errno in (errno.ENOENT, errno.ESTALE)
+
+
 @contextlib.contextmanager
 def said_plainly(folder: Path) -> Iterator[None]:
-    """Turn an `OSError` on the way to the store in `folder` into a `UserError`."""
+    """Turn an `OSError` on the way to or from the store in `folder` into a `UserError`."""
     try:
         yield
     except OSError as error:
-        why = TROUBLE.get(error.errno or 0, f"cannot be written ({error.strerror or error}); mend it or set C2VL_STORE")
+        why = TROUBLE.get(error.errno or 0, f"cannot be used ({error.strerror or error}); mend it or set C2VL_STORE")
         raise UserError(f"The store {folder} {why}, then run again: all that was published is kept.") from None

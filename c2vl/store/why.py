@@ -7,6 +7,7 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 from c2vl.files import read_json
+from c2vl.store.failures import failed_last_time
 from c2vl.store.store import DESCRIPTION, Store
 
 MOST_NAMED = 3
@@ -20,7 +21,7 @@ def why(store: Store, missing: Mapping[str, Set[bytes]], description: Mapping[st
         missing: keys that each shard lacks.
         description: what the store's fingerprint was made of.
     """
-    failed = store.failed_before()
+    failed = {bytes.fromhex(note["key"]) for note in failed_last_time(store.folder)}
     new = {shard: len(keys - failed) for shard, keys in missing.items() if keys - failed}
     again = sum(len(keys & failed) for keys in missing.values())
     said = [f"{again:,} failed before"] if again else []

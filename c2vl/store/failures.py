@@ -1,0 +1,71 @@
+"""Failures, kept beside the rows and never among them: to be told apart from new units, listed, and tried again.
+
+Two kinds of notes in a store's folder: what failed in the last sealed run, and what workers that merely fill hand over
+to the run that seals. That run takes over their failures instead of trying again at once, on a machine that may have no
+accelerator; the next one tries them as any other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from c2vl.files import read_json, write_json
+from c2vl.store.share import Share
+from c2vl.store.work import Failure
+
+LAST = "failed_last_time.json"
+HANDED_OVER = "handed_over"  # folder, a file a share
+
+Note = dict[str, Any]  # key, the row's identity, status, reason
+
+
+def notes(failures: Mapping[bytes, Failure], identities: Iterable[tuple[bytes, Mapping[str, Any]]]) -> list[Note]:
+    """One note a row; `identities` are (key, identity) of all rows that may be among them."""
+    return [
+        {"key": key.hex(), **identity, "status": failures[key].status, "reason": failures[key].reason}
+        for key, identity in identities
+        if key in failures
+    ]
+
+
+def failed_last_time(folder: Path) -> list[Note]:
+    """Notes of the last sealed run."""
+    return _read(folder / LAST)
+
+
+def note_last(folder: Path, found: list[Note]) -> None:
+    """Leave the notes of a sealed run, and clear away what was handed over to it; a store that cannot be written forgets."""
+    with contextlib.suppress(OSError):
+        if found or (folder / LAST).exists():
+            write_json(folder / LAST, found)
+    forget_handed_over(folder)
+
+
+def hand_over(folder: Path, share: Share, found: list[Note]) -> None:
+    """Leave the notes of a share for the run that seals."""
+    path = folder / HANDED_OVER / f"{share.index}-of-{share.count}.json"
+    with contextlib.suppress(OSError):
+        if found or path.exists():
+            write_json(path, found)
+
+
+def handed_over(folder: Path) -> dict[bytes, Failure]:
+    """What shares handed over, by key."""
+    found = [note for path in sorted((folder / HANDED_OVER).glob("*.json")) for note in _read(path)]
+    return {bytes.fromhex(note["key"]): Failure(note["status"], note["reason"]) for note in found}
+
+
+def forget_handed_over(folder: Path) -> None:
+    """Let the next run try everything again."""
+    for path in (folder / HANDED_OVER).glob("*.json"):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _read(path: Path) -> list[Note]:
+    with contextlib.suppress(OSError, ValueError):
+        return [note for note in read_json(path) if isinstance(note, dict) and {"key", "status", "reason"} <= note.keys()]
+    return []

@@ -1,0 +1,108 @@
+"""Seed the store from an out: rows that somebody else computed, or that this store has lost.
+
+The shards of an out carry the content key of each row. Only rows whose key the present content, parameters and engine
+ask for are taken, so an out made in any other way gives nothing; and of DVC's cache only files that still have the
+checksum DVC knows them by.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from c2vl.store.dvc_cache import cached_files
+from c2vl.store.seal import STATUS, stored_columns
+from c2vl.store.segments import KEY
+from c2vl.store.store import Store
+from c2vl.store.work import Work
+from c2vl.tables.schemas import OK
+
+SEED_BYTES = 64 * 2**20  # of one segment
+BATCH_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Source:
+    """A Parquet shard of an out's last version; `md5` is None where nobody knows what it should be."""
+
+    path: Path
+    md5: str | None = None
+
+    def is_intact(self) -> bool:
+        """Whether the file is what its checksum says."""
+        if self.md5 is None:
+            return True
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "md5").hexdigest() == self.md5
+
+
+def versions_of(out: Path) -> list[Source]:
+    """The shards of `out` as DVC last had them in its cache, which it has also after it removed `out`, and those in `out`."""
+    cached = [Source(path, md5) for name, (path, md5) in sorted(cached_files(out).items()) if name.endswith(".parquet")]
+    return cached + [Source(path) for path in sorted(out.glob("*.parquet"))]
+
+
+def seed(store: Store, work: Work, rows: pa.Table, missing: Set[bytes], sources: list[Source]) -> set[bytes]:
+    """Publish the rows of `sources` whose keys are `missing`.
+
+    Args:
+        store: where they are missing.
+        work: the stage.
+        rows: any of its ledgers, which tells the columns that are stored from those that are known beforehand.
+        missing: keys that the stage asks for, computed from what it reads and how it works on it now.
+        sources: shards to look in; one that is gone, damaged or of other columns gives nothing.
+
+    Returns:
+        The keys found.
+    """
+    taken: set[bytes] = set()
+    for source in sources:
+        if missing <= taken:
+            break
+        with contextlib.suppress(OSError, pa.ArrowException, KeyError):
+            if keys_of(source.path).isdisjoint(missing - taken) or not source.is_intact():
+                continue
+            for found in _found(source.path, work, rows, missing - taken):
+                store.publish(found)
+                taken |= set(found.column(KEY.name).to_pylist())
+    return taken
+
+
+def keys_of(path: Path) -> set[bytes]:
+    """Keys of the rows of a shard that have a result.
+
+    Raises:
+        OSError, pa.ArrowException: it is not readable.
+        KeyError: it has no keys.
+    """
+    table = pq.read_table(path, columns=[KEY.name, STATUS])
+    usable = table.filter(pc.and_(pc.equal(table.column(STATUS), OK), pc.is_valid(table.column(KEY.name))))
+    return set(usable.column(KEY.name).to_pylist())
+
+
+def _found(path: Path, work: Work, rows: pa.Table, wanted: Set[bytes]) -> Iterator[pa.Table]:
+    """The rows of `path` among `wanted`, each once, as the store keeps them."""
+    waiting: list[pa.Table] = []
+    left = set(wanted)
+    with pq.ParquetFile(path) as file:
+        schema = stored_columns(work.schema(file.schema_arrow), rows).append(KEY)
+        for batch in file.iter_batches(BATCH_ROWS, columns=[*schema.names, STATUS]):
+            status, keys = batch.column(STATUS).to_pylist(), batch.column(KEY.name).to_pylist()
+            positions = [i for i, (said, key) in enumerate(zip(status, keys, strict=True)) if said == OK and key in left]
+            positions = list({keys[i]: i for i in reversed(positions)}.values())[::-1]
+            if not positions:
+                continue
+            left -= {keys[i] for i in positions}
+            waiting.append(pa.table(batch).select(schema.names).take(positions).cast(schema))
+            if sum(table.nbytes for table in waiting) >= SEED_BYTES:
+                yield pa.concat_tables(waiting)
+                waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
