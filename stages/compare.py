@@ -26,6 +26,7 @@ METHODS: tuple[Method, ...] = ("c2vl", "infonce", "supervised", "random")
 def compare(benchmark: str, streams: list[str], seeds: int, again: bool) -> dict[str, Any]:
     """Run what is not finished yet and return the summary."""
     from c2vl.evaluation.compare import data_fingerprint, finished, keep, run_key, summarise
+    from c2vl.evaluation.frozen import frozen_features, own_logits
     from c2vl.evaluation.params import EvaluateParams
     from c2vl.evaluation.protocol import evaluate
     from c2vl.training.clips import load_clips
@@ -52,8 +53,9 @@ def compare(benchmark: str, streams: list[str], seeds: int, again: bool) -> dict
                 if metrics is None:
                     trained = train(method, *data, benchmark, stream, seeded, baselines)
                     frames = params.view.frames
-                    done = evaluate(trained.network, data.clips, test, stream, frames, data.classes, protocols)
-                    metrics = done.metrics()
+                    features = frozen_features(trained.network.encoder, data.clips, test, stream, frames)
+                    logits = own_logits(trained.network, features)
+                    metrics = evaluate(features, data.classes, protocols, logits).metrics()
                     keep(path, key, metrics)
                 accuracies = ", ".join(f"{name} {100 * values['top1']:.1f} %" for name, values in sorted(metrics.items()))
                 print(f"{benchmark}-{stream} seed {seed} {method}: {accuracies}", flush=True)

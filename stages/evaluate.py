@@ -1,96 +1,129 @@
-"""Stage `evaluate`: frozen encoders on the test splits: linear evaluation, KNN, fusion, and what the figures need.
+"""Stage `evaluate`: what frozen encoders are worth on the test splits, from features computed once (stage `features`).
 
-Reads `data/index`, `data/skeleton`, `data/embed/*`, `results/pretrain/<benchmark>-<stream>` (C²VL, all streams) and
-`results/baselines/<benchmark>/{infonce,random,supervised}` (joint stream). Writes `results/evaluate/`:
+Reads `data/index`, `data/embed/*`, `data/class_names`, `results/features/<benchmark>-<stream>` (C²VL, all streams) and
+`results/baseline_features/<benchmark>/{infonce,random,supervised}` (joint stream); no encoder, no skeleton. Writes
+`results/evaluate/`. Protocols and whose settings they are: `docs/evaluation.md`.
 
 Methods are `c2vl`, `infonce`, `random`, `supervised`; streams `joint`, `bone`, `motion`, and `fusion` / `fusion_equal`
 (C²VL's three streams, weights 0.6/0.6/0.4 or equal). All accuracies are shares in 0…1, of the *last* epoch.
 
 - `metrics.json`, nested numbers:
-  - `linear[benchmark][stream][method] = {top1, top5, mean_class, best_on_test}`; fused streams lack `best_on_test`;
+  - `linear[benchmark][stream][method] = {top1, top5, mean_class, ece, best_on_test}`; fused streams lack `best_on_test` (the
+    best epoch by test accuracy, beside the headline and never instead); `ece`: expected calibration error, 15 bins;
   - `knn[benchmark][stream][method] = {top1, mean_class}`;
   - `end_to_end[benchmark]["joint"]["supervised"] = {top1, top5, mean_class}`: the classifier trained with its encoder;
+  - `zero_shot[benchmark][stream][method] = {top1, top5, mean_class, chance}`: c2vl and infonce, from class names alone; with
+    `fusion` and `fusion_equal` of c2vl;
+  - `retrieval[benchmark][stream][method] = {clips, sentences, sentence_to_skeleton, skeleton_to_sentence}`, the last two
+    `{recall1, recall5, recall10, chance1, chance5, chance10, median_rank, same_class}`: test clips against the distinct
+    ones of their middle sentences (`c2vl/evaluation/retrieval.py`);
   - `samples[benchmark] = {train, test, classes, chance}`.
+- `heads/<benchmark>-<stream>.{safetensors,json}`: C²VL's linear heads, for recognition elsewhere: `weight` (classes, D),
+  `bias` (classes,), `mean` and `scale` (D,), float32; logits of encoder features x are
+  `((x - mean) / scale) @ weight.T + bias`; the JSON has `classes` (names), `benchmark, stream, method, features,
+  encoder` (folder of the checkpoint), `top1`.
 - `per_class.csv`: `protocol, benchmark, stream, method, label, name, samples, accuracy`.
-- `predictions.parquet`, one row a test sample and classifier: `sample, benchmark, protocol` (linear | knn | end_to_end),
-  `method, stream, label, prediction` (int16, 0-based), `top5` (list<int16>, best first; KNN: the prediction alone),
-  `probability` (float32 of the prediction; KNN: cosine of the nearest neighbour).
-- `features.parquet`, test split, for t-SNE: `sample, benchmark, method, stream, label` (int16), `feature` (list<float32>[D]).
-- `similarity.parquet`, test split, joint stream, methods c2vl and infonce: one row a pair of a skeleton and the mean
-  prompt of a sample: `benchmark, method, knowledge` (vision | language), `sample, other` (whose prompt), `kind` (positive:
+- `gains.csv`, C²VL against InfoNCE by class (linear, joint), largest gain first: `benchmark, label, name, samples, c2vl,
+  infonce, gain`.
+- `calibration.csv`, linear scores: `benchmark, stream, method, lower, upper, clips, confidence, accuracy`, a row a bin.
+- `predictions.parquet`, one row a test sample and classifier: `sample, benchmark, protocol` (linear | knn | end_to_end |
+  zero_shot), `method, stream, label, prediction` (int16, 0-based), `top5` (list<int16>, best first; KNN: the prediction alone),
+  `probability` (float32 of the prediction; KNN: cosine of the nearest neighbour). Fig. 8's confusions are counted from it.
+- `features.parquet`, test split, for t-SNE (Fig. 7): `sample, benchmark, method, stream, label` (int16), `feature`
+  (list<float32>[D]).
+- `similarity.parquet` (Fig. 4 and 5), test split, joint stream, methods c2vl and infonce: one row a pair of a skeleton and the
+  mean prompt of a sample: `benchmark, method, knowledge` (vision | language), `sample, other` (whose prompt), `kind` (positive:
   other == sample | negative), `same_class` (bool), `similarity` (float32 cosine in the shared space). 16 seeded negatives
   a sample.
 
 Elsewhere: `curves.csv` beside every encoder: `epoch` (from 1), `learning_rate, loss, alpha, temperature, target_temperature,
 diagonal` (mean mass of the targets on the true pair), `entropy` (of the targets' rows, nats), `accuracy` (training accuracy,
 supervised only), `probe` (KNN accuracy on a held-out part of the training split); cells without a meaning are empty.
-`results/compare/compare.json`: see `stages/compare.py`.
+Finetuning, semi-supervised learning and transfer: `stages/protocols.py`. `results/compare/compare.json`: `stages/compare.py`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from c2vl.errors import UserError, one_sentence
 from c2vl.params import load_section, read_params
 from c2vl.runlog import logged
+from c2vl.skeletons.streams import STREAMS
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from c2vl.evaluation.encoded import Encoded
     from c2vl.evaluation.outs import Outs
     from c2vl.evaluation.params import EvaluateParams
 
 DATA, RESULTS = Path("data"), Path("results")
+OUT = RESULTS / "evaluate"
 BASELINES = ("infonce", "random", "supervised")
 
 
-def evaluate_benchmark(benchmark: str, params: EvaluateParams, outs: Outs, device: torch.device) -> None:
-    """Every encoder of one benchmark through every protocol."""
-    from c2vl.evaluation.fusion import fuse
-    from c2vl.evaluation.protocol import evaluate, score_metrics
+def evaluate_encoder(encoded: Encoded, params: EvaluateParams, outs: Outs, device: torch.device) -> dict[str, np.ndarray]:
+    """Linear evaluation and KNN of one encoder, and what its shared space gives; returns test scores by protocol."""
+    from c2vl.evaluation.heads import save_head
+    from c2vl.evaluation.protocol import evaluate
+    from c2vl.evaluation.shared_space import class_name_features, retrieve, zero_shot_scores
     from c2vl.evaluation.similarity import pair_similarities
-    from c2vl.objective.embeddings import AlignedEncoder
-    from c2vl.progress import progress
-    from c2vl.skeletons.streams import STREAMS
-    from c2vl.training.checkpoint import load_checkpoint
-    from c2vl.training.clips import load_clips
     from c2vl.training.prompts import load_prompts
 
-    train, test = (load_clips(DATA, benchmark, split, device) for split in ("train", "test"))
-    classes, labels = len(outs.names), test.labels
-    counts = {"train": len(train), "test": len(test), "classes": classes}
-    outs.metrics["samples"][benchmark] = {**counts, "chance": 1 / classes}
-    streams: dict[str, np.ndarray] = {}
-    folders = [RESULTS / "pretrain" / f"{benchmark}-{stream}" for stream in STREAMS]
-    folders += [RESULTS / "baselines" / benchmark / method for method in BASELINES]
+    key = (encoded.benchmark, encoded.stream, encoded.method)
+    samples, features, labels = encoded.test_samples, encoded.features, encoded.features.test_labels
+    result = evaluate(features, len(outs.names), params, encoded.applied("classifier", features.test), device)
+    metrics = result.metrics()
+    for protocol, values in metrics.items():
+        outs.metric(protocol, *key, values)
+    outs.classified("linear", *key, samples, labels, result.linear.scores)
+    if result.end_to_end is not None:
+        outs.classified("end_to_end", *key, samples, labels, result.end_to_end)
+    outs.predictions("knn", *key, samples, labels, result.knn.predictions[:, None], result.knn.similarity)
+    outs.features(*key, samples, labels, features.test)
+    scores = {"linear": result.linear.scores}
+    if encoded.method == "c2vl":
+        name = f"{encoded.benchmark}-{encoded.stream}"
+        about: dict[str, Any] = dict(zip(("benchmark", "stream", "method"), key, strict=True))
+        about |= {"classes": outs.names, "encoder": f"results/pretrain/{name}", "top1": metrics["linear"]["top1"]}
+        save_head(OUT / "heads", name, result.linear.head, about)
+    if encoded.prompts:
+        zero_shot = zero_shot_scores(encoded, class_name_features(DATA / "class_names", len(outs.names)))
+        if zero_shot is not None:
+            outs.classified("zero_shot", *key, samples, labels, zero_shot)
+            scores["zero_shot"] = zero_shot
+        prompts = load_prompts(DATA, samples, list(encoded.prompts), device)
+        outs.metric("retrieval", *key, retrieve(encoded, prompts) or {})
+        if encoded.stream == "joint":
+            outs.similarities(encoded.benchmark, encoded.method, pair_similarities(encoded, prompts, params.seed))
+    return scores
+
+
+def evaluate_benchmark(benchmark: str, params: EvaluateParams, outs: Outs, device: torch.device) -> None:
+    """Every encoder of one benchmark, and the fusion of C²VL's streams."""
+    from c2vl.evaluation.encoded import load_encoded
+    from c2vl.evaluation.fusion import fuse_streams
+    from c2vl.progress import progress
+
+    folders = [RESULTS / "features" / f"{benchmark}-{stream}" for stream in STREAMS]
+    folders += [RESULTS / "baseline_features" / benchmark / method for method in BASELINES]
+    streams: dict[str, dict[str, np.ndarray]] = {}
     for folder in progress(folders, f"evaluate {benchmark}", "encoders"):
-        checkpoint = load_checkpoint(folder)
-        network, config = checkpoint.network, checkpoint.config
-        method, stream = config.method, config.stream
-        result = evaluate(network, train, test, stream, config.frames, classes, params)
-        for protocol, values in result.metrics().items():
-            outs.metric(protocol, benchmark, stream, method, values)
-        outs.scores("linear", benchmark, stream, method, test.samples, labels, result.linear.scores)
-        if result.end_to_end is not None:
-            outs.scores("end_to_end", benchmark, stream, method, test.samples, labels, result.end_to_end)
-        nearest = result.knn.predictions[:, None]
-        outs.predictions("knn", benchmark, stream, method, test.samples, labels, nearest, result.knn.similarity)
-        outs.features(benchmark, stream, method, test.samples, labels, result.features.test)
-        if method == "c2vl":
-            streams[stream] = result.linear.scores
-        if stream == "joint" and isinstance(network, AlignedEncoder):
-            prompts = load_prompts(DATA, test.samples, list(config.prompts), device)
-            pairs = pair_similarities(network, result.features.test, prompts, labels, test.samples, params.seed)
-            outs.similarities(benchmark, method, pairs)
-    equal = dict.fromkeys(streams, 1.0)
-    fusions: dict[str, dict[str, float]] = {"fusion": params.fusion.model_dump(), "fusion_equal": equal}
-    for name, weights in fusions.items():
-        scores = fuse(streams, weights)
-        outs.metric("linear", benchmark, name, "c2vl", score_metrics(labels, scores))
-        outs.scores("linear", benchmark, name, "c2vl", test.samples, labels, scores)
+        encoded = load_encoded(folder)
+        scores = evaluate_encoder(encoded, params, outs, device)
+        if encoded.method == "c2vl":
+            for protocol, values in scores.items():
+                streams.setdefault(protocol, {})[encoded.stream] = values
+    labels, samples = encoded.features.test_labels, encoded.test_samples
+    classes = len(outs.names)
+    counts = {"train": len(encoded.train_samples), "test": len(samples), "classes": classes}
+    outs.metrics["samples"][benchmark] = {**counts, "chance": 1 / classes}
+    for protocol, by_stream in streams.items():
+        for name, fused in fuse_streams(by_stream, params.fusion.model_dump()).items():
+            outs.classified(protocol, benchmark, name, "c2vl", samples, labels, fused)
 
 
 @one_sentence
@@ -99,17 +132,20 @@ def main() -> None:
     benchmarks = (read_params().get("data") or {}).get("benchmarks")
     if not isinstance(benchmarks, list) or not benchmarks:
         raise UserError("params.yaml: `data.benchmarks` must list at least one benchmark, such as [xsub].")
+    import torch
+
+    from c2vl import machine
     from c2vl.evaluation.outs import Outs
     from c2vl.evaluation.params import EvaluateParams
     from c2vl.training.clips import class_names
-    from c2vl.training.stage import prepare
 
     params = load_section("evaluate", EvaluateParams)
     with logged("evaluate") as notes:
-        outs, device = Outs(class_names(DATA)), prepare()
+        torch.set_num_threads(machine.workers())
+        outs, device = Outs(class_names(DATA)), machine.device()
         for benchmark in benchmarks:
             evaluate_benchmark(benchmark, params, outs, device)
-        outs.write(RESULTS / "evaluate")
+        outs.write(OUT)
         notes["benchmarks"] = benchmarks
 
 

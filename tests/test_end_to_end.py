@@ -21,7 +21,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     made = copy_of_the_working_tree(tmp_path_factory.mktemp("whole") / "project")
     ran = made.repro()
     stages = ["simulate@studio", "index", "skeleton", "crop", "caption", "embed@vision", "embed@language", "baselines@xsub"]
-    stages += [f"pretrain@xsub-{stream}" for stream in ("joint", "motion", "bone")] + ["evaluate", "score", "report"]
+    stages += [f"{name}@xsub-{stream}" for name in ("pretrain", "features") for stream in ("joint", "motion", "bone")]
+    stages += ["baseline_features@xsub", "class_names", "evaluate", "score", "report"]
     assert sorted(ran) == sorted(stages)
     return made
 

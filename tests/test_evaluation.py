@@ -12,18 +12,22 @@ import pyarrow.compute as pc
 import pytest
 import torch
 import yaml
-from synthetic import BENCHMARK, CLASSES, write_data
+from synthetic import BENCHMARK, CLASSES, WIDTH, write_data
 from test_training import PARAMS
 
 from c2vl import tables
 from c2vl.evaluation.compare import finished, keep, markdown, run_key, summarise
-from c2vl.evaluation.features import Features, frozen_features
+from c2vl.evaluation.encoded import load_encoded
+from c2vl.evaluation.features import Features
+from c2vl.evaluation.frozen import frozen_features
 from c2vl.evaluation.fusion import fuse
+from c2vl.evaluation.heads import load_head
 from c2vl.evaluation.knn import knn_evaluation
 from c2vl.evaluation.linear import linear_evaluation
 from c2vl.evaluation.metrics import best, mean_class, per_class, top1, top_k
 from c2vl.evaluation.params import LinearParams
 from c2vl.models.registry import build_encoder
+from c2vl.prompts.class_names import ClassNamesParams, write_class_names
 from c2vl.training.clips import load_clips
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -117,6 +121,14 @@ def test_summary_is_mean_and_sample_deviation_with_paired_gain(tmp_path: Path) -
     assert finished(path, run_key({"a": 2}, "xsub", 0)) is None
 
 
+def write_names(data: Path) -> None:
+    """Class names as the stage `class_names` writes them, of random features."""
+    rng = np.random.default_rng(5)
+    params = ClassNamesParams(templates=["{}", "to {}"])
+    names = [f"class {label}" for label in range(CLASSES)]
+    write_class_names(data / "class_names", names, params, lambda texts: rng.normal(size=(len(texts), WIDTH)))
+
+
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Run a stage's script with arguments in a folder of its own, in this process: imports cost more than such runs."""
@@ -145,6 +157,10 @@ def test_stages_from_tables_to_metrics(tmp_path: Path, stage) -> None:
     ):
         stage(*arguments)
     assert json.loads((tmp_path / ".c2vl/runs/pretrain-xsub-bone.json").read_text())["left_out"] == 1
+    for stream in ("joint", "bone", "motion"):
+        stage("features.py", BENCHMARK, stream)
+    stage("baseline_features.py", BENCHMARK)
+    write_names(tmp_path / "data")
     stage("evaluate.py")
     out = tmp_path / "results/evaluate"
     metrics = json.loads((out / "metrics.json").read_text())
@@ -163,6 +179,13 @@ def test_stages_from_tables_to_metrics(tmp_path: Path, stage) -> None:
     right = sum(row["label"] == row["prediction"] for row in rows) / 16
     assert right == pytest.approx(metrics["linear"][BENCHMARK]["fusion"]["c2vl"]["top1"])
     assert all(row["top5"][0] == row["prediction"] and sorted(row["top5"]) == list(range(CLASSES)) for row in rows)
+    assert set(metrics["zero_shot"][BENCHMARK]["joint"]) == {"c2vl", "infonce"}
+    assert metrics["retrieval"][BENCHMARK]["bone"]["c2vl"]["clips"] == 16
+    head, about = load_head(out / "heads", f"{BENCHMARK}-joint")
+    encoded = load_encoded(tmp_path / "results/features" / f"{BENCHMARK}-joint")
+    logits = (encoded.features.test - head.mean) / head.scale @ head.weight.T + head.bias
+    assert (logits.argmax(1) == encoded.features.test_labels).mean() == pytest.approx(about["top1"])
+    assert about["classes"] == [f"class {label}" for label in range(CLASSES)]
     test_samples = {sample for number, sample in enumerate(samples) if number % 4 == 3}
     for name in ("predictions", "features", "similarity"):
         assert set(tables.read(out / f"{name}.parquet")["sample"].to_pylist()) == test_samples

@@ -34,3 +34,13 @@ def mean_class(labels: np.ndarray, predictions: np.ndarray) -> float:
 def best(scores: np.ndarray, k: int = 5) -> np.ndarray:
     """Labels of the k best scores of each row, best first; equal scores in the order of the labels. (N, min(k, classes))"""
     return np.argsort(-scores, axis=1, kind="stable")[:, :k]
+
+
+def score_metrics(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+    """Top 1, top 5 and mean class accuracy of scores (N, classes)."""
+    predictions = scores.argmax(1)
+    return {
+        "top1": top1(labels, predictions),
+        "top5": top_k(labels, scores),
+        "mean_class": mean_class(labels, predictions),
+    }

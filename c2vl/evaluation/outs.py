@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from c2vl import tables
-from c2vl.evaluation.metrics import best, per_class
+from c2vl.evaluation.calibration import calibration_error, reliability
+from c2vl.evaluation.metrics import best, per_class, score_metrics
 from c2vl.files import write_bytes, write_json
 
 KEY = [("benchmark", pa.string()), ("method", pa.string()), ("stream", pa.string())]
@@ -30,6 +33,9 @@ SIMILARITY = pa.schema(
     ]
 )
 PER_CLASS = ["protocol", "benchmark", "stream", "method", "label", "name", "samples", "accuracy"]
+GAINS = ["benchmark", "label", "name", "samples", "c2vl", "infonce", "gain"]
+CALIBRATION = ["benchmark", "stream", "method", "lower", "upper", "clips", "confidence", "accuracy"]
+PROTOCOLS = ("linear", "knn", "end_to_end", "zero_shot", "retrieval")
 
 
 class Outs:
@@ -37,13 +43,14 @@ class Outs:
 
     def __init__(self, names: list[str]) -> None:
         self.names = names
-        self.metrics: dict[str, Any] = {"linear": {}, "knn": {}, "end_to_end": {}, "samples": {}}
+        self.metrics: dict[str, Any] = {**{protocol: {} for protocol in PROTOCOLS}, "samples": {}}
         self._predictions: list[pa.Table] = []
         self._features: list[pa.Table] = []
         self._similarity: list[pa.Table] = []
         self._per_class: list[dict[str, Any]] = []
+        self._calibration: list[dict[str, Any]] = []
 
-    def metric(self, protocol: str, benchmark: str, stream: str, method: str, values: dict[str, float]) -> None:
+    def metric(self, protocol: str, benchmark: str, stream: str, method: str, values: Mapping[str, Any]) -> None:
         """Note the accuracies of one classifier."""
         self.metrics[protocol].setdefault(benchmark, {}).setdefault(stream, {})[method] = values
 
@@ -68,7 +75,7 @@ class Outs:
             row = {**key, "label": label, "name": self.names[label], "samples": int((labels == label).sum())}
             self._per_class.append({**row, "accuracy": f"{accuracy:.6f}"})
 
-    def scores(
+    def classified(
         self,
         protocol: str,
         benchmark: str,
@@ -78,8 +85,31 @@ class Outs:
         labels: np.ndarray,
         scores: np.ndarray,
     ) -> None:
-        """Add the answers of a classifier with softmax scores (N, classes)."""
+        """Add a classifier with softmax scores (N, classes): accuracies (beside those noted before), answers, calibration."""
+        values: dict[str, float] = {**score_metrics(labels, scores)}
+        if protocol == "linear":
+            bins = reliability(labels, scores)
+            values["ece"] = calibration_error(bins)
+            key = {"benchmark": benchmark, "stream": stream, "method": method}
+            self._calibration += [{**key, **_rounded(asdict(one))} for one in bins]
+        if protocol == "zero_shot":
+            values["chance"] = 1 / len(self.names)
+        known = self.metrics[protocol].get(benchmark, {}).get(stream, {}).get(method, {})
+        self.metric(protocol, benchmark, stream, method, {**known, **values})
         self.predictions(protocol, benchmark, stream, method, samples, labels, best(scores), scores.max(1))
+
+    def gains(self) -> list[dict[str, Any]]:
+        """Accuracy by class of C²VL and InfoNCE (linear, joint), and the difference; best first within a benchmark."""
+        found: dict[tuple[str, int], dict[str, Any]] = {}
+        for row in self._per_class:
+            if (row["protocol"], row["stream"]) == ("linear", "joint") and row["method"] in ("c2vl", "infonce"):
+                entry = found.setdefault(
+                    (row["benchmark"], row["label"]), {name: row[name] for name in ("benchmark", "label", "name", "samples")}
+                )
+                entry[row["method"]] = float(row["accuracy"])
+        both = [row for row in found.values() if {"c2vl", "infonce"} <= row.keys()]
+        rows = [{**row, "gain": row["c2vl"] - row["infonce"]} for row in both]
+        return sorted(map(_rounded, rows), key=lambda row: (row["benchmark"], -float(row["gain"]), row["label"]))
 
     def features(
         self, benchmark: str, stream: str, method: str, samples: list[str], labels: np.ndarray, features: np.ndarray
@@ -95,16 +125,29 @@ class Outs:
         self._similarity.append(pa.Table.from_pylist(full, schema=SIMILARITY))
 
     def write(self, folder: Path) -> None:
-        """Publish `metrics.json`, `per_class.csv` and the three tables."""
+        """Publish `metrics.json`, the three tables and the three CSV files."""
         for name, schema, parts in (
             ("predictions", PREDICTIONS, self._predictions),
             ("features", FEATURES, self._features),
             ("similarity", SIMILARITY, self._similarity),
         ):
             tables.write(folder / f"{name}.parquet", pa.concat_tables([schema.empty_table(), *parts]))
-        out = io.StringIO()
-        writer = csv.DictWriter(out, PER_CLASS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self._per_class)
-        write_bytes(folder / "per_class.csv", out.getvalue().encode())
+        for name, columns, rows in (
+            ("per_class", PER_CLASS, self._per_class),
+            ("gains", GAINS, self.gains()),
+            ("calibration", CALIBRATION, self._calibration),
+        ):
+            write_bytes(folder / f"{name}.csv", _csv(columns, rows))
         write_json(folder / "metrics.json", self.metrics)
+
+
+def _csv(columns: list[str], rows: list[dict[str, Any]]) -> bytes:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue().encode()
+
+
+def _rounded(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: f"{value:.6f}" if isinstance(value, float) else value for name, value in row.items()}

@@ -8,15 +8,16 @@ from c2vl.params import ParamsModel
 
 
 class LinearParams(ParamsModel):
-    """Linear evaluation: SGD with momentum 0.9 on a linear layer over cached features, rate falling by a cosine."""
+    """Linear evaluation: SGD with momentum 0.9 on a linear layer over cached, standardised features; AimCLR's settings."""
 
-    epochs: int = Field(default=100, ge=1)
-    learning_rate: float = Field(default=0.1, gt=0)
-    batch: int = Field(default=128, ge=1)
+    epochs: int = Field(default=100, ge=1, description="AimCLR's 100")
+    learning_rate: float = Field(default=0.1, gt=0, description="AimCLR's 3.0 is for features that are not standardised")
+    batch: int = Field(default=128, ge=1, description="AimCLR's 128")
+    milestones: list[int] = Field(default=[80], description="epochs after which the rate is multiplied by 0.1; AimCLR's 80")
 
 
 class FusionParams(ParamsModel):
-    """Weights of the streams' softmax scores; the field's usual 0.6, 0.6, 0.4."""
+    """Weights of the streams' softmax scores; AimCLR's and CrosSCLR's 0.6, 0.6, 0.4."""
 
     joint: float = Field(default=0.6, ge=0)
     bone: float = Field(default=0.6, ge=0)
@@ -27,6 +28,6 @@ class EvaluateParams(ParamsModel):
     """Section `evaluate`."""
 
     seed: int = 0
-    knn_neighbours: int = Field(default=1, ge=1)
+    knn_neighbours: int = Field(default=1, ge=1, description="k = 1 by cosine, as skeleton-contrast (ISC) and CMD")
     linear: LinearParams = LinearParams()
     fusion: FusionParams = FusionParams()

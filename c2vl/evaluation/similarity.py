@@ -5,42 +5,39 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from c2vl.objective.embeddings import AlignedEncoder
+from c2vl.evaluation.encoded import Encoded
 from c2vl.training.prompts import Prompts
 
 NEGATIVES = 16  # a sample
 
 
-@torch.inference_mode()
-def pair_similarities(
-    network: AlignedEncoder, features: np.ndarray, prompts: Prompts, labels: np.ndarray, samples: list[str], seed: int
-) -> list[dict[str, object]]:
-    """Cosines of every skeleton with its own mean prompt and with 16 others', for the clips that have prompts.
+def pair_similarities(encoded: Encoded, prompts: Prompts, seed: int) -> list[dict[str, object]]:
+    """Cosines of every test skeleton with its own mean prompt and with 16 others', for the clips that have prompts.
 
     Args:
-        network: the encoder with its heads.
-        features: of the encoder, (N, D).
-        prompts: of the same N clips.
-        labels: (N,), to tell which negatives share the class.
-        samples: ids of the clips.
+        encoded: an encoder with heads into the shared space.
+        prompts: of the test clips, in their order.
         seed: of the choice of negatives.
 
     Returns:
-        Rows `knowledge, sample, other, kind, same_class, similarity`.
+        Rows `knowledge, sample, other, kind, same_class, similarity`; none for an encoder without heads.
     """
     rows = prompts.usable().cpu()
     generator = torch.Generator().manual_seed(seed)
     means = prompts.take(rows.to(prompts.valid.device), "mean", generator)
-    network = network.cpu().eval()
-    skeletons = network.embed_skeletons(torch.from_numpy(features)[rows])
+    skeletons = encoded.embedded("skeleton_head", encoded.features.test[rows.numpy()])
+    if skeletons is None:
+        return []
+    labels, samples = encoded.features.test_labels, encoded.test_samples
     count = min(NEGATIVES, len(rows) - 1)
     shift = torch.stack([torch.randperm(len(rows) - 1, generator=generator)[:count] + 1 for _ in rows])
     others = torch.cat([torch.zeros(len(rows), 1, dtype=torch.int64), shift], 1)
     others = (others + torch.arange(len(rows))[:, None]) % len(rows)  # column 0: the clip itself
     found: list[dict[str, object]] = []
     for kind, values in means.items():
-        embedded = network.embed_prompts(kind, values.cpu())
-        cosines = torch.einsum("nd,nmd->nm", skeletons, embedded[others])
+        embedded = encoded.embedded(f"prompt_heads.{kind}", values.cpu().numpy())
+        assert embedded is not None
+        cosines = np.einsum("nd,nmd->nm", skeletons, embedded[others.numpy()])
         for own, (candidates, similarity) in enumerate(zip(others.tolist(), cosines.tolist(), strict=True)):
             for other, value in zip(candidates, similarity, strict=True):
                 mine, theirs = int(rows[own]), int(rows[other])

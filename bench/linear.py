@@ -1,0 +1,57 @@
+"""How long linear evaluation and KNN take at a data set's size: `python bench/linear.py [--size ntu60] [--device cpu]`.
+
+Random features with a little class structure stand in for an encoder's: the time depends on the shapes alone. Prints one line a
+protocol; `C2VL_WORKERS` sets the threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+import torch
+
+from c2vl import machine
+from c2vl.evaluation.features import Features
+from c2vl.evaluation.knn import knn_evaluation
+from c2vl.evaluation.linear import linear_evaluation
+from c2vl.evaluation.metrics import top1
+from c2vl.evaluation.params import LinearParams
+
+SIZES = {"ntu60": (40_091, 16_487, 60), "ntu120": (63_026, 50_919, 120), "pku2": (5_339, 1_613, 51)}  # xsub of each
+
+
+def stand_in(train: int, test: int, classes: int, width: int) -> Features:
+    """Gaussian clouds around random class centres, (N, width) float32."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(classes, width)).astype(np.float32)
+    labels = [rng.integers(classes, size=count) for count in (train, test)]
+    values = [centres[y] + 4 * rng.normal(size=(len(y), width)).astype(np.float32) for y in labels]
+    return Features(values[0], labels[0], values[1], labels[1])
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", choices=SIZES, default="ntu60")
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    torch.set_num_threads(machine.workers())
+    train, test, classes = SIZES[arguments.size]
+    features = stand_in(train, test, classes, arguments.width)
+    shape = f"{train:,} x {arguments.width} features, {classes} classes, {machine.workers()} threads, {arguments.device}"
+    began = time.perf_counter()
+    linear = linear_evaluation(features, classes, LinearParams(), 0, arguments.device)
+    spent = time.perf_counter() - began
+    reached = top1(features.test_labels, linear.scores.argmax(1))
+    print(f"linear, {LinearParams().epochs} epochs: {spent:.1f} s (top 1 {reached:.3f}; {shape})")
+    began = time.perf_counter()
+    nearest = knn_evaluation(features)
+    spent = time.perf_counter() - began
+    print(f"KNN of {test:,} clips: {spent:.1f} s (top 1 {top1(features.test_labels, nearest.predictions):.3f})")
+
+
+if __name__ == "__main__":
+    main()

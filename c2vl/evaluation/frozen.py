@@ -1,0 +1,38 @@
+"""Encode both splits with a frozen encoder: once a checkpoint, used by every protocol that leaves the encoder alone.
+
+AimCLR's linear evaluation (`Feeder_single` with `shear_amplitude: -1, temperal_padding_ratio: -1`) does not augment either,
+and its encoder is in evaluation mode: training a layer on features computed once is the same protocol.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from c2vl.evaluation.features import Features
+from c2vl.models.encode import encode
+from c2vl.skeletons.streams import Stream
+from c2vl.training.clips import Clips
+from c2vl.training.supervised import ClassifyingEncoder
+
+
+def frozen_features(encoder: nn.Module, train: Clips, test: Clips, stream: Stream, frames: int) -> Features:
+    """Encode the test view of every clip in evaluation mode; not even BatchNorm's statistics change.
+
+    Works in place on `encoder`'s device, which becomes the clips'.
+    """
+    device = train.skeletons.device
+    encoder = encoder.to(device).requires_grad_(False)
+    with torch.inference_mode():
+        values = [encode(encoder, clips.skeletons, stream, frames).numpy() for clips in (train, test)]
+    return Features(values[0], train.labels, values[1], test.labels)
+
+
+def own_logits(network: nn.Module, features: Features) -> np.ndarray | None:
+    """What a supervised network's own classifier says of the test features, (N, classes); None for other networks."""
+    if not isinstance(network, ClassifyingEncoder):
+        return None
+    with torch.inference_mode():
+        logits: np.ndarray = network.classifier.cpu()(torch.from_numpy(features.test)).numpy()
+    return logits

@@ -1,0 +1,89 @@
+"""Skeletons by a sentence and sentences by a skeleton, in the shared space.
+
+A query's rank is one more than the number of wrong candidates that are at least as similar as its best right one: equal
+similarities count against the encoder, so that a space collapsed into a point scores nothing. Clips whose answers are the same
+sentence are right answers for each other, because nothing in the query tells them apart.
+"""
+
+from __future__ import annotations
+
+from math import comb
+
+import numpy as np
+
+from c2vl.evaluation.encoded import Array
+
+RECALL = (1, 5, 10)
+ROWS = 512  # queries compared at once
+
+
+def ranks(queries: Array, candidates: Array, query_groups: np.ndarray, candidate_groups: np.ndarray) -> np.ndarray:
+    """Rank (N,), from 1, of the best right candidate of each query by dot product.
+
+    Args:
+        queries: (N, d).
+        candidates: (M, d).
+        query_groups: (N,) identities; a candidate is right for a query of the same group.
+        candidate_groups: (M,).
+
+    Raises:
+        ValueError: a query has no right candidate.
+    """
+    found = []
+    for start in range(0, len(queries), ROWS):
+        similarity = queries[start : start + ROWS] @ candidates.T  # (n, M)
+        right = query_groups[start : start + ROWS, None] == candidate_groups[None, :]
+        if not right.any(1).all():
+            raise ValueError("a query has no right candidate")
+        best = np.where(right, similarity, -np.inf).max(1, keepdims=True)
+        found.append(1 + ((similarity >= best) & ~right).sum(1))
+    return np.concatenate(found) if found else np.zeros(0, np.int64)
+
+
+def expected(right: np.ndarray, candidates: int, k: int) -> float:
+    """Mean chance of a right candidate among `k` drawn at random, from the number of right ones (N,) of each query."""
+    drawn = min(k, candidates)
+    return float(np.mean([1 - comb(candidates - int(r), drawn) / comb(candidates, drawn) for r in right]))
+
+
+def both_ways(skeletons: Array, sentences: Array, groups: np.ndarray, labels: np.ndarray) -> dict[str, object]:
+    """Retrieval between N clips' skeletons and the M distinct ones of their sentences.
+
+    Args:
+        skeletons: (N, d) unit rows.
+        sentences: (N, d) unit rows, each clip's sentence; equal in a group.
+        groups: (N,) identity of each clip's sentence.
+        labels: (N,) classes.
+
+    Returns:
+        `sentence_to_skeleton` and `skeleton_to_sentence`, each with `recall1`, `recall5`, `recall10` (shares of the queries),
+        `chance1` … (expected of a random order), `median_rank` and `same_class` (share of the queries whose first answer is of
+        a clip, or said of a clip, of the query's class); `clips` N and `sentences` M.
+    """
+    identity, first = np.unique(groups, return_index=True)
+    said = [set(labels[groups == group].tolist()) for group in identity]
+    count = np.bincount(np.searchsorted(identity, groups), minlength=len(identity))
+    one = sentences[first]
+    by_sentence = {
+        **_summary(ranks(one, skeletons, identity, groups), count, len(groups)),
+        "same_class": float(np.mean([int(labels[at]) in own for at, own in zip(_nearest(one, skeletons), said, strict=True)])),
+    }
+    by_skeleton = {
+        **_summary(ranks(skeletons, one, groups, identity), np.ones(len(groups)), len(identity)),
+        "same_class": float(
+            np.mean([int(y) in said[at] for at, y in zip(_nearest(skeletons, one), labels.tolist(), strict=True)])
+        ),
+    }
+    counts = {"clips": len(groups), "sentences": len(identity)}
+    return {**counts, "sentence_to_skeleton": by_sentence, "skeleton_to_sentence": by_skeleton}
+
+
+def _summary(rank: np.ndarray, right: np.ndarray, candidates: int) -> dict[str, float]:
+    recall = {f"recall{k}": float((rank <= k).mean()) for k in RECALL}
+    chance = {f"chance{k}": expected(right, candidates, k) for k in RECALL}
+    return {**recall, **chance, "median_rank": float(np.median(rank))}
+
+
+def _nearest(queries: Array, candidates: Array) -> np.ndarray:
+    blocks = [queries[at : at + ROWS] @ candidates.T for at in range(0, len(queries), ROWS)]
+    return np.concatenate([block.argmax(1) for block in blocks])

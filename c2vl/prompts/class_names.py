@@ -1,0 +1,46 @@
+"""Features of the class names, each the mean over a few sentences made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, field_validator
+
+from c2vl import tables
+from c2vl.params import ParamsModel
+
+
+class ClassNamesParams(ParamsModel):
+    """Section `class_names`."""
+
+    templates: list[str] = Field(min_length=1, description="sentences with {} for the class name; their features are averaged")
+
+    @field_validator("templates")
+    @classmethod
+    def _with_a_place_for_the_name(cls, templates: list[str]) -> list[str]:
+        for template in templates:
+            if template.count("{}") != 1 or template.replace("{}", "").count("{") or template.replace("{}", "").count("}"):
+                raise ValueError(f"'{template}' must hold {{}} once, for the class name")
+        return templates
+
+
+def write_class_names(
+    out: Path, names: Sequence[str], params: ClassNamesParams, encode: Callable[[list[str]], np.ndarray]
+) -> None:
+    """Write `class_names.parquet` into `out`; `encode` turns sentences into features (N, width)."""
+    total = np.zeros((len(names), 0))
+    for template in params.templates:
+        features = np.asarray(encode([template.format(name) for name in names]), np.float64)
+        unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+        total = total + unit if total.shape[1] else unit
+    mean = (total / np.linalg.norm(total, axis=1, keepdims=True)).astype(np.float32)
+    kind = pa.list_(pa.field("element", pa.float32()), mean.shape[1])
+    columns = {
+        "label": pa.array(np.arange(len(names), dtype=np.int16)),
+        "name": pa.array(names, pa.string()),
+        "feature": pa.FixedSizeListArray.from_arrays(pa.array(mean.reshape(-1)), type=kind),
+    }
+    tables.write(out / "class_names.parquet", pa.table(columns))
