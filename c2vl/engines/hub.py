@@ -24,6 +24,18 @@ def looks_like_hub_id(model: str) -> bool:
 OLD_WEIGHTS = "pytorch_model*.bin"  # what repositories had before safetensors; CLIP ViT-L/14@336px has nothing else
 
 
+def cached(model: str, revision: str | None) -> Path | None:
+    """The snapshot folder of a hub model in the local cache, or None if its weights are not there; asks no network."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(model, revision=revision, local_files_only=True))
+    except (LocalEntryNotFoundError, ValueError):
+        return None
+    return folder if any(folder.glob("*.safetensors")) or any(folder.glob(OLD_WEIGHTS)) else None
+
+
 def fetch(model: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
     """Return the snapshot folder of a hub model (its name is the commit), downloading what is missing.
 
@@ -34,14 +46,10 @@ def fetch(model: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
         UserError: not in the cache and offline, no answer within seconds, or no such model or revision.
     """
     from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
 
-    try:
-        cached = Path(snapshot_download(model, revision=revision, local_files_only=True))
-    except (LocalEntryNotFoundError, ValueError):
-        cached = None
-    if cached is not None and (any(cached.glob("*.safetensors")) or any(cached.glob(OLD_WEIGHTS))):
-        return cached
+    found = cached(model, revision)
+    if found is not None:
+        return found
     if constants.HF_HUB_OFFLINE:
         raise UserError(
             f"The model '{model}' is not in the local Hugging Face cache and HF_HUB_OFFLINE is set; "

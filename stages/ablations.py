@@ -1,0 +1,64 @@
+"""Tables VI-VIII, Fig. 6 and what the paper leaves open, as sweeps (`make ablations`; not a stage of `dvc.yaml`).
+
+Reads `ablations.yaml` and section `pretrain` of `params.yaml`, which every setting changes in a few places. Writes
+`results/ablations/ablations.json` (`stream`, `seeds`, `sweeps[name]` as of `c2vl.ablation.outs.summary`), the same as
+`.csv`, `.md` and `.tex`, and one file a finished run in `results/ablations/runs`: stopped and started again, it goes on with
+the next run. `--again` forgets finished runs, for instance after a change of code.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from c2vl.errors import UserError, one_sentence
+from c2vl.params import load_section
+from c2vl.runlog import logged
+
+DATA, OUT, DECLARED = Path("data"), Path("results/ablations"), Path("ablations.yaml")
+
+
+@one_sentence
+def main() -> None:
+    """Run the sweeps and write their tables."""
+    parser = argparse.ArgumentParser(description="Run the sweeps that ablations.yaml declares.")
+    parser.add_argument("sweeps", nargs="*", help="names of sweeps (default: all)")
+    parser.add_argument("--file", type=Path, default=DECLARED, help="the declared sweeps (default: ablations.yaml)")
+    parser.add_argument("--seeds", type=int, help="seeds a setting (default: the file's)")
+    parser.add_argument("--again", action="store_true", help="compute finished runs again")
+    arguments = parser.parse_args()
+
+    from c2vl.ablation.declared import jobs, read_ablations
+    from c2vl.ablation.outs import summary, write_outs
+    from c2vl.ablation.runs import key_of, run_all
+    from c2vl.evaluation.compare import data_fingerprint
+    from c2vl.evaluation.params import EvaluateParams
+    from c2vl.training.params import PretrainParams
+
+    declared = read_ablations(arguments.file)
+    unknown = set(arguments.sweeps) - declared.sweeps.keys()
+    if unknown:
+        raise UserError(f"{arguments.file} has no sweep '{min(unknown)}'; it has {', '.join(declared.sweeps)}.")
+    chosen = {name: sweep for name, sweep in declared.sweeps.items() if not arguments.sweeps or name in arguments.sweeps}
+    seeds, stream = arguments.seeds or declared.seeds, declared.stream
+    base, protocols = load_section("pretrain", PretrainParams), load_section("evaluate", EvaluateParams)
+    content = data_fingerprint([DATA / "index", DATA / "skeleton", DATA / "embed"])
+    with logged("ablations"):
+        todo = {}
+        keys: dict[tuple[str, str, str], list[str]] = {}
+        for name, sweep in chosen.items():
+            for setting in sweep.settings:
+                for job in jobs(sweep, setting, base, seeds, f"{arguments.file}, sweep {name}"):
+                    key = key_of(job, content, stream, protocols)
+                    todo[key] = job
+                    keys.setdefault((name, setting.name, job.benchmark), []).append(key)
+        found = run_all(todo, DATA, stream, protocols, OUT / "runs", arguments.again)
+        summaries = {}
+        for name, sweep in chosen.items():
+            mine = {(setting, benchmark): runs for (of, setting, benchmark), runs in keys.items() if of == name}
+            summaries[name] = summary(sweep, {place: [found[key] for key in runs] for place, runs in mine.items()})
+        print(write_outs(OUT, summaries, {"stream": stream, "seeds": list(range(base.seed, base.seed + seeds))}))
+
+
+if __name__ == "__main__":
+    main()
