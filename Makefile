@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint graph engines compare clean
+.PHONY: help install demo test lint graph engines compare ablations clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +47,12 @@ compare: $(STAMP)  ## Repeat the demo's comparison over 5 seeds: mean and deviat
 	@c2vl profile --require demo
 	dvc repro
 	python stages/compare.py
+	dvc repro -f -s report
+
+ablations: $(STAMP)  ## Sweeps of ablations.yaml on the demo: tables VI-VIII, Fig. 6, what the paper leaves open (an hour on 2 cores)
+	@c2vl profile --require demo
+	dvc repro embed
+	python stages/ablations.py
 	dvc repro -f -s report
 
 clean:  ## Remove outs and logs; the sample store and DVC's cache stay, so a rerun is quick

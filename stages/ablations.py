@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="compute finished runs again")
     arguments = parser.parse_args()
 
-    from c2vl.ablation.declared import jobs, read_ablations
+    from c2vl.ablation.declared import applied, jobs, read_ablations
     from c2vl.ablation.outs import summary, write_outs
     from c2vl.ablation.runs import key_of, run_all
     from c2vl.evaluation.compare import data_fingerprint
@@ -41,7 +41,8 @@ def main() -> None:
         raise UserError(f"{arguments.file} has no sweep '{min(unknown)}'; it has {', '.join(declared.sweeps)}.")
     chosen = {name: sweep for name, sweep in declared.sweeps.items() if not arguments.sweeps or name in arguments.sweeps}
     seeds, stream = arguments.seeds or declared.seeds, declared.stream
-    base, protocols = load_section("pretrain", PretrainParams), load_section("evaluate", EvaluateParams)
+    base = applied(load_section("pretrain", PretrainParams), declared.base, f"{arguments.file}, `base`")
+    protocols = load_section("evaluate", EvaluateParams)
     content = data_fingerprint([DATA / "index", DATA / "skeleton", DATA / "embed"])
     with logged("ablations"):
         todo = {}
@@ -53,11 +54,12 @@ def main() -> None:
                     todo[key] = job
                     keys.setdefault((name, setting.name, job.benchmark), []).append(key)
         found = run_all(todo, DATA, stream, protocols, OUT / "runs", arguments.again)
+        seed_list = list(range(base.seed, base.seed + seeds))
         summaries = {}
         for name, sweep in chosen.items():
             mine = {(setting, benchmark): runs for (of, setting, benchmark), runs in keys.items() if of == name}
             summaries[name] = summary(sweep, {place: [found[key] for key in runs] for place, runs in mine.items()})
-        print(write_outs(OUT, summaries, {"stream": stream, "seeds": list(range(base.seed, base.seed + seeds))}))
+        print(write_outs(OUT, summaries, {"stream": stream, "seeds": seed_list, "base": declared.base}))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -47,10 +47,11 @@ class Sweep(ParamsModel):
 
 
 class Ablations(ParamsModel):
-    """The file. `stream` and `seeds` hold for every sweep."""
+    """The file. `stream`, `seeds` and `base` (changes of section `pretrain`, as a setting's `set`) hold for every sweep."""
 
     stream: Literal["joint", "motion", "bone"] = "joint"
     seeds: int = Field(default=3, ge=1)
+    base: dict[str, Any] = Field(default_factory=dict)
     sweeps: dict[str, Sweep]
 
 
@@ -80,32 +81,32 @@ def read_ablations(path: Path) -> Ablations:
         raise UserError(f"{path}: `{'.'.join(map(str, first['loc']))}`: {first['msg'].lower()}.") from None
 
 
-def applied(base: PretrainParams, setting: Setting, where: str) -> PretrainParams:
-    """The section with a setting's values in place.
+def applied(base: PretrainParams, changes: Mapping[str, Any], where: str) -> PretrainParams:
+    """The section with other values at some dotted names.
 
     Raises:
-        UserError: a name is no parameter, or its value is not allowed; the sentence names sweep and setting.
+        UserError: a name is no parameter, or its value is not allowed; the sentence begins with `where`.
     """
     section = base.model_dump()
-    for dotted, value in setting.set.items():
+    for dotted, value in changes.items():
         *path, last = dotted.split(".")
         place = section
         for part in path:
             place = place.get(part, {}) if isinstance(place, dict) else {}
         if last not in place:
-            raise UserError(f"{where}, setting '{setting.name}': there is no parameter `pretrain.{dotted}`.")
+            raise UserError(f"{where}: there is no parameter `pretrain.{dotted}`.")
         place[last] = value
     try:
         return PretrainParams.model_validate(section)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
-        raise UserError(f"{where}, setting '{setting.name}': `pretrain.{name}`: {first['msg'].lower()}.") from None
+        raise UserError(f"{where}: `pretrain.{name}`: {first['msg'].lower()}.") from None
 
 
 def jobs(sweep: Sweep, setting: Setting, base: PretrainParams, seeds: int, where: str) -> Iterator[Job]:
     """The runs of one setting: each benchmark, each seed."""
-    params = applied(base, setting, where)
+    params = applied(base, setting.set, f"{where}, setting '{setting.name}'")
     for benchmark in sweep.benchmarks:
         for seed in range(base.seed, base.seed + seeds):
             yield Job(sweep.split, benchmark, seed, params.model_copy(update={"seed": seed}))
