@@ -74,6 +74,7 @@ def run_one(job: Job, data: Path, stream: Stream, protocols: EvaluateParams) -> 
     """Pretrain, then linear evaluation and KNN on the job's test or validation split."""
     import torch
 
+    from c2vl.evaluation.frozen import frozen_features
     from c2vl.evaluation.protocol import evaluate
     from c2vl.training.methods import train
     from c2vl.training.params import BaselinesParams
@@ -82,7 +83,8 @@ def run_one(job: Job, data: Path, stream: Stream, protocols: EvaluateParams) -> 
     seed = job.seed if job.split == "validation" else 0
     training, test = _loaded(data, job.benchmark, job.split, seed, job.params.objective.kinds, machine.device())
     trained = train("c2vl", *training, job.benchmark, stream, job.params, BaselinesParams())
-    done = evaluate(trained.network, training.clips, test, stream, job.params.view.frames, training.classes, protocols)
+    features = frozen_features(trained.network.encoder, training.clips, test, stream, job.params.view.frames)
+    done = evaluate(features, training.classes, protocols)
     last = trained.curves[-1]
     told = {name: value for name in ("diagonal", "entropy", "probe") if (value := getattr(last, name)) is not None}
     return {**done.metrics(), "curves": told}
