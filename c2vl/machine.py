@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     import torch
 
 
-def _integer(name: str, default: int) -> int:
+def positive_integer(name: str, default: int) -> int:
+    """The environment variable `name`, or `default` where it is not set.
+
+    Raises:
+        UserError: it is set to something else than a positive whole number.
+    """
     text = os.environ.get(name, "")
     if not text:
         return default
@@ -38,13 +43,14 @@ def store_dir() -> Path:
 
 def workers() -> int:
     """Processes for CPU-bound work (`C2VL_WORKERS`, default: the cores this process may use)."""
-    return _integer("C2VL_WORKERS", len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return positive_integer("C2VL_WORKERS", cores)
 
 
 def batch_size(stage: str, default: int | Callable[[], int]) -> int:
     """Items a stage's engine takes at once (`C2VL_BATCH_<STAGE>`); a callable default is asked only when it is needed."""
     name = f"C2VL_BATCH_{stage.upper()}"
-    return _integer(name, default) if isinstance(default, int) else _integer(name, 0) or default()
+    return positive_integer(name, default) if isinstance(default, int) else positive_integer(name, 0) or default()
 
 
 def local_rank() -> int:

@@ -27,4 +27,9 @@ def load_captioner(params: CaptionerParams, device: Callable[[], torch.device]) 
     Raises:
         UserError: it cannot be loaded, or its server does not answer.
     """
+    if params.server:
+        from c2vl.engines.server.captioner import ServerCaptioner
+        from c2vl.engines.server.connection import Connection
+
+        return ServerCaptioner(params, Connection.from_environment())
     return Captioner.load(params, device())
