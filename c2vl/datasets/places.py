@@ -74,6 +74,22 @@ def read(raw: Path, place: str, most: int = MOST_TEXT) -> bytes:
         raise PlaceError(f"it cannot be read ({error.strerror or error})") from None
 
 
+def head(raw: Path, place: str, count: int) -> bytes:
+    """The first bytes at `place`, at most `count`.
+
+    Raises:
+        PlaceError: as `read`.
+    """
+    path, member = _checked(place)
+    try:
+        if member is not None:
+            return _archive(raw / path).read(member, MOST_VIDEO, count)
+        with (raw / path).open("rb") as file:
+            return file.read(count)
+    except OSError as error:
+        raise PlaceError(f"it cannot be read ({error.strerror or error})") from None
+
+
 @contextlib.contextmanager
 def as_file(raw: Path, place: str) -> Iterator[Path]:
     """A file with the bytes at `place`, for readers that need one; a member's is temporary.
@@ -136,8 +152,8 @@ class _Archive:
         self.names = sorted(counts)
         self._twice = {name for name, count in counts.items() if count > 1}
 
-    def read(self, member: str, most: int) -> bytes:
-        """The bytes of `member`; what it declares bounds what is unpacked."""
+    def read(self, member: str, most: int, first: int | None = None) -> bytes:
+        """The bytes of `member`, or its `first` ones; what it declares bounds what is unpacked."""
         if member in self._twice:
             raise PlaceError("the archive holds two files of that name")
         try:
@@ -148,12 +164,13 @@ class _Archive:
             raise PlaceError("it is encrypted; unpack the archive with its password")
         if info.file_size > most:
             raise PlaceError(f"the file is absurdly large ({info.file_size:,} bytes once unpacked)")
+        wanted = info.file_size if first is None else min(first, info.file_size)
         try:
             with self._zip.open(info) as file:
-                content = file.read(info.file_size)
+                content = file.read(wanted)
         except _DAMAGE as error:
             raise PlaceError(f"it is damaged in the archive ({_short(error)})") from None
-        if len(content) < info.file_size:
+        if len(content) < wanted:
             raise PlaceError("it is truncated in the archive")
         return content
 
