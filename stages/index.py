@@ -2,7 +2,8 @@
 
 Reads `data.raw`. Writes `data/index/index.parquet` and `data/index/classes.json` (see `docs/architecture.md`), and
 `data/index/metrics.json`: `samples`, `usable`, `excluded` and `videos` (counts by reason), `splits` (train and test
-of each benchmark, usable samples), `ignored` (files of no sample, samples of another data set).
+of each benchmark, usable samples), `ignored` (files of no sample, samples of another data set); of PKU-MMD also
+`usable_with_a_remark` (clips that overlap, were cut at the last frame, are in no list) and `notes` (on the split files).
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ def main() -> None:
         notes.update(computed=index.counts["samples"], excluded=index.counts["excluded"])
     excluded = ", ".join(f"{count} {kind}" for kind, count in index.counts["excluded"].items()) or "none"
     print(f"index: {index.counts['samples']} samples, {index.counts['usable']} usable; excluded: {excluded}.")
+    for note in index.counts.get("notes", []):
+        print(f"index: {note}.")
     for benchmark in params.benchmarks:
         for split, count in index.counts["splits"][benchmark].items():
             if not count:

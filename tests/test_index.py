@@ -80,6 +80,8 @@ def test_a_whole_folder(raw: Path, avi: bytes) -> None:
         "video_frames": 5,
         "video_width": 96,
         "video_height": 54,
+        "clip_begin": None,
+        "clip_stop": None,
         "video_reason": "",
         "xsub": "train",
         "xview": "train",

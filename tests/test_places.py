@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def raw(tmp_path: Path, avi: bytes, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Four samples, unpacked; no two files alike."""
     monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("C2VL_WORKERS", "1")
+    monkeypatch.setattr(SkeletonWork, "pool", lambda self: ThreadPoolExecutor(1))  # processes take seconds to start
     folder = tmp_path / "raw"
     folder.mkdir()
     for number, name in enumerate(NAMES):
@@ -107,7 +109,7 @@ def stages(raw: Path, root: Path) -> tuple[dict[str, Any], list[bytes | None], l
     )
     work = CropWork(crop, root / "index.parquet", root / "skeleton", raw)
     units = [unit for shard in work.shards() for unit in work.units(shard, "f")]
-    return notes, [unit.key for unit in units], work.prepare(units)
+    return notes, [unit.key for unit in units], read_frames([unit.payload for unit in units])
 
 
 def test_unpacking_recomputes_nothing(raw: Path, tmp_path: Path) -> None:

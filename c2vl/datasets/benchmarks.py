@@ -25,6 +25,8 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "studio": ("xsub", "xview"),
     "ntu60": ("xsub", "xview"),
     "ntu120": ("xsub", "xset"),
+    "pku1": ("xsub", "xview"),  # by the data set's own lists, see `c2vl.datasets.pku_splits`
+    "pku2": ("xsub", "xview"),
 }
 
 

@@ -4,41 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from c2vl import tables
+from c2vl.datasets import pku, pku_index
 from c2vl.datasets.benchmarks import BENCHMARKS, belongs, missing_skeletons, splits
 from c2vl.datasets.classes import class_names
 from c2vl.datasets.names import SampleName
 from c2vl.datasets.params import DataParams
 from c2vl.datasets.probe import Probe, probe_all
+from c2vl.datasets.rows import Chosen, Index, choose
 from c2vl.datasets.scan import RawFiles, scan
 from c2vl.errors import UserError
 from c2vl.tables import schemas
-
-UNKNOWN = Probe()
-
-
-@dataclass(frozen=True)
-class Index:
-    """The table of all samples of the data set, its class names, and counts for people to read."""
-
-    table: pa.Table
-    classes: list[str]
-    counts: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The one file of a kind that a sample has, or why it has none (`kind` groups reasons for counting)."""
-
-    file: str | None = None
-    probe: Probe = UNKNOWN
-    kind: str = ""
-    reason: str = ""
 
 
 def build_index(params: DataParams) -> Index:
@@ -47,6 +25,17 @@ def build_index(params: DataParams) -> Index:
     Raises:
         UserError: the folder is missing or holds no sample of the data set, or no sample can be used.
     """
+    index = pku_index.build(params) if params.dataset in pku.DATASETS else _build(params)
+    if not index.counts["usable"]:
+        reasons = ", ".join(f"{count} {kind}" for kind, count in index.counts["excluded"].items())
+        raise UserError(
+            f"no sample in {params.raw} (`data.raw`) can be used as {params.dataset} ({reasons or 'none belongs to it'})."
+        )
+    return index
+
+
+def _build(params: DataParams) -> Index:
+    """The index of a folder with one file a sample (NTU RGB+D, studio)."""
     found, strangers = scan(params.raw)
     classes = class_names(params.dataset, params.raw)
     samples = {name: files for name, files in found.items() if belongs(params.dataset, name)}
@@ -54,11 +43,6 @@ def build_index(params: DataParams) -> Index:
     probes = dict(zip(paths, probe_all(params.raw, paths), strict=True))
     index = assemble(params, samples, probes, classes)
     index.counts["ignored"] = {"not_of_this_data_set": len(found) - len(samples), "not_a_sample_name": len(strangers)}
-    if not index.counts["usable"]:
-        reasons = ", ".join(f"{count} {kind}" for kind, count in index.counts["excluded"].items())
-        raise UserError(
-            f"no sample in {params.raw} (`data.raw`) can be used as {params.dataset} ({reasons or 'none belongs to it'})."
-        )
     return index
 
 
@@ -94,18 +78,6 @@ def assemble(
             "splits": {benchmark: dict(count) for benchmark, count in counts.items()},
         },
     )
-
-
-def choose(paths: Sequence[str], probes: Mapping[str, Probe], what: str) -> Chosen:
-    """The file a sample uses: copies of one file in several folders are one, different files are none."""
-    if not paths:
-        return Chosen(kind=f"no {what} file", reason=f"there is no {what} file")
-    first, *others = paths
-    probe = probes[first]
-    for other in others:
-        if probes[other].hash != probe.hash:
-            return Chosen(kind=f"different {what} files", reason=f"{first} and {other} differ; remove the wrong one")
-    return Chosen(first, probe, f"unreadable {what}" if probe.trouble else "", probe.trouble)
 
 
 def _exclusion(name: SampleName, skeleton: Chosen, missing: bool, classes: int) -> tuple[str, str]:

@@ -8,16 +8,21 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from c2vl.datasets.benchmarks import BENCHMARKS
+from c2vl.datasets.pku_labels import ClipBounds
 from c2vl.params import ParamsModel
 
 
 class DataParams(ParamsModel):
     """Where the raw files are and what they are."""
 
-    dataset: Literal["studio", "ntu60", "ntu120"]
-    raw: Path = Field(description="Folder with the .skeleton and _rgb.avi files, nested or flat.")
+    dataset: Literal["studio", "ntu60", "ntu120", "pku1", "pku2"]
+    raw: Path = Field(description="Folder with the raw files, nested or flat, or in zip archives; docs/datasets.md says which.")
     benchmarks: list[str] = Field(min_length=1, description="Splits to pretrain and evaluate on.")
     train_subjects: list[int] | None = Field(default=None, description="Training subjects of xsub in the studio.")
+    clip_bounds: ClipBounds = Field(
+        default="start:end",
+        description="PKU-MMD: frames of a label, as a slice of its numbers. The default is CMD's, PCM3's and MAMP's.",
+    )
 
     @model_validator(mode="after")
     def _fits_the_data_set(self) -> DataParams:

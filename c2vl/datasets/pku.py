@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+DATASETS = ("pku1", "pku2")
 VIEWS = "LMR"
 CLASSES = 51
 _VIDEO = {

@@ -90,6 +90,20 @@ def head(raw: Path, place: str, count: int) -> bytes:
         raise PlaceError(f"it cannot be read ({error.strerror or error})") from None
 
 
+def state(raw: Path, place: str) -> tuple[int, int]:
+    """Size and time of change of the file at `place`, or of the archive that holds it: tells a changed file cheaply.
+
+    Raises:
+        PlaceError: as `read`.
+    """
+    path, _ = _checked(place)
+    try:
+        status = (raw / path).stat()
+    except OSError as error:
+        raise PlaceError(f"it cannot be read ({error.strerror or error})") from None
+    return status.st_size, status.st_mtime_ns
+
+
 @contextlib.contextmanager
 def as_file(raw: Path, place: str) -> Iterator[Path]:
     """A file with the bytes at `place`, for readers that need one; a member's is temporary.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
 from c2vl.datasets import places
 from c2vl.datasets.places import PlaceError
@@ -18,6 +19,8 @@ from c2vl.datasets.skeleton_file import SkeletonError, declared_frames
 from c2vl.machine import workers
 from c2vl.progress import progress
 
+Item = TypeVar("Item")
+Seen = TypeVar("Seen")
 FEW = 64  # files; below, starting processes costs more than it saves
 
 
@@ -40,16 +43,20 @@ class Probe:
 
 
 def probe_all(raw: Path, paths: Sequence[str]) -> Iterator[Probe]:
-    """Yield the probe of each of `paths` (relative to `raw`), in order, on all of this machine's workers."""
-    processes = min(workers(), max(1, len(paths) // FEW))
-    look = partial(_probe, os.fspath(raw))
+    """Yield the probe of each of `paths` (places in `raw`), in order, on all of this machine's workers."""
+    return on_workers(partial(_probe, os.fspath(raw)), paths, "files")
+
+
+def on_workers(look: Callable[[Item], Seen], items: Sequence[Item], what: str) -> Iterator[Seen]:
+    """Yield `look` of each item, in order, on all of this machine's workers; `what` the items are is for the progress bar."""
+    processes = min(workers(), max(1, len(items) // FEW))
     if processes == 1:
-        yield from progress(map(look, paths), "index", "files", len(paths))
+        yield from progress(map(look, items), "index", what, len(items))
         return
     # Started afresh, not forked: the parent has threads by now (pyarrow's), and OpenCV dislikes forks.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        chunk = max(1, min(64, len(paths) // (processes * 8)))
-        yield from progress(pool.map(look, paths, chunksize=chunk), "index", "files", len(paths))
+        chunk = max(1, min(64, len(items) // (processes * 8)))
+        yield from progress(pool.map(look, items, chunksize=chunk), "index", what, len(items))
 
 
 def _probe(raw: str, path: str) -> Probe:

@@ -26,7 +26,7 @@ from c2vl.tables.schemas import CROP, OK
 from c2vl.video.frames import middle_frames
 
 VERSION = 1  # of everything here and in c2vl.video that changes a row; raise it with the change
-INDEX_COLUMNS = ["sample", "video_file", "video_hash", "video_frames", "status"]
+INDEX_COLUMNS = ["sample", "video_file", "video_hash", "video_frames", "clip_begin", "clip_stop", "status"]
 SKELETON_COLUMNS = ["sample", "bodies", "file_frames", "colour", "tracked", "status", "reason"]
 
 
@@ -107,14 +107,18 @@ class CropWork:
             failure = Failure("no_video", "the sample has no video file")
         elif (entry["video_frames"] or 0) < 1:
             failure = Failure("unreadable", "the video file is not readable as a video")
+        elif entry["video_frames"] <= (entry["clip_begin"] or 0):
+            failure = Failure("missing_frame", "the video ends before the clip begins")
         if failure or skeleton is None:
             count = range(self._params.frames_per_clip)
             return [Unit({"sample": sample, "k": k, "frame": None}, None, failure=failure) for k in count]
         colour = skeleton["colour"].reshape(-1, 2, 25, 2)
         tracked = skeleton["tracked"].reshape(-1, 2, 25)
         units = []
-        for k, index in enumerate(middle_frames(entry["video_frames"], self._params.frames_per_clip)):
-            at = min(index, len(colour) - 1)  # both files number the frames alike, but one may be some frames shorter
+        begin, stop = entry["clip_begin"] or 0, min(entry["video_frames"], entry["clip_stop"] or entry["video_frames"])
+        for k, offset in enumerate(middle_frames(stop - begin, self._params.frames_per_clip)):
+            index = begin + offset
+            at = min(offset, len(colour) - 1)  # both files number the frames alike, but one may be some frames shorter
             frame = Frame(
                 self._raw, entry["video_file"], entry["video_hash"], index, colour[at], tracked[at], skeleton["bodies"]
             )

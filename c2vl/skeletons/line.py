@@ -117,7 +117,7 @@ def _clip(file: SkeletonFile, rules: Rules, solo: Solo) -> tuple[np.ndarray, Slo
     joints = slots.joints
     if len(bodies) > 1:
         joints = joints[_present(joints).any(axis=1)]
-    joints = _centred(joints)
+    joints = centred(joints)
     if solo == "copy" and len(people) == 1:
         joints[:, 1] = joints[:, 0]
     return joints, slots, len(bodies), note
@@ -128,8 +128,12 @@ def _present(joints: np.ndarray) -> np.ndarray:
     return np.asarray(joints.reshape(len(joints), 2, -1).sum(axis=2) != 0)
 
 
-def _centred(joints: np.ndarray) -> np.ndarray:
-    """Subtract joint 2 of actor 1's first frame with any non-zero value; absent frames stay zero."""
+def centred(joints: np.ndarray) -> np.ndarray:
+    """Subtract joint 2 of actor 1's first frame with any non-zero value from (T, 2, 25, 3); absent frames stay zero.
+
+    Raises:
+        SkeletonError: actor 1 has no such frame.
+    """
     real = joints[:, 0].any(axis=(1, 2))
     if not real.any():
         raise SkeletonError("the joints of the first actor are all zero")

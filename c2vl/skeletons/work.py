@@ -9,6 +9,8 @@ import signal
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -17,16 +19,21 @@ import pyarrow as pa
 
 from c2vl import machine, tables
 from c2vl.datasets import places
+from c2vl.datasets.pku_skeleton import LongSkeleton
 from c2vl.datasets.places import PlaceError
 from c2vl.datasets.skeleton_file import SkeletonError, parse_skeleton
+from c2vl.skeletons import slots
 from c2vl.skeletons.bodies import Rules
 from c2vl.skeletons.line import SkeletonParams, Solo, denoise
+from c2vl.skeletons.slots import actors_of_slots
 from c2vl.store.keys import content_key
 from c2vl.store.work import Failure, Row, Unit
 from c2vl.tables.schemas import OK, SKELETON
 
 VERSION = 1  # of the parser, the rules and this file, as far as they change a row; raise it with the change
-INDEX_COLUMNS = ["sample", "dataset", "skeleton_file", "skeleton_hash", "status"]
+INDEX_COLUMNS = ["sample", "dataset", "skeleton_file", "skeleton_hash", "clip_begin", "clip_stop", "status"]
+
+CHANGED = Failure("changed", "the skeleton file changed after the index was made; run `dvc repro`")
 
 
 class SkeletonWork:
@@ -69,10 +76,14 @@ class SkeletonWork:
             if entry["skeleton_file"] is None:
                 units.append(Unit({"sample": sample}, None, failure=Failure("no_file", "the sample has no skeleton file")))
                 continue
+            source = Source(self._raw, entry["skeleton_file"], entry["skeleton_hash"])
+            if entry["clip_begin"] is not None:
+                key = content_key(fingerprint, source.content, "slots", slots.VERSION)
+                units.append(Unit({"sample": sample}, key, (source, (entry["clip_begin"], entry["clip_stop"]))))
+                continue
             solo = self._params.solo_of(entry["dataset"])
-            key = content_key(fingerprint, entry["skeleton_hash"], solo)
-            payload = (self._raw, entry["skeleton_file"], entry["skeleton_hash"], self._params.rules, solo)
-            units.append(Unit({"sample": sample}, key, payload))
+            key = content_key(fingerprint, source.content, solo)
+            units.append(Unit({"sample": sample}, key, (source, None, self._params.rules, solo)))
         return units
 
     def load(self) -> None:
@@ -115,25 +126,44 @@ class SkeletonWork:
         }
 
 
-def denoised(raw: Path, place: str, content: str, rules: Rules, solo: Solo) -> Row | Failure:
-    """The row of one file, or why there is none.
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the bytes of a sample are: the raw folder, the file's place in it, and the digest that the index holds."""
+
+    raw: Path
+    place: str
+    content: str
+
+
+def denoised(
+    source: Source, clip: tuple[int, int] | None = None, rules: Rules = "ctrgcn", solo: Solo = "zeros"
+) -> Row | Failure:
+    """The row of one sample, or why there is none.
 
     Args:
-        raw: the raw folder.
-        place: of the `.skeleton` file in it.
-        content: the digest of its bytes that the index holds.
-        rules, solo: as `c2vl.skeletons.line.denoise`.
+        source: a `.skeleton` file, or PKU-MMD's file of a long video.
+        clip: its first frame and the one after its last in the long video; None for a file of its own.
+        rules, solo: as `c2vl.skeletons.line.denoise`, for NTU's files.
     """
     try:
-        data = places.read(raw, place)
+        if clip is not None:
+            long = _long(os.fspath(source.raw), source.place, *places.state(source.raw, source.place))
+            unchanged = clip[1] <= long.frames and long.digest(*clip) == source.content
+            return actors_of_slots(long.joints(*clip)).row() if unchanged else CHANGED
+        data = places.read(source.raw, source.place)
+        if hashlib.blake2b(data, digest_size=16).hexdigest() != source.content:
+            return CHANGED
+        return denoise(parse_skeleton(data), rules, solo).row()
     except PlaceError as error:
         return Failure("unreadable", f"the skeleton file is of no use: {error}")
-    if hashlib.blake2b(data, digest_size=16).hexdigest() != content:
-        return Failure("changed", "the skeleton file changed after the index was made; run `dvc repro`")
-    try:
-        return denoise(parse_skeleton(data), rules, solo).row()
     except SkeletonError as error:
         return Failure("unusable", str(error))
+
+
+@lru_cache(maxsize=2)
+def _long(raw: str, place: str, size: int, changed: int) -> LongSkeleton:
+    """A long file, read once for all its clips: they follow each other."""
+    return LongSkeleton(places.read(Path(raw), place))
 
 
 def _follow_parent() -> None:

@@ -1,4 +1,4 @@
-"""Parquet tables: fixed writer settings, one shard per setup × camera, and the schema of every stage's out."""
+"""Parquet tables: fixed writer settings, one shard per setup × camera or the like, and the schema of every stage's out."""
 
 from c2vl.tables import schemas
 from c2vl.tables.build import rows_of, table_of

@@ -1,0 +1,154 @@
+"""The index of PKU-MMD: one row a clip, a row with the video's name where a video has no labels that can be read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from c2vl import tables
+from c2vl.datasets import places
+from c2vl.datasets.benchmarks import BENCHMARKS
+from c2vl.datasets.classes import class_names
+from c2vl.datasets.params import DataParams
+from c2vl.datasets.pku import PkuError, VideoName
+from c2vl.datasets.pku_labels import Clip
+from c2vl.datasets.pku_read import Reading, read_video
+from c2vl.datasets.pku_scan import VideoFiles, scan
+from c2vl.datasets.pku_splits import Splits, parse_splits
+from c2vl.datasets.places import PlaceError
+from c2vl.datasets.probe import Probe, on_workers, probe_all
+from c2vl.datasets.rows import Chosen, Index, choose
+from c2vl.errors import UserError
+from c2vl.tables import schemas
+
+_SPLIT_FILE = {"xsub": "cross_subject", "xview": "cross_view"}
+
+
+def build(params: DataParams) -> Index:
+    """Scan the raw folder and read every label and skeleton file in it, each once.
+
+    Raises:
+        UserError: the folder or a split file cannot be used.
+    """
+    found = scan(params.dataset, params.raw)
+    classes = class_names(params.dataset, params.raw)
+    splits = {name: _splits(params, name, found.splits.get(name, [])) for name in BENCHMARKS[params.dataset]}
+    read = partial(read_video, params.raw, params.clip_bounds)
+    readings = dict(zip(found.videos, on_workers(read, list(found.videos.values()), "videos"), strict=True))
+    paths = [path for files in found.videos.values() for path in files.videos]
+    probes = dict(zip(paths, probe_all(params.raw, paths), strict=True))
+    index = assemble(params, found.videos, readings, probes, splits, classes)
+    index.counts["ignored"] = {"not_of_this_data_set": 0, "not_a_sample_name": len(found.strangers)}
+    return index
+
+
+def assemble(
+    params: DataParams,
+    videos: Mapping[VideoName, VideoFiles],
+    readings: Mapping[VideoName, Reading],
+    probes: Mapping[str, Probe],
+    splits: Mapping[str, Splits | None],
+    classes: Sequence[str],
+) -> Index:
+    """Make the rows of all clips from what is known of their videos, sorted by sample."""
+    rows: list[dict[str, Any]] = []
+    kinds, usable_videos, noticed = Counter[str](), Counter[str](), Counter[str]()
+    counts = {benchmark: Counter({"train": 0, "test": 0}) for benchmark in splits}
+    for name, files in videos.items():
+        reading, video = readings[name], choose(files.videos, probes, "video")
+        clips: Sequence[tuple[Clip | None, str | None]] = reading.clips or [(None, None)]
+        for clip, digest in clips:
+            kind, reason = (clip.kind, clip.reason) if clip else (reading.kind, reading.reason)
+            if clip and not kind and (clip.action or 0) > len(classes):
+                kind, reason = "no class name", f"action {clip.action} has no class name, there are {len(classes)}"
+            membership = {bench: "" if kind or not split else split.of(name) for bench, split in splits.items()}
+            outside = [bench for bench, split in splits.items() if split and not kind and not membership[bench]]
+            if outside:
+                reason = "; ".join(filter(None, [reason, f"its video is in no list of {' and '.join(outside)}"]))
+            status = schemas.EXCLUDED if kind else schemas.OK
+            row = _row(params.dataset, name, reading, clip, None if kind else digest, video)
+            rows.append({**row, **membership, "status": status, "reason": reason})
+            usable_videos[video.kind or "usable"] += 1
+            if kind:
+                kinds[kind] += 1
+            elif reason:
+                noticed.update(what for what in ("overlaps", "cut there", "in no list") if what in reason)
+            for benchmark, split in membership.items():
+                if split:
+                    counts[benchmark][split] += 1
+    rows.sort(key=lambda row: str(row["sample"]))
+    return Index(
+        tables.table_of(rows, schemas.index(BENCHMARKS[params.dataset])),
+        list(classes),
+        {
+            "dataset": params.dataset,
+            "samples": len(rows),
+            "usable": len(rows) - kinds.total(),
+            "excluded": dict(sorted(kinds.items())),
+            "videos": dict(sorted(usable_videos.items())),
+            "splits": {benchmark: dict(count) for benchmark, count in counts.items()},
+            "usable_with_a_remark": dict(sorted(noticed.items())),
+            "notes": _notes(splits, videos),
+        },
+    )
+
+
+def _splits(params: DataParams, benchmark: str, found: Sequence[str]) -> Splits | None:
+    """The lists of a benchmark: the raw folder's own file, else the one we carry, else none where nobody asks for it."""
+    wanted = _SPLIT_FILE[benchmark]
+    try:
+        contents = {place: places.read(params.raw, place) for place in found}
+        if len(set(contents.values())) > 1:
+            raise UserError(f"{params.raw}: {' and '.join(found)} differ; leave the one that belongs to {params.dataset}.")
+        if contents:
+            return parse_splits(params.dataset, next(iter(contents.values())))
+    except (PkuError, PlaceError) as error:
+        raise UserError(f"{Path(params.raw, found[0])}: {error}; take the data set's own {wanted}.txt.") from None
+    if params.dataset == "pku2":
+        return parse_splits(params.dataset, resources.files(__package__).joinpath(f"pku2_{wanted}.txt").read_bytes())
+    if benchmark in params.benchmarks:
+        raise UserError(f"{params.raw} holds no {wanted.replace('_', '-')}.txt; put the split files of PKU-MMD part I there.")
+    return None
+
+
+def _notes(splits: Mapping[str, Splits | None], videos: Mapping[VideoName, VideoFiles]) -> list[str]:
+    """Sentences about the split files."""
+    notes = []
+    for benchmark, split in splits.items():
+        if split is None:
+            continue
+        notes += [f"{benchmark}: {repair}" for repair in split.repairs]
+        absent = sorted(map(str, (split.train | split.test) - videos.keys()))
+        if absent:
+            notes.append(f"{benchmark}: {len(absent)} videos of its lists are not here, such as {absent[0]}")
+    return notes
+
+
+def _row(
+    dataset: str, name: VideoName, reading: Reading, clip: Clip | None, digest: str | None, video: Chosen
+) -> dict[str, Any]:
+    return {
+        "sample": name.clip(clip.action, clip.line) if clip else str(name),
+        "dataset": dataset,
+        "setup": name.number,
+        "camera": name.view,
+        "subject": name.performer,
+        "repetition": clip.line if clip else None,
+        "action": clip.action if clip else None,
+        "label": clip.action - 1 if digest and clip and clip.action else None,
+        "skeleton_file": reading.skeleton,
+        "video_file": video.file,
+        "skeleton_hash": digest,
+        "video_hash": video.probe.hash,
+        "skeleton_frames": reading.frames,
+        "video_frames": video.probe.frames,
+        "video_width": video.probe.width,
+        "video_height": video.probe.height,
+        "clip_begin": clip.begin if clip else None,
+        "clip_stop": clip.stop if clip else None,
+        "video_reason": video.reason,
+    }
