@@ -20,6 +20,8 @@ the pipeline itself is DVC's:
 this machine, by environment variables (never in params.yaml, which is part of DVC's key):
   C2VL_DEVICE=cuda:1        where to compute       C2VL_BATCH_CAPTION=32  how many at once, a stage
   C2VL_WORKERS=8            processes for CPU work C2VL_STORE=/big/disk   where computed samples are kept
+  C2VL_THREADS=4            of training on a CPU   C2VL_SAVE_SECONDS=60   between saves of a training's state
+  C2VL_COMPILE=1            torch.compile
 """
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from c2vl.errors import one_sentence
 from c2vl.params import load_section
-from c2vl.runlog import logged
 
 if TYPE_CHECKING:
     from c2vl.training.checkpoint import Method
@@ -30,14 +29,16 @@ def main() -> None:
 
     from c2vl.training.methods import train
     from c2vl.training.params import BaselinesParams, PretrainParams
-    from c2vl.training.stage import load_training, prepare, publish
+    from c2vl.training.stage import load_training, prepare, publish, recorded, state_folder
 
     params, baselines = load_section("pretrain", PretrainParams), load_section("baselines", BaselinesParams)
-    with logged(f"baselines-{benchmark}") as notes:
-        data = load_training(Path("data"), benchmark, params.objective.kinds, prepare())
+    device = prepare()
+    with recorded(f"baselines-{benchmark}", device) as notes:
+        data = load_training(Path("data"), benchmark, params.objective.kinds, device)
         for method in METHODS:
-            trained = train(method, *data, benchmark, "joint", params, baselines)
-            notes[method] = publish(Path("results/baselines") / benchmark / method, trained)
+            state = state_folder(f"baselines-{benchmark}-{method}")
+            trained = train(method, *data, benchmark, "joint", params, baselines, state)
+            notes[method] = publish(Path("results/baselines") / benchmark / method, trained, state)
 
 
 if __name__ == "__main__":

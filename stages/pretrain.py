@@ -1,7 +1,10 @@
 """Stage `pretrain <benchmark> <stream>`: an encoder from knowledge prompts, by the C²VL objective.
 
 Reads `data/index`, `data/skeleton`, `data/embed/*`; writes `results/pretrain/<benchmark>-<stream>/`:
-`encoder.safetensors` (encoder and heads), `config.json`, `curves.csv` (columns: top of `stages/evaluate.py`).
+`encoder.safetensors` (encoder and heads), `config.json`, `curves.csv` (columns: top of `stages/evaluate.py`). While it runs,
+its state lies in `.c2vl/training/pretrain-<benchmark>-<stream>/`, and a killed run goes on from there (docs/training.md).
+
+    accelerate launch --num_processes 8 stages/pretrain.py xsub joint     # one process a GPU; then `dvc commit`
 """
 
 from __future__ import annotations
@@ -11,7 +14,6 @@ from pathlib import Path
 
 from c2vl.errors import one_sentence
 from c2vl.params import load_section
-from c2vl.runlog import logged
 from c2vl.skeletons.streams import STREAMS
 
 
@@ -25,14 +27,15 @@ def main() -> None:
 
     from c2vl.training.methods import train
     from c2vl.training.params import BaselinesParams, PretrainParams
-    from c2vl.training.stage import load_training, prepare, publish
+    from c2vl.training.stage import load_training, prepare, publish, recorded, state_folder
 
     params = load_section("pretrain", PretrainParams)
     name = f"{arguments.benchmark}-{arguments.stream}"
-    with logged(f"pretrain-{name}") as notes:
-        data = load_training(Path("data"), arguments.benchmark, params.objective.kinds, prepare())
-        trained = train("c2vl", *data, arguments.benchmark, arguments.stream, params, BaselinesParams())
-        notes.update(publish(Path("results/pretrain") / name, trained))
+    device, state = prepare(), state_folder(f"pretrain-{name}")
+    with recorded(f"pretrain-{name}", device) as notes:
+        data = load_training(Path("data"), arguments.benchmark, params.objective.kinds, device)
+        trained = train("c2vl", *data, arguments.benchmark, arguments.stream, params, BaselinesParams(), state)
+        notes.update(publish(Path("results/pretrain") / name, trained, state))
 
 
 if __name__ == "__main__":

@@ -11,13 +11,17 @@ import torch
 from synthetic import BENCHMARK, CLASSES, K, write_data
 
 from c2vl.errors import UserError
+from c2vl.models.registry import build_encoder
 from c2vl.training.checkpoint import load_checkpoint, save_checkpoint
 from c2vl.training.clips import Clips, load_clips
+from c2vl.training.devices import Devices
+from c2vl.training.loop import fit
 from c2vl.training.methods import Trained, random_encoder, train
 from c2vl.training.params import BaselinesParams, PretrainParams, SupervisedParams
 from c2vl.training.pretrain import pretrain
 from c2vl.training.prompts import Prompts, load_prompts
-from c2vl.training.schedule import batches, rate_at, steps_an_epoch
+from c2vl.training.schedule import rate_at, steps_an_epoch
+from c2vl.training.supervised import ClassifyingEncoder, SupervisedTraining
 
 PARAMS = PretrainParams.model_validate(
     {
@@ -81,7 +85,9 @@ def test_prompts_of_a_step_are_valid_ones_of_the_same_k(prompts: Prompts) -> Non
     generator = torch.Generator().manual_seed(0)
     rows = torch.ones(200, dtype=torch.int64)
     taken = prompts.take(rows, "random", generator)
-    unit = {kind: torch.nn.functional.normalize(x[1].float(), dim=1) for kind, x in prompts.features.items()}
+    unit = {
+        kind: torch.nn.functional.normalize(x[torch.arange(K, 2 * K)].float(), dim=1) for kind, x in prompts.features.items()
+    }
     chosen = {kind: torch.cdist(taken[kind], unit[kind]).argmin(1) for kind in taken}
     assert torch.equal(chosen["vision"], chosen["language"])
     assert set(chosen["vision"].tolist()) == {0, 2}
@@ -99,13 +105,26 @@ def test_schedule() -> None:
     assert rates[-1] == pytest.approx(0.005)
 
 
-def test_an_epoch_is_whole_batches_of_different_clips() -> None:
-    rows = torch.arange(100, 123)
-    seen = list(batches(rows, 10, torch.Generator().manual_seed(0)))
-    assert [len(batch) for batch in seen] == [10, 10]
-    assert len(set(torch.cat(seen).tolist()) & set(rows.tolist())) == 20
-    assert [len(batch) for batch in batches(rows, 64, torch.Generator())] == [23]
-    assert (steps_an_epoch(23, 10), steps_an_epoch(23, 64)) == (2, 1)
+class Recorded(SupervisedTraining):
+    """Training that remembers which clips it was fed."""
+
+    def inputs(self, rows, own, generator):
+        self.seen = [*getattr(self, "seen", []), rows.tolist()]
+        return super().inputs(rows, own, generator)
+
+
+@pytest.mark.parametrize(("batch", "sizes"), [(10, [10] * 4), (64, [47])])
+def test_an_epoch_is_whole_batches_of_different_clips(batch: int, sizes: list[int], clips: Clips) -> None:
+    params = PARAMS.model_copy(update={"batch": batch, "epochs": 2})
+    network = ClassifyingEncoder(build_encoder(params.encoder), CLASSES)
+    task = Recorded(network, clips.skeletons, clips.labels, "joint", params)
+    fit(task, params, Devices("cpu"), "recorded")
+    epochs = task.seen[: len(sizes)], task.seen[len(sizes) :]
+    for epoch in epochs:
+        assert [len(chosen) for chosen in epoch] == sizes
+        assert len({row for chosen in epoch for row in chosen}) == sum(sizes)
+    assert epochs[0] != epochs[1]
+    assert steps_an_epoch(47, batch) == len(sizes)
 
 
 @pytest.mark.parametrize("method", ["c2vl", "infonce", "supervised"])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from c2vl import tables
 from c2vl.errors import UserError
@@ -36,12 +37,12 @@ def retrieve(encoded: Encoded, prompts: Prompts) -> dict[str, Any] | None:
     """Retrieval on the test clips that have a prompt; each clip's sentence is the middle one of those it has."""
     if f"prompt_heads.{LANGUAGE}.weight" not in encoded.heads or LANGUAGE not in prompts.features:
         return None
-    valid = prompts.valid.cpu().numpy()
+    valid = prompts.valid.numpy()
     rows = np.flatnonzero(valid.any(1))
     if not len(rows):
         return None
     middle = [int(found[len(found) // 2]) for found in (np.flatnonzero(valid[row]) for row in rows)]
-    sentences = prompts.features[LANGUAGE].cpu().numpy()[rows, middle].astype(np.float32)
+    sentences = prompts.at(LANGUAGE, torch.from_numpy(rows), torch.tensor(middle)).float().cpu().numpy()
     # The same sentence has the same feature: no text is needed to see which clips share one.
     groups = np.unique(sentences, axis=0, return_inverse=True)[1].reshape(-1)
     skeletons = encoded.embedded("skeleton_head", encoded.features.test[rows])

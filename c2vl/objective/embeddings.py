@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -42,8 +43,14 @@ class AlignedEncoder(nn.Module):
 
     def embed_skeletons(self, features: Tensor) -> Tensor:
         """Encoder features (B, D) to the shared space, (B, d) unit rows."""
-        return normalize(self.skeleton_head(features), dim=1)
+        return _unit(self.skeleton_head, features)
 
     def embed_prompts(self, kind: str, features: Tensor) -> Tensor:
         """Prompt features (B, width) to the shared space, (B, d) unit rows."""
-        return normalize(self.prompt_heads[kind](features), dim=1)
+        return _unit(self.prompt_heads[kind], features)
+
+
+def _unit(head: nn.Module, features: Tensor) -> Tensor:
+    """Unit rows of a head, in the head's own precision also under autocast: cosines are divided by a small temperature."""
+    with torch.autocast(features.device.type, enabled=False):
+        return normalize(head(features.to(next(head.parameters()).dtype)), dim=1)

@@ -29,6 +29,13 @@ class Teacher:
     def after_epoch(self, network: AlignedEncoder) -> None:
         """To be called after every epoch."""
 
+    def state(self) -> dict[str, Tensor]:
+        """Weights of the teacher's own network; empty while it has none."""
+        return {}
+
+    def restore(self, state: dict[str, Tensor], network: AlignedEncoder) -> None:
+        """Take back what `state` gave; `network` is the student's."""
+
 
 class EpochTeacher(Teacher):
     """The network as it was at the end of the last epoch; during the first there is none yet, and it is the student.
@@ -45,6 +52,14 @@ class EpochTeacher(Teacher):
 
     def after_epoch(self, network: AlignedEncoder) -> None:
         self.network = _frozen_copy(network)
+
+    def state(self) -> dict[str, Tensor]:
+        return dict(self.network.state_dict()) if self.network is not None else {}
+
+    def restore(self, state: dict[str, Tensor], network: AlignedEncoder) -> None:
+        if state:
+            self.network = _frozen_copy(network)
+            self.network.load_state_dict(state)
 
 
 class EmaTeacher(EpochTeacher):

@@ -42,6 +42,10 @@ class Draws:
     start: Tensor
     angles: Tensor
 
+    def part(self, own: slice) -> Draws:
+        """Those of a part of the batch."""
+        return Draws(self.share[own], self.start[own], self.angles[own])
+
 
 def draw(batch: int, params: ViewParams, generator: torch.Generator) -> Draws:
     """Draw the random numbers of `batch` train views from a CPU generator."""
@@ -52,7 +56,7 @@ def draw(batch: int, params: ViewParams, generator: torch.Generator) -> Draws:
 
 def train_view(clips: RaggedSkeletons, rows: Tensor, params: ViewParams, draws: Draws) -> Tensor:
     """Crop, resize and rotate the clips `rows` (B,); (B, C, T, V, M) float32 in metres."""
-    valid = clips.lengths[rows].cpu()
+    valid = clips.lengths[rows.cpu()]
     if params.crop:
         length = torch.minimum((draws.share * valid).floor().long().clamp(min=params.shortest), valid)
         bias = torch.minimum((draws.start * (valid - length + 1)).floor().long(), valid - length)
@@ -67,7 +71,7 @@ def train_view(clips: RaggedSkeletons, rows: Tensor, params: ViewParams, draws: 
 
 def test_view(clips: RaggedSkeletons, rows: Tensor, frames: int) -> Tensor:
     """The middle 95 % of the clips `rows` (B,), resized to `frames`; (B, C, T, V, M) float32 in metres."""
-    valid = clips.lengths[rows].cpu()
+    valid = clips.lengths[rows.cpu()]
     bias = torch.from_numpy(((1 - TEST_SHARE) * valid.numpy().astype(np.float64) / 2).astype(np.int64))
     return _resize(clips, rows, bias, valid - 2 * bias, frames)
 
@@ -92,8 +96,8 @@ def _resize(clips: RaggedSkeletons, rows: Tensor, bias: Tensor, length: Tensor, 
     position = (centres * (length.double() / frames)[:, None] - 0.5).clamp(min=0)  # (B, T)
     before = torch.minimum(position.floor().long(), length[:, None] - 1)
     after = torch.minimum(before + 1, length[:, None] - 1)
-    weight = (position - before).to(clips.joints)[..., None, None, None]
-    begin = clips.starts[rows][:, None] + bias.to(clips.device)[:, None]
-    first = clips.joints[begin + before.to(clips.device)]  # (B, T, M, V, C)
-    second = clips.joints[begin + after.to(clips.device)]
+    weight = (position - before).float().to(clips.device, non_blocking=True)[..., None, None, None]
+    begin = (clips.starts[rows.cpu()] + bias)[:, None]
+    first = clips.joints[begin + before]  # (B, T, M, V, C)
+    second = clips.joints[begin + after]
     return torch.lerp(first, second, weight).permute(0, 4, 1, 3, 2)  # (B, C, T, V, M)

@@ -1,4 +1,4 @@
-"""The clips of one split: usable samples of the index with their skeletons, resident on the device."""
+"""The clips of one split: usable samples of the index with their skeletons, resident on the device where they fit."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def load_clips(data: Path, benchmark: str, split: Literal["train", "test"], devi
         data: the folder with `index/` and `skeleton/`.
         benchmark: column of the index, such as `xsub`.
         split: only rows of this split are read into memory.
-        device: where the joints shall live.
+        device: where views of the clips are made.
 
     Raises:
         UserError: a table or the benchmark is missing, or nothing is left in the split.
@@ -63,9 +63,9 @@ def load_clips(data: Path, benchmark: str, split: Literal["train", "test"], devi
             raise UserError(f"{data / 'skeleton' / shard}: joints and frames disagree; run `dvc repro skeleton -f`.")
     if not samples:
         raise UserError(f"{data / 'index'} has no usable sample with a skeleton in split {split} of benchmark {benchmark}.")
-    resident = torch.from_numpy(np.concatenate(joints).reshape(-1, *SHAPE)).to(device)
+    together = torch.from_numpy(np.concatenate(joints).reshape(-1, *SHAPE))
     try:
-        skeletons = RaggedSkeletons(resident, torch.from_numpy(np.concatenate(frames).astype(np.int64)))
+        skeletons = RaggedSkeletons(together, torch.from_numpy(np.concatenate(frames).astype(np.int64)), device)
     except ValueError as error:
         raise UserError(f"{data / 'skeleton'}: of split {split}, {error}; run `dvc repro skeleton -f`.") from None
     return Clips(samples, np.array([label_of[sample] for sample in samples], dtype=np.int64), skeletons)

@@ -11,6 +11,9 @@ from c2vl.objective.params import ObjectiveParams
 from c2vl.params import ParamsModel
 from c2vl.skeletons.views import ViewParams
 
+Precision = Literal["fp32", "bf16"]
+TrackerName = Literal["none", "dvclive", "tensorboard"]
+
 
 class PretrainParams(ParamsModel):
     """Section `pretrain`. Defaults are the paper's (section IV-B), where it gives them."""
@@ -27,6 +30,17 @@ class PretrainParams(ParamsModel):
     nesterov: bool = True
     weight_decay: float = Field(default=5e-4, ge=0)
     milestones: list[int] = Field(default=[130, 140], description="epochs after which the rate is multiplied by 0.1")
+    weight_average: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="decay of a moving average of the weights, the result then; null: none",
+    )
+    precision: Precision = Field(default="fp32", description="bf16: the network's forward under autocast, weights in fp32")
+    micro_batch: int | None = Field(
+        default=None, ge=2, description="clips a device takes at once; the loss is still the whole batch's; null: all"
+    )
+    tracker: TrackerName = Field(default="dvclive", description="who draws the curves while training runs")
     probe_every: int = Field(default=5, ge=0, description="epochs between KNN probes on the training split; 0: none")
     objective: ObjectiveParams = ObjectiveParams()
 

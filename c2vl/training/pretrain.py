@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from c2vl.errors import UserError
 from c2vl.models.registry import build_encoder
-from c2vl.objective.embeddings import AlignedEncoder
+from c2vl.objective.embeddings import AlignedEncoder, Embeddings
 from c2vl.objective.loss import C2VLLoss
 from c2vl.objective.partition import alpha_at
 from c2vl.objective.teacher import make_teacher
-from c2vl.progress import progress
 from c2vl.skeletons.ragged import RaggedSkeletons
 from c2vl.skeletons.streams import Stream, to_stream
 from c2vl.skeletons.views import draw, train_view
 from c2vl.training.curves import Epoch
+from c2vl.training.devices import Devices
+from c2vl.training.keep import Keep
+from c2vl.training.loop import SaveGood, fit
 from c2vl.training.params import PretrainParams
 from c2vl.training.probe import Probe
 from c2vl.training.prompts import Prompts
-from c2vl.training.schedule import batches, rate_at, set_rate, sgd, steps_an_epoch
+from c2vl.training.task import Task
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,104 @@ class Pretrained:
     left_out: int
 
 
+class Pretraining(Task):
+    """The C²VL objective (or InfoNCE, see `ObjectiveParams`) on clips and their prompts."""
+
+    what = "pretraining"
+    advice = "lower `pretrain.learning_rate` or raise `pretrain.objective.temperature` in params.yaml."
+    network: AlignedEncoder
+
+    def __init__(self, skeletons: RaggedSkeletons, prompts: Prompts, stream: Stream, params: PretrainParams) -> None:
+        """Draws the network's weights from torch's global generator."""
+        self.skeletons, self.prompts, self.stream, self.params = skeletons, prompts, stream, params
+        self.rows = prompts.usable()
+        self.kinds = list(prompts.widths)
+        dimension = params.objective.dimension or max(prompts.widths.values())
+        self.network = AlignedEncoder(build_encoder(params.encoder), prompts.widths, dimension)
+        self.objective = C2VLLoss(params.objective).to(skeletons.device)
+        self.alpha = 1.0
+
+    def ready(self) -> None:
+        """Make the teacher from the network as it will be trained."""
+        objective = self.params.objective
+        self.teacher = make_teacher(objective.teacher, self.network, objective.ema_decay)
+
+    def inputs(self, rows: Tensor, own: slice, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Views (b, C, T, V, M), then prompts (b, width) by kind."""
+        draws = draw(len(rows), self.params.view, generator).part(own)
+        x = to_stream(train_view(self.skeletons, rows[own], self.params.view, draws), self.stream)
+        features = self.prompts.take(rows, self.params.prompts, generator)
+        return (x, *(features[kind][own] for kind in self.kinds))
+
+    def outputs(self, network: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Embeddings (b, 1 + kinds, d): skeleton, then prompts by kind."""
+        return _stack(network(inputs[0], self._named(inputs)), self.kinds)
+
+    def constants(self, inputs: tuple[Tensor, ...], outputs: Tensor) -> Tensor:
+        """The teacher's embeddings (b, 1 + kinds, d)."""
+        return _stack(self.teacher.embed(inputs[0], self._named(inputs), self._split(outputs)), self.kinds)
+
+    def loss(self, outputs: Tensor, constants: Tensor, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The objective, and the targets' diagonal mass and entropy."""
+        result = self.objective(self._split(outputs), self._split(constants), self.alpha, generator)
+        return result.loss, torch.stack([result.diagonal, result.entropy])
+
+    def groups(self) -> list[dict[str, Any]]:
+        """A learnable temperature has a rate of its own and no weight decay."""
+        objective = self.params.objective
+        if not objective.learnable_temperature:
+            return []
+        group = {"params": [self.objective.temperature.log], "weight_decay": 0.0, "fixed_rate": True}
+        return [{**group, "lr": objective.temperature_rate}]
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Progressive control of α."""
+        self.alpha = alpha_at(epoch, self.params.epochs, self.params.objective)
+
+    def after_step(self) -> None:
+        """Keep the temperature within its bounds; let the teacher follow."""
+        self.objective.temperature.clamp_()
+        self.teacher.after_step(self.network)
+
+    def after_epoch(self) -> None:
+        """Let the teacher follow."""
+        self.teacher.after_epoch(self.network)
+
+    def row(self, epoch: int, rate: float, means: list[float]) -> Epoch:
+        """Loss, α, temperatures, and what tells a collapse of the targets."""
+        loss, diagonal, entropy = means
+        return Epoch(
+            epoch + 1,
+            rate,
+            loss,
+            alpha=self.alpha,
+            temperature=float(self.objective.temperature().detach()),
+            target_temperature=float(self.objective.target_temperature()),
+            diagonal=diagonal,
+            entropy=entropy,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Temperature and teacher."""
+        return {"objective": self.objective.state_dict(), "teacher": self.teacher.state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `state` gave."""
+        self.objective.load_state_dict(state["objective"])
+        self.teacher.restore(state["teacher"], self.network)
+
+    def _named(self, inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        return dict(zip(self.kinds, inputs[1:], strict=True))
+
+    def _split(self, stacked: Tensor) -> Embeddings:
+        skeleton, *prompts = stacked.unbind(1)
+        return Embeddings(skeleton, dict(zip(self.kinds, prompts, strict=True)))
+
+
+def _stack(embeddings: Embeddings, kinds: list[str]) -> Tensor:
+    return torch.stack([embeddings.skeleton, *(embeddings.prompts[kind] for kind in kinds)], dim=1)
+
+
 def pretrain(
     skeletons: RaggedSkeletons,
     prompts: Prompts,
@@ -41,81 +141,22 @@ def pretrain(
     params: PretrainParams,
     probe: Probe | None = None,
     name: str = "",
+    keep: Keep | None = None,
+    save_good: SaveGood | None = None,
 ) -> Pretrained:
     """Train an encoder with the C²VL objective (or InfoNCE, see `ObjectiveParams`).
 
     The same arguments give the same weights on the same machine and device settings; torch's global generator is
-    seeded. `probe` only fills a column of the curves.
+    seeded. `probe` only fills a column of the curves. `keep` and `save_good` are those of `fit`.
 
     Raises:
         UserError: the loss is not a number, or fewer than two clips have a prompt.
     """
-    rows = prompts.usable()
-    if len(rows) < 2:
-        raise UserError("Pretraining needs at least two clips with prompts; look at the `reason` column of data/embed.")
     torch.manual_seed(params.seed)
-    generator = torch.Generator().manual_seed(params.seed)
-    objective = params.objective
-    dimension = objective.dimension or max(prompts.widths.values())
-    device = skeletons.device
-    network = AlignedEncoder(build_encoder(params.encoder), prompts.widths, dimension).to(device).train()
-    loss = C2VLLoss(objective).to(device)
-    teacher = make_teacher(objective.teacher, network, objective.ema_decay)
-    own_rate: dict[str, object] = {"params": [loss.temperature.log], "weight_decay": 0.0, "fixed_rate": True}
-    own_rate["lr"] = objective.temperature_rate
-    optimiser = sgd(network, params, [own_rate] if objective.learnable_temperature else None)
-    steps = steps_an_epoch(len(rows), params.batch)
-    curves: list[Epoch] = []
-    for epoch in progress(range(params.epochs), name or f"pretrain {stream}", "epochs"):
-        alpha = alpha_at(epoch, params.epochs, objective)
-        sums = torch.zeros(3, device=device)
-        for step, chosen in enumerate(batches(rows, params.batch, generator)):
-            set_rate(optimiser, rate_at(epoch, step, steps, params))
-            x = to_stream(train_view(skeletons, chosen, params.view, draw(len(chosen), params.view, generator)), stream)
-            features = prompts.take(chosen, params.prompts, generator)
-            student = network(x, features)
-            result = loss(student, teacher.embed(x, features, student), alpha, generator)
-            optimiser.zero_grad()
-            result.loss.backward()
-            optimiser.step()
-            loss.temperature.clamp_()
-            teacher.after_step(network)
-            sums += torch.stack([result.loss.detach(), result.diagonal, result.entropy])
-        teacher.after_epoch(network)
-        curves.append(
-            _row(
-                epoch,
-                sums / steps,
-                rate_at(epoch, steps - 1, steps, params),
-                alpha,
-                loss,
-                _probe(probe, network, epoch, params),
-            )
-        )
-    return Pretrained(network, curves, len(skeletons) - len(rows))
-
-
-def _probe(probe: Probe | None, network: AlignedEncoder, epoch: int, params: PretrainParams) -> float | None:
-    due = params.probe_every and ((epoch + 1) % params.probe_every == 0 or epoch + 1 == params.epochs)
-    return probe.accuracy(network.encoder) if probe and due else None
-
-
-def _row(epoch: int, means: Tensor, rate: float, alpha: float, loss: C2VLLoss, probe: float | None) -> Epoch:
-    mean, diagonal, entropy = means.tolist()
-    if not math.isfinite(mean):
-        raise UserError(
-            f"The pretraining loss is not a number in epoch {epoch + 1}; lower `pretrain.learning_rate` or raise "
-            "`pretrain.objective.temperature` in params.yaml."
-        )
-    temperature = float(loss.temperature().detach())
-    return Epoch(
-        epoch + 1,
-        rate,
-        mean,
-        alpha=alpha,
-        temperature=temperature,
-        target_temperature=float(loss.target_temperature()),
-        diagonal=diagonal,
-        entropy=entropy,
-        probe=probe,
-    )
+    if len(prompts.usable()) < 2:
+        raise UserError("Pretraining needs at least two clips with prompts; look at the `reason` column of data/embed.")
+    devices = Devices(skeletons.device)
+    task = Pretraining(skeletons, prompts, stream, params)
+    accuracy = probe.accuracy if probe else None
+    network, curves = fit(task, params, devices, name or f"pretrain {stream}", keep, save_good, accuracy)
+    return Pretrained(cast(AlignedEncoder, network), curves, len(skeletons) - len(task.rows))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -15,27 +14,30 @@ from torch.nn.functional import normalize
 
 from c2vl import tables
 from c2vl.errors import UserError
+from c2vl.resident import Resident
 
 
-@dataclass(frozen=True)
 class Prompts:
-    """Features of N clips' prompts.
+    """Features of N clips' prompts, resident on the device where they fit.
 
-    `features` by kind (vision, language): (N, K, width) float16, zero where missing; `valid`: (N, K) bool, whether
-    prompt k of a clip is there in *every* kind, because an image and its answer belong together.
+    `features` by kind (vision, language): rows (N * K, width) float16, prompt k of clip n at n K + k, zero where missing;
+    `valid`: (N, K) bool on the CPU, whether prompt k of a clip is there in *every* kind, because an image and its answer
+    belong together.
     """
 
-    features: dict[str, Tensor]
-    valid: Tensor
-
-    @property
-    def widths(self) -> dict[str, int]:
-        """Width of the features by kind."""
-        return {kind: features.shape[2] for kind, features in self.features.items()}
+    def __init__(self, features: Mapping[str, Tensor], valid: Tensor, device: torch.device | str | None = None) -> None:
+        """`features` by kind (N, K, width) and `valid` (N, K); a step wants them on `device`, by default where they lie."""
+        self.valid = valid.cpu()
+        self.widths = {kind: x.shape[2] for kind, x in features.items()}
+        self.features = {kind: Resident(x.flatten(0, 1), device or x.device, f"{kind} prompts") for kind, x in features.items()}
 
     def usable(self) -> Tensor:
-        """Indices (int64) of the clips with at least one prompt; the others cannot be trained on."""
+        """Indices (int64, CPU) of the clips with at least one prompt; the others cannot be trained on."""
         return self.valid.any(1).nonzero().squeeze(1)
+
+    def at(self, kind: str, rows: Tensor, k: Tensor) -> Tensor:
+        """Features of prompts `k` of the clips `rows`, int64 of one shape (…); (…, width) float16."""
+        return self.features[kind][rows.cpu() * self.valid.shape[1] + k]
 
     def take(self, rows: Tensor, how: Literal["random", "mean"], generator: torch.Generator) -> dict[str, Tensor]:
         """Unit features of one prompt for each of the clips `rows` (B,), (B, width) float32 by kind.
@@ -43,13 +45,17 @@ class Prompts:
         `random`: one of a clip's valid prompts, equally likely, the same k in every kind. `mean`: the mean of the
         unit features of all of them.
         """
+        rows = rows.cpu()
         valid = self.valid[rows]
-        if how == "mean":
-            weights = valid / valid.sum(1, keepdim=True)
-            unit = {kind: normalize(features[rows].float(), dim=2) for kind, features in self.features.items()}
-            return {kind: normalize(torch.einsum("bk,bkd->bd", weights, x), dim=1) for kind, x in unit.items()}
-        k = torch.multinomial(valid.cpu().float(), 1, generator=generator).squeeze(1).to(rows.device)
-        return {kind: normalize(features[rows, k].float(), dim=1) for kind, features in self.features.items()}
+        if how == "random":
+            k = torch.multinomial(valid.float(), 1, generator=generator).squeeze(1)
+            return {kind: normalize(self.at(kind, rows, k).float(), dim=1) for kind in self.features}
+        weights = valid / valid.sum(1, keepdim=True)
+        means: dict[str, Tensor] = {}
+        for kind in self.features:
+            unit = normalize(self.at(kind, rows[:, None], torch.arange(valid.shape[1])).float(), dim=2)
+            means[kind] = normalize(torch.einsum("bk,bkd->bd", weights.to(unit.device), unit), dim=1)
+        return means
 
 
 def load_prompts(data: Path, samples: Sequence[str], kinds: Sequence[str], device: torch.device | str) -> Prompts:
@@ -66,12 +72,12 @@ def load_prompts(data: Path, samples: Sequence[str], kinds: Sequence[str], devic
     for kind, (values, present) in loaded.items():
         pad = most - present.shape[1]
         valid &= np.pad(present, ((0, 0), (0, pad)))
-        features[kind] = torch.from_numpy(np.pad(values, ((0, 0), (0, pad), (0, 0)))).to(device)
+        features[kind] = torch.from_numpy(np.pad(values, ((0, 0), (0, pad), (0, 0))))
     if not valid.any():
         raise UserError(
             f"{data / 'embed'} has no usable {' and '.join(kinds)} prompt for this split; look at its `reason` column."
         )
-    return Prompts(features, torch.from_numpy(valid).to(device))
+    return Prompts(features, torch.from_numpy(valid), device)
 
 
 def _load_kind(folder: Path, position: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:

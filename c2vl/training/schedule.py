@@ -1,8 +1,6 @@
-"""Batches, the learning rate over the epochs, and the optimiser of the paper."""
+"""Order and number of batches, the learning rate over the epochs, and the optimiser of the paper."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -12,19 +10,17 @@ from c2vl.training.params import PretrainParams
 DECAY = 0.1  # of the rate at every milestone
 
 
-def batches(rows: Tensor, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """One epoch of batches from `rows` (N,) in random order.
+def shuffled(rows: Tensor, generator: torch.Generator) -> Tensor:
+    """The rows (N,) in an epoch's random order."""
+    return rows[torch.randperm(len(rows), generator=generator).to(rows.device)]
+
+
+def steps_an_epoch(clips: int, batch: int) -> int:
+    """How many whole batches an epoch has.
 
     An incomplete last batch is left out, because the loss of a batch depends on its size (every clip's turn comes in
     other epochs); fewer clips than a batch make one batch of them all.
     """
-    order = rows[torch.randperm(len(rows), generator=generator).to(rows.device)]
-    for start in range(0, max(len(order) - batch, 0) + 1, batch):
-        yield order[start : start + batch]
-
-
-def steps_an_epoch(clips: int, batch: int) -> int:
-    """How many batches `batches` yields."""
     return max(1, clips // batch)
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
 from c2vl import machine
+from c2vl.runlog import logged
+from c2vl.store.lock import stage_lock
 from c2vl.training.checkpoint import save_checkpoint
 from c2vl.training.clips import Clips, class_names, load_clips
+from c2vl.training.devices import Devices
+from c2vl.training.environment import threads
+from c2vl.training.keep import forget
 from c2vl.training.methods import Trained
 from c2vl.training.prompts import Prompts, load_prompts
 
@@ -25,9 +31,24 @@ class TrainingData(NamedTuple):
 
 
 def prepare() -> torch.device:
-    """The device of this machine; on a CPU as many threads as workers."""
-    torch.set_num_threads(machine.workers())
-    return machine.device()
+    """The device of this process; on a CPU one thread, so that results do not depend on the number of cores."""
+    torch.set_num_threads(threads())
+    return Devices(machine.device()).device
+
+
+@contextlib.contextmanager
+def recorded(stage: str, device: torch.device) -> Iterator[dict[str, Any]]:
+    """The stage's lock and run log, see `stage_lock` and `logged`; of several processes only the main one has them."""
+    if not Devices(device).main:
+        yield {}
+        return
+    with stage_lock(stage), logged(stage) as notes:
+        yield notes
+
+
+def state_folder(name: str) -> Path:
+    """Where the state of the training `name` is kept while it is under way."""
+    return machine.state_dir() / "training" / name
 
 
 def load_training(data: Path, benchmark: str, kinds: Sequence[str], device: torch.device) -> TrainingData:
@@ -40,9 +61,16 @@ def load_training(data: Path, benchmark: str, kinds: Sequence[str], device: torc
     return TrainingData(clips, load_prompts(data, clips.samples, kinds, device), len(class_names(data)))
 
 
-def publish(folder: Path, trained: Trained) -> dict[str, Any]:
-    """Write the checkpoint, print one line, and return what the run log keeps."""
+def publish(folder: Path, trained: Trained, state: Path | None = None) -> dict[str, Any]:
+    """Write the checkpoint, forget the state it was trained from, print one line, and return what the run log keeps.
+
+    Of several processes only the main one writes.
+    """
+    if not Devices(next(trained.network.parameters()).device).main:
+        return {}
     save_checkpoint(folder, trained.network, trained.config, trained.curves)
+    if state is not None:
+        forget(state)
     notes: dict[str, Any] = {"clips": trained.config.clips, "left_out": trained.config.left_out}
     if trained.curves:
         last = trained.curves[-1]

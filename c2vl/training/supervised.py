@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import math
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from c2vl.errors import UserError
 from c2vl.models.registry import build_encoder
-from c2vl.progress import progress
 from c2vl.skeletons.ragged import RaggedSkeletons
 from c2vl.skeletons.streams import Stream, to_stream
 from c2vl.skeletons.views import draw, train_view
 from c2vl.training.curves import Epoch
+from c2vl.training.devices import Devices
+from c2vl.training.keep import Keep
+from c2vl.training.loop import SaveGood, fit
 from c2vl.training.params import PretrainParams
-from c2vl.training.schedule import batches, rate_at, set_rate, sgd, steps_an_epoch
+from c2vl.training.task import Task
 
 
 class ClassifyingEncoder(nn.Module):
@@ -33,38 +34,65 @@ class ClassifyingEncoder(nn.Module):
         return logits
 
 
+class SupervisedTraining(Task):
+    """Encoder and classifier on labels (N,)."""
+
+    what = "supervised"
+    advice = "lower `baselines.supervised.learning_rate` in params.yaml."
+    network: ClassifyingEncoder
+
+    def __init__(
+        self,
+        network: ClassifyingEncoder,
+        skeletons: RaggedSkeletons,
+        labels: np.ndarray,
+        stream: Stream,
+        params: PretrainParams,
+    ) -> None:
+        self.network, self.skeletons, self.stream, self.params = network, skeletons, stream, params
+        self.rows = torch.arange(len(skeletons))
+        self.truth = torch.from_numpy(labels)
+
+    def inputs(self, rows: Tensor, own: slice, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Views (b, C, T, V, M)."""
+        draws = draw(len(rows), self.params.view, generator).part(own)
+        return (to_stream(train_view(self.skeletons, rows[own], self.params.view, draws), self.stream),)
+
+    def outputs(self, network: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Logits (b, classes)."""
+        logits: Tensor = network(*inputs)
+        return logits
+
+    def loss(self, outputs: Tensor, constants: Tensor, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Cross-entropy, and the share that is right."""
+        truth = self.truth[rows].to(outputs.device, non_blocking=True)
+        return cross_entropy(outputs, truth), (outputs.argmax(1) == truth).float().mean()[None]
+
+    def row(self, epoch: int, rate: float, means: list[float]) -> Epoch:
+        """Loss and training accuracy."""
+        return Epoch(epoch + 1, rate, means[0], accuracy=means[1])
+
+
 def train_supervised(
-    skeletons: RaggedSkeletons, labels: np.ndarray, classes: int, stream: Stream, params: PretrainParams, name: str = ""
+    skeletons: RaggedSkeletons,
+    labels: np.ndarray,
+    classes: int,
+    stream: Stream,
+    params: PretrainParams,
+    name: str = "",
+    keep: Keep | None = None,
+    save_good: SaveGood | None = None,
 ) -> tuple[ClassifyingEncoder, list[Epoch]]:
     """Train encoder and classifier on `labels` (N,); returns them with a row an epoch.
+
+    `keep` and `save_good` are those of `fit`.
 
     Raises:
         UserError: the loss is not a number.
     """
     torch.manual_seed(params.seed)
-    generator = torch.Generator().manual_seed(params.seed)
-    device = skeletons.device
-    network = ClassifyingEncoder(build_encoder(params.encoder), classes).to(device).train()
-    optimiser = sgd(network, params)
-    rows, truth = torch.arange(len(skeletons), device=device), torch.from_numpy(labels).to(device)
-    steps = steps_an_epoch(len(rows), params.batch)
-    curves: list[Epoch] = []
-    for epoch in progress(range(params.epochs), name or f"supervised {stream}", "epochs"):
-        sums = torch.zeros(2, device=device)
-        for step, chosen in enumerate(batches(rows, params.batch, generator)):
-            set_rate(optimiser, rate_at(epoch, step, steps, params))
-            x = train_view(skeletons, chosen, params.view, draw(len(chosen), params.view, generator))
-            logits = network(to_stream(x, stream))
-            loss = cross_entropy(logits, truth[chosen])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            sums += torch.stack([loss.detach(), (logits.argmax(1) == truth[chosen]).float().mean()])
-        mean, accuracy = (sums / steps).tolist()
-        if not math.isfinite(mean):
-            raise UserError(
-                f"The supervised loss is not a number in epoch {epoch + 1}; "
-                "lower `baselines.supervised.learning_rate` in params.yaml."
-            )
-        curves.append(Epoch(epoch + 1, rate_at(epoch, steps - 1, steps, params), mean, accuracy=accuracy))
-    return network, curves
+    devices = Devices(skeletons.device)
+    network = ClassifyingEncoder(build_encoder(params.encoder), classes)
+    task = SupervisedTraining(network, skeletons, labels, stream, params)
+    trained, curves = fit(task, params, devices, name or f"supervised {stream}", keep, save_good)
+    return cast(ClassifyingEncoder, trained), curves

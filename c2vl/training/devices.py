@@ -1,0 +1,120 @@
+"""The processes that train together, one a device, and this one's place among them.
+
+`accelerate launch` (or torchrun) starts the processes; one process without a launcher is a group of one, for which
+everything here is the identity. All processes draw the same global batch from equally seeded generators and compute on
+their share of it; `gather` then gives each of them the outputs of the global batch, and every process computes the
+same loss from them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+import torch.distributed
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from c2vl.errors import UserError
+from c2vl.training.batchnorm import with_global_batchnorm
+from c2vl.training.params import Precision
+
+
+class Devices:
+    """This process and those it trains with.
+
+    Attributes:
+        device: this process'.
+        rank, world: its number, and how many there are.
+        main: whether it is the one that writes.
+    """
+
+    def __init__(self, device: torch.device | str) -> None:
+        device = torch.device(device)
+        if device.type == "cuda" and device.index is not None:
+            torch.cuda.set_device(device)
+        # Precision is a parameter of ours because it changes results; what a launcher's config says of it is not heard.
+        self.accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
+        self.device = device if self.accelerator.num_processes == 1 else self.accelerator.device
+        self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
+        self.main = self.accelerator.is_main_process
+
+    def share(self, batch: int) -> slice:
+        """This process' rows of a global batch.
+
+        Raises:
+            UserError: the batch cannot be divided evenly.
+        """
+        if batch % self.world:
+            raise UserError(
+                f"A batch of {batch} clips cannot be divided among {self.world} processes; change `pretrain.batch` in "
+                "params.yaml or the number of processes."
+            )
+        own = batch // self.world
+        return slice(self.rank * own, (self.rank + 1) * own)
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """The network to call in training: gradients averaged over the processes, BatchNorm over the global batch.
+
+        The modules are changed in place, so that `network` itself stays the one to save; of a group of one it is returned.
+        """
+        if self.world == 1:
+            return network
+        prepared: nn.Module = self.accelerator.prepare_model(network)
+        return prepared
+
+    def with_global_statistics(self, network: nn.Module) -> nn.Module:
+        """The network with BatchNorm over the global batch; to be called before parameters are given to an optimiser."""
+        if self.world == 1:
+            return network
+        if self.device.type == "cpu":
+            return with_global_batchnorm(network)
+        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        return converted
+
+    def gather(self, x: Tensor) -> Tensor:
+        """Rows (b, …) of every process as (world * b, …), in the order of the global batch, with gradient."""
+        if self.world == 1:
+            return x
+        gathered: Tensor = _Gather.apply(x, self.rank, self.world)
+        return gathered
+
+    def average(self, gradient: Tensor) -> None:
+        """Average the gradient of a parameter that is not in the wrapped network, in place."""
+        if self.world > 1:
+            torch.distributed.all_reduce(gradient)
+            gradient /= self.world
+
+    def without_sync(self, wrapped: nn.Module) -> AbstractContextManager[Any]:
+        """Within it, gradients are added up in this process only."""
+        return contextlib.nullcontext() if self.world == 1 else self.accelerator.no_sync(wrapped)
+
+    def autocast(self, precision: Precision) -> AbstractContextManager[Any]:
+        """Where the network's forward runs."""
+        return torch.autocast(self.device.type, torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        self.accelerator.wait_for_everyone()
+
+
+class _Gather(torch.autograd.Function):
+    """All-gather whose backward takes this process' rows of the gradient, times the number of processes.
+
+    Every process computes the whole loss, so its gradient with respect to its own rows is already complete: no
+    communication is needed. The factor undoes the mean that DistributedDataParallel takes over the processes' gradients
+    of the weights, whose sum is the gradient of the global batch.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rank: int, world: int) -> Tensor:
+        ctx.own, ctx.world = slice(rank * len(x), (rank + 1) * len(x)), world
+        parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(world)]
+        torch.distributed.all_gather(parts, x.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return gradient[ctx.own] * ctx.world, None, None

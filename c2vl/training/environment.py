@@ -1,0 +1,35 @@
+"""What training takes from this machine's environment."""
+
+from __future__ import annotations
+
+import os
+
+from c2vl.errors import UserError
+
+SAVE_SECONDS = 60.0
+
+
+def threads() -> int:
+    """Threads of a training on a CPU (`C2VL_THREADS`, default 1).
+
+    One, whatever the number of cores: another number sums in another order and changes the last bits of the weights, so a
+    laptop's result would differ from a server's, and small encoders gain next to nothing from a second thread.
+    """
+    text = os.environ.get("C2VL_THREADS", "")
+    if text and (not text.isdigit() or int(text) < 1):
+        raise UserError(f"The environment variable C2VL_THREADS must be a positive whole number, not '{text}'.")
+    return int(text or 1)
+
+
+def save_seconds() -> float:
+    """Seconds between two saves of the state of a training (`C2VL_SAVE_SECONDS`, default 60; 0: after every step)."""
+    text = os.environ.get("C2VL_SAVE_SECONDS", "")
+    try:
+        return float(text or SAVE_SECONDS)
+    except ValueError:
+        raise UserError(f"The environment variable C2VL_SAVE_SECONDS must be a number of seconds, not '{text}'.") from None
+
+
+def compiled() -> bool:
+    """Whether encoders are compiled by `torch.compile` (`C2VL_COMPILE=1`): the same function, other last bits."""
+    return os.environ.get("C2VL_COMPILE", "") == "1"

@@ -1,0 +1,95 @@
+"""Curves while a training runs: DVCLive or TensorBoard, a row an epoch.
+
+What they write has times and lies beside the state (`.c2vl/training/<name>/live`), never in an out: `curves.csv` there has
+the same numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+from c2vl.errors import UserError
+from c2vl.training.curves import Epoch
+from c2vl.training.params import TrackerName
+
+
+class Tracker(Protocol):
+    """Takes the rows of the curves as they come."""
+
+    def log(self, row: Epoch) -> None:
+        """One epoch."""
+
+    def close(self) -> None:
+        """The training ended, well or not."""
+
+
+class NoTracker:
+    """Tracks nothing."""
+
+    def log(self, row: Epoch) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class DVCLiveTracker:
+    """`dvc plots show .c2vl/training/<name>/live/plots/metrics` or the VS Code extension of DVC draws them."""
+
+    def __init__(self, folder: Path, resumed: bool) -> None:
+        from dvclive import Live
+
+        self.live: Any = Live(
+            dir=str(folder), resume=resumed, report=None, save_dvc_exp=False, dvcyaml=None, monitor_system=False
+        )
+
+    def log(self, row: Epoch) -> None:
+        """One epoch."""
+        self.live.step = row.epoch
+        for name, value in values(row).items():
+            self.live.log_metric(name, value)
+        self.live.make_summary()
+
+    def close(self) -> None:
+        """Nothing: `Live.end` would write a dvc.yaml and stage files for git."""
+
+
+class TensorBoardTracker:
+    """`tensorboard --logdir .c2vl/training` draws them."""
+
+    def __init__(self, folder: Path, first: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.writer: Any = SummaryWriter(str(folder), purge_step=first)
+
+    def log(self, row: Epoch) -> None:
+        """One epoch."""
+        for name, value in values(row).items():
+            self.writer.add_scalar(name, value, row.epoch)
+
+    def close(self) -> None:
+        """Flush to the disk."""
+        self.writer.close()
+
+
+def values(row: Epoch) -> dict[str, float]:
+    """The columns of an epoch that are there."""
+    return {name: value for name, value in asdict(row).items() if name != "epoch" and value is not None}
+
+
+def make_tracker(name: TrackerName, folder: Path, done: int) -> Tracker:
+    """Return a tracker that writes to `folder`, going on after `done` epochs.
+
+    Raises:
+        UserError: its package is not installed.
+    """
+    if name == "none":
+        return NoTracker()
+    try:
+        return DVCLiveTracker(folder, done > 0) if name == "dvclive" else TensorBoardTracker(folder, done + 1)
+    except ImportError:
+        raise UserError(
+            f"`pretrain.tracker: {name}` needs the package {name}; run `pip install {name}` or set it to none."
+        ) from None
