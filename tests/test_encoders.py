@@ -12,10 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from c2vl.errors import UserError
+from c2vl.models.cost import Cost, cost
 from c2vl.models.ctrgcn import ChannelwiseGraphConvolution
 from c2vl.models.gru import GRU
 from c2vl.models.msg3d import DisentangledGraphConvolution, k_adjacencies
-from c2vl.models.registry import PUBLISHED, SkeletonEncoderParams, build_encoder
+from c2vl.models.registry import SkeletonEncoderParams, build_encoder
+from c2vl.models.settings import PUBLISHED, TWO_CORES
 from c2vl.models.temporal import MultiScaleTemporal
 from c2vl.models.transformer import sinusoids
 from c2vl.skeletons.graph import GRAPHS, KINECT20, NTU25, SkeletonGraph
@@ -193,16 +195,17 @@ def test_channelwise_graph_convolution_is_the_published_one() -> None:
     for parameter in layer.parameters():
         nn.init.normal_(parameter, std=0.5)
     x = torch.randn(2, 8, 20, 5, dtype=torch.float64)
-    channels_last = x.permute(0, 2, 3, 1)  # (N, V, T, C)
     total = torch.zeros(2, 2, 20, 5, dtype=torch.float64)
-    for k in range(3):
-        to = layer.to_joint(channels_last)[..., k : k + 1].mean(2)  # R = 8 / 8 = 1
-        origin = layer.from_joint(channels_last)[..., k : k + 1].mean(2)
-        value = torch.einsum("ncvt,oc->novt", x, layer.value.weight[2 * k : 2 * k + 2, :, 0, 0])
-        value = value + layer.value.bias[2 * k : 2 * k + 2, None, None]
+    for k, topology in enumerate(layer.topologies):
+        to, origin = (
+            torch.einsum("ncvt,rc->nvrt", x, of.weight[..., 0]) + of.bias[:, None]
+            for of in (topology.to_joint, topology.from_joint)
+        )
+        value = torch.einsum("ncvt,oc->novt", x, layer.values[k].weight[..., 0, 0]) + layer.values[k].bias[:, None, None]
         for o, u, v in itertools.product(range(2), range(20), range(20)):
-            relation = torch.tanh(to[:, u] - origin[:, v]) @ layer.refine[k, o] + layer.refine_bias[k, o]
-            total[:, o, u] += (layer.adjacency[k, u, v] + layer.alpha * relation)[:, None] * value[:, o, v]
+            relation = torch.tanh(to[:, u].mean(-1) - origin[:, v].mean(-1)) @ topology.refine.weight[o, :, 0]
+            edge = layer.adjacency[k, u, v] + layer.alpha * (relation + topology.refine.bias[o])
+            total[:, o, u] += edge[:, None] * value[:, o, v]
     expected = (layer.norm(total) + layer.shortcut(x)).relu()
     torch.testing.assert_close(layer(x), expected)
 
@@ -369,7 +372,7 @@ def test_keys_belong_to_an_encoder() -> None:
     for wrong in ({"name": "gru", "blocks": 3}, {"name": "lstm"}, {"name": "msg3d", "width": 8}, {"graph": "coco"}):
         with pytest.raises(ValidationError):
             PARAMS.validate_python(wrong)
-    for params in PUBLISHED.values():
+    for params in [*PUBLISHED.values(), *TWO_CORES.values()]:
         assert PARAMS.validate_python(params.model_dump()) == params
 
 
@@ -378,3 +381,25 @@ def test_a_transformer_for_other_clips_is_refused_before_it_is_trained() -> None
     assert PretrainParams.model_validate({"encoder": {"name": "transformer", "frames": 16}, "view": view})
     with pytest.raises(ValidationError, match=r"encoder.frames.*64.*view.frames.*16"):
         PretrainParams.model_validate({"encoder": {"name": "transformer"}, "view": view})
+
+
+def test_cost_counts_what_can_be_worked_out_by_hand() -> None:
+    """A linear layer from n to m: 2nm FLOPs forward, as many again for its weight; its input is kept for the backward pass."""
+
+    class Linear(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(3 * 4 * 5 * 2, 7)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.linear(x.flatten(1))
+
+    found = cost(Linear(), frames=4, joints=5)
+    assert found == Cost(parameters=121 * 7, forward_flops=2 * 120 * 7, training_flops=4 * 120 * 7, saved_bytes=4 * 120)
+
+
+@pytest.mark.parametrize("keys", SMALL, ids=lambda keys: "-".join(str(v) for v in keys.values()))
+def test_training_costs_two_to_three_times_the_forward_pass(keys: dict[str, Any]) -> None:
+    found = cost(built(keys), frames=12)
+    assert 2 < found.training_flops / found.forward_flops <= 3
+    assert found.saved_bytes > 0

@@ -2,8 +2,7 @@
 
 Each channel has a graph of its own: the shared, learnt one of a neighbour subset plus alpha times a refinement that is
 inferred from the clip (their Eq. 6-8; initialisation as in github.com/Uason-Chen/CTR-GCN). Activations are (N, C, V, T).
-Two things are done in another order than there, with the same result: features are averaged over time before they are
-embedded, and the three subsets are computed at once.
+Features are averaged over time before they are embedded to be compared, not after: the same result for less.
 """
 
 from __future__ import annotations
@@ -21,37 +20,46 @@ REDUCTION = 8  # of channels in the space where joints are compared
 INPUT_RELATIONS = 8  # channels of that space in the first block, whose input has three
 
 
+class RefinedTopology(nn.Module):
+    """The graph of one subset for each clip and channel: shared + alpha * refinement, (N, C', V, V), to joint by from joint."""
+
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__()
+        relations = INPUT_RELATIONS if channels <= 3 else max(1, channels // REDUCTION)
+        self.to_joint = nn.Conv1d(channels, relations, 1)
+        self.from_joint = nn.Conv1d(channels, relations, 1)
+        self.refine = nn.Conv1d(relations, out_channels, 1)
+
+    def forward(self, pooled: Tensor, shared: Tensor, alpha: Tensor) -> Tensor:
+        """`pooled` (N, C, V) is the mean over time, `shared` (V, V), `alpha` (1,)."""
+        difference = (self.to_joint(pooled)[..., None] - self.from_joint(pooled)[:, :, None]).tanh().flatten(2)
+        weight, bias = alpha * self.refine.weight[..., 0], alpha * self.refine.bias  # type: ignore[operator]
+        clips = len(pooled)
+        constant = (shared.flatten() + bias[:, None]).expand(clips, -1, -1)  # the sum in one pass over the largest tensor
+        return torch.baddbmm(constant, weight.expand(clips, -1, -1), difference).unflatten(2, shared.shape)
+
+
 class ChannelwiseGraphConvolution(nn.Module):
-    """Sum over subsets k of (A_k + alpha * refinement_k) x W_k, around a residual; (N, C, V, T) to (N, C', V, T)."""
+    """Sum over the subsets of graph x W x, normalised, around a residual; (N, C, V, T) to (N, C', V, T)."""
 
     def __init__(self, channels: int, out_channels: int, graph: SkeletonGraph) -> None:
         super().__init__()
         adjacency = torch.from_numpy(graph.directed_partition())  # (K, V, V): to joint, from joint
-        self.subsets = len(adjacency)
-        self.relations = INPUT_RELATIONS if channels <= 3 else max(1, channels // REDUCTION)
         self.adjacency = nn.Parameter(adjacency)
         self.alpha = nn.Parameter(torch.zeros(1))
-        self.to_joint = nn.Linear(channels, self.subsets * self.relations)
-        self.from_joint = nn.Linear(channels, self.subsets * self.relations)
-        self.refine = nn.Parameter(torch.empty(self.subsets, out_channels, self.relations))
-        self.refine_bias = nn.Parameter(torch.zeros(self.subsets, out_channels))
-        self.value = nn.Conv2d(channels, self.subsets * out_channels, 1)
+        self.topologies = nn.ModuleList(RefinedTopology(channels, out_channels) for _ in adjacency)
+        self.values = nn.ModuleList(nn.Conv2d(channels, out_channels, 1) for _ in adjacency)
         self.norm = nn.BatchNorm2d(out_channels)
         self.shortcut = nn.Identity() if channels == out_channels else Pointwise(channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        value = self.value(x).unflatten(1, (self.subsets, -1))  # (N, K, C', V, T)
-        y = torch.einsum("nkcuv,nkcvt->ncut", self.topology(x), value)
-        return (self.norm(y) + self.shortcut(x)).relu()
-
-    def topology(self, x: Tensor) -> Tensor:
-        """The graph of each clip, subset and channel: (N, K, C', to joint, from joint)."""
-        pooled = x.mean(3).transpose(1, 2)  # (N, V, C)
-        to = self.to_joint(pooled).unflatten(2, (self.subsets, -1))  # (N, V, K, R)
-        origin = self.from_joint(pooled).unflatten(2, (self.subsets, -1))
-        difference = (to[:, :, None] - origin[:, None]).tanh()  # (N, to, from, K, R)
-        refinement = torch.einsum("nuvkr,kcr->nkcuv", difference, self.refine) + self.refine_bias[..., None, None]
-        return self.alpha * refinement + self.adjacency[:, None]
+        pooled = x.mean(3)
+        y: Tensor | None = None
+        for shared, topology, value in zip(self.adjacency, self.topologies, self.values, strict=True):
+            graph, features = topology(pooled, shared, self.alpha).flatten(0, 1), value(x).flatten(0, 1)
+            y = torch.bmm(graph, features) if y is None else torch.baddbmm(y, graph, features)  # (N*C', V, T)
+        assert y is not None
+        return (self.norm(y.unflatten(0, (len(x), -1))) + self.shortcut(x)).relu()
 
 
 class Block(nn.Module):
@@ -116,17 +124,14 @@ def initialise(network: CTRGCN) -> None:
         nn.init.normal_(weight, std=(2 / fan_out) ** 0.5)
 
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if isinstance(module, nn.Conv1d | nn.Conv2d):
             he(module.weight, module.weight.shape[0] * module.weight[0, 0].numel())
             nn.init.zeros_(module.bias)  # type: ignore[arg-type]
     for module in network.modules():
-        if isinstance(module, ChannelwiseGraphConvolution):  # its layers stand for one a subset
-            for layer in (module.to_joint, module.from_joint, module.value):
-                he(layer.weight, layer.weight.shape[0] // module.subsets)
-            he(module.refine, module.refine.shape[1])
+        if isinstance(module, ChannelwiseGraphConvolution):
             nn.init.constant_(module.norm.weight, 1e-6)
-        elif isinstance(module, MultiScaleTemporal):  # `reduce` stands for one a branch
-            he(module.reduce[0].weight, module.width)  # type: ignore[arg-type]
+        elif isinstance(module, MultiScaleTemporal):
+            he(module.reduce[0].weight, module.width)  # type: ignore[arg-type]  # one layer for all branches
             for part in module.modules():
                 if isinstance(part, nn.BatchNorm2d):
                     nn.init.normal_(part.weight, 1.0, 0.02)

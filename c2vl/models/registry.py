@@ -102,15 +102,6 @@ ENCODERS: dict[str, type[nn.Module]] = {
     "transformer": Transformer,
 }
 
-PUBLISHED: dict[str, SkeletonEncoderParams] = {
-    "stgcn": STGCNParams(),
-    "ctrgcn": CTRGCNParams(),
-    "msg3d": MSG3DParams(),
-    "gru": GRUParams(),
-    "transformer": TransformerParams(),
-}
-"""The encoders of the paper's Table VIII at their published width and depth."""
-
 
 def build_encoder(params: SkeletonEncoderParams, graph: SkeletonGraph | None = None) -> nn.Module:
     """Return a freshly initialised encoder `(B, C, T, V, M) -> (B, D)` with its D as `.features`.

@@ -1,0 +1,65 @@
+"""Sizes and costs of the skeleton encoders, a Markdown table: `python bench/encoders.py [--demo]`.
+
+Parameters, FLOPs and bytes are counted, not timed, and are the same on every machine. `--demo` adds the seconds of one
+core that an epoch of the demo's training takes (476 clips of 16 frames, batch 32, a quarter with two persons).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import torch
+from torch import nn
+
+from c2vl.models.cost import cost
+from c2vl.models.registry import build_encoder
+from c2vl.models.settings import PUBLISHED, TWO_CORES
+
+CLIPS, BATCH, FRAMES = 476, 32, 16
+
+
+def table(settings: str) -> None:
+    """Print a row an encoder."""
+    demo = settings == "two cores"
+    chosen, frames = (TWO_CORES, FRAMES) if demo else (PUBLISHED, 64)
+    heads = [
+        "encoder",
+        "features",
+        "parameters",
+        "forward, GFLOP a clip",
+        "forward and backward, GFLOP",
+        "kept for backward, MB",
+    ]
+    print(f"\nSettings: {settings}; clips of {frames} frames, 25 joints, 2 persons\n")
+    print("| " + " | ".join(heads + ["s an epoch, one core"] * demo) + " |")
+    print("|---" + "|---:" * (len(heads) - 1 + demo) + "|")
+    for name, params in chosen.items():
+        torch.manual_seed(0)
+        encoder = build_encoder(params)
+        found = cost(encoder, frames)
+        flops = (found.forward_flops / 1e9, found.training_flops / 1e9, found.saved_bytes / 1e6)
+        cells = [name, str(encoder.features), f"{found.parameters:,}", *(f"{value:.{3 if demo else 2}f}" for value in flops)]
+        print("| " + " | ".join(cells + ([f"{epoch(encoder):.1f}"] if demo else [])) + " |", flush=True)
+
+
+def epoch(encoder: nn.Module, repeats: int = 5) -> float:
+    """Processor seconds of forward and backward over the demo's training clips, on one core."""
+    torch.set_num_threads(1)
+    x = torch.randn(BATCH, 3, FRAMES, 25, 2)
+    x[BATCH // 4 :, ..., 1] = 0
+
+    def step() -> None:
+        encoder(x).square().mean().backward()
+
+    step()
+    begin = time.process_time()
+    for _ in range(repeats):
+        step()
+    return (time.process_time() - begin) / repeats * CLIPS / BATCH
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--demo", action="store_true", help="the settings for two cores, with times")
+    table("two cores" if parser.parse_args().demo else "published")
