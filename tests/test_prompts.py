@@ -204,6 +204,8 @@ def name(subject: int) -> str:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Four samples, 20 frames of 192x108: whole, cut short, unreadable, and without a usable skeleton."""
     monkeypatch.setattr(crop_stage, "told", lambda *_: {"detector": "bright"})
+    monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("C2VL_STORE", raising=False)
     (tmp_path / "raw").mkdir()
     rows, skeletons = [], []
     for subject in range(1, 5):
@@ -303,3 +305,22 @@ def test_the_crop_key_is_of_what_is_read_and_not_of_where_it_lies(project: Path,
     assert stage(project, frames_per_clip=6).description() == stage(project).description()
     assert set(keys[:2]) < {unit.key for unit in stage(project, frames_per_clip=6).units(SHARD, "f")}
     assert content_key("f", 5) != content_key("f", 15)
+
+
+def test_another_margin_cuts_anew_and_detects_nothing(project: Path) -> None:
+    class Unwanted(Bright):
+        def prepare(self, images: Any) -> Any:
+            raise AssertionError("there is something to detect")
+
+    first = outcomes(stage(project))
+    again = stage(project, margin=0.2, jpeg_quality=80, fallback="drop")
+    again._detector = Unwanted()
+    second = outcomes(again)
+    for place, row in first.items():
+        if not isinstance(row, Failure):
+            assert np.array_equal(second[place]["boxes"], row["boxes"])
+            assert second[place]["x0"] < row["x0"]
+    more = stage(project, frames_per_clip=3)  # frame 10 is new
+    more._detector = Unwanted()
+    with pytest.raises(AssertionError, match="something to detect"):
+        outcomes(more)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from c2vl import machine
 from c2vl.engines.base import EngineParams
-from c2vl.engines.fingerprints import fingerprint
 from c2vl.prompts.jpeg import from_jpeg
 from c2vl.store.work import Unit
 
@@ -28,7 +27,8 @@ def engine_device() -> torch.device:
 
 def told(name: str, params: EngineParams) -> dict[str, Any]:
     """An engine's part of a fingerprint's description: where its weights lie is not in it, what they are is."""
-    return {"weights and adapter": fingerprint(params), name: params.model_dump(mode="json", exclude={"model", "revision"})}
+    parameters = params.model_dump(mode="json", exclude={"model", "revision"})
+    return {"adapter version": params.ADAPTER_VERSION, "weights": params.identity(), name: parameters}
 
 
 def reading_threads() -> Executor:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
+from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -21,11 +23,16 @@ from c2vl.prompts.frame import Frame, read_frames
 from c2vl.prompts.jpeg import to_jpeg
 from c2vl.prompts.window import Fallback, find_window
 from c2vl.store.keys import content_key
+from c2vl.store.remembered import Remembered
 from c2vl.store.work import Failure, Row, Unit
 from c2vl.tables.schemas import CROP, OK
 from c2vl.video.frames import middle_frames
 
 VERSION = 1  # of everything here and in c2vl.video that changes a row; raise it with the change
+DECODING = 1  # of what the detector is shown of a video; raise it when c2vl.video gives other pixels
+DETECTION = pa.schema([CROP.field("boxes"), CROP.field("scores")])
+CUT_AT_ONCE = 16  # frames, where no detector has a say
+FEW = 0.05  # share of frames; some are never detected in, because they do not decode
 INDEX_COLUMNS = ["sample", "video_file", "video_hash", "video_frames", "clip_begin", "clip_stop", "status"]
 SKELETON_COLUMNS = ["sample", "bodies", "file_frames", "colour", "tracked", "status", "reason"]
 
@@ -54,6 +61,9 @@ class CropParams(ParamsModel):
 class CropWork:
     """The stage for `c2vl.store.run`.
 
+    What the detector found is remembered apart from the crops made of it: another margin, JPEG quality or fallback cuts
+    anew and detects nothing.
+
     Args:
         params: section `crop`.
         index: the index table.
@@ -73,6 +83,8 @@ class CropWork:
         self._samples = {row["sample"]: row for row in samples}
         self._shards = tables.by_shard(self._samples)
         self._detector: PeopleDetector | None = None
+        self._loading = Lock()
+        self._frames = self._undetected = 0
         self._found = self._chosen = self._crops = 0
         self._coverage: list[float] = []
         self._notes: Counter[str] = Counter()
@@ -83,6 +95,18 @@ class CropWork:
         if not self._filmed:  # then nothing is computed, and the detector need not even be on this machine
             return {"version": VERSION, **step}
         return {"version": VERSION, **step, **told("detector", self._params.detector)}
+
+    @cached_property
+    def detections(self) -> Remembered:
+        """Boxes and scores by frame of a video."""
+        return Remembered("detect", {"decoding": DECODING, **told("detector", self._params.detector)}, DETECTION)
+
+    def remembered(self) -> list[Remembered]:
+        """What lies in the store besides the stage's own rows."""
+        return [self.detections] if self._filmed else []
+
+    def _detection_key(self, frame: Frame) -> bytes:
+        return self.detections.key(frame.video_hash, frame.index)
 
     def schema(self, stored: pa.Schema | None) -> pa.Schema:
         """The crop table."""
@@ -122,37 +146,64 @@ class CropWork:
             frame = Frame(
                 self._raw, entry["video_file"], entry["video_hash"], index, colour[at], tracked[at], skeleton["bodies"]
             )
+            self._frames += 1
+            self._undetected += not self.detections.has(self._detection_key(frame))
             parts = (frame.video_hash, index, frame.colour.tobytes(), frame.tracked.tobytes(), frame.people)
             units.append(Unit({"sample": sample, "k": k, "frame": index}, content_key(fingerprint, *parts), frame))
         return units
 
     def load(self) -> None:
-        """Load the detector."""
-        self._detector = load_detector(self._params.detector, engine_device)
+        """Load the detector, unless hardly a frame may need it; it is then loaded when one does."""
+        if self._undetected > FEW * self._frames:
+            self._loaded()
+
+    def _loaded(self) -> PeopleDetector:
+        with self._loading:  # it may be missed first in a reading thread
+            if self._detector is None:
+                self._detector = load_detector(self._params.detector, engine_device)
+            return self._detector
 
     def batch_size(self) -> int:
         """Frames at once (`C2VL_BATCH_CROP`)."""
-        assert self._detector is not None
-        return machine.batch_size("crop", self._detector.batch_size)
+        return machine.batch_size("crop", self._detector.batch_size if self._detector is not None else CUT_AT_ONCE)
 
     def pool(self) -> Executor:
         """Decoding threads."""
         return reading_threads()
 
     def prepare(self, units: Sequence[Unit]) -> list[Any]:
-        """Decode each unit's frame and make it ready for the detector; neighbours of one video share its opening."""
-        assert self._detector is not None
+        """Decode each unit's frame and, where nothing was detected in it yet, make it ready for the detector.
+
+        Neighbours of one video share its opening.
+        """
         images = read_frames([unit.payload for unit in units])
-        ready = iter(self._detector.prepare([image for image in images if not isinstance(image, Failure)]))
-        return [image if isinstance(image, Failure) else (image, next(ready)) for image in images]
+        new = [
+            position
+            for position, (unit, image) in enumerate(zip(units, images, strict=True))
+            if not isinstance(image, Failure) and not self.detections.has(self._detection_key(unit.payload))
+        ]
+        inputs = dict(zip(new, self._loaded().prepare([images[at] for at in new]), strict=True)) if new else {}
+        return [image if isinstance(image, Failure) else (image, inputs.get(at)) for at, image in enumerate(images)]
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
-        """Detect, choose, crop, encode."""
-        assert self._detector is not None
-        found = self._detector.detect([inputs for _, inputs in ready])
+        """Detect where that is to be done, choose, crop, encode."""
+        found = self._detected([self._detection_key(unit.payload) for unit in units], [inputs for _, inputs in ready])
         with reading_threads() as threads:  # a JPEG of a full-HD crop takes as long as a tenth of the engine's work
             frames, images = [unit.payload for unit in units], [image for image, _ in ready]
-            return list(threads.map(self._row, frames, images, [one.boxes for one in found], [one.scores for one in found]))
+            boxes, scores = [row["boxes"].reshape(-1, 4) for row in found], [row["scores"] for row in found]
+            return list(threads.map(self._row, frames, images, boxes, scores))
+
+    def _detected(self, keys: Sequence[bytes], inputs: Sequence[Any]) -> list[dict[str, np.ndarray]]:
+        """Boxes and scores of each frame: remembered where there are no inputs for the detector."""
+        new = [position for position, item in enumerate(inputs) if item is not None]
+        results = self._loaded().detect([inputs[position] for position in new]) if new else []
+        rows = [{"boxes": result.boxes, "scores": result.scores} for result in results]
+        if new:
+            self.detections.add([keys[position] for position in new], rows)
+        computed = dict(zip(new, rows, strict=True))
+        known = [position for position in range(len(keys)) if position not in computed]
+        remembered = dict(zip(known, self.detections.get([keys[position] for position in known]), strict=True))
+        return [computed[at] if at in computed else remembered[at] for at in range(len(keys))]
 
     def _row(self, frame: Frame, image: np.ndarray, boxes: np.ndarray, scores: np.ndarray) -> Row | Failure:
         height, width = image.shape[:2]

@@ -72,9 +72,14 @@ class Plan:
 
 def open_store(work: Work, verify: bool = True) -> tuple[Store, dict[str, Any]]:
     """The store of a stage as its parameters stand, and what its fingerprint is made of."""
-    schema = work.schema(None)
-    description = {**work.description(), "columns": schema.names}
-    return Store(machine.store_dir(), work.stage, fingerprint_of(description), description, verify), description
+    fingerprint, description = described(work)
+    return Store(machine.store_dir(), work.stage, fingerprint, description, verify), description
+
+
+def described(work: Work) -> tuple[str, dict[str, Any]]:
+    """The fingerprint of a stage as its parameters stand, and what it is made of."""
+    description = {**work.description(), "columns": work.schema(None).names}
+    return fingerprint_of(description), description
 
 
 def plan(work: Work, store: Store, share: Share = ALL) -> Plan:
@@ -133,6 +138,7 @@ def run(work: Work, out: Path, notes: dict[str, Any]) -> None:
         filled = _fill(work, store, planned, given)
         failures.note_last(store.folder, planned.notes(filled.failures))
         counts = _seal(work, store, planned, filled, out)
+        store.note_sealed()
         failed = sum(count for status, count in counts.items() if status != OK)
         reused = counts[OK] - filled.computed
         notes |= {"computed": filled.computed, "reused": reused, "failed": failed}

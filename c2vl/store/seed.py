@@ -75,6 +75,15 @@ def seed(store: Store, work: Work, rows: pa.Table, missing: Set[bytes], sources:
     return taken
 
 
+def available(missing: Set[bytes], sources: list[Source]) -> set[bytes]:
+    """Which of `missing` `seed` would find; only the keys are read."""
+    found: set[bytes] = set()
+    for source in sources:
+        with contextlib.suppress(OSError, pa.ArrowException, KeyError):
+            found |= keys_of(source.path) & missing
+    return found
+
+
 def keys_of(path: Path) -> set[bytes]:
     """Keys of the rows of a shard that have a result.
 

@@ -27,6 +27,7 @@ MERGED_BYTES = 64 * 2**20
 SMALL_BYTES = 8 * 2**20
 STALE_SECONDS = 3600
 DESCRIPTION = "fingerprint.json"
+SEALED = "sealed"  # empty; its time tells under which fingerprint a stage's out was sealed last
 
 
 class Store:
@@ -142,6 +143,12 @@ class Store:
                 schema = read_schema(self.folder, name)
                 return schema.remove(schema.get_field_index("key"))
         return None
+
+    def note_sealed(self) -> None:
+        """Remember that the out was sealed from these rows; a store that cannot be written forgets."""
+        with contextlib.suppress(OSError):
+            if self.folder.is_dir():
+                (self.folder / SEALED).touch()
 
     def merge(self, names: Sequence[str]) -> list[str]:
         """Replace segments `names` by fewer, larger ones; those that another process took are left out."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Set
+from pathlib import Path
 from typing import Any
 
 from c2vl.files import read_json
 from c2vl.store.failures import failed_last_time
-from c2vl.store.store import DESCRIPTION, Store
+from c2vl.store.store import DESCRIPTION, SEALED, Store
 
 MOST_NAMED = 3
+SHORT = 24  # characters of a value
 
 
 def why(store: Store, missing: Mapping[str, Set[bytes]], description: Mapping[str, Any]) -> str:
@@ -25,26 +27,55 @@ def why(store: Store, missing: Mapping[str, Set[bytes]], description: Mapping[st
     new = {shard: len(keys - failed) for shard, keys in missing.items() if keys - failed}
     again = sum(len(keys & failed) for keys in missing.values())
     said = [f"{again:,} failed before"] if again else []
-    if new and (store.known() or failed):
-        setups = sorted({shard[:4] for shard in new})
-        where = f" (setup {', '.join(setups)})" if len(setups) <= MOST_NAMED else f" ({len(setups)} setups)"
-        said.insert(0, f"{sum(new.values()):,} new{where}")
-    elif new:
-        said.insert(0, _changed(store, description))
+    if new:
+        said.insert(0, _new(store, new, description))
     return ", ".join(said) or "nothing new"
 
 
-def _changed(store: Store, description: Mapping[str, Any]) -> str:
-    """What differs from the fingerprint used last."""
-    others = [path for path in store.folder.parent.glob(f"*/{DESCRIPTION}") if path.parent != store.folder]
-    for path in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True):
-        with contextlib.suppress(OSError, ValueError):
-            before, now = _flat(read_json(path)), _flat(description)
-            names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
-            told = [f"{name} {_short(before.get(name))} → {_short(now.get(name))}" for name in names]
-            more = f" and {len(told) - MOST_NAMED} more" if len(told) > MOST_NAMED else ""
-            return f"changed: {', '.join(told[:MOST_NAMED])}{more}"
-    return "first run"
+def _new(store: Store, new: Mapping[str, int], description: Mapping[str, Any]) -> str:
+    last = last_sealed(store.folder.parent)
+    if last is None:
+        return "first run"
+    if last != store.folder:
+        told = [f"{name} {shortened(before)} → {shortened(now)}" for name, before, now in changes(last, description)]
+        more = f" and {len(told) - MOST_NAMED} more" if len(told) > MOST_NAMED else ""
+        return f"changed: {', '.join(told[:MOST_NAMED])}{more}"
+    setups = sorted({shard[:4] for shard in new})
+    where = f"setup {', '.join(setups)}" if len(setups) <= MOST_NAMED else f"{len(setups)} setups"
+    return f"{sum(new.values()):,} new ({where})"
+
+
+def last_sealed(stage: Path) -> Path | None:
+    """The folder of the fingerprint under which the out of a stage (its folder in the store) was sealed last."""
+    found: list[tuple[int, Path]] = []
+    for path in stage.glob(f"*/{SEALED}"):
+        with contextlib.suppress(OSError):
+            found.append((path.stat().st_mtime_ns, path.parent))
+    return max(found)[1] if found else None
+
+
+def changes(folder: Path, description: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """(dotted name, before, now) of all that differs between the fingerprint of `folder` and `description`."""
+    before, now = _flat(description_of(folder)), _flat(description)
+    return [
+        (name, before.get(name), now.get(name))
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    ]
+
+
+def description_of(folder: Path) -> dict[str, Any]:
+    """What the fingerprint of `folder` was made of; empty where that cannot be read."""
+    with contextlib.suppress(OSError, ValueError):
+        found = read_json(folder / DESCRIPTION)
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def shortened(value: Any, most: int = SHORT) -> str:
+    """`value` in at most `most` characters."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= most else f"{text[: most - 4]}…"
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -52,8 +83,3 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in tree.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
     return flat
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 24 else f"{text[:20]}…"

@@ -1,0 +1,88 @@
+"""What a stage would compute, and why, without running it or loading an engine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from c2vl.store.failures import failed_last_time, handed_over
+from c2vl.store.run import Plan, open_store, plan
+from c2vl.store.seed import available, versions_of
+from c2vl.store.store import Store
+from c2vl.store.why import changes, last_sealed, shortened
+from c2vl.store.work import Work
+
+LONG = 60  # characters of a value
+MOST_REASONS = 5
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A stage before it runs.
+
+    Attributes:
+        rows: rows that are the stage's own to make.
+        seeded: of the missing ones, those that the out's last version has.
+        missing: keys to compute, by shard.
+        failed: of these, those that failed before.
+        given: of these, those that workers failed on since the last sealing, which the next run takes over.
+    """
+
+    work: Work
+    store: Store
+    description: dict[str, Any]
+    rows: int
+    seeded: int
+    missing: dict[str, set[bytes]]
+    failed: set[bytes]
+    given: set[bytes]
+
+    def count(self) -> int:
+        """Units to compute."""
+        return sum(map(len, self.missing.values())) - len(self.given)
+
+    def reasons(self) -> Iterator[str]:
+        """Lines on why they are to be computed."""
+        new = {shard: len(keys - self.failed - self.given) for shard, keys in self.missing.items()}
+        if sum(new.values()):
+            yield from self._new({shard: count for shard, count in new.items() if count})
+        again = self.failed & set().union(*self.missing.values()) - self.given
+        if again:
+            notes = [note for note in failed_last_time(self.store.folder) if bytes.fromhex(note["key"]) in again]
+            told = Counter(note["reason"] for note in notes).most_common(MOST_REASONS)
+            yield f"{len(again):,} failed before: " + ", ".join(f"{reason} ({count:,})" for reason, count in told)
+
+    def _new(self, new: dict[str, int]) -> Iterator[str]:
+        last, count = last_sealed(self.store.folder.parent), sum(new.values())
+        if last is None:
+            yield f"{count:,} because no run of this stage has ended here yet"
+        elif last != self.store.folder:
+            yield f"{count:,} because of what changed since the last run:"
+            for name, before, now in changes(last, self.description):
+                yield f"    {name}: {shortened(before, LONG)} → {shortened(now, LONG)}"
+        else:
+            setups: Counter[str] = Counter()
+            for shard, number in new.items():
+                setups[shard[:4]] += number
+            where = ", ".join(f"{setup}: {number:,}" for setup, number in sorted(setups.items()))
+            yield f"{count:,} because their content is new (setup {where})"
+
+
+def outlook(work: Work, out: Path) -> Outlook:
+    """Plan `work` on what lies there now.
+
+    Raises:
+        UserError: an input is missing, or the engine's checkpoint.
+    """
+    store, description = open_store(work, verify=False)
+    planned: Plan = plan(work, store)
+    missing = set().union(*planned.missing.values())
+    found = available(missing, versions_of(out)) if missing else set()
+    planned.drop(found)
+    left = missing - found
+    failed = {bytes.fromhex(note["key"]) for note in failed_last_time(store.folder)}
+    given = handed_over(store.folder).keys() & left
+    return Outlook(work, store, description, planned.rows(), len(found), planned.missing, failed & left, given)
