@@ -21,9 +21,9 @@ def studio_files(seed: int, performances: int, frames_per_second: int) -> Iterat
     """Yield (name, `.skeleton` bytes, true sentence of each frame): three cameras a performance, all actions in turn."""
     views: dict[tuple[int, int], Camera] = {}
     for number in range(performances):
-        action, rest = number % len(ACTIONS), number // len(ACTIONS)
-        person, setup = rest % SUBJECTS + 1, rest // SUBJECTS % 30 + 1
-        repetition = rest // (SUBJECTS * 30) + 1
+        action, person = number % len(ACTIONS), number % SUBJECTS + 1  # 20 and 13 have no common factor
+        rest = number // (len(ACTIONS) * SUBJECTS)
+        setup, repetition = rest % 30 + 1, rest // 30 + 1
         rng = generator("files", seed, number)
         cast = [subject(seed, person), subject(seed, person % SUBJECTS + 1)]
         performance = perform(ACTIONS[action], cast, rng, frames_per_second)

@@ -120,7 +120,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str
     told = {sample: [said[at] for at in middle_frames(len(said), K)] for sample, said in frames.items()}
     zipped(tmp_path / "language.zip", {name: said for name, said in told.items() if name not in list(told)[:2]} | {"A1": ["x"]})
     params = yaml.safe_load((ROOT / "profiles" / "demo.yaml").read_text())
-    params["data"] |= {"raw": "raw", "benchmarks": ["xsub"], "train_subjects": [1]}
+    params["data"] |= {"raw": "raw", "benchmarks": ["xsub"], "train_subjects": [*range(1, 9)]}
     params["caption"] |= {"published": "language.zip"}
     params["caption"]["captioner"]["model"] = str(ROOT / "checkpoints" / "tiny" / "captioner")
     params["embed"]["encoder"]["model"] = str(ROOT / "checkpoints" / "tiny" / "encoder")

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from c2vl import tables
-from c2vl.datasets import pku, pku_index
+from c2vl.datasets import pku, pku_index, preprocessed_index
 from c2vl.datasets.benchmarks import BENCHMARKS, belongs, missing_skeletons, splits
 from c2vl.datasets.classes import class_names
 from c2vl.datasets.names import SampleName
 from c2vl.datasets.params import DataParams
+from c2vl.datasets.preprocessed import is_preprocessed
 from c2vl.datasets.probe import Probe, probe_all
 from c2vl.datasets.rows import Chosen, Index, choose
 from c2vl.datasets.scan import RawFiles, scan
@@ -20,12 +21,15 @@ from c2vl.tables import schemas
 
 
 def build_index(params: DataParams) -> Index:
-    """Scan and probe the raw folder.
+    """Scan and probe the raw folder, or read the preprocessed file that stands for it.
 
     Raises:
         UserError: the folder is missing or holds no sample of the data set, or no sample can be used.
     """
-    index = pku_index.build(params) if params.dataset in pku.DATASETS else _build(params)
+    if is_preprocessed(params.raw):
+        index = preprocessed_index.build(params)
+    else:
+        index = pku_index.build(params) if params.dataset in pku.DATASETS else _build(params)
     if not index.counts["usable"]:
         reasons = ", ".join(f"{count} {kind}" for kind, count in index.counts["excluded"].items())
         raise UserError(

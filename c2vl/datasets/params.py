@@ -16,7 +16,7 @@ class DataParams(ParamsModel):
     """Where the raw files are and what they are."""
 
     dataset: Literal["studio", "ntu60", "ntu120", "pku1", "pku2"]
-    raw: Path = Field(description="Folder with the raw files, nested or flat, or in zip archives; docs/datasets.md says which.")
+    raw: Path = Field(description="Folder of raw files or zip archives, or one preprocessed file; see docs/datasets.md.")
     benchmarks: list[str] = Field(min_length=1, description="Splits to pretrain and evaluate on.")
     train_subjects: list[int] | None = Field(default=None, description="Training subjects of xsub in the studio.")
     clip_bounds: ClipBounds = Field(

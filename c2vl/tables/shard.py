@@ -11,6 +11,8 @@ NAMES = [
     re.compile(r"(?P<first>S\d{3})(?P<then>C\d{3})P\d{3}R\d{3}A\d{3}", re.ASCII),
     re.compile(r"A\d{3}(?P<first>N\d{3})(?P<then>V\d{3})C\d{3}L\d{3}", re.ASCII),
     re.compile(r"(?P<first>F\d{2})\d(?P<then>V\d{3})C\d{3}L\d{3}", re.ASCII),
+    # A clip of a file without names (`c2vl.datasets.preprocessed_ctrgcn`): shards of a thousand.
+    re.compile(r"(?P<first>(?:train|test)_)(?P<then>\d{3})\d{3}", re.ASCII),
 ]
 
 

@@ -1,0 +1,96 @@
+"""Skeletons that another repository has preprocessed: one file in `data.raw`'s place, of either of two formats.
+
+`.npz` is CTR-GCN's (`preprocessed_ctrgcn`), `.pkl` is pyskl's (`preprocessed_pyskl`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from c2vl.errors import UserError
+
+PERSONS, JOINTS, COORDINATES = 2, 25, 3
+
+
+@dataclass(frozen=True)
+class ReadyClip:
+    """One clip of such a file.
+
+    Attributes:
+        sample: its id.
+        label: class from 0.
+        splits: benchmark -> train or test, as the file has it.
+        joints: (T, 2, 25, 3) float32, metres, zero where absent, without the zero frames that pad its end; None where
+            there is trouble.
+        trouble: why the clip is of no use, in a sentence; empty when it is.
+    """
+
+    sample: str
+    label: int
+    splits: Mapping[str, str] = field(default_factory=dict)
+    joints: np.ndarray | None = None
+    trouble: str = ""
+
+    @property
+    def content(self) -> str | None:
+        """blake2b-128 of the joints, hex."""
+        if self.joints is None:
+            return None
+        return hashlib.blake2b(self.joints.tobytes(), digest_size=16).hexdigest()
+
+
+class ReadyFile(Protocol):
+    """An open file of such clips."""
+
+    benchmarks: tuple[str, ...]  # that the file has splits of
+    classes: int  # labels are below
+
+    def clips(self) -> Iterator[ReadyClip]:
+        """All clips in the order of the file, one in memory at a time where the format allows it."""
+
+    def clip(self, sample: str) -> ReadyClip:
+        """One clip again.
+
+        Raises:
+            KeyError: there is none of this name.
+        """
+
+
+def is_preprocessed(raw: Path) -> bool:
+    """Whether `data.raw` names a preprocessed file and not a folder."""
+    return raw.suffix.lower() in (".npz", ".pkl", ".pickle") and not raw.is_dir()
+
+
+def open_preprocessed(raw: Path) -> ReadyFile:
+    """Open a preprocessed file.
+
+    Raises:
+        UserError: it is missing, damaged, or not of its format.
+    """
+    if not raw.is_file():
+        raise UserError(f"{raw} (`data.raw`) is missing; put the file there or name a folder of raw files.")
+    if raw.suffix.lower() == ".npz":
+        from c2vl.datasets.preprocessed_ctrgcn import CtrGcnFile
+
+        return CtrGcnFile(raw)
+    from c2vl.datasets.preprocessed_pyskl import PysklFile
+
+    return PysklFile(raw)
+
+
+def checked(joints: np.ndarray) -> tuple[np.ndarray | None, str]:
+    """(joints as float32 without the padding at their end, trouble) of (T, 2, 25, 3)."""
+    with np.errstate(over="ignore"):
+        joints = np.ascontiguousarray(joints, np.float32)
+    if not np.isfinite(joints).all():
+        return None, "joint coordinates are NaN or infinite"
+    real = np.flatnonzero(joints.any(axis=(1, 2, 3)))
+    if not len(real):
+        return None, "the clip holds no joints, zeros only"
+    return joints[: real[-1] + 1], ""

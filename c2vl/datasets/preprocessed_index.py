@@ -1,0 +1,92 @@
+"""The index of a preprocessed file: its clips, labels and splits as they are in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from c2vl import tables
+from c2vl.datasets.benchmarks import BENCHMARKS, missing_skeletons
+from c2vl.datasets.classes import class_names
+from c2vl.datasets.names import SampleName, parse_name
+from c2vl.datasets.params import DataParams
+from c2vl.datasets.preprocessed import ReadyClip, ReadyFile, open_preprocessed
+from c2vl.datasets.rows import Index
+from c2vl.errors import UserError
+from c2vl.progress import progress
+from c2vl.tables import schemas
+
+NO_VIDEO = "there is no video file"
+
+
+def build(params: DataParams) -> Index:
+    """Read the file `params.raw` once.
+
+    Raises:
+        UserError: the file cannot be used, or has not the benchmarks or classes that the parameters ask for.
+    """
+    file = open_preprocessed(params.raw)
+    classes = class_names(params.dataset, params.raw.parent)
+    _fits(params, file, len(classes))
+    missing = {str(name) for name in missing_skeletons(params.dataset)}
+    rows, kinds = [], Counter[str]()
+    splits = {benchmark: Counter({"train": 0, "test": 0}) for benchmark in BENCHMARKS[params.dataset]}
+    for clip in progress(file.clips(), "index", "clips"):
+        kind, reason = _exclusion(clip, clip.sample in missing, len(classes))
+        rows.append(_row(params, clip, kind, reason, splits))
+        if kind:
+            kinds[kind] += 1
+    rows.sort(key=lambda row: row["sample"])
+    counts = {
+        "dataset": params.dataset,
+        "samples": len(rows),
+        "usable": len(rows) - kinds.total(),
+        "excluded": dict(sorted(kinds.items())),
+        "videos": {"no video file": len(rows)} if rows else {},
+        "splits": {benchmark: dict(count) for benchmark, count in splits.items()},
+    }
+    return Index(tables.table_of(rows, schemas.index(BENCHMARKS[params.dataset])), classes, counts)
+
+
+def _fits(params: DataParams, file: ReadyFile, classes: int) -> None:
+    for benchmark in params.benchmarks:
+        if benchmark not in file.benchmarks:
+            has = ", ".join(file.benchmarks) or "none"
+            raise UserError(f"{params.raw} has splits of {has}, not of {benchmark}; mend `data.benchmarks` in params.yaml.")
+    if file.classes > classes:
+        raise UserError(
+            f"{params.raw} has {file.classes} classes, {params.dataset} has {classes}; mend `data.dataset` in params.yaml."
+        )
+
+
+def _exclusion(clip: ReadyClip, missing: bool, classes: int) -> tuple[str, str]:
+    if missing:
+        return "listed as missing", "the data set's authors list its skeleton as missing"
+    if clip.trouble:
+        return "unreadable skeleton", clip.trouble
+    named = _parsed(clip.sample)
+    if named is not None and named.label != clip.label:
+        return "label disagrees", f"its name says class {named.label}, the file says {clip.label}"
+    if clip.label >= classes:
+        return "no class name", f"label {clip.label} has no class name, there are {classes}"
+    return "", ""
+
+
+def _row(params: DataParams, clip: ReadyClip, kind: str, reason: str, counts: dict[str, Counter[str]]) -> dict[str, Any]:
+    row: dict[str, Any] = {"sample": clip.sample, "dataset": params.dataset, "action": clip.label + 1, "label": clip.label}
+    if named := _parsed(clip.sample):
+        row |= {part: getattr(named, part) for part in ("setup", "camera", "subject", "repetition")}
+    row |= {"skeleton_file": params.raw.name, "skeleton_hash": clip.content}
+    row |= {"skeleton_frames": None if clip.joints is None else len(clip.joints), "video_reason": NO_VIDEO}
+    for benchmark, count in counts.items():
+        row[benchmark] = "" if kind else clip.splits.get(benchmark, "")
+        if row[benchmark]:
+            count[row[benchmark]] += 1
+    return row | {"status": schemas.EXCLUDED if kind else schemas.OK, "reason": reason}
+
+
+def _parsed(sample: str) -> SampleName | None:
+    try:
+        return parse_name(sample)
+    except ValueError:
+        return None
