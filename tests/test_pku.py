@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
@@ -405,6 +406,7 @@ def test_ten_thousand_mutated_files_give_a_result_or_the_documented_error() -> N
     skeleton = skeleton_text(long_joints(0, 3, second=(1, 2)))
     labels = label_text(CLIPS)
     split = split_text([TRAIN, "A02N01-M"], [TEST, "A03N02-R"])
+    began = time.monotonic()
     for _ in range(4000):
         data = mutated(random, skeleton)
         try:
@@ -431,3 +433,4 @@ def test_ten_thousand_mutated_files_give_a_result_or_the_documented_error() -> N
             assert all(repair.isprintable() for repair in splits.repairs)
         except PkuError as error:
             assert str(error).isprintable()
+    assert time.monotonic() - began < 120  # 12,000 cases; none takes more than an instant

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
-from c2vl.datasets.skeleton_file import SkeletonError
+from c2vl.datasets.skeleton_file import SkeletonError, sensible
 
 BODIES, JOINTS = 2, 25
 NUMBERS = BODIES * JOINTS * 3
@@ -67,6 +67,6 @@ class LongSkeleton:
             raise SkeletonError(f"lines {begin + 1} to {stop} of the skeleton file do not hold numbers only") from None
         with np.errstate(over="ignore"):
             joints = np.stack([column.to_numpy() for column in table.columns], axis=-1).astype(np.float32)
-        if not np.isfinite(joints).all():
-            raise SkeletonError("joint coordinates are NaN or infinite")
+        if not sensible(joints):
+            raise SkeletonError("joint coordinates are NaN or infinite or absurd")
         return joints.reshape(-1, BODIES, JOINTS, 3)

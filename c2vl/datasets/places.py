@@ -162,7 +162,7 @@ class _Archive:
             self._zip = zipfile.ZipFile(path)
         except _DAMAGE as error:
             raise PlaceError(f"it is not a readable zip archive ({_short(error)})") from None
-        counts = Counter(info.filename for info in self._zip.infolist() if not info.is_dir())
+        counts = Counter(info.filename for info in self._zip.infolist() if not info.filename.endswith("/"))
         self.names = sorted(counts)
         self._twice = {name for name, count in counts.items() if count > 1}
 

@@ -15,6 +15,7 @@ from pyarrow import csv
 JOINTS = 25
 FIELDS = ["x", "y", "z", "depth_x", "depth_y", "u", "v", "qw", "qx", "qy", "qz", "tracked"]
 WANTED = ["x", "y", "z", "u", "v", "tracked"]
+FARTHEST = 1e6  # metres; a Kinect sees 8
 MAX_BODIES = 32  # a Kinect v2 tracks 6; far more in one frame is damage, not people
 
 _READ = csv.ReadOptions(column_names=FIELDS, use_threads=False)
@@ -131,11 +132,16 @@ def _numbers(blocks: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     with np.errstate(over="ignore", invalid="ignore"):
         joints = np.stack(columns[:3], axis=-1).astype(np.float32).reshape(records, JOINTS, 3)
         colour = np.stack(columns[3:5], axis=-1).astype(np.float32).reshape(records, JOINTS, 2)
-    if not np.isfinite(joints).all():
-        raise SkeletonError("joint coordinates are NaN or infinite")
+    if not sensible(joints):
+        raise SkeletonError("joint coordinates are NaN or infinite or absurd")
     colour[~np.isfinite(colour)] = np.nan  # the sensor's way to say that a joint is outside the colour image
     state = columns[5].reshape(records, JOINTS)
     return joints, colour, np.where((state == 1) | (state == 2), state, 0).astype(np.uint8)
+
+
+def sensible(joints: np.ndarray) -> bool:
+    """Whether all coordinates are finite, and so small that no sum or difference of them overflows."""
+    return bool((np.abs(joints) < FARTHEST).all())
 
 
 def _tidied(data: bytes) -> bytes:
