@@ -15,7 +15,7 @@ from pyarrow import csv
 JOINTS = 25
 FIELDS = ["x", "y", "z", "depth_x", "depth_y", "u", "v", "qw", "qx", "qy", "qz", "tracked"]
 WANTED = ["x", "y", "z", "u", "v", "tracked"]
-FARTHEST = 1e6  # metres; a Kinect sees 8
+FARTHEST = 1e9  # metres; squares and sums of such still fit a float32
 MAX_BODIES = 32  # a Kinect v2 tracks 6; far more in one frame is damage, not people
 
 _READ = csv.ReadOptions(column_names=FIELDS, use_threads=False)
