@@ -22,6 +22,7 @@ from c2vl.store.seal import INHERITED, KEY, REASON, STATUS, clear_others, ledger
 from c2vl.store.seed import seed, versions_of
 from c2vl.store.share import ALL, Share, blocks
 from c2vl.store.store import Store
+from c2vl.store.trouble import said_plainly
 from c2vl.store.why import why
 from c2vl.store.work import Failure, Work
 from c2vl.tables.schemas import OK
@@ -144,7 +145,8 @@ def run(work: Work, out: Path, notes: dict[str, Any]) -> None:
         notes |= {"computed": filled.computed, "reused": reused, "failed": failed}
         notes |= {"engine_seconds": round(filled.engine_seconds, 3), "why": reason}
         summary = {"rows": counts.total(), "ok": counts[OK], "failed": {s: n for s, n in counts.items() if s != OK}}
-        write_json(out / METRICS, {**summary, **work.metrics()})
+        with said_plainly(out, "out", instead=""):
+            write_json(out / METRICS, {**summary, **work.metrics()})
         print(f"{work.done} {filled.computed:,} · reused {reused:,} · failed {failed:,} · why: {reason}", flush=True)
 
 
@@ -214,7 +216,8 @@ def _seal(work: Work, store: Store, planned: Plan, filled: Filled, out: Path) ->
             raise UserError(
                 f"{work.stage}: results vanished from the store {store.folder} during the run; run again."
             ) from None
-        write_shard(out, shard, table)
+        with said_plainly(out, "out", instead=""):
+            write_shard(out, shard, table)
         work.observe(table)
         counts.update(table.column(STATUS).to_pylist())
     clear_others(out, planned.ledgers)

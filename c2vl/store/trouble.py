@@ -10,10 +10,10 @@ from pathlib import Path
 from c2vl.errors import UserError
 
 TROUBLE = {
-    errno.ENOSPC: "is on a full disk; free some space",
-    errno.EDQUOT: "is over its quota; free some space",
-    errno.EROFS: "is read-only; make it writable or set C2VL_STORE to a folder that is",
-    errno.EACCES: "is not writable for you; mend its permissions or set C2VL_STORE",
+    errno.ENOSPC: ("is on a full disk", "free some space"),
+    errno.EDQUOT: ("is over its quota", "free some space"),
+    errno.EROFS: ("is read-only", "make it writable"),
+    errno.EACCES: ("is not writable for you", "mend its permissions"),
 }
 
 
@@ -23,10 +23,16 @@ def is_gone(error: OSError) -> bool:
 
 
 @contextlib.contextmanager
-def said_plainly(folder: Path) -> Iterator[None]:
-    """Turn an `OSError` on the way to or from the store in `folder` into a `UserError`."""
+def said_plainly(folder: Path, what: str = "store", instead: str = " or set C2VL_STORE to another folder") -> Iterator[None]:
+    """Turn an `OSError` on the way to or from `folder` into a `UserError`.
+
+    Args:
+        folder: what is written to.
+        what: it is, in a word.
+        instead: of mending the disk.
+    """
     try:
         yield
     except OSError as error:
-        why = TROUBLE.get(error.errno or 0, f"cannot be used ({error.strerror or error}); mend it or set C2VL_STORE")
-        raise UserError(f"The store {folder} {why}, then run again: all that was published is kept.") from None
+        why, mend = TROUBLE.get(error.errno or 0, (f"cannot be used ({error.strerror or error})", "mend it"))
+        raise UserError(f"The {what} {folder} {why}; {mend}{instead}, then run again: what was published is kept.") from None

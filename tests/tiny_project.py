@@ -1,0 +1,116 @@
+"""A DVC project of one stage, the stand-in of tests/standin_stage.py, on a world described in `world.json`.
+
+As a script this file is that stage's command. It logs how many units it computed as every stage does, and after
+its second batch it waits for the file that the environment variable `STANDIN_GATE` names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from standin_stage import Stage, world
+from whole_project import RUN, Project
+
+from c2vl.errors import one_sentence
+from c2vl.runlog import logged
+from c2vl.store import run
+from c2vl.store.work import Failure, Row, Unit
+
+HERE = Path(__file__).resolve()
+OUT = Path("data/caption")
+PIPELINE = f"""\
+stages:
+  caption:
+    cmd: python {HERE}
+    deps: [world.json]
+    outs: [{OUT}]
+"""
+
+
+class GatedStage(Stage):
+    """The stand-in, told to wait."""
+
+    def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
+        gate = os.environ.get("STANDIN_GATE")
+        while gate and self.batches >= 2 and not Path(gate).exists():
+            time.sleep(0.02)
+        return super().compute(units, ready)
+
+
+class TinyProject(Project):
+    """A folder with the pipeline above, without git.
+
+    Args:
+        folder: root of the project; made unless it is there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.environment["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), str(HERE.parent.parent)])
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            self.works("dvc", "init", "-q", "--no-scm")
+            with (folder / ".dvc" / "config").open("a", encoding="utf-8") as config:
+                config.write("    analytics = false\n    check_update = false\n")
+            (folder / "dvc.yaml").write_text(PIPELINE, encoding="utf-8")
+            self.set_world()
+
+    def set_world(self, setups: int = 2, subjects: int = 12, **changes: str) -> None:
+        """Describe the stage's world; `changes` are texts of single prompts by sample."""
+        text = json.dumps({"setups": setups, "subjects": subjects, "changes": changes})
+        (self.folder / "world.json").write_text(text, encoding="utf-8")
+
+    def begin(self, *command: str, **environment: str) -> subprocess.Popen[str]:
+        """Start a command in a process group of its own."""
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def record(self) -> dict[str, Any]:
+        """What the stage's last complete run logged."""
+        return json.loads((self.folder / ".c2vl/runs/caption.json").read_text(encoding="utf-8"))
+
+    def shards(self) -> dict[str, bytes]:
+        """The files of the out."""
+        return {path.name: path.read_bytes() for path in sorted((self.folder / OUT).iterdir())}
+
+    def segments(self) -> int:
+        """Files in the sample store."""
+        return len(list((self.folder / ".c2vl/store").rglob("*.arrow")))
+
+    def ran(self, said: str) -> bool:
+        """Whether DVC says that it ran the stage."""
+        return bool(RUN.search(said))
+
+
+def described(path: Path) -> dict[str, list[bytes | None]]:
+    """The world of `world.json`."""
+    told = json.loads(path.read_text(encoding="utf-8"))
+    contents = world(told["setups"], told["subjects"])
+    for name, text in told["changes"].items():
+        contents[name][0] = text.encode()
+    return contents
+
+
+@one_sentence
+def main() -> None:
+    with logged("caption") as notes:
+        run.run(GatedStage(described(Path("world.json")), size=4), OUT, notes)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(HERE.parent))
+    main()
