@@ -1,0 +1,114 @@
+"""Sections `finetune`, `semi` and `transfer` of `params.yaml`; each default says whose setting it is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from c2vl.datasets.params import DataParams
+from c2vl.params import ParamsModel
+from c2vl.skeletons.streams import Stream
+
+Start = Literal["c2vl", "scratch"]
+TARGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,40}", re.ASCII)
+
+
+class ScheduleParams(ParamsModel):
+    """Training of an encoder and a new linear classifier on labels by SGD; BatchNorm in training mode, as all of the field's."""
+
+    epochs: int = Field(ge=1)
+    batch: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: bool
+    weight_decay: float = Field(ge=0)
+    milestones: list[int] = Field(description="epochs after which the rate is multiplied by 0.1")
+    warmup_epochs: int = Field(default=0, ge=0)
+    augment: bool = Field(default=True, description="the train view of pretraining (crop in time, rotation); false: the test view")
+    test_every: int = Field(default=5, ge=0, description="epochs between looks at the test split, for `best_on_test`; 0: the last only")
+
+
+class FinetuneParams(ScheduleParams):
+    """Section `finetune`. Defaults are ActCLR's (LanglandsLin/ActCLR, `config/ntu60/finetune_eval`)."""
+
+    seed: int = 0
+    benchmarks: list[str] = Field(min_length=1, description="of `data.benchmarks`; which cells of the matrix there are")
+    streams: list[Stream] = Field(min_length=1)
+    starts: list[Start] = Field(default=["c2vl", "scratch"], min_length=1)
+    epochs: int = Field(default=80, ge=1)
+    batch: int = Field(default=128, ge=1)
+    learning_rate: float = Field(default=0.1, gt=0)
+    nesterov: bool = True
+    weight_decay: float = Field(default=1e-4, ge=0)
+    milestones: list[int] = Field(default=[10, 50])
+
+
+class SemiParams(ScheduleParams):
+    """Section `semi`. Schedule: HiCLR's (JHang2020/HiCLR, `config/gcn_ntu60/semi`); five draws: CMD's semi-supervised script."""
+
+    seed: int = 0
+    benchmarks: list[str] = Field(min_length=1)
+    streams: list[Stream] = Field(min_length=1)
+    starts: list[Start] = Field(default=["c2vl", "scratch"], min_length=1)
+    fractions: list[float] = Field(default=[0.01, 0.05, 0.1], min_length=1, description="of the training clips that have labels")
+    draws: int = Field(default=5, ge=1)
+    epochs: int = Field(default=60, ge=1)
+    batch: int = Field(default=64, ge=1)
+    learning_rate: float = Field(default=0.1, gt=0)
+    nesterov: bool = False
+    weight_decay: float = Field(default=1e-4, ge=0)
+    milestones: list[int] = Field(default=[15, 30])
+    warmup_epochs: int = Field(default=5, ge=0)
+
+    @field_validator("fractions")
+    @classmethod
+    def _shares(cls, fractions: list[float]) -> list[float]:
+        if not all(0 < fraction <= 1 for fraction in fractions) or len(set(fractions)) < len(fractions):
+            raise ValueError("shares between 0 and 1, each once")
+        return fractions
+
+
+class Target(ParamsModel):
+    """A data set that encoders are transferred to; only its skeletons are read."""
+
+    dataset: str
+    raw: Path
+    benchmark: str
+    train_subjects: list[int] | None = None
+
+    @model_validator(mode="after")
+    def _is_a_data_set(self) -> Target:
+        self.data()
+        return self
+
+    def data(self) -> DataParams:
+        """The same as a section `data`."""
+        given = {"dataset": self.dataset, "raw": self.raw, "benchmarks": [self.benchmark]}
+        return DataParams.model_validate({**given, "train_subjects": self.train_subjects})
+
+
+class TransferParams(ScheduleParams):
+    """Section `transfer`. Defaults are CMD's (maoyunyao/CMD, `script_action_classification_cmd_transfer.sh`)."""
+
+    seed: int = 0
+    source: str = Field(default="xsub", description="benchmark whose encoders are transferred")
+    streams: list[Stream] = Field(min_length=1)
+    starts: list[Start] = Field(default=["c2vl", "scratch"], min_length=1)
+    targets: dict[str, Target] = Field(default_factory=dict, description="by name; none: no stage")
+    epochs: int = Field(default=80, ge=1)
+    batch: int = Field(default=64, ge=1)
+    learning_rate: float = Field(default=0.01, gt=0)
+    nesterov: bool = False
+    weight_decay: float = Field(default=0.0, ge=0)
+    milestones: list[int] = Field(default=[50, 70])
+
+    @field_validator("targets")
+    @classmethod
+    def _names_that_can_be_folders(cls, targets: dict[str, Target]) -> dict[str, Target]:
+        for name in targets:
+            if not TARGET_NAME.fullmatch(name):
+                raise ValueError(f"the target's name '{name}' may have letters, digits, - and _ only: it becomes a folder")
+        return targets

@@ -1,0 +1,50 @@
+"""Stage `finetune <benchmark> <stream>`: the pretrained encoder and a new classifier trained on all training labels.
+
+Reads `data/index`, `data/skeleton`, `results/pretrain/<benchmark>-<stream>`. Starts are `c2vl` (that checkpoint) and `scratch`
+(the same encoder untrained, same schedule). Writes `results/finetune/full/<benchmark>-<stream>/`:
+
+- `metrics.json`: `[start] = {top1, top5, mean_class, best_on_test}`, shares in 0…1 after the last epoch;
+- `scores.parquet`, a row a test clip and start: `start, sample, label` (int16), `scores` (fixed_size_list<float32>[classes]);
+- `finetune.csv`: `start, epoch, learning_rate, loss, accuracy` (training), `test` (accuracy, where it was looked at);
+- `encoder.safetensors`, `config.json`: C²VL's finetuned network, as of `pretrain`.
+
+Streams are fused by stage `protocols`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from c2vl.errors import one_sentence
+from c2vl.params import load_section
+from c2vl.runlog import logged
+from c2vl.skeletons.streams import STREAMS
+
+DATA, RESULTS = Path("data"), Path("results")
+
+
+@one_sentence
+def main() -> None:
+    """Finetune one stream on one benchmark."""
+    parser = argparse.ArgumentParser(description="Finetune a pretrained encoder on all training labels.")
+    parser.add_argument("benchmark", help="a split column of the index, such as xsub")
+    parser.add_argument("stream", choices=STREAMS)
+    arguments = parser.parse_args()
+
+    from c2vl.finetuning.params import FinetuneParams
+    from c2vl.finetuning.protocols import finetune_all
+    from c2vl.training.clips import class_names, load_clips
+    from c2vl.training.stage import prepare
+
+    params = load_section("finetune", FinetuneParams)
+    name = f"{arguments.benchmark}-{arguments.stream}"
+    with logged(f"finetune-{name}") as notes:
+        device = prepare()
+        train, test = (load_clips(DATA, arguments.benchmark, split, device) for split in ("train", "test"))
+        source, out = RESULTS / "pretrain" / name, RESULTS / "finetune/full" / name
+        notes |= finetune_all(source, train, test, len(class_names(DATA)), params, out)
+
+
+if __name__ == "__main__":
+    main()

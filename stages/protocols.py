@@ -1,0 +1,43 @@
+"""Stage `protocols`: finetuning, semi-supervised learning and transfer gathered, three streams fused.
+
+Reads `results/finetune/{full,semi,transfer}` (stages `finetune`, `semi`, `transfer`). Writes `results/protocols/metrics.json`,
+shares in 0…1 after the last epoch; starts are `c2vl` (pretrained) and `scratch`; streams `joint`, `bone`, `motion`, and
+where all three were trained `fusion` (weights of `evaluate.fusion`) and `fusion_equal`, which have no `best_on_test`:
+
+- `finetune[benchmark][stream][start] = {top1, top5, mean_class, best_on_test}` (Table II);
+- `semi[benchmark][stream][start][fraction] = {labelled, top1, top5, mean_class, best_on_test}`, the latter four
+  `{mean, std, values}` over the draws (Table III);
+- `transfer[target] = {source, dataset, benchmark, train, test, classes, streams}` with
+  `streams[stream][start] = {top1, top5, mean_class, best_on_test}` (Table V).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from c2vl.errors import one_sentence
+from c2vl.params import load_section
+from c2vl.runlog import logged
+
+SOURCE, OUT = Path("results/finetune"), Path("results/protocols")
+
+
+@one_sentence
+def main() -> None:
+    """Gather and fuse."""
+    from c2vl.evaluation.params import EvaluateParams
+    from c2vl.files import write_json
+    from c2vl.finetuning.fused import gather_full, gather_semi, gather_transfer
+
+    weights = load_section("evaluate", EvaluateParams).fusion.model_dump()
+    with logged("protocols"):
+        found = {
+            "finetune": gather_full(SOURCE / "full", weights),
+            "semi": gather_semi(SOURCE / "semi", weights),
+            "transfer": gather_transfer(SOURCE / "transfer", weights),
+        }
+        write_json(OUT / "metrics.json", found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Stage `semi <benchmark> <stream>`: finetuning with labels on a small share of the training clips.
+
+Reads `data/index`, `data/skeleton`, `results/pretrain/<benchmark>-<stream>` (pretrained on all training clips, without labels).
+Every draw takes the same share of each class, at least one clip. Writes `results/finetune/semi/<benchmark>-<stream>/`:
+
+- `metrics.json`: `[start][fraction] = {labelled, top1, top5, mean_class, best_on_test}`, the latter four
+  `{mean, std, values}` over the draws (sample deviation), shares in 0…1; fractions as text, such as `0.01`;
+- `scores.parquet`: as of `finetune`, with `fraction` (double) and `draw` (int64) before `sample`;
+- `draws.parquet`: `fraction, draw, sample`: the clips that had labels;
+- `finetune.csv`: as of `finetune`, with `fraction, draw`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from c2vl.errors import one_sentence
+from c2vl.params import load_section
+from c2vl.runlog import logged
+from c2vl.skeletons.streams import STREAMS
+
+DATA, RESULTS = Path("data"), Path("results")
+
+
+@one_sentence
+def main() -> None:
+    """Finetune one stream on shares of one benchmark's labels."""
+    parser = argparse.ArgumentParser(description="Finetune a pretrained encoder on a share of the training labels.")
+    parser.add_argument("benchmark", help="a split column of the index, such as xsub")
+    parser.add_argument("stream", choices=STREAMS)
+    arguments = parser.parse_args()
+
+    from c2vl.finetuning.params import SemiParams
+    from c2vl.finetuning.protocols import semi_all
+    from c2vl.training.clips import class_names, load_clips
+    from c2vl.training.stage import prepare
+
+    params = load_section("semi", SemiParams)
+    name = f"{arguments.benchmark}-{arguments.stream}"
+    with logged(f"semi-{name}") as notes:
+        device = prepare()
+        train, test = (load_clips(DATA, arguments.benchmark, split, device) for split in ("train", "test"))
+        source, out = RESULTS / "pretrain" / name, RESULTS / "finetune/semi" / name
+        notes |= semi_all(source, train, test, len(class_names(DATA)), params, out)
+
+
+if __name__ == "__main__":
+    main()
