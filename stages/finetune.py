@@ -18,7 +18,6 @@ from pathlib import Path
 
 from c2vl.errors import one_sentence
 from c2vl.params import load_section
-from c2vl.runlog import logged
 from c2vl.skeletons.streams import STREAMS
 
 DATA, RESULTS = Path("data"), Path("results")
@@ -35,15 +34,16 @@ def main() -> None:
     from c2vl.finetuning.params import FinetuneParams
     from c2vl.finetuning.protocols import finetune_all
     from c2vl.training.clips import class_names, load_clips
-    from c2vl.training.stage import prepare
+    from c2vl.training.stage import prepare, recorded, state_folder
 
     params = load_section("finetune", FinetuneParams)
     name = f"{arguments.benchmark}-{arguments.stream}"
-    with logged(f"finetune-{name}") as notes:
-        device = prepare()
+    device = prepare()
+    with recorded(f"finetune-{name}", device) as notes:
         train, test = (load_clips(DATA, arguments.benchmark, split, device) for split in ("train", "test"))
         source, out = RESULTS / "pretrain" / name, RESULTS / "finetune/full" / name
-        notes |= finetune_all(source, train, test, len(class_names(DATA)), params, out)
+        states = state_folder(f"finetune-{name}")
+        notes.update(finetune_all(source, train, test, len(class_names(DATA)), params, out, states))
 
 
 if __name__ == "__main__":

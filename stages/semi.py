@@ -17,7 +17,6 @@ from pathlib import Path
 
 from c2vl.errors import one_sentence
 from c2vl.params import load_section
-from c2vl.runlog import logged
 from c2vl.skeletons.streams import STREAMS
 
 DATA, RESULTS = Path("data"), Path("results")
@@ -34,15 +33,15 @@ def main() -> None:
     from c2vl.finetuning.params import SemiParams
     from c2vl.finetuning.protocols import semi_all
     from c2vl.training.clips import class_names, load_clips
-    from c2vl.training.stage import prepare
+    from c2vl.training.stage import prepare, recorded
 
     params = load_section("semi", SemiParams)
     name = f"{arguments.benchmark}-{arguments.stream}"
-    with logged(f"semi-{name}") as notes:
-        device = prepare()
+    device = prepare()
+    with recorded(f"semi-{name}", device) as notes:
         train, test = (load_clips(DATA, arguments.benchmark, split, device) for split in ("train", "test"))
         source, out = RESULTS / "pretrain" / name, RESULTS / "finetune/semi" / name
-        notes |= semi_all(source, train, test, len(class_names(DATA)), params, out)
+        notes.update(semi_all(source, train, test, len(class_names(DATA)), params, out))
 
 
 if __name__ == "__main__":

@@ -14,9 +14,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from c2vl.errors import UserError, one_sentence
+from c2vl.errors import one_sentence
 from c2vl.params import load_section
-from c2vl.runlog import logged
 
 DATA, RESULTS = Path("data"), Path("results")
 
@@ -31,18 +30,17 @@ def main() -> None:
     from c2vl.finetuning.params import TransferParams
     from c2vl.finetuning.protocols import transfer_all
     from c2vl.training.clips import class_names, load_clips
-    from c2vl.training.stage import prepare
+    from c2vl.training.stage import prepare, recorded
 
     params = load_section("transfer", TransferParams)
-    if name not in params.targets:
-        raise UserError(f"params.yaml: `transfer.targets` has no '{name}', only: {', '.join(params.targets) or 'none'}.")
-    target, data = params.targets[name], DATA / "targets" / name
-    with logged(f"transfer-{name}") as notes:
-        device = prepare()
+    target, data = params.target(name), DATA / "targets" / name
+    device = prepare()
+    with recorded(f"transfer-{name}", device) as notes:
         train, test = (load_clips(data, target.benchmark, split, device) for split in ("train", "test"))
         out = RESULTS / "finetune/transfer" / name
         about = {"source": params.source, "dataset": target.dataset, "benchmark": target.benchmark}
-        notes |= transfer_all(RESULTS / "pretrain", train, test, len(class_names(data)), params, out, about)
+        classes = len(class_names(data))
+        notes.update(transfer_all(RESULTS / "pretrain", train, test, classes, params, out, about))
 
 
 if __name__ == "__main__":

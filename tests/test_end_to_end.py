@@ -23,6 +23,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     stages = ["simulate@studio", "index", "skeleton", "crop", "caption", "embed@vision", "embed@language", "baselines@xsub"]
     stages += [f"{name}@xsub-{stream}" for name in ("pretrain", "features") for stream in ("joint", "motion", "bone")]
     stages += ["baseline_features@xsub", "class_names", "evaluate", "score", "report"]
+    stages += ["finetune@xsub-joint", "semi@xsub-joint", "target_world@studio-b", "protocols"]
+    stages += [f"{name}@studio-b" for name in ("target_index", "target_skeleton", "transfer")]
     assert sorted(ran) == sorted(stages)
     return made
 

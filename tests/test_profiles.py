@@ -16,8 +16,8 @@ from c2vl.params import ParamsModel, load_section
 
 ROOT = code_deps.ROOT
 PROFILES = ("demo", "small", "paper")
-DEMO_ONLY = {"studio"}
-FOR_DVC = {"profile", "worlds"}
+DEMO_ONLY = {"studio", "target_world"}
+FOR_DVC = {"profile", "worlds", "target_worlds"}
 
 
 def loads() -> dict[str, type[ParamsModel]]:

@@ -121,5 +121,10 @@ def small_world() -> dict[str, Any]:
     params["pretrain"]["view"] |= {"frames": 16}
     params["evaluate"]["linear"] |= {"epochs": 5}
     params["baselines"]["supervised"] |= {"epochs": 2, "milestones": [2]}
+    for section in ("finetune", "semi", "transfer"):
+        params[section] |= {"epochs": 1, "milestones": [], "warmup_epochs": 0}
+    params["semi"] |= {"fractions": [0.1], "draws": 2}
+    params["target_world"] |= {"setups": 1, "subjects": 3}
+    params["transfer"]["targets"]["studio-b"]["train_subjects"] = [1, 2]
     params["report"] |= {"gallery": 2, "tsne_classes": 3}
     return params

@@ -48,11 +48,11 @@ def gather_semi(folder: Path, weights: Mapping[str, float]) -> Nested:
                 for name, by_start in _fused(one, weights).items():
                     for start, values in by_start.items():
                         draws.setdefault(name, {}).setdefault(start, []).append(values)
-            for name, by_start in draws.items():
-                for start, values in by_start.items():
+            for name, of_start in draws.items():
+                for start, every in of_start.items():
                     labelled = found[benchmark][STREAMS[0]][start][f"{fraction:g}"]["labelled"]
                     entry = found[benchmark].setdefault(name, {}).setdefault(start, {})
-                    entry[f"{fraction:g}"] = summarised(values, labelled)
+                    entry[f"{fraction:g}"] = summarised(every, labelled)
     return found
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,9 @@ import pyarrow as pa
 from c2vl import tables
 from c2vl.evaluation.metrics import score_metrics
 from c2vl.files import write_bytes
-from c2vl.finetuning.train import Epoch, Finetuned
+from c2vl.finetuning.train import Finetuned
 from c2vl.training.checkpoint import EncoderConfig, save_checkpoint
+from c2vl.training.curves import Epoch
 
 SCORES, CURVES = "scores.parquet", "finetune.csv"
 
@@ -55,10 +55,20 @@ def read_scores(table: pa.Table) -> tuple[list[str], np.ndarray, np.ndarray]:
 
 def write_curves(folder: Path, rows: Iterable[tuple[Mapping[str, Any], Sequence[Epoch]]]) -> None:
     """Publish `finetune.csv`: the key's columns, then `epoch, learning_rate, loss, accuracy, test`."""
-    flat = [{**key, **{k: _short(v) for k, v in asdict(epoch).items()}} for key, curves in rows for epoch in curves]
+    flat = [
+        {
+            **key,
+            "epoch": row.epoch,
+            "learning_rate": f"{row.learning_rate:.7g}",
+            "loss": f"{row.loss:.7g}",
+            "accuracy": f"{row.accuracy:.7g}",
+            "test": "" if row.probe is None else f"{row.probe:.7g}",
+        }
+        for key, curves in rows
+        for row in curves
+    ]
     out = io.StringIO()
-    names = list(flat[0]) if flat else [field.name for field in fields(Epoch)]
-    writer = csv.DictWriter(out, names, lineterminator="\n")
+    writer = csv.DictWriter(out, list(flat[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(flat)
     write_bytes(folder / CURVES, out.getvalue().encode())
@@ -66,7 +76,7 @@ def write_curves(folder: Path, rows: Iterable[tuple[Mapping[str, Any], Sequence[
 
 def save_network(folder: Path, finetuned: Finetuned, config: EncoderConfig, classes: int, labelled: int) -> None:
     """Write encoder and classifier as a checkpoint that `load_checkpoint` reads (`encoder.safetensors`, `config.json`)."""
-    update = {"prompts": {}, "dimension": None, "classes": classes, "clips": labelled, "left_out": 0}
+    update: dict[str, Any] = {"prompts": {}, "dimension": None, "classes": classes, "clips": labelled, "left_out": 0}
     save_checkpoint(folder, finetuned.network, config.model_copy(update=update), [])
 
 
@@ -74,7 +84,3 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
     """Mean and sample standard deviation (0 of one value) of `values`, with the values."""
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
     return {"mean": float(np.mean(values)), "std": deviation, "values": [float(value) for value in values]}
-
-
-def _short(value: Any) -> Any:
-    return f"{value:.7g}" if isinstance(value, float) else value

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from c2vl.datasets.params import DataParams
+from c2vl.errors import UserError
 from c2vl.params import ParamsModel
 from c2vl.skeletons.streams import Stream
 
@@ -17,18 +18,20 @@ TARGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,40}", re.ASCII)
 
 
 class ScheduleParams(ParamsModel):
-    """Training of an encoder and a new linear classifier on labels by SGD; BatchNorm in training mode, as all of the field's."""
+    """Training of an encoder and a new linear classifier on labels by SGD; BatchNorm in training mode, as in the field."""
 
     epochs: int = Field(ge=1)
-    batch: int = Field(ge=1)
+    batch: int = Field(ge=2)
     learning_rate: float = Field(gt=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     nesterov: bool
     weight_decay: float = Field(ge=0)
     milestones: list[int] = Field(description="epochs after which the rate is multiplied by 0.1")
     warmup_epochs: int = Field(default=0, ge=0)
-    augment: bool = Field(default=True, description="the train view of pretraining (crop in time, rotation); false: the test view")
-    test_every: int = Field(default=5, ge=0, description="epochs between looks at the test split, for `best_on_test`; 0: the last only")
+    augment: bool = Field(
+        default=True, description="the train view of pretraining (crop in time, rotation); false: the test view"
+    )
+    test_every: int = Field(default=5, ge=0, description="epochs between looks at the test split; 0: the last only")
 
 
 class FinetuneParams(ScheduleParams):
@@ -39,7 +42,7 @@ class FinetuneParams(ScheduleParams):
     streams: list[Stream] = Field(min_length=1)
     starts: list[Start] = Field(default=["c2vl", "scratch"], min_length=1)
     epochs: int = Field(default=80, ge=1)
-    batch: int = Field(default=128, ge=1)
+    batch: int = Field(default=128, ge=2)
     learning_rate: float = Field(default=0.1, gt=0)
     nesterov: bool = True
     weight_decay: float = Field(default=1e-4, ge=0)
@@ -47,16 +50,18 @@ class FinetuneParams(ScheduleParams):
 
 
 class SemiParams(ScheduleParams):
-    """Section `semi`. Schedule: HiCLR's (JHang2020/HiCLR, `config/gcn_ntu60/semi`); five draws: CMD's semi-supervised script."""
+    """Section `semi`. Schedule: HiCLR's (JHang2020/HiCLR, `config/gcn_ntu60/semi`); five draws: CMD's script."""
 
     seed: int = 0
     benchmarks: list[str] = Field(min_length=1)
     streams: list[Stream] = Field(min_length=1)
     starts: list[Start] = Field(default=["c2vl", "scratch"], min_length=1)
-    fractions: list[float] = Field(default=[0.01, 0.05, 0.1], min_length=1, description="of the training clips that have labels")
+    fractions: list[float] = Field(
+        default=[0.01, 0.05, 0.1], min_length=1, description="of the training clips that have labels"
+    )
     draws: int = Field(default=5, ge=1)
     epochs: int = Field(default=60, ge=1)
-    batch: int = Field(default=64, ge=1)
+    batch: int = Field(default=64, ge=2)
     learning_rate: float = Field(default=0.1, gt=0)
     nesterov: bool = False
     weight_decay: float = Field(default=1e-4, ge=0)
@@ -99,11 +104,21 @@ class TransferParams(ScheduleParams):
     starts: list[Start] = Field(default=["c2vl", "scratch"], min_length=1)
     targets: dict[str, Target] = Field(default_factory=dict, description="by name; none: no stage")
     epochs: int = Field(default=80, ge=1)
-    batch: int = Field(default=64, ge=1)
+    batch: int = Field(default=64, ge=2)
     learning_rate: float = Field(default=0.01, gt=0)
     nesterov: bool = False
     weight_decay: float = Field(default=0.0, ge=0)
     milestones: list[int] = Field(default=[50, 70])
+
+    def target(self, name: str) -> Target:
+        """The target of a name.
+
+        Raises:
+            UserError: there is none.
+        """
+        if name not in self.targets:
+            raise UserError(f"params.yaml: `transfer.targets` has no '{name}', only: {', '.join(self.targets) or 'none'}.")
+        return self.targets[name]
 
     @field_validator("targets")
     @classmethod

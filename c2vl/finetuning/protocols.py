@@ -8,46 +8,62 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
+from torch import nn
 
 from c2vl import tables
 from c2vl.files import write_json
 from c2vl.finetuning.labelled import draw_labelled
 from c2vl.finetuning.outs import metrics_of, save_network, score_table, spread, write_curves, write_scores
-from c2vl.finetuning.params import FinetuneParams, SemiParams, TransferParams
+from c2vl.finetuning.params import FinetuneParams, SemiParams, Start, TransferParams
 from c2vl.finetuning.starts import config_of, starts
-from c2vl.finetuning.train import Epoch, finetune
-from c2vl.progress import progress
+from c2vl.finetuning.train import Finetuned, finetune, settings
 from c2vl.training.clips import Clips
+from c2vl.training.curves import Epoch
+from c2vl.training.devices import Devices
+from c2vl.training.keep import Keep, forget, training_key
+from c2vl.training.params import PretrainParams
 
 Curves = list[tuple[Mapping[str, Any], list[Epoch]]]
 
 
 def finetune_all(
-    checkpoint: Path, train: Clips, test: Clips, classes: int, params: FinetuneParams, out: Path
+    checkpoint: Path, train: Clips, test: Clips, classes: int, params: FinetuneParams, out: Path, states: Path
 ) -> dict[str, Any]:
-    """Stage `finetune`: every start on all training labels; returns what the run log keeps."""
-    config, view = config_of(checkpoint)
-    rows = np.arange(len(train))
-    metrics: dict[str, Any] = {}
-    scores: list[pa.Table] = []
-    curves: Curves = []
-    name = f"finetune {config.benchmark}-{config.stream}"
-    for start, encoder in progress(starts(checkpoint, params.starts, params.seed), name, "starts", len(params.starts)):
-        done = finetune(encoder, train, rows, test, classes, config.stream, view, params, params.seed)
-        metrics[start] = metrics_of(test.labels, done)
-        scores.append(score_table({"start": start}, test.samples, test.labels, done.scores))
-        curves.append(({"start": start}, done.curves))
-        if start == "c2vl":
-            save_network(out, done, config, classes, len(rows))
-    write_scores(out, scores)
-    write_curves(out, curves)
-    write_json(out / "metrics.json", metrics)
-    return {start: found["top1"] for start, found in metrics.items()}
+    """Stage `finetune`: every start on all training labels; returns what the run log keeps.
+
+    The state of each training lies in `states` while it runs.
+    """
+    config, pretrain = config_of(checkpoint)
+    rows, own = np.arange(len(train)), settings(pretrain, params, params.seed)
+    found: dict[Start, Finetuned] = {}
+    for start, encoder in starts(checkpoint, params.starts, params.seed):
+        name = f"finetune {config.benchmark}-{config.stream} {start}"
+        keep = kept(states / start, own, classes, encoder, train)
+        found[start] = finetune(encoder, train, rows, test, classes, config.stream, own, name, keep)
+    metrics = {start: metrics_of(test.labels, done) for start, done in found.items()}
+    if Devices(train.skeletons.device).main:
+        parts = [score_table({"start": start}, test.samples, test.labels, done.scores) for start, done in found.items()]
+        write_scores(out, parts)
+        write_curves(out, [({"start": start}, done.curves) for start, done in found.items()])
+        if "c2vl" in found:
+            save_network(out, found["c2vl"], config, classes, len(rows))
+        write_json(out / "metrics.json", metrics)
+        for start in found:
+            forget(states / start)
+    return {str(start): values["top1"] for start, values in metrics.items()}
+
+
+def kept(folder: Path, params: PretrainParams, classes: int, encoder: nn.Module, train: Clips) -> Keep:
+    """Where a training's state lies, under a key of all it depends on."""
+    weights = [value for value in encoder.state_dict().values() if isinstance(value, torch.Tensor)]
+    data = [train.skeletons.joints.tensor, train.skeletons.lengths, torch.from_numpy(train.labels)]
+    return Keep(folder, training_key({"params": params.model_dump(mode="json"), "classes": classes}, [*weights, *data]))
 
 
 def semi_all(checkpoint: Path, train: Clips, test: Clips, classes: int, params: SemiParams, out: Path) -> dict[str, Any]:
     """Stage `semi`: every start on every draw of every share of the labels."""
-    config, view = config_of(checkpoint)
+    config, pretrain = config_of(checkpoint)
     found: dict[str, dict[str, list[dict[str, float]]]] = {}
     scores: list[pa.Table] = []
     curves: Curves = []
@@ -56,28 +72,30 @@ def semi_all(checkpoint: Path, train: Clips, test: Clips, classes: int, params: 
         for fraction in params.fractions
         for draw in range(params.draws)
     }
-    name = f"semi {config.benchmark}-{config.stream}"
     for start, encoder in starts(checkpoint, params.starts, params.seed):
-        for (fraction, draw), rows in progress(list(chosen.items()), f"{name} {start}", "draws"):
-            done = finetune(encoder, train, rows, test, classes, config.stream, view, params, params.seed + draw)
+        for (fraction, draw), rows in chosen.items():
+            name = f"semi {config.benchmark}-{config.stream} {start} {fraction:g} draw {draw}"
+            own = settings(pretrain, params, params.seed + draw)
+            done = finetune(encoder, train, rows, test, classes, config.stream, own, name)
             found.setdefault(start, {}).setdefault(f"{fraction:g}", []).append(metrics_of(test.labels, done))
             key = {"start": start, "fraction": fraction, "draw": draw}
             scores.append(score_table(key, test.samples, test.labels, done.scores))
             curves.append((key, done.curves))
     labelled = {f"{fraction:g}": len(rows) for (fraction, _), rows in chosen.items()}
-    write_scores(out, scores)
-    write_curves(out, curves)
-    drawn = [
-        {"fraction": fraction, "draw": draw, "sample": train.samples[row]}
-        for (fraction, draw), rows in chosen.items()
-        for row in rows
-    ]
-    tables.write(out / "draws.parquet", pa.Table.from_pylist(drawn))
     metrics = {
         start: {fraction: summarised(draws, labelled[fraction]) for fraction, draws in fractions.items()}
         for start, fractions in found.items()
     }
-    write_json(out / "metrics.json", metrics)
+    if Devices(train.skeletons.device).main:
+        write_scores(out, scores)
+        write_curves(out, curves)
+        drawn = [
+            {"fraction": fraction, "draw": draw, "sample": train.samples[row]}
+            for (fraction, draw), rows in chosen.items()
+            for row in rows
+        ]
+        tables.write(out / "draws.parquet", pa.Table.from_pylist(drawn))
+        write_json(out / "metrics.json", metrics)
     return {start: {f: values["top1"]["mean"] for f, values in by.items()} for start, by in metrics.items()}
 
 
@@ -102,16 +120,17 @@ def transfer_all(
     curves: Curves = []
     for stream in params.streams:
         checkpoint = pretrained / f"{params.source}-{stream}"
-        _, view = config_of(checkpoint)
-        name = f"transfer {params.source}-{stream}"
-        for start, encoder in progress(starts(checkpoint, params.starts, params.seed), name, "starts", len(params.starts)):
-            done = finetune(encoder, train, rows, test, classes, stream, view, params, params.seed)
+        own = settings(config_of(checkpoint)[1], params, params.seed)
+        for start, encoder in starts(checkpoint, params.starts, params.seed):
+            name = f"transfer {params.source}-{stream} {start}"
+            done = finetune(encoder, train, rows, test, classes, stream, own, name)
             streams.setdefault(stream, {})[start] = metrics_of(test.labels, done)
             key = {"stream": stream, "start": start}
             scores.append(score_table(key, test.samples, test.labels, done.scores))
             curves.append((key, done.curves))
-    write_scores(out, scores)
-    write_curves(out, curves)
-    counts = {"train": len(train), "test": len(test), "classes": classes}
-    write_json(out / "metrics.json", {**about, **counts, "streams": streams})
+    if Devices(train.skeletons.device).main:
+        write_scores(out, scores)
+        write_curves(out, curves)
+        counts = {"train": len(train), "test": len(test), "classes": classes}
+        write_json(out / "metrics.json", {**about, **counts, "streams": streams})
     return {stream: {start: found["top1"] for start, found in by.items()} for stream, by in streams.items()}

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from c2vl.errors import UserError
 from c2vl.finetuning.params import Start
 from c2vl.models.registry import build_encoder
-from c2vl.skeletons.views import ViewParams
 from c2vl.training.checkpoint import EncoderConfig, load_checkpoint
+from c2vl.training.params import PretrainParams
 
 
 def starts(folder: Path, chosen: Sequence[Start], seed: int) -> Iterator[tuple[Start, nn.Module]]:
@@ -26,13 +27,14 @@ def starts(folder: Path, chosen: Sequence[Start], seed: int) -> Iterator[tuple[S
             yield start, build_encoder(checkpoint.config.encoder)
 
 
-def config_of(folder: Path) -> tuple[EncoderConfig, ViewParams]:
-    """A checkpoint's config, and the view that it was pretrained on.
+def config_of(folder: Path) -> tuple[EncoderConfig, PretrainParams]:
+    """A checkpoint's config, and the parameters that it was pretrained with.
 
     Raises:
-        UserError: the config does not say it.
+        UserError: the config does not say them.
     """
     config = load_checkpoint(folder).config
-    if "view" not in config.training:
-        raise UserError(f"{folder / 'config.json'} does not hold the view of pretraining; run `dvc repro -f pretrain`.")
-    return config, ViewParams.model_validate(config.training["view"])
+    try:
+        return config, PretrainParams.model_validate(config.training)
+    except ValidationError:
+        raise UserError(f"{folder / 'config.json'} is of another version of c2vl; run `dvc repro -f pretrain`.") from None

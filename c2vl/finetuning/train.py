@@ -3,42 +3,42 @@
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
-from c2vl.errors import UserError
 from c2vl.evaluation.metrics import top1
 from c2vl.finetuning.params import ScheduleParams
 from c2vl.models.encode import encode
 from c2vl.skeletons.ragged import RaggedSkeletons
-from c2vl.skeletons.streams import Stream, to_stream
-from c2vl.skeletons.views import ViewParams, draw, test_view, train_view
+from c2vl.skeletons.streams import Stream
 from c2vl.training.clips import Clips
-from c2vl.training.supervised import ClassifyingEncoder
+from c2vl.training.curves import Epoch
+from c2vl.training.devices import Devices
+from c2vl.training.keep import Keep
+from c2vl.training.loop import fit
+from c2vl.training.params import PretrainParams
+from c2vl.training.supervised import ClassifyingEncoder, SupervisedTraining
 
-DECAY = 0.1  # of the rate at every milestone
 CLASSIFIER_DEVIATION = 0.01  # of its first weights, as CMD's: N(0, 0.01), bias 0
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """One row of the curves; `test` only where the test split was looked at."""
+class Finetuning(SupervisedTraining):
+    """Encoder and classifier on the labels of some of the clips."""
 
-    epoch: int
-    learning_rate: float
-    loss: float
-    accuracy: float
-    test: float | None = None
+    what = "finetuning"
+    advice = "lower the `learning_rate` of its section in params.yaml."
 
 
 @dataclass(frozen=True)
 class Finetuned:
-    """The network after the last epoch, its softmax scores (N, classes) of the test split, and the curves."""
+    """The network after the last epoch, its softmax scores (N, classes) of the test split, and the curves.
+
+    `probe` of a curve's row is the accuracy on the test split, where it was looked at.
+    """
 
     network: ClassifyingEncoder
     scores: np.ndarray
@@ -47,7 +47,18 @@ class Finetuned:
     @property
     def best_on_test(self) -> float:
         """The highest test accuracy at any look: chosen by test labels, so no result, only told beside the last."""
-        return max(row.test for row in self.curves if row.test is not None)
+        return max(row.probe for row in self.curves if row.probe is not None)
+
+
+def settings(pretrain: PretrainParams, schedule: ScheduleParams, seed: int) -> PretrainParams:
+    """The parameters of pretraining (encoder, view, precision) with the schedule of a protocol."""
+    own = ("epochs", "batch", "learning_rate", "momentum", "nesterov", "weight_decay", "milestones", "warmup_epochs")
+    update: dict[str, object] = {name: getattr(schedule, name) for name in own}
+    update |= {"seed": seed, "weight_average": None, "micro_batch": None, "tracker": "none"}
+    update |= {"probe_every": schedule.test_every or schedule.epochs}  # the last epoch is always looked at
+    if not schedule.augment:
+        update["view"] = pretrain.view.model_copy(update={"crop": False, "rotation": 0.0})
+    return pretrain.model_copy(update=update)
 
 
 def finetune(
@@ -57,71 +68,35 @@ def finetune(
     test: Clips,
     classes: int,
     stream: Stream,
-    view: ViewParams,
-    params: ScheduleParams,
-    seed: int,
+    params: PretrainParams,
+    name: str,
+    keep: Keep | None = None,
 ) -> Finetuned:
     """Train a copy of `encoder` on the labelled clips `rows` of the train split.
 
     Test clips are only looked at: nothing depends on what is seen. The same arguments give the same weights on one machine.
 
+    Args:
+        params: of `settings`.
+        name: of the progress bar.
+        keep: where the state lies while training runs, so that it goes on after a kill.
+
     Raises:
         UserError: the loss is not a number.
     """
-    torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
-    skeletons, device = train.skeletons, train.skeletons.device
-    network = ClassifyingEncoder(copy.deepcopy(encoder), classes)
+    torch.manual_seed(params.seed)
+    network = ClassifyingEncoder(copy.deepcopy(encoder), classes).requires_grad_(True)
     nn.init.normal_(network.classifier.weight, std=CLASSIFIER_DEVIATION)
     nn.init.zeros_(network.classifier.bias)
-    network = network.to(device).requires_grad_(True)
-    optimiser = torch.optim.SGD(
-        network.parameters(),
-        lr=params.learning_rate,
-        momentum=params.momentum,
-        nesterov=params.nesterov and params.momentum > 0,
-        weight_decay=params.weight_decay,
-    )
-    labelled, truth = torch.from_numpy(rows).to(device), torch.from_numpy(train.labels).to(device)
-    steps = math.ceil(len(rows) / params.batch)
-    curves: list[Epoch] = []
-    for epoch in range(params.epochs):
-        network.train()
-        loss_sum, right = torch.zeros((), device=device), torch.zeros((), device=device)
-        order = labelled[torch.randperm(len(labelled), generator=generator).to(device)]
-        for step, chosen in enumerate(order.split(params.batch)):
-            rate = rate_at(epoch, step, steps, params)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            x = _view(skeletons, chosen, view, params.augment, generator)
-            logits = network(to_stream(x, stream))
-            loss = cross_entropy(logits, truth[chosen])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            loss_sum += loss.detach() * len(chosen)
-            right += (logits.argmax(1) == truth[chosen]).sum()
-        mean, accuracy = float(loss_sum) / len(rows), float(right) / len(rows)
-        if not math.isfinite(mean):
-            raise UserError(
-                f"The loss is not a number in epoch {epoch + 1} of finetuning; lower the `learning_rate` of its section in "
-                "params.yaml."
-            )
-        last = epoch + 1 == params.epochs
-        seen = None
-        if last or (params.test_every and (epoch + 1) % params.test_every == 0):
-            scores = class_scores(network, test.skeletons, stream, view.frames)
-            seen = top1(test.labels, scores.argmax(1))
-        curves.append(Epoch(epoch + 1, rate, mean, accuracy, seen))
-    return Finetuned(network.eval(), scores, curves)
+    task = Finetuning(network, train.skeletons, train.labels, stream, params)
+    task.rows = torch.from_numpy(rows)
 
+    def looked_at(_: nn.Module) -> float:
+        return top1(test.labels, class_scores(task.network, test.skeletons, stream, params.view.frames).argmax(1))
 
-def rate_at(epoch: int, step: int, steps: int, params: ScheduleParams) -> float:
-    """Learning rate of a step (both from 0): linear warm-up over the steps, then ×0.1 after each milestone."""
-    done, warmup = epoch * steps + step + 1, params.warmup_epochs * steps
-    if done < warmup:
-        return params.learning_rate * done / warmup
-    return params.learning_rate * DECAY ** sum(epoch >= milestone for milestone in params.milestones)
+    trained, curves = fit(task, params, Devices(train.skeletons.device), name, keep, probe=looked_at)
+    network = cast(ClassifyingEncoder, trained).eval()
+    return Finetuned(network, class_scores(network, test.skeletons, stream, params.view.frames), curves)
 
 
 @torch.no_grad()
@@ -131,11 +106,3 @@ def class_scores(network: ClassifyingEncoder, clips: RaggedSkeletons, stream: St
     weight, bias = (value.detach().float().cpu() for value in (network.classifier.weight, network.classifier.bias))
     scores: np.ndarray = (features @ weight.T + bias).softmax(1).numpy()
     return scores
-
-
-def _view(
-    clips: RaggedSkeletons, rows: torch.Tensor, view: ViewParams, augment: bool, generator: torch.Generator
-) -> torch.Tensor:
-    if not augment:
-        return test_view(clips, rows, view.frames)
-    return train_view(clips, rows, view, draw(len(rows), view, generator))

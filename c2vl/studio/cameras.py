@@ -44,11 +44,14 @@ class Camera:
         return np.stack([x, DEPTH_CENTRE[1] - DEPTH_FOCAL * seen[..., 1] / depth], -1)
 
 
-def camera(world: int, setup: int, number: int) -> Camera:
-    """Camera `number` (1, 2, 3: right, front, left of the subject) of a setup; height and distance are the setup's."""
+def camera(world: int, setup: int, number: int, azimuth: float | None = None) -> Camera:
+    """Camera `number` (1, 2, 3: right, front, left of the subject) of a setup; height and distance are the setup's.
+
+    `azimuth` (rad, from straight ahead) stands it elsewhere.
+    """
     rng = generator("camera", world, setup)
     height, distance = rng.uniform(1.05, 1.55), rng.uniform(2.5, 3.05)
-    azimuth = AZIMUTHS[number] + generator("camera", world, setup, number).normal(0.0, 0.03)
+    azimuth = (AZIMUTHS[number] if azimuth is None else azimuth) + generator("camera", world, setup, number).normal(0.0, 0.03)
     position = np.array([distance * np.sin(azimuth), height, distance * np.cos(azimuth)])
     forward = np.array([0.0, 0.92, 0.0]) - position
     forward /= np.linalg.norm(forward)

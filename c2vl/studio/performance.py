@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from inspect import signature
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +13,8 @@ from c2vl.studio.anatomy import LEFT, RIGHT
 from c2vl.studio.cast import Colour, Subject
 from c2vl.studio.kinematics import articulate, place
 from c2vl.studio.motion import Curve, Motion, Style
-from c2vl.studio.pair import PAIR_MOTIONS
-from c2vl.studio.solo import SOLO_MOTIONS
+from c2vl.studio.pair import PAIR_MOTIONS, PairAction
+from c2vl.studio.solo import SOLO_MOTIONS, Action
 from c2vl.studio.vocabulary import NOTHING, OBJECTS, PHRASES
 
 SECONDS = (2.0, 3.0)  # length of a clip at tempo 1
@@ -133,18 +135,27 @@ def _actor(
 
 def perform(action: str, people: list[Subject], rng: np.random.Generator, frames_per_second: int) -> Performance:
     """Let `people` (one, or two for a two-person action) perform `action`, facing camera 2."""
+    return perform_motion(action, SOLO_MOTIONS.get(action) or PAIR_MOTIONS[action], people, rng, frames_per_second)
+
+
+def perform_motion(
+    action: str, motion: Action | PairAction, people: list[Subject], rng: np.random.Generator, frames_per_second: int
+) -> Performance:
+    """As `perform`, with the motion given: of one person, or of two (told by how many styles it takes)."""
     tempo = people[0].tempo
     frames = max(16, int(rng.uniform(*SECONDS) / tempo * frames_per_second))
     t = np.linspace(0.0, 1.0, frames)
     x, z = rng.uniform(-0.35, 0.35), rng.uniform(-0.25, 0.25)
-    if action in SOLO_MOTIONS:
-        return _solo(action, people[0], t, (x, z, rng.normal(0.0, 0.22)), rng)
-    return _pair(action, people, t, (x, z), rng)
+    if len(signature(motion).parameters) == 2:
+        return _solo(action, cast(Action, motion), people[0], t, (x, z, rng.normal(0.0, 0.22)), rng)
+    return _pair(action, cast(PairAction, motion), people, t, (x, z), rng)
 
 
-def _solo(action: str, subject: Subject, t: Curve, at: tuple[float, float, float], rng: np.random.Generator) -> Performance:
+def _solo(
+    action: str, of: Action, subject: Subject, t: Curve, at: tuple[float, float, float], rng: np.random.Generator
+) -> Performance:
     style = _style(subject, rng)
-    motion = SOLO_MOTIONS[action](t, style)
+    motion = of(t, style)
     if action in MAY_SIT and rng.random() < SIT_SHARE:
         _seated(motion)
     _idle(motion, rng)
@@ -154,10 +165,12 @@ def _solo(action: str, subject: Subject, t: Curve, at: tuple[float, float, float
     return Performance(action, [actor], at if motion.seat.max() > 0.5 else None)
 
 
-def _pair(action: str, people: list[Subject], t: Curve, at: tuple[float, float], rng: np.random.Generator) -> Performance:
+def _pair(
+    action: str, of: PairAction, people: list[Subject], t: Curve, at: tuple[float, float], rng: np.random.Generator
+) -> Performance:
     styles = [_style(people[0], rng), _style(people[1], rng)]
     styles[1].main = styles[0].main  # right meets right, as people do
-    motions = PAIR_MOTIONS[action](t, styles[0], styles[1])
+    motions = of(t, styles[0], styles[1])
     gap = 0.5 * (0.74 * (people[0].body.arm + people[1].body.arm) + rng.uniform(0.12, 0.26))
     axis = rng.choice([-1.0, 1.0]) * np.pi / 2 + rng.normal(0.0, 0.16)
     held = [NOTHING] * len(t)

@@ -1,0 +1,39 @@
+"""Stage `target_index <target>`: as `index`, for a data set that encoders are transferred to.
+
+Reads the raw folder of `transfer.targets.<target>`; writes `data/targets/<target>/index/` (the tables of `data/index`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from c2vl import tables
+from c2vl.datasets.index import build_index
+from c2vl.errors import one_sentence
+from c2vl.files import write_json
+from c2vl.finetuning.params import TransferParams
+from c2vl.params import load_section
+from c2vl.runlog import logged
+
+
+@one_sentence
+def main() -> None:
+    """Index the target's raw folder."""
+    parser = argparse.ArgumentParser(description="List the samples of a transfer target.")
+    parser.add_argument("target", help="a name in `transfer.targets` of params.yaml")
+    name = parser.parse_args().target
+    target = load_section("transfer", TransferParams).target(name)
+    out = Path("data/targets") / name / "index"
+    with logged(f"target_index-{name}") as notes:
+        index = build_index(target.data())
+        tables.write(out / "index.parquet", index.table)
+        write_json(out / "classes.json", index.classes)
+        write_json(out / "metrics.json", index.counts)
+        notes.update(computed=index.counts["samples"], excluded=index.counts["excluded"])
+    splits = index.counts["splits"][target.benchmark]
+    print(f"target_index: {name}: {index.counts['usable']} usable samples, {splits['train']} train, {splits['test']} test.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""Stage `target_skeleton <target>`: as `skeleton`, for a data set that encoders are transferred to.
+
+Reads `data/targets/<target>/index` and the target's raw folder; writes `data/targets/<target>/skeleton/`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from c2vl.errors import one_sentence
+from c2vl.finetuning.params import TransferParams
+from c2vl.params import load_section
+from c2vl.skeletons.line import SkeletonParams
+from c2vl.skeletons.work import SkeletonWork
+from c2vl.store.stage import add_options, carry_out
+
+
+@one_sentence
+def main() -> None:
+    """Write the target's skeletons."""
+    parser = argparse.ArgumentParser(description="Parse and denoise the skeletons of a transfer target.")
+    parser.add_argument("target", help="a name in `transfer.targets` of params.yaml")
+    add_options(parser)
+    chosen = parser.parse_args()
+    target = load_section("transfer", TransferParams).target(chosen.target)
+    folder = Path("data/targets") / chosen.target
+    work = SkeletonWork(load_section("skeleton", SkeletonParams), folder / "index" / "index.parquet", target.raw)
+    carry_out(work, folder / "skeleton", chosen)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""Stage `target_world`: write another embedded world as NTU RGB+D skeleton files, for encoders to be transferred to.
+
+Writes `data/studio-b/`: `nturgb+d_skeletons/*.skeleton` and `classes.txt`; no video and no truth (`c2vl/studio/other.py`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from c2vl.errors import one_sentence
+from c2vl.params import load_section
+from c2vl.runlog import logged
+from c2vl.studio.other import OtherWorldParams, simulate_other
+
+RAW = Path("data/studio-b")
+
+
+@one_sentence
+def main() -> None:
+    """Write the world."""
+    with logged("target_world") as notes:
+        notes["computed"] = simulate_other(load_section("target_world", OtherWorldParams), RAW)
+    print(f"target_world: {notes['computed']} samples.")
+
+
+if __name__ == "__main__":
+    main()
