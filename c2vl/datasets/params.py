@@ -21,7 +21,7 @@ class DataParams(ParamsModel):
     train_subjects: list[int] | None = Field(default=None, description="Training subjects of xsub in the studio.")
     clip_bounds: ClipBounds = Field(
         default="start:end",
-        description="PKU-MMD: frames of a label, as a slice of its numbers. The default is CMD's, PCM3's and MAMP's.",
+        description="PKU-MMD: frames of a label, as a slice of its numbers. The default is CMD's and MAMP's.",
     )
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
 """PKU-MMD's skeletons: two bodies by slot, which the data set's authors have cleaned already.
 
 There are no body ids, so the rules of `c2vl.skeletons.denoise` and `.actors` have nothing to work on; the public
-scripts for PKU-MMD (CMD, PCM3, HiCLR, MAMP) take the two slots as they are, and so do we. What we share with NTU: frames
+scripts for PKU-MMD (CMD, MAMP) take the two slots as they are, and so do we. What we share with NTU: frames
 without anybody are left out, and the clip is centred in the same way.
 """
 
