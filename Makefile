@@ -7,10 +7,10 @@ STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint graph engines compare ablations clean
+.PHONY: help install demo test lint graph engines groundingdino compare ablations clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo '  (make demo PYTHON=python3.12 chooses the interpreter; c2vl --help tells more)'
 
 install: $(STAMP)  ## Create .venv and install into it what constraints.txt pins
@@ -42,6 +42,10 @@ graph: $(STAMP)  ## Write the code every stage imports into dvc.yaml
 
 engines: $(STAMP)  ## Train the shipped tiny engines anew (an hour or more on 2 cores)
 	python -m c2vl.tiny
+
+groundingdino:  ## Create .venv-groundingdino, for `crop.detector.backend: groundingdino` (docs/engines.md)
+	$(PYTHON) -m venv .venv-groundingdino
+	.venv-groundingdino/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/groundingdino.txt
 
 compare: $(STAMP)  ## Repeat the demo's comparison over 5 seeds: mean and deviation into results/compare and the report
 	@c2vl profile --require demo

@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from c2vl.engines.base import EngineParams, torch_dtype
 from c2vl.engines.batching import Batching
@@ -16,7 +16,7 @@ from c2vl.engines.fingerprints import fingerprint
 from c2vl.engines.inputs import ThreadProcessors, alike, joined
 from c2vl.engines.loading import load_pretrained
 from c2vl.engines.precision import example_picture, trouble
-from c2vl.engines.weights import resolve
+from c2vl.engines.weights import original_identity, resolve
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +31,8 @@ class DetectorParams(EngineParams):
     """Section `crop.detector`.
 
     Attributes:
+        backend: which package computes; `groundingdino` is groundingdino-py in an environment of its own, with `model` an
+            original `.pth` file, in float32.
         prompt: what to look for, lower case and with a full stop, as Grounding DINO wants it.
         box_threshold: boxes below this score are dropped.
         text_threshold: words of the prompt below this score do not count towards a box's label.
@@ -41,11 +43,22 @@ class DetectorParams(EngineParams):
     ENGINE: ClassVar[str] = "detector"
     ADAPTER_VERSION: ClassVar[int] = 2
 
+    backend: Literal["transformers", "groundingdino"] = "transformers"
     prompt: str = "person."
     box_threshold: float = Field(default=0.3, ge=0, le=1)
     text_threshold: float = Field(default=0.25, ge=0, le=1)
     shortest_edge: int | None = Field(default=None, ge=32)
     longest_edge: int | None = Field(default=None, ge=32)
+
+    @model_validator(mode="after")
+    def _has_what_the_backend_can(self) -> DetectorParams:
+        if self.backend == "groundingdino" and self.dtype != "float32":
+            raise ValueError("the backend groundingdino computes in `dtype: float32` only")
+        return self
+
+    def identity(self) -> str:
+        """The checkpoint's; of an original file its content's, with the package that computes."""
+        return original_identity(self.model) if self.backend == "groundingdino" else super().identity()
 
     def size(self) -> dict[str, int] | None:
         """The image processor's `size`, where it is asked for."""

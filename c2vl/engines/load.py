@@ -18,6 +18,10 @@ def load_detector(params: DetectorParams, device: Callable[[], torch.device]) ->
     Raises:
         UserError: it cannot be loaded.
     """
+    if params.backend == "groundingdino":
+        from c2vl.engines.gdino.client import ForeignDetector
+
+        return ForeignDetector.load(params, device())
     return Detector.load(params, device())
 
 

@@ -51,6 +51,21 @@ def resolve(model: str, revision: str | None = None) -> Weights:
     return Weights(model, snapshot, f"sha:{snapshot.name}")
 
 
+GROUNDINGDINO = "groundingdino-py 0.4.0"
+
+
+def original_identity(model: str) -> str:
+    """Identity of one of Grounding DINO's original files, with the package that reads it.
+
+    Raises:
+        UserError: it is not there.
+    """
+    path = Path(model).expanduser()
+    if not path.is_file():
+        raise UserError(f"`crop.detector.model` is '{model}', but the backend groundingdino wants an original .pth file there.")
+    return f"{GROUNDINGDINO} file:{file_digest(path)}"
+
+
 def require_complete(folder: Path, name: str, old_weights: bool = False) -> None:
     """Raise a `UserError` unless `folder` holds a config and safetensors weights, or with `old_weights` the old format's."""
     if not (folder / "config.json").is_file():
