@@ -12,7 +12,7 @@ from c2vl.store.failures import failed_last_time, handed_over
 from c2vl.store.run import Plan, open_store, plan
 from c2vl.store.seed import available, versions_of
 from c2vl.store.store import Store
-from c2vl.store.why import changes, last_sealed, shortened
+from c2vl.store.why import changes, group, last_sealed, shortened
 from c2vl.store.work import Work
 
 LONG = 60  # characters of a value
@@ -56,7 +56,8 @@ class Outlook:
             yield f"{len(again):,} failed before: " + ", ".join(f"{reason} ({count:,})" for reason, count in told)
 
     def _new(self, new: dict[str, int]) -> Iterator[str]:
-        last, count = last_sealed(self.store.folder.parent), sum(new.values())
+        last = self.store.folder if self.seeded else last_sealed(self.store.folder.parent)
+        count = sum(new.values())
         if last is None:
             yield f"{count:,} because no run of this stage has ended here yet"
         elif last != self.store.folder:
@@ -64,11 +65,11 @@ class Outlook:
             for name, before, now in changes(last, self.description):
                 yield f"    {name}: {shortened(before, LONG)} → {shortened(now, LONG)}"
         else:
-            setups: Counter[str] = Counter()
+            groups: Counter[str] = Counter()
             for shard, number in new.items():
-                setups[shard[:4]] += number
-            where = ", ".join(f"{setup}: {number:,}" for setup, number in sorted(setups.items()))
-            yield f"{count:,} because their content is new (setup {where})"
+                groups[group(shard)] += number
+            where = ", ".join(f"{name}: {number:,}" for name, number in sorted(groups.items()))
+            yield f"{count:,} because their content is new ({where})"
 
 
 def outlook(work: Work, out: Path) -> Outlook:

@@ -183,6 +183,7 @@ def _seed(work: Work, store: Store, planned: Plan, out: Path) -> None:
     if taken:
         print(f"{work.stage}: {len(taken):,} rows taken over from the last version of {out}.", flush=True)
         planned.drop(taken)
+        store.note_sealed()  # what is still missing is then new, not a first run
 
 
 def _fill(work: Work, store: Store, planned: Plan, given: Mapping[bytes, Failure]) -> Filled:

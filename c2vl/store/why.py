@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from c2vl.store.failures import failed_last_time
 from c2vl.store.store import DESCRIPTION, SEALED, Store
 
 MOST_NAMED = 3
+KINDS = {"S": "setup", "N": "performer", "F": "video"}  # NTU RGB+D; PKU-MMD II; PKU-MMD I, by tens
 SHORT = 24  # characters of a value
 
 
@@ -40,9 +42,15 @@ def _new(store: Store, new: Mapping[str, int], description: Mapping[str, Any]) -
         told = [f"{name} {shortened(before)} → {shortened(now)}" for name, before, now in changes(last, description)]
         more = f" and {len(told) - MOST_NAMED} more" if len(told) > MOST_NAMED else ""
         return f"changed: {', '.join(told[:MOST_NAMED])}{more}"
-    setups = sorted({shard[:4] for shard in new})
-    where = f"setup {', '.join(setups)}" if len(setups) <= MOST_NAMED else f"{len(setups)} setups"
+    groups = sorted({group(shard) for shard in new})
+    kind = KINDS.get(groups[0][0], "group")
+    where = f"{kind} {', '.join(groups)}" if len(groups) <= MOST_NAMED else f"{len(groups)} {kind}s"
     return f"{sum(new.values()):,} new ({where})"
+
+
+def group(shard: str) -> str:
+    """What a shard has in common with those of the other cameras: the setup S001 of S001C002."""
+    return re.sub(r"[CV]\d+$", "", shard)
 
 
 def last_sealed(stage: Path) -> Path | None:
