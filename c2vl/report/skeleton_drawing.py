@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 from numpy.typing import NDArray
 
-from c2vl.skeletons.graph import NTU25
-
-# 0-based joints by side of the body; a bone belongs to the side of its child.
-_LEFT, _RIGHT = {4, 5, 6, 7, 12, 13, 14, 15, 21, 22}, {8, 9, 10, 11, 16, 17, 18, 19, 23, 24}
-_BONES = [(child, parent) for child, parent in enumerate(NTU25.parents) if child != parent]
-SIDES = {"left": _LEFT, "right": _RIGHT, "middle": set(range(25)) - _LEFT - _RIGHT}
-HEAD, NECK = 3, 2
-COLOUR_FRAME = (1920, 1080)  # the frame that NTU's colour joints are given in, whatever size the video has now
+from c2vl.skeletons.stick_figure import SIDES, YAW, flattened, head, lines, on_video
 
 
-def moments(joints: NDArray[np.floating], bodies: int, count: int, yaw: float = 0.35, height: float = 96.0) -> str:
+def moments(joints: NDArray[np.floating], bodies: int, count: int, yaw: float = YAW, height: float = 96.0) -> str:
     """Draw the skeleton at `count` moments, evenly spread over the clip, as one SVG strip.
 
     Args:
@@ -34,7 +25,7 @@ def moments(joints: NDArray[np.floating], bodies: int, count: int, yaw: float = 
     present = np.abs(shown).sum(axis=(2, 3)) > 0  # (M, bodies)
     if not present.any():
         return ""
-    flat = np.stack([shown[..., 0] * np.cos(yaw) + shown[..., 2] * np.sin(yaw), -shown[..., 1]], axis=-1)
+    flat = flattened(shown, yaw)
     low, high = flat[present].reshape(-1, 2).min(axis=0), flat[present].reshape(-1, 2).max(axis=0)
     scale = min((height - 20) / max(high[1] - low[1], 0.3), 1.5 * height / max(high[0] - low[0], 0.3))
     width = max((high[0] - low[0]) * scale + 14, 0.62 * height)
@@ -58,27 +49,19 @@ def over_frame(colour: NDArray[np.floating], width: int, height: int) -> str:
         width: of the video.
         height: of the video.
     """
-    scaled = np.asarray(colour, dtype=np.float64) * (width / COLOUR_FRAME[0], height / COLOUR_FRAME[1])
+    scaled = on_video(colour, width, height)
     drawn = "".join(f"<g>{_paths(body)}</g>" for body in scaled if np.isfinite(body).any())
     return f'<g class="joints">{drawn}</g>' if drawn else ""
 
 
 def _paths(points: NDArray[np.floating]) -> str:
     """One path a side of the body and a circle for the head, from (25, 2) points; bones with an absent end are left out."""
-    lines = "".join(f'<path class="{side}" d="{line}"/>' for side, joints in SIDES.items() if (line := _lines(points, joints)))
-    return lines + _head(points)
-
-
-def _head(points: NDArray[np.floating]) -> str:
-    """A circle about the head, half as wide as the neck bone is long."""
-    head, neck = points[HEAD], points[NECK]
-    if not np.isfinite([head, neck]).all():
-        return ""
-    return f'<circle class="head" cx="{head[0]:.1f}" cy="{head[1]:.1f}" r="{0.55 * np.hypot(*(head - neck)):.1f}"/>'
-
-
-def _lines(points: NDArray[np.floating], joints: Iterable[int]) -> str:
-    wanted = set(joints)
-    ends = [(points[parent], points[child]) for child, parent in _BONES if child in wanted]
-    known = [(a, b) for a, b in ends if np.isfinite(a).all() and np.isfinite(b).all()]
-    return "".join(f"M{a[0]:.1f} {a[1]:.1f}L{b[0]:.1f} {b[1]:.1f}" for a, b in known)
+    ends: dict[str, list[str]] = {side: [] for side in SIDES}
+    for side, (a, b) in lines(points):
+        ends[side].append(f"M{a[0]:.1f} {a[1]:.1f}L{b[0]:.1f} {b[1]:.1f}")
+    drawn = "".join(f'<path class="{side}" d="{"".join(line)}"/>' for side, line in ends.items() if line)
+    circle = head(points)
+    if circle is None:
+        return drawn
+    x, y, radius = circle
+    return f'{drawn}<circle class="head" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"/>'

@@ -1,0 +1,1 @@
+"""One sample as a picture: what the stages made of it."""
