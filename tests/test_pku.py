@@ -380,6 +380,13 @@ def test_part_one_needs_its_own_split_files(raw: Path, tmp_path: Path) -> None:
     assert {row["xview"] for row in found.values()} == {""}
     with pytest.raises(UserError, match=r"holds no file such as A01N01-L\.txt"):
         build_index(params(folder, "pku2"))
+    (folder / "v2").mkdir()
+    (folder / "v2" / "cross_subject_v2.txt").write_bytes(packaged("pku2_cross_subject.txt"))  # part II's
+    assert rows(folder, dataset="pku1") == found
+    (folder / "v2" / "cross_subject.txt").write_bytes(split_text(["0003-L"], ["0002-L"]))
+    with pytest.raises(UserError, match="differ; leave the one that holds for pku1"):
+        build_index(params(folder, "pku1"))
+    (folder / "v2" / "cross_subject.txt").unlink()
     (folder / "cross-subject.txt").write_bytes(b"\xff\xff")
     with pytest.raises(UserError, match=r"cross-subject\.txt: the split file is not text"):
         build_index(params(folder, "pku1"))

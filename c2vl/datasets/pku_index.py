@@ -100,14 +100,19 @@ def assemble(
 def _splits(params: DataParams, benchmark: str, found: Sequence[str]) -> Splits | None:
     """The lists of a benchmark: the raw folder's own file, else the one we carry, else none where nobody asks for it."""
     wanted = _SPLIT_FILE[benchmark]
-    try:
-        contents = {place: places.read(params.raw, place) for place in found}
-        if len(set(contents.values())) > 1:
-            raise UserError(f"{params.raw}: {' and '.join(found)} differ; leave the one that belongs to {params.dataset}.")
-        if contents:
-            return parse_splits(params.dataset, next(iter(contents.values())))
-    except (PkuError, PlaceError) as error:
-        raise UserError(f"{Path(params.raw, found[0])}: {error}; take the data set's own {wanted}.txt.") from None
+    usable: dict[Splits, str] = {}
+    troubles = []
+    for place in found:
+        try:
+            usable.setdefault(parse_splits(params.dataset, places.read(params.raw, place)), place)
+        except (PkuError, PlaceError) as error:
+            troubles.append(f"{Path(params.raw, place)}: {error}; take the data set's own {wanted}.txt.")
+    if len(usable) > 1:
+        raise UserError(f"{params.raw}: {' and '.join(usable.values())} differ; leave the one that holds for {params.dataset}.")
+    if usable:
+        return next(iter(usable))  # others are perhaps the other part's
+    if troubles:
+        raise UserError(troubles[0])
     if params.dataset == "pku2":
         return parse_splits(params.dataset, resources.files(__package__).joinpath(f"pku2_{wanted}.txt").read_bytes())
     if benchmark in params.benchmarks:

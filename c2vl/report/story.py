@@ -22,8 +22,9 @@ def story(outs: Outs, records: Sequence[Mapping[str, Any]]) -> list[tuple[str, s
 
 def _went_in(outs: Outs) -> str:
     samples, classes, subjects, _, cameras, gone = (number for number, _ in facts(outs))
+    people = f" by {subjects} people" if subjects != "0" else ""  # PKU-MMD I does not tell who is who
     gone_too = f"{gone} more left out, with reasons"
-    return f"{samples} clips of {classes} actions by {subjects} people before {cameras} cameras; {gone_too}."
+    return f"{samples} clips of {classes} actions{people} before {cameras} cameras; {gone_too}."
 
 
 def _seen(scores: Mapping[str, Any]) -> str:
