@@ -177,7 +177,10 @@ arguments = SLConfig.fromfile(os.path.join(os.path.dirname(groundingdino.config.
 arguments.device, arguments.text_encoder_type = "cpu", text
 package.get_tokenlizer.get_pretrained_language_model = lambda name: BertModel(BertConfig())
 torch.manual_seed(0)
-state = build_model(arguments).state_dict()
+model = build_model(arguments)
+for parameter in model.parameters():  # a fresh box head is all zeros: it would not be compared
+    parameter.data += 0.01 * torch.randn_like(parameter)
+state = model.state_dict()
 torch.save({"model": {"module." + name: tensor for name, tensor in state.items()}}, out)
 """
 
