@@ -18,7 +18,7 @@ from c2vl.prompts import crop as crop_stage
 from c2vl.prompts.crop import CropParams, CropWork
 from c2vl.prompts.jpeg import from_jpeg, to_jpeg
 from c2vl.prompts.people import choose, joint_boxes, overlap, scaled_joints
-from c2vl.prompts.window import Fallback, Window, find_window, grown
+from c2vl.prompts.window import Fallback, Window, find_window, grown, squared
 from c2vl.store.keys import content_key
 from c2vl.store.work import Failure
 
@@ -126,6 +126,22 @@ def test_the_margin_is_a_share_of_the_box_and_the_crop_ends_at_the_image() -> No
     assert grown(np.array([100, 200, 300, 600.0]), 0.1, (1000, 1000)) == (80, 160, 320, 640)
     assert grown(np.array([10.5, 20.5, 300.2, 600.2]), 0, (1000, 1000)) == (10, 20, 301, 601)
     assert grown(np.array([10, 20, 990, 980.0]), 0.5, (1000, 990)) == (0, 0, 1000, 990)
+
+
+@pytest.mark.parametrize(
+    ("corners", "square"),
+    [
+        ((400, 100, 600, 700), (200, 100, 800, 700)),  # around the middle
+        ((0, 100, 200, 700), (0, 100, 600, 700)),  # moved into the image
+        ((900, 100, 1000, 700), (400, 100, 1000, 700)),
+        ((100, 200, 900, 400), (100, 0, 900, 800)),
+        ((0, 300, 1000, 500), (0, 0, 1000, 800)),  # the image ends first
+    ],
+)
+def test_a_square_window_takes_in_what_is_around_the_people(
+    corners: tuple[int, int, int, int], square: tuple[int, int, int, int]
+) -> None:
+    assert squared(corners, (1000, 800)) == square
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ class CropParams(ParamsModel):
     Attributes:
         frames_per_clip: K, the middle frames of K equal segments.
         margin: added on each side of the box, as a share of its size.
+        square: widen the window to a square, with what is around the people, as far as the image goes.
         jpeg_quality: of the stored crops, 1 to 100.
         fallback: crop of a frame in which nobody of the action was found: `skeleton` (the box of the colour joints,
             where there are any), `frame` (all of it), or `drop` (no crop; the row fails).
@@ -52,6 +53,7 @@ class CropParams(ParamsModel):
 
     frames_per_clip: int = Field(ge=1, le=127)
     margin: float = Field(ge=0, le=1)
+    square: bool = False
     jpeg_quality: int = Field(ge=1, le=100)
     fallback: Fallback
     max_failed: float = Field(ge=0, le=1)
@@ -91,7 +93,7 @@ class CropWork:
 
     def description(self) -> dict[str, Any]:
         """K is not here: the key holds the frame's index, so that another K reuses the frames that coincide."""
-        step = self._params.model_dump(mode="json", include={"margin", "jpeg_quality", "fallback"})
+        step = self._params.model_dump(mode="json", include={"margin", "square", "jpeg_quality", "fallback"})
         if not self._filmed:  # then nothing is computed, and the detector need not even be on this machine
             return {"version": VERSION, **step}
         return {"version": VERSION, **step, **told("detector", self._params.detector)}
@@ -216,6 +218,7 @@ class CropWork:
             (width, height),
             self._params.margin,
             self._params.fallback,
+            self._params.square,
         )
         if window.corners is None:
             return Failure("nobody", window.reason)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from c2vl import tables
+from c2vl.engines.repeats import repeats
 from c2vl.errors import UserError
 from c2vl.prompts.base import mean, reading_threads
 from c2vl.prompts.published_file import read_published
@@ -19,7 +20,7 @@ from c2vl.store.keys import content_key
 from c2vl.store.work import Failure, Row, Unit
 from c2vl.tables.schemas import CAPTION, OK
 
-VERSION = 1  # of everything here that changes a row; raise it with the change
+VERSION = 2  # of everything here that changes a row; raise it with the change
 NAMES_TOLD = 5  # of unmatched clips
 UNTOLD = Failure("not_published", "the published file has no sentence for this prompt of the clip", inherited=True)
 
@@ -103,7 +104,9 @@ class PublishedWork:
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
         """Pass them on."""
         empty = Failure("empty", "the published sentence is empty")
-        return [{"answer": sentence, "finished": True} if sentence else empty for sentence in ready]
+        return [
+            {"answer": sentence, "finished": True, "repeats": repeats(sentence)} if sentence else empty for sentence in ready
+        ]
 
     def observe(self, table: pa.Table) -> None:
         """Count answers and words."""

@@ -41,6 +41,7 @@ def find_window(
     size: tuple[int, int],
     margin: float,
     fallback: Fallback,
+    square: bool = False,
 ) -> Window:
     """Decide where to crop a frame.
 
@@ -53,6 +54,7 @@ def find_window(
         size: width and height of the video, pixels.
         margin: added on each side, as a share of the box's size.
         fallback: what to do when nobody of the action was found.
+        square: widen the window to a square, as far as the image goes.
     """
     joints = scaled_joints(colour, *size)
     chosen = choose(boxes, scores, joints, people)
@@ -68,6 +70,8 @@ def find_window(
         corners, reason = (0, 0, *size), f"{found}; kept the whole frame"
     else:
         corners, reason = None, found if fallback == "drop" else f"{found}, and there are no colour joints to crop around"
+    if corners and square:
+        corners = squared(corners, size)
     if corners and min(corners[2] - corners[0], corners[3] - corners[1]) < SMALLEST:
         corners, reason = None, f"{found}, and the skeleton lies outside the image"
     return Window(corners, chosen, coverage(corners, joints, tracked, size), reason)
@@ -84,6 +88,24 @@ def grown(box: np.ndarray, margin: float, size: tuple[int, int]) -> tuple[int, i
     limits = np.array([*size, *size])
     low, high = np.floor(box[:2] - extra), np.ceil(box[2:] + extra)
     x0, y0, x1, y1 = np.clip(np.concatenate([low, high]), 0, limits).astype(int).tolist()
+    return x0, y0, x1, y1
+
+
+def squared(corners: tuple[int, int, int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The window with its shorter side widened around the middle, moved into the image, cut where the image is smaller.
+
+    Examples:
+        >>> squared((10, 0, 20, 40), (100, 40))
+        (0, 0, 40, 40)
+    """
+    x0, y0, x1, y1 = corners
+    side = max(x1 - x0, y1 - y0)
+
+    def widened(low: int, high: int, limit: int) -> tuple[int, int]:
+        low = min(max(low - (side - (high - low)) // 2, 0), max(limit - side, 0))
+        return low, min(low + side, limit)
+
+    (x0, x1), (y0, y1) = widened(x0, x1, size[0]), widened(y0, y1, size[1])
     return x0, y0, x1, y1
 
 
