@@ -3,7 +3,8 @@
 Reads `data/{index,skeleton,crop,caption,embed/vision}` and, where it exists (the studio's world), `truth/<dataset>`.
 Writes `results/scores/`:
 
-- `scores.json`: `truth` (bool); `prompts` (`crop`, `answers`, `bag_of_words[benchmark] = {all, middle, chance, train, test}`),
+- `scores.json`: `truth` (bool); `prompts` (`crop`, `answers`, `clips`, `lowest_coverage`: `c2vl/scores/prompt_quality.py` and
+  `clip_quality.py`, also printed by `c2vl quality`; `bag_of_words[benchmark] = {all, middle, chance, train, test}`),
   `zero_shot = {top1, top5, chance1, chance5, clips, classes}`; with truth also `detector = {recall, precision, mean_iou, …}`,
   `captioner = {posture, object, phrase, all_three, commonest, balanced, …}`,
   `retrieval` and `retrieval_distinct = {image_to_text, text_to_image, candidates, …}`,

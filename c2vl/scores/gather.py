@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from c2vl import tables
 from c2vl.errors import UserError
 from c2vl.files import read_json
-from c2vl.scores import answers, bag_of_words, detection, frames, prompt_quality, retrieval, world_samples
+from c2vl.scores import answers, bag_of_words, clip_quality, detection, frames, prompt_quality, retrieval, world_samples
 from c2vl.scores.params import ScoreParams
 from c2vl.scores.truth import Truth
 
@@ -48,7 +48,7 @@ class Outs:
             classes=read_json(classes),
             skeleton=tables.read(data / "skeleton", outcome),
             crop=tables.read(data / "crop", [*outcome, *boxes]),
-            caption=tables.read(data / "caption", [*outcome, "k", "answer", "finished"]),
+            caption=tables.read(data / "caption", [*outcome, "k", "answer", "finished", "repeats"]),
             vision=tables.read(data / "embed" / "vision", ["sample", "k", "feature"]),
         )
 
@@ -100,6 +100,8 @@ def without_truth(outs: Outs, params: ScoreParams) -> dict[str, Any]:
     return {
         "crop": prompt_quality.crop_quality(outs.crop),
         "answers": prompt_quality.answer_quality(outs.caption, outs.classes),
+        "clips": clip_quality.clip_quality(outs.index, outs.caption, outs.classes),
+        "lowest_coverage": clip_quality.lowest_coverage(outs.crop),
         "bag_of_words": words_alone(outs, outs.texts(), params),
     }
 

@@ -40,12 +40,12 @@ def answer_quality(captions: pa.Table, classes: Sequence[str]) -> dict[str, Any]
     """Statuses of the answers, their length and variety, and how often they give a class name away.
 
     Args:
-        captions: columns `status`, `answer`, `finished`.
+        captions: columns `status`, `answer`, `finished`, and perhaps `repeats`.
         classes: class names.
 
     Returns:
-        `answers`, `statuses`, `empty` and `unfinished` (shares), `words` (mean), `distinct` (share of the answers that differ),
-        `names_a_class` (share that contain some class name word for word); shares are None without answers.
+        `answers`, `statuses`, `empty`, `unfinished` and `repeats` (shares), `words` (mean), `distinct` (share of the answers
+        that differ), `names_a_class` (share that contain some class name word for word); shares are None without answers.
     """
     given = captions.filter(pc.is_valid(captions.column("answer")))
     texts = Counter(" ".join(text.lower().split()) for text in given.column("answer").to_pylist())
@@ -60,6 +60,7 @@ def answer_quality(captions: pa.Table, classes: Sequence[str]) -> dict[str, Any]
         "statuses": _counts(captions),
         "empty": share(texts.get("", 0)),
         "unfinished": share(given.num_rows - (pc.sum(given.column("finished")).as_py() or 0)),
+        "repeats": share(pc.sum(given.column("repeats")).as_py() or 0) if "repeats" in given.column_names else None,
         "words": sum(len(text.split()) * n for text, n in texts.items()) / total if total else None,
         "distinct": share(len(texts)),
         "names_a_class": share(sum(n for text, n in texts.items() if said.search(text))),
