@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import runpy
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ from synthetic import BENCHMARK, CLASSES, WIDTH, write_data
 from test_training import PARAMS
 
 from c2vl import tables
+from c2vl.errors import UserError
+from c2vl.evaluation.calibration import calibration_error, reliability
 from c2vl.evaluation.compare import finished, keep, markdown, run_key, summarise
-from c2vl.evaluation.encoded import load_encoded
+from c2vl.evaluation.encoded import Encoded, load_encoded, save_encoded
 from c2vl.evaluation.features import Features
 from c2vl.evaluation.frozen import frozen_features
 from c2vl.evaluation.fusion import fuse
@@ -25,7 +28,10 @@ from c2vl.evaluation.heads import load_head
 from c2vl.evaluation.knn import knn_evaluation
 from c2vl.evaluation.linear import linear_evaluation
 from c2vl.evaluation.metrics import best, mean_class, per_class, top1, top_k
+from c2vl.evaluation.outs import Outs
 from c2vl.evaluation.params import LinearParams
+from c2vl.evaluation.retrieval import both_ways, ranks
+from c2vl.evaluation.shared_space import class_name_features, zero_shot_scores
 from c2vl.models.registry import build_encoder
 from c2vl.prompts.class_names import ClassNamesParams, write_class_names
 from c2vl.training.clips import load_clips
@@ -228,3 +234,139 @@ def test_a_stage_without_data_is_one_sentence(tmp_path: Path, stage, capsys: pyt
     told = capsys.readouterr().err
     assert told.startswith("c2vl: data/index/index.parquet")
     assert len(told.splitlines()) == 1
+
+
+def test_knn_agrees_with_scikit_learn_for_several_neighbours() -> None:
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.preprocessing import normalize
+
+    features = blobs(seed=3, spread=3.0)
+    features = Features(features.train[:, 2:5], features.train_labels, features.test[:, 2:5], features.test_labels)
+    for neighbours in (1, 5):
+        other = KNeighborsClassifier(neighbours, metric="cosine", algorithm="brute")
+        expected = other.fit(normalize(features.train), features.train_labels).predict(normalize(features.test))
+        np.testing.assert_array_equal(knn_evaluation(features, neighbours).predictions, expected)
+
+
+def test_calibration_error_by_hand() -> None:
+    scores = np.array([[0.95, 0.05], [0.9, 0.1], [0.45, 0.55], [0.2, 0.8]])
+    labels = np.array([0, 1, 1, 0])
+    bins = reliability(labels, scores, bins=10)
+    # (0.9, 1.0]: 0.95, right; (0.8, 0.9]: 0.9, wrong; (0.5, 0.6]: 0.55, right; (0.7, 0.8]: 0.8, wrong
+    assert [(round(one.lower, 1), one.clips, one.accuracy) for one in bins if one.clips] == [
+        (0.5, 1, 1.0),
+        (0.7, 1, 0.0),
+        (0.8, 1, 0.0),
+        (0.9, 1, 1.0),
+    ]
+    assert calibration_error(bins) == pytest.approx((0.05 + 0.9 + 0.45 + 0.8) / 4)
+
+
+def test_calibration_error_agrees_with_a_loop_over_the_bins() -> None:
+    rng = np.random.default_rng(1)
+    scores = rng.dirichlet(np.full(5, 0.4), size=400)
+    labels = rng.integers(5, size=400)
+    confidence, right = scores.max(1), scores.argmax(1) == labels
+    expected = 0.0
+    for k in range(15):
+        chosen = [n for n in range(400) if k / 15 < confidence[n] <= (k + 1) / 15]
+        if chosen:
+            expected += len(chosen) / 400 * abs(np.mean(right[chosen]) - np.mean(confidence[chosen]))
+    assert calibration_error(reliability(labels, scores)) == pytest.approx(expected)
+    assert calibration_error(reliability(np.zeros(4, int), np.array([[1.0, 0.0]] * 4))) == 0.0
+
+
+def test_retrieval_by_hand() -> None:
+    """Four clips, two of which share a sentence; unit vectors in the plane."""
+    angle = np.deg2rad([0.0, 10.0, 90.0, 180.0])
+    skeletons = np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)
+    said = np.deg2rad([5.0, 5.0, 178.0, 95.0])  # clips 2 and 3 are told as the other looks
+    sentences = np.stack([np.cos(said), np.sin(said)], 1).astype(np.float32)
+    groups, labels = np.array([7, 7, 3, 5]), np.array([0, 0, 1, 1])
+    found = both_ways(skeletons, sentences, groups, labels)
+    assert (found["clips"], found["sentences"]) == (4, 3)
+    by_sentence, by_skeleton = found["sentence_to_skeleton"], found["skeleton_to_sentence"]
+    # sentences 3 (of clip 2), 5 (of clip 3), 7 (of clips 0 and 1): their own clips come second, second, first
+    assert by_sentence["recall1"] == pytest.approx(1 / 3) and by_sentence["median_rank"] == 2
+    assert by_sentence["recall5"] == 1 and by_sentence["same_class"] == 1
+    assert by_skeleton["recall1"] == pytest.approx(2 / 4) and by_skeleton["median_rank"] == 1.5
+    # one right of four for two sentences, two right for the third; three sentences, one right
+    assert by_sentence["chance1"] == pytest.approx((1 / 4 + 1 / 4 + 2 / 4) / 3)
+    assert by_skeleton["chance1"] == pytest.approx(1 / 3)
+
+
+def test_ranks_agree_with_sorting_and_equal_similarities_count_against_us() -> None:
+    rng = np.random.default_rng(2)
+    queries, candidates = rng.normal(size=(40, 6)).astype(np.float32), rng.normal(size=(25, 6)).astype(np.float32)
+    of_query, of_candidate = rng.integers(5, size=40), np.arange(25) % 5
+    for query, rank in enumerate(ranks(queries, candidates, of_query, of_candidate)):
+        order = np.argsort(-(candidates @ queries[query]))
+        assert rank == 1 + next(at for at, candidate in enumerate(order) if of_candidate[candidate] == of_query[query])
+    collapsed = np.ones((10, 3), np.float32)
+    assert ranks(collapsed, collapsed, np.arange(10), np.arange(10)).tolist() == [10] * 10
+    with pytest.raises(ValueError, match="right candidate"):
+        ranks(collapsed, collapsed, np.arange(1, 11), np.arange(10))
+
+
+def test_zero_shot_takes_the_names_through_the_language_head() -> None:
+    rng = np.random.default_rng(4)
+    rotation = np.linalg.qr(rng.normal(size=(6, 6)))[0].astype(np.float32)
+    names = np.eye(6, dtype=np.float32)[:3]
+    labels = np.array([0, 1, 2, 2])
+    features = Features(np.zeros((1, 6), np.float32), labels[:1], names[labels] @ rotation.T * 5, labels)
+    heads = {
+        "skeleton_head.weight": rotation.T.copy(),
+        "skeleton_head.bias": np.zeros(6, np.float32),
+        "prompt_heads.language.weight": np.eye(6, dtype=np.float32),
+        "prompt_heads.language.bias": np.zeros(6, np.float32),
+    }
+    encoded = Encoded("c2vl", "xsub", "joint", ["a"], list("bcde"), features, heads, {"language": 6})
+    scores = zero_shot_scores(encoded, 3 * names)
+    assert scores is not None
+    assert scores.argmax(1).tolist() == labels.tolist()
+    np.testing.assert_allclose(scores.sum(1), 1, atol=1e-6)
+    vision_only = {name: value for name, value in heads.items() if "prompt" not in name}
+    assert zero_shot_scores(replace(encoded, heads=vision_only), names) is None
+
+
+def test_encoded_features_come_back_as_they_were(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    train, test = rng.normal(size=(5, 3)).astype(np.float32), rng.normal(size=(2, 3)).astype(np.float32)
+    heads = {"classifier.weight": rng.normal(size=(4, 3)).astype(np.float32), "classifier.bias": np.ones(4, np.float32)}
+    features = Features(train, np.arange(5) % 4, test, np.array([3, 0]))
+    encoded = Encoded("supervised", "xsub", "bone", list("abcde"), ["y", "x"], features, heads, {})
+    save_encoded(tmp_path, encoded, 16)
+    back = load_encoded(tmp_path)
+    assert (back.method, back.stream, back.train_samples, back.test_samples) == (
+        "supervised",
+        "bone",
+        list("abcde"),
+        ["y", "x"],
+    )
+    assert np.array_equal(back.features.train, train) and np.array_equal(back.features.test, test)
+    assert back.features.test_labels.tolist() == [3, 0]
+    np.testing.assert_allclose(back.applied("classifier", test), test @ heads["classifier.weight"].T + 1, rtol=1e-6)
+    assert back.embedded("skeleton_head", test) is None
+    (tmp_path / "heads.safetensors").write_bytes(b"no")
+    with pytest.raises(UserError, match="features"):
+        load_encoded(tmp_path)
+
+
+def test_gains_by_class_are_linear_joint_c2vl_minus_infonce() -> None:
+    outs = Outs(["drink", "sit"])
+    labels = np.array([0, 0, 1, 1])
+    for method, right in (("c2vl", [0, 0, 1, 0]), ("infonce", [0, 1, 1, 1])):
+        outs.classified("linear", "xsub", "joint", method, list("abcd"), labels, np.eye(2)[right])
+        outs.classified("linear", "xsub", "bone", method, list("abcd"), labels, np.eye(2)[[1, 1, 0, 0]])
+    assert [(row["name"], float(row["gain"])) for row in outs.gains()] == [("drink", 0.5), ("sit", -0.5)]
+
+
+def test_class_names_are_averaged_over_templates_as_unit_vectors(tmp_path: Path) -> None:
+    said = {"jump": [3.0, 0.0], "to jump": [0.0, 0.5], "sit": [1.0, 0.0], "to sit": [2.0, 0.0]}
+    params = ClassNamesParams(templates=["{}", "to {}"])
+    write_class_names(tmp_path, ["jump", "sit"], params, lambda texts: np.array([said[text] for text in texts], np.float16))
+    np.testing.assert_allclose(class_name_features(tmp_path, 2), [[0.5**0.5, 0.5**0.5], [1.0, 0.0]], atol=1e-6)
+    with pytest.raises(UserError, match="classes"):
+        class_name_features(tmp_path, 3)
+    with pytest.raises(ValueError, match="once"):
+        ClassNamesParams(templates=["{name}"])

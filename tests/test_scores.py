@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
+import json
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +12,7 @@ import pytest
 
 from c2vl import tables
 from c2vl.errors import UserError
-from c2vl.scores import answers, bag_of_words, detection, prompt_quality, retrieval, truth, world_samples
+from c2vl.scores import answers, bag_of_words, clip_quality, detection, prompt_quality, retrieval, truth, world_samples
 from c2vl.scores.frames import FRAMES, score_frames
 
 VOCABULARY = answers.Vocabulary(
@@ -247,3 +249,60 @@ def test_truth_is_none_without_a_file_and_half_a_truth_is_an_error(tmp_path):
         tables.write(tmp_path / f"{name}.parquet", tables.table_of([], getattr(tables.schemas, schema)))
     with pytest.raises(UserError, match=r"vocabulary\.json"):
         truth.read_truth(tmp_path)
+
+
+def test_clip_quality_by_hand():
+    index = pa.table({"sample": list("abcd"), "label": [0, 0, 1, 1], "status": ["ok", "ok", "ok", "excluded"]})
+    captions = pa.table(
+        {
+            "sample": ["a", "a", "b", "b", "d"],
+            "answer": ["He sits.", "he  SITS.", "trying to clap", "He sits.", "not of a usable clip"],
+        }
+    )
+    quality = clip_quality.clip_quality(index, captions, ["clap", "jump up"])
+    assert (quality["clips"], quality["without"]) == (3, pytest.approx(1 / 3))  # c has no answer
+    assert quality["one_answer"] == 0.5  # a's two answers are one
+    assert (quality["names_its_class"], quality["names_another_class"]) == (0.25, 0)
+    assert quality["classes_of_an_answer"] == 1.0
+    assert quality["commonest"][0] == {"answer": "he sits.", "share": 0.75}
+    crops = pa.table({"sample": ["a", "b", "c"], "k": [0, 1, 2], "coverage": [0.9, float("nan"), 0.2]})
+    assert [(row["sample"], row["coverage"]) for row in clip_quality.lowest_coverage(crops)] == [("c", 0.2), ("a", 0.9)]
+
+
+def test_an_answer_that_names_another_class_is_not_a_hit():
+    index = pa.table({"sample": ["a", "b"], "label": [0, 1], "status": ["ok", "ok"]})
+    captions = pa.table({"sample": ["a", "b"], "answer": ["to put on a hat", "to put on"]})
+    quality = clip_quality.clip_quality(index, captions, ["put on", "put on a hat"])
+    assert (quality["names_its_class"], quality["names_another_class"]) == (0, 1)  # the longest name that fits is meant
+
+
+def test_quality_command_says_what_to_look_at(tmp_path, monkeypatch, capsys):
+    from c2vl.commands import quality
+    from c2vl.files import write_json
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="dvc repro caption"):
+        quality.gather(tmp_path / "data")
+    samples = [f"S001C001P001R001A{number:03d}" for number in range(1, 41)]
+    rows = [{"sample": s, "label": n % 2, "action": 1, "status": "ok", "reason": ""} for n, s in enumerate(samples)]
+    tables.write(tmp_path / "data/index/index.parquet", tables.table_of(rows, tables.schemas.index(["xsub"])))
+    write_json(tmp_path / "data/index/classes.json", ["clap", "sit"])
+    rows = [
+        {
+            "sample": s,
+            "k": 0,
+            "answer": "" if n < 8 else f"clap {n}",
+            "finished": True,
+            "repeats": False,
+            "status": "ok",
+            "reason": "",
+        }
+        for n, s in enumerate(samples)
+    ]
+    tables.write(tmp_path / "data/caption/S001C001.parquet", tables.table_of(rows, tables.schemas.CAPTION))
+    quality.run(argparse.Namespace(json=False))
+    told = capsys.readouterr().out
+    assert "look: answers, empty is 0.200 (over 0.01)" in told
+    assert "look: answers, distinct" not in told
+    quality.run(argparse.Namespace(json=True))
+    assert json.loads(capsys.readouterr().out)["clips"]["names_its_class"] == pytest.approx(16 / 40)
