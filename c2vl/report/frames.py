@@ -9,14 +9,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from c2vl.datasets import places
+from c2vl.datasets.places import PlaceError
 from c2vl.video.decode import VideoError, decode
 
 
-def frame_at(video: Path, index: int) -> NDArray[np.uint8] | None:
-    """Frame `index` of a video as (H, W, 3) uint8 RGB; None if it cannot be decoded."""
+def frame_at(raw: Path, place: str, index: int) -> NDArray[np.uint8] | None:
+    """Frame `index` of the video at a place in the raw folder as (H, W, 3) uint8 RGB; None if it cannot be decoded."""
     try:
-        return decode(video, [index]).frames.get(index)
-    except VideoError:
+        with places.as_file(raw, place) as video:
+            return decode(video, [index]).frames.get(index)
+    except (VideoError, PlaceError):
         return None
 
 

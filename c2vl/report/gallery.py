@@ -106,13 +106,15 @@ class _Maker:
         if crop is None or crop["frame"] is None or crop["frame"] < 0:
             return shown
         shown["frame"] = crop["frame"]
-        image = frame_at(self.raw / row["video_file"], crop["frame"]) if row["video_file"] else None
+        image = frame_at(self.raw, row["video_file"], crop["frame"]) if row["video_file"] else None
         if image is not None:
             height, width = image.shape[:2]
             shown |= {"size": (width, height), "picture": data_uri(image, FRAME_PIXELS)}
             if skeleton and skeleton["status"] == OK and skeleton["file_frames"]:
                 colour = np.asarray(skeleton["colour"]).reshape(-1, 2, 25, 2)
-                shown["joints"] = over_frame(colour[min(crop["frame"], len(colour) - 1)], width, height)
+                shown["joints"] = over_frame(
+                    colour[min(crop["frame"] - (row.get("clip_begin") or 0), len(colour) - 1)], width, height
+                )
             if crop["boxes"] is not None:
                 found = zip(np.asarray(crop["boxes"]).reshape(-1, 4), np.asarray(crop["scores"]), strict=True)
                 shown["boxes"] = tuple((*_placed(*box), float(score)) for box, score in found)
