@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ from c2vl.store.work import Failure, Row, Unit
 
 HERE = Path(__file__).resolve()
 OUT = Path("data/caption")
+CONFIG = "[core]\n    no_scm = true\n    analytics = false\n    check_update = false\n"
 PIPELINE = f"""\
 stages:
   caption:
@@ -55,10 +57,8 @@ class TinyProject(Project):
         super().__init__(folder)
         self.environment["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), str(HERE.parent.parent)])
         if not folder.exists():
-            folder.mkdir(parents=True)
-            self.works("dvc", "init", "-q", "--no-scm")
-            with (folder / ".dvc" / "config").open("a", encoding="utf-8") as config:
-                config.write("    analytics = false\n    check_update = false\n")
+            (folder / ".dvc").mkdir(parents=True)
+            (folder / ".dvc" / "config").write_text(CONFIG, encoding="utf-8")
             (folder / "dvc.yaml").write_text(PIPELINE, encoding="utf-8")
             self.set_world()
 
@@ -66,6 +66,30 @@ class TinyProject(Project):
         """Describe the stage's world; `changes` are texts of single prompts by sample."""
         text = json.dumps({"setups": setups, "subjects": subjects, "changes": changes})
         (self.folder / "world.json").write_text(text, encoding="utf-8")
+
+    def add_remote(self, **settings: str) -> None:
+        """Declare the default remote of the lab."""
+        core = CONFIG.replace("[core]\n", "[core]\n    remote = lab\n")
+        lines = ["['remote \"lab\"']", *(f"    {name} = {text}" for name, text in settings.items()), ""]
+        (self.folder / ".dvc" / "config").write_text(core + "\n".join(lines), encoding="utf-8")
+
+    def copy_without_store(self, folder: Path) -> TinyProject:
+        """Another machine's clone after `dvc pull`: out and cache, no sample store."""
+        shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns(".c2vl", "tmp"))
+        return self._same_environment(folder)
+
+    def clone(self, folder: Path) -> TinyProject:
+        """Another machine's clone: what git would hold, no out, no cache, no sample store."""
+        for name in (".dvc/config", "dvc.yaml", "dvc.lock", "world.json"):
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((self.folder / name).read_bytes())
+        return self._same_environment(folder)
+
+    def _same_environment(self, folder: Path) -> TinyProject:
+        clone = TinyProject(folder)
+        clone.environment = dict(self.environment)
+        return clone
 
     def begin(self, *command: str, **environment: str) -> subprocess.Popen[str]:
         """Start a command in a process group of its own."""
@@ -99,7 +123,8 @@ class TinyProject(Project):
 def described(path: Path) -> dict[str, list[bytes | None]]:
     """The world of `world.json`."""
     told = json.loads(path.read_text(encoding="utf-8"))
-    contents = world(told["setups"], told["subjects"])
+    first, all_setups = world(2, told["subjects"]), world(told["setups"], told["subjects"])
+    contents = {name: first.get(name, prompts) for name, prompts in all_setups.items()}  # a setup more changes no other
     for name, text in told["changes"].items():
         contents[name][0] = text.encode()
     return contents
@@ -108,7 +133,9 @@ def described(path: Path) -> dict[str, list[bytes | None]]:
 @one_sentence
 def main() -> None:
     with logged("caption") as notes:
-        run.run(GatedStage(described(Path("world.json")), size=4), OUT, notes)
+        question = os.environ.get("STANDIN_QUESTION", "what?")
+        company = "STANDIN_ALONE" not in os.environ  # whether answers depend on the batch
+        run.run(GatedStage(described(Path("world.json")), size=4, question=question, company=company), OUT, notes)
 
 
 if __name__ == "__main__":

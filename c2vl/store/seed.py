@@ -91,7 +91,7 @@ def keys_of(path: Path) -> set[bytes]:
         OSError, pa.ArrowException: it is not readable.
         KeyError: it has no keys.
     """
-    table = pq.read_table(path, columns=[KEY.name, STATUS])
+    table = pq.read_table(path, columns=[KEY.name, STATUS], page_checksum_verification=True)
     usable = table.filter(pc.and_(pc.equal(table.column(STATUS), OK), pc.is_valid(table.column(KEY.name))))
     return set(usable.column(KEY.name).to_pylist())
 
@@ -100,7 +100,7 @@ def _found(path: Path, work: Work, rows: pa.Table, wanted: Set[bytes]) -> Iterat
     """The rows of `path` among `wanted`, each once, as the store keeps them."""
     waiting: list[pa.Table] = []
     left = set(wanted)
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
         schema = stored_columns(work.schema(file.schema_arrow), rows).append(KEY)
         for batch in file.iter_batches(BATCH_ROWS, columns=[*schema.names, STATUS]):
             status, keys = batch.column(STATUS).to_pylist(), batch.column(KEY.name).to_pylist()
