@@ -1,0 +1,132 @@
+"""Reading and denoising skeletons, measured: `python bench/parse.py`, with `--stage 1000 2000 8000` also the real stages.
+
+Files are the studio's, of NTU RGB+D's length (2 to 3 seconds at 30 frames a second). First table: processor milliseconds a file
+of our parser beside the plain per-line one of the tests, on the same files in the same run, best of some rounds. Second (minutes,
+2 GB of disk): the stages `index` and `skeleton` on so many files, their peak memory, and what NTU60 would take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from ntu_text import naive_parse  # noqa: E402
+from studio_skeletons import studio_files  # noqa: E402
+
+from c2vl.datasets.names import SampleName  # noqa: E402
+from c2vl.datasets.skeleton_file import parse_skeleton  # noqa: E402
+from c2vl.skeletons.line import denoise  # noqa: E402
+from c2vl.studio.vocabulary import ACTIONS  # noqa: E402
+
+NTU60, CORES = 56_880, 8
+FRAMES_PER_SECOND = 30
+MEBIBYTE = 1024  # ru_maxrss is in KiB
+
+
+def best(work: Callable[[Any], Any], items: Sequence[Any], rounds: int) -> float:
+    """Processor seconds for all of `items`, the quickest of some rounds."""
+    times = []
+    for _ in range(rounds):
+        began = time.process_time()
+        for item in items:
+            work(item)
+        times.append(time.process_time() - began)
+    return min(times)
+
+
+def readers(performances: int, rounds: int) -> None:
+    """Print the first table."""
+    files = [data for _, data, _ in studio_files(1, performances, FRAMES_PER_SECOND)]
+    parsed = [parse_skeleton(data) for data in files]
+    size = sum(map(len, files))
+    rows = {
+        "plain per-line parser": best(naive_parse, files, max(1, rounds // 3)),
+        "ours": best(parse_skeleton, files, rounds),
+        "denoising, on top": best(denoise, parsed, rounds),
+    }
+    print(f"{len(files)} files, {size / len(files) / 1e3:.0f} KB each, one core, processor time\n")
+    print(f"{'':24}{'ms a file':>12}{'MB/s':>10}{'ratio':>10}")
+    for name, seconds in rows.items():
+        ratio = rows["plain per-line parser"] / seconds
+        print(f"{name:24}{seconds / len(files) * 1e3:12.2f}{size / seconds / 1e6:10.0f}{ratio:10.1f}")
+
+
+def write(folder: Path, number: int, pool: Sequence[bytes]) -> None:
+    """`number` files that differ in a line after their last frame, which no parser looks at, and so in their content keys."""
+    folder.mkdir()
+    (folder / "classes.txt").write_text("\n".join(ACTIONS) + "\n", encoding="utf-8")
+    for at, data in zip(range(number), _again(pool), strict=False):
+        name = SampleName(at // 4000 + 1, at % 3 + 1, at // 3 % 13 + 1, at // 39 % 999 + 1, at % len(ACTIONS) + 1)
+        (folder / f"{name}.skeleton").write_bytes(data + f"{at}\n".encode())
+
+
+def _again(pool: Sequence[bytes]) -> Iterable[bytes]:
+    return (pool[at % len(pool)] for at in count())
+
+
+def stage(name: str, folder: Path) -> tuple[float, float]:
+    """(wall seconds, peak MiB of the largest of its processes) of a stage in `folder`."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "C2VL_HOME": str(folder / "home")}
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "stages" / f"{name}.py")],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    said = process.stderr.read()
+    _, status, used = os.wait4(process.pid, 0)  # of the process and of its own children, the largest
+    if status:
+        sys.exit(said.decode()[-2000:])
+    return time.perf_counter() - began, used.ru_maxrss / MEBIBYTE
+
+
+def stages(numbers: Sequence[int], performances: int) -> None:
+    """Print the second table."""
+    pool = [data for _, data, _ in studio_files(1, performances, FRAMES_PER_SECOND)]
+    workers = int(os.environ.get("C2VL_WORKERS") or len(os.sched_getaffinity(0)))
+    print(f"\nreal stages, {workers} worker{'s' if workers > 1 else ''}, wall time; peak: the largest process\n")
+    print(f"{'files':>8}{'index s':>10}{'skeleton s':>12}{'ms a file':>11}{'index MiB':>11}{'skeleton MiB':>14}")
+    for number in numbers:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            write(folder / "raw", number, pool)
+            params = yaml.safe_load((ROOT / "profiles" / "demo.yaml").read_text(encoding="utf-8"))
+            params["data"] |= {"raw": "raw"}
+            (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+            (indexing, index_peak), (denoising, peak) = (stage(name, folder) for name in ("index", "skeleton"))
+        each = (indexing + denoising) / number
+        print(f"{number:8,}{indexing:10.1f}{denoising:12.1f}{each * 1e3:11.2f}{index_peak:11.0f}{peak:14.0f}", flush=True)
+    extrapolated = each * NTU60 * workers / CORES
+    print(f"\nNTU60's {NTU60:,} files on {CORES} cores, both stages, from the last row: {extrapolated / 60:.1f} minutes")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--performances", type=int, default=40, help="distinct performances, three files each (40)")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds of which the quickest counts (7)")
+    parser.add_argument("--stage", type=int, nargs="+", default=[], metavar="FILES", help="run the stages on so many files")
+    arguments = parser.parse_args()
+    readers(arguments.performances, arguments.rounds)
+    if arguments.stage:
+        stages(arguments.stage, arguments.performances)
+
+
+if __name__ == "__main__":
+    main()
