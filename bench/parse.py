@@ -1,8 +1,8 @@
 """Reading and denoising skeletons, measured: `python bench/parse.py`, with `--stage 1000 2000 8000` also the real stages.
 
 Files are the studio's, of NTU RGB+D's length (2 to 3 seconds at 30 frames a second). First table: processor milliseconds a file
-of our parser beside the plain per-line one of the tests, on the same files in the same run, best of some rounds. Second (minutes,
-2 GB of disk): the stages `index` and `skeleton` on so many files, their peak memory, and what NTU60 would take.
+of our parser beside the plain per-line one of the tests, on the same files in the same run, best of some rounds. Second
+(minutes, 2 GB of disk): the stages `index` and `skeleton` on so many files, their peak memory, and what NTU60 would take.
 """
 
 from __future__ import annotations
