@@ -17,6 +17,7 @@ from c2vl.ablation.runs import key_of, run_all
 from c2vl.ablation.validation import validation_data
 from c2vl.errors import UserError
 from c2vl.evaluation.params import EvaluateParams
+from c2vl.models.settings import TWO_CORES
 from c2vl.params import load_section
 from c2vl.training.clips import load_clips
 from c2vl.training.params import PretrainParams
@@ -47,6 +48,12 @@ def test_every_declared_setting_is_one_of_the_demos_parameters() -> None:
         every = [applied(base, setting.set, name).model_dump_json() for setting in sweep.settings]
         assert len(set(every)) == len(every), f"two settings of {name} are the same"
         assert len({setting.name for setting in sweep.settings}) == len(every)
+
+
+def test_encoders_are_swept_at_the_sizes_for_two_cores() -> None:
+    base = load_section("pretrain", PretrainParams, ROOT / "profiles/demo.yaml")
+    swept = [applied(base, row.set, "").encoder for row in read_ablations(ROOT / "ablations.yaml").sweeps["encoders"].settings]
+    assert {encoder.name: encoder for encoder in swept} == TWO_CORES
 
 
 def test_the_papers_tables_are_declared_with_its_numbers() -> None:

@@ -1,0 +1,116 @@
+"""Before a run: how many samples, frames and calls, how many bytes and hours a stage, with what the store has subtracted.
+
+A few real samples go through the real stages in a temporary project with a store of its own (nothing of yours is
+touched); what they cost is scaled up. So the hours are those of this machine with these settings
+(C2VL_DEVICE, C2VL_WORKERS, C2VL_BATCH_...), engines loaded included. Needs the index (`dvc repro index`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pyarrow as pa
+
+    from c2vl.plan.estimate import Line
+
+HELP = "what a run would take on this machine: samples, calls, bytes, hours, from a trial of a few samples"
+HEAD = ("stage", "has", "to compute", "reads", "writes", "time")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--samples", type=int, default=6, metavar="N", help="samples of the trial (default 6)")
+    parser.add_argument("--no-training", action="store_true", help="leave out the estimate of pretraining")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print the plan.
+
+    Raises:
+        UserError: there is no index, or a stage failed in the trial.
+    """
+    import shutil
+
+    from c2vl import machine, tables
+    from c2vl.datasets.params import DataParams
+    from c2vl.errors import UserError
+    from c2vl.params import load_section
+    from c2vl.plan.estimate import lines
+    from c2vl.plan.trial import chosen, costs
+    from c2vl.works import INDEX, STAGES
+
+    if arguments.samples < 1:
+        raise UserError("--samples must be at least 1.")
+    data, index = load_section("data", DataParams), tables.read(INDEX)
+    probe = chosen(index, arguments.samples)
+    print(f"{INDEX}: {_usable(index):,} usable samples of {data.dataset}; trial of {len(probe)} in a temporary project:")
+    measured = {}
+    for stage, cost in costs(probe):
+        measured[stage.name] = cost
+        rate = f"{cost.units / cost.seconds:.3g} a second" if cost.seconds else "nothing computed"
+        print(f"  {stage.name}: {cost.units} units, {rate}, {cost.fixed:.0f} s besides", flush=True)
+    found = list(lines(measured, {stage.name: stage for stage in STAGES}, index, data.raw))
+    print("\n" + table(found))
+    written = sum(line.written for line in found)
+    free = shutil.disk_usage(next(p for p in (machine.store_dir().absolute(), *machine.store_dir().absolute().parents) if p.exists())).free
+    print(f"\nwrites: the store, then the sealed outs, then DVC's cache: up to {size(3 * written)}; {size(free)} are free.")
+    if any(not line.exact for line in found):
+        print("~ : estimated by the trial's ratio, because the stages before are not done.")
+    if not arguments.no_training:
+        print(_training(data.benchmarks, index))
+
+
+def _usable(index: pa.Table) -> int:
+    import pyarrow.compute as pc
+
+    from c2vl.tables.schemas import OK
+
+    return int(pc.sum(pc.equal(index["status"], OK)).as_py() or 0)
+
+
+def _training(benchmarks: list[str], index: pa.Table) -> str:
+    """A sentence on pretraining, all streams of all benchmarks, one after the other."""
+    from c2vl.params import load_section
+    from c2vl.plan.training import clips_a_second
+    from c2vl.skeletons.streams import STREAMS
+    from c2vl.training.params import PretrainParams
+
+    params = load_section("pretrain", PretrainParams)
+    rate = clips_a_second(params)
+    clips = sum(index[benchmark].to_pylist().count("train") for benchmark in benchmarks)
+    seconds = clips * len(STREAMS) * params.epochs / rate
+    count = len(benchmarks) * len(STREAMS)
+    return f"pretrain: {count} encoders × {params.epochs} epochs at {rate:,.0f} clips a second: about {duration(seconds)}."
+
+
+def table(found: Iterable[Line]) -> str:
+    """Lay the plan out as text."""
+    rows = [HEAD]
+    for line in found:
+        about = "" if line.exact else "~"
+        cost = (size(line.read), size(line.written), duration(line.seconds))
+        rows.append((line.stage, f"{line.has:,}", f"{about}{line.todo:,}", *(f"{about}{told}" for told in cost)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    laid = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    return "\n".join([laid[0], "-" * len(laid[0]), *laid[1:]])
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            return f"{count:,.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    raise AssertionError("unreachable")
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"

@@ -1,0 +1,94 @@
+"""From what a few samples cost to what all of them will."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from c2vl.errors import UserError
+from c2vl.plan.trial import Cost
+from c2vl.store.outlook import outlook
+from c2vl.tables.schemas import OK
+from c2vl.works import StoredStage, work_of
+
+BEFORE = {"crop": "skeleton", "caption": "crop", "embed-vision": "crop", "embed-language": "caption"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A stage of the plan.
+
+    Attributes:
+        stage: its name.
+        has: units that the store has already.
+        todo: units to compute; an estimate where the stages before are not done (`exact` is false then).
+        exact: whether `todo` was counted.
+        seconds: to compute them here, as this machine is set up now.
+        read: bytes of raw files to read.
+        written: bytes to write into the store.
+    """
+
+    stage: str
+    has: int
+    todo: int
+    exact: bool
+    seconds: float
+    read: int
+    written: int
+
+
+def lines(costs: Mapping[str, Cost], stages: Mapping[str, StoredStage], index: pa.Table, raw: Path) -> Iterator[Line]:
+    """The plan, a line a stage.
+
+    What lies in the data folder is counted; what the stages before will still make is estimated by the trial's own ratio
+    of units.
+
+    Args:
+        costs: of the trial, by stage, in the order of the stages.
+        stages: by name.
+        index: all samples.
+        raw: folder of the raw files.
+    """
+    usable = index.filter(pc.equal(index["status"], OK))
+    todo: dict[str, int] = {}
+    for name, cost in costs.items():
+        counted, has = _counted(stages[name])
+        before = BEFORE.get(name)
+        coming = 0 if before is None else round(todo[before] * _ratio(costs[before], cost))
+        if before is None and counted is None:
+            counted = len(usable)
+        todo[name] = (counted or 0) + coming
+        each = cost.seconds / cost.units if cost.units else 0.0
+        seconds = todo[name] * each + (cost.fixed if todo[name] else 0.0)
+        written = round(todo[name] * cost.bytes / cost.usable) if cost.usable else 0
+        read = _raw_bytes(name, usable, raw, todo[name], has)
+        yield Line(name, has, todo[name], counted is not None and not coming, seconds, read, written)
+
+
+def _counted(stage: StoredStage) -> tuple[int | None, int]:
+    """Units to compute and units there, of what the stages before have made; (None, 0) if they have made nothing."""
+    try:
+        seen = outlook(work_of(stage), stage.out)
+    except UserError:
+        return None, 0
+    return seen.count(), seen.rows - seen.count()
+
+
+def _ratio(before: Cost, cost: Cost) -> float:
+    """Units of a stage for each unit of the stage before."""
+    return cost.units / before.units if before.units else 0.0
+
+
+def _raw_bytes(stage: str, usable: pa.Table, raw: Path, todo: int, has: int) -> int:
+    """Bytes of the raw files of the samples to compute, from the sizes of at most a thousand of them."""
+    column = {"skeleton": "skeleton_file", "crop": "video_file"}.get(stage)
+    if column is None or not todo:
+        return 0
+    files = pc.unique(usable[column].drop_null()).to_pylist()
+    sizes = [path.stat().st_size for file in files[:: max(1, len(files) // 1000)] if (path := raw / file).is_file()]
+    share = todo / (todo + has)
+    return round(share * len(files) * sum(sizes) / len(sizes)) if sizes else 0
