@@ -8,7 +8,6 @@ touched); what they cost is scaled up. So the hours are those of this machine wi
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,7 +56,8 @@ def run(arguments: argparse.Namespace) -> None:
     found = list(lines(measured, {stage.name: stage for stage in STAGES}, index, data.raw))
     print("\n" + table(found))
     written = sum(line.written for line in found)
-    free = shutil.disk_usage(next(p for p in (machine.store_dir().absolute(), *machine.store_dir().absolute().parents) if p.exists())).free
+    store = machine.store_dir().absolute()
+    free = shutil.disk_usage(next(path for path in (store, *store.parents) if path.exists())).free
     print(f"\nwrites: the store, then the sealed outs, then DVC's cache: up to {size(3 * written)}; {size(free)} are free.")
     if any(not line.exact for line in found):
         print("~ : estimated by the trial's ratio, because the stages before are not done.")
@@ -90,7 +90,7 @@ def _training(benchmarks: list[str], index: pa.Table) -> str:
 
 def table(found: Iterable[Line]) -> str:
     """Lay the plan out as text."""
-    rows = [HEAD]
+    rows: list[tuple[str, ...]] = [HEAD]
     for line in found:
         about = "" if line.exact else "~"
         cost = (size(line.read), size(line.written), duration(line.seconds))

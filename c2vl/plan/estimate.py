@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from c2vl.datasets import places
 from c2vl.errors import UserError
 from c2vl.plan.trial import Cost
 from c2vl.store.outlook import outlook
 from c2vl.tables.schemas import OK
 from c2vl.works import StoredStage, work_of
 
+SIZED = 1000  # files whose size is looked up
 BEFORE = {"crop": "skeleton", "caption": "crop", "embed-vision": "crop", "embed-language": "caption"}
 
 
@@ -88,7 +91,10 @@ def _raw_bytes(stage: str, usable: pa.Table, raw: Path, todo: int, has: int) -> 
     column = {"skeleton": "skeleton_file", "crop": "video_file"}.get(stage)
     if column is None or not todo:
         return 0
-    files = pc.unique(usable[column].drop_null()).to_pylist()
-    sizes = [path.stat().st_size for file in files[:: max(1, len(files) // 1000)] if (path := raw / file).is_file()]
+    files = sorted({places.split(place)[0] for place in usable[column].drop_null().to_pylist()})
+    sizes = []
+    for file in files[:: max(1, len(files) // SIZED)]:
+        with contextlib.suppress(places.PlaceError, OSError):
+            sizes.append(places.state(raw, file)[0])
     share = todo / (todo + has)
     return round(share * len(files) * sum(sizes) / len(sizes)) if sizes else 0

@@ -81,7 +81,7 @@ def cost(stage: StoredStage, folder: Path) -> Cost:
     command = [sys.executable, str(Path("stages") / f"{script}.py"), *arguments]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["it gave no reason"])[-1]
+        said = (done.stderr.strip().splitlines() or ["it gave no reason"])[-1].removeprefix("c2vl: ")
         raise UserError(f"The trial of {stage.name} failed: {said}")
     record = read_json(folder / ".c2vl" / "runs" / f"{stage.name}.json")
     store = folder / ".c2vl" / "store" / stage.name

@@ -27,11 +27,12 @@ Missing = tuple[Sequence[Unit], set[bytes]]  # all units of a shard, and the key
 
 @dataclass
 class Filled:
-    """What one run did: units computed, failures by key, seconds in the engine."""
+    """What one run did: units computed, failures by key, seconds in the engine and in all of the filling."""
 
     computed: int = 0
     failures: dict[bytes, Failure] = field(default_factory=dict)
     engine_seconds: float = 0.0
+    seconds: float = 0.0
 
 
 def fill(store: Store, work: Work, shards: Iterable[Missing], total: int, allowed: float, columns: pa.Schema) -> Filled:
@@ -53,6 +54,7 @@ def fill(store: Store, work: Work, shards: Iterable[Missing], total: int, allowe
         KeyboardInterrupt: whatever ends the stage; finished batches are published.
     """
     filled = Filled()
+    began = time.perf_counter()
     pool = work.pool()
     try:
         with Publisher(store, columns) as publisher:
@@ -70,6 +72,7 @@ def fill(store: Store, work: Work, shards: Iterable[Missing], total: int, allowe
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+    filled.seconds = time.perf_counter() - began
     return filled
 
 
