@@ -36,6 +36,7 @@ from c2vl.skeletons.slots import actors_of_slots
 from c2vl.skeletons.work import SkeletonWork
 from c2vl.store import run
 
+DETECTOR = str(Path(__file__).resolve().parent.parent / "checkpoints" / "tiny" / "detector")  # keys need its fingerprint
 LABELS = Path(__file__).parent / "data" / "pku2_labels.tsv"  # classes of every label line of part II, by video
 
 
@@ -284,7 +285,7 @@ def test_clips_go_through_index_skeleton_and_crop(raw: Path, tmp_path: Path) -> 
         jpeg_quality=90,
         fallback="frame",
         max_failed=0,
-        detector=DetectorParams(model="nowhere"),
+        detector=DetectorParams(model=DETECTOR),
     )
     units = CropWork(crop, tmp_path / "index.parquet", tmp_path / "skeleton", raw).units("N001V001", "f")
     frames = {sample: [unit.payload.index for unit in units if unit.identity["sample"] == sample] for sample in found}

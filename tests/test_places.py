@@ -31,6 +31,8 @@ from c2vl.store import run
 
 NAMES = [f"S001C00{camera}P00{subject}R001A001" for camera in (1, 2) for subject in (1, 2)]
 
+DETECTOR = str(Path(__file__).resolve().parent.parent / "checkpoints" / "tiny" / "detector")  # keys need its fingerprint
+
 
 def skeleton(seed: int) -> bytes:
     random = np.random.default_rng(seed)
@@ -102,7 +104,7 @@ def crop_params() -> CropParams:
         jpeg_quality=90,
         fallback="frame",
         max_failed=0,
-        detector=DetectorParams(model="nowhere"),
+        detector=DetectorParams(model=DETECTOR),
     )
 
 

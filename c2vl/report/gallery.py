@@ -112,9 +112,8 @@ class _Maker:
             shown |= {"size": (width, height), "picture": data_uri(image, FRAME_PIXELS)}
             if skeleton and skeleton["status"] == OK and skeleton["file_frames"]:
                 colour = np.asarray(skeleton["colour"]).reshape(-1, 2, 25, 2)
-                shown["joints"] = over_frame(
-                    colour[min(crop["frame"] - (row.get("clip_begin") or 0), len(colour) - 1)], width, height
-                )
+                own = crop["frame"] - (row.get("clip_begin") or 0)  # a clip of a longer video numbers its own frames
+                shown["joints"] = over_frame(colour[min(own, len(colour) - 1)], width, height)
             if crop["boxes"] is not None:
                 found = zip(np.asarray(crop["boxes"]).reshape(-1, 4), np.asarray(crop["scores"]), strict=True)
                 shown["boxes"] = tuple((*_placed(*box), float(score)) for box, score in found)
