@@ -131,6 +131,25 @@ def test_timings_table_is_aligned() -> None:
     assert len({len(line) for line in timings.table(rows).splitlines()}) == 1
 
 
+def test_metrics_shows_pretrained_beside_scratch() -> None:
+    from c2vl.commands import metrics
+
+    found = {
+        "finetune": {"xsub": {"joint": {"scratch": {"top1": 0.5}, "c2vl": {"top1": 0.625}}}},
+        "semi": {"xsub": {"joint": {"c2vl": {"0.05": {"top1": {"mean": 0.3, "std": 0.012}}}}}},
+        "transfer": {"pku2": {"streams": {"joint": {"c2vl": {"top1": 0.675}}}}},
+    }
+    assert [line.split() for line in metrics.protocol_lines(found)] == [
+        ["finetune,", "xsub", "joint", "c2vl", "62.5", "scratch", "50.0"],
+        ["5", "%", "of", "labels,", "xsub", "joint", "c2vl", "30.0", "±", "1.2"],
+        ["transfer", "to", "pku2,", "joint", "c2vl", "67.5"],
+    ]
+    zero = {"zero_shot": {"xsub": {"joint": {"infonce": {"top1": 0.2, "chance": 0.05}, "c2vl": {"top1": 0.3, "chance": 0.05}}}}}
+    assert [line.split() for line in metrics.zero_shot_lines(zero)] == [
+        ["zero-shot,", "xsub", "joint", "c2vl", "30.0", "infonce", "20.0", "by", "chance", "5.0"]
+    ]
+
+
 def test_metrics_shows_what_is_there(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "`dvc repro`" in fails(capsys, "metrics")
     learnt = {

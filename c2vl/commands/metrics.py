@@ -1,6 +1,7 @@
 """The headline numbers of the last run: what the engines are worth, what was learnt against what, where the report is.
 
-All of them lie in results/evaluate/metrics.json and results/scores/scores.json; `dvc metrics diff` compares two commits.
+All of them lie in results/{evaluate,protocols}/metrics.json and results/scores/scores.json; `dvc metrics diff` compares two
+commits.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import Any
 from c2vl.errors import UserError
 
 HELP = "headline numbers of the last run, and where the report is"
-SCORES, LEARNT, REPORT = (
-    Path("results") / name for name in ("scores/scores.json", "evaluate/metrics.json", "report/index.html")
+SCORES, LEARNT, PROTOCOLS, REPORT = (
+    Path("results") / name
+    for name in ("scores/scores.json", "evaluate/metrics.json", "protocols/metrics.json", "report/index.html")
 )
 
 ENGINES = {
@@ -46,6 +48,9 @@ def run(arguments: argparse.Namespace) -> None:
         print("\n".join(engine_lines(scores)))
     if learnt is not None:
         print("\n".join(["", *learning_lines(learnt)]))
+        print("\n".join(["", *zero_shot_lines(learnt)]))
+    if (protocols := _read(PROTOCOLS)) is not None:
+        print("\n".join(protocol_lines(protocols)))
     print(f"\nreport: {REPORT.resolve()}" if REPORT.exists() else f"\nno report yet: `dvc repro report` writes {REPORT}")
 
 
@@ -79,6 +84,42 @@ def learning_lines(learnt: dict[str, Any]) -> Iterator[str]:
         yield f"{method}, {stream}".ljust(27) + "".join(
             value.rjust(len(head) + 3) for value, head in zip(shown, heads, strict=True)
         )
+
+
+def zero_shot_lines(learnt: dict[str, Any]) -> Iterator[str]:
+    """Recognition from class names alone, in per cent, a line a benchmark and stream."""
+    for benchmark, streams in learnt.get("zero_shot", {}).items():
+        for stream, methods in sorted(streams.items(), key=lambda entry: _place(entry[0], STREAMS)):
+            chance = next((values["chance"] for values in methods.values() if "chance" in values), None)
+            shown = _side_by_side({method: _percent(values["top1"]) for method, values in methods.items()})
+            by_chance = "" if chance is None else f"   by chance {_percent(chance)}"
+            yield f"{f'zero-shot, {benchmark} {stream}':37}{shown}{by_chance}"
+
+
+def protocol_lines(found: dict[str, Any]) -> Iterator[str]:
+    """Finetuning, semi-supervised learning and transfer, pretrained against from scratch, in per cent."""
+    for benchmark, streams in found.get("finetune", {}).items():
+        for stream, starts in streams.items():
+            shown = _side_by_side({start: _percent(values["top1"]) for start, values in starts.items()})
+            yield f"{f'finetune, {benchmark} {stream}':37}{shown}"
+    for benchmark, streams in found.get("semi", {}).items():
+        for stream, starts in streams.items():
+            for fraction in next(iter(starts.values()), {}):
+                tops = {start: by_fraction[fraction]["top1"] for start, by_fraction in starts.items()}
+                shown = _side_by_side({s: f"{_percent(top['mean'])} ± {_percent(top['std'])}" for s, top in tops.items()})
+                yield f"{f'{100 * float(fraction):g} % of labels, {benchmark} {stream}':37}{shown}"
+    for target, about in found.get("transfer", {}).items():
+        for stream, starts in about["streams"].items():
+            shown = _side_by_side({start: _percent(values["top1"]) for start, values in starts.items()})
+            yield f"{f'transfer to {target}, {stream}':37}{shown}"
+
+
+def _side_by_side(cells: dict[str, str]) -> str:
+    return "   ".join(f"{name} {cells[name]}" for name in sorted(cells, key=lambda name: _place(name, METHODS)))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
 
 
 def _read(path: Path) -> dict[str, Any] | None:

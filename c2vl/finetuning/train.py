@@ -91,12 +91,16 @@ def finetune(
     task = Finetuning(network, train.skeletons, train.labels, stream, params)
     task.rows = torch.from_numpy(rows)
 
+    last: list[np.ndarray] = []  # of the main process, which looks after the last epoch in any case
+
     def looked_at(_: nn.Module) -> float:
-        return top1(test.labels, class_scores(task.network, test.skeletons, stream, params.view.frames).argmax(1))
+        last[:] = [class_scores(task.network, test.skeletons, stream, params.view.frames)]
+        return top1(test.labels, last[0].argmax(1))
 
     trained, curves = fit(task, params, Devices(train.skeletons.device), name, keep, probe=looked_at)
     network = cast(ClassifyingEncoder, trained).eval()
-    return Finetuned(network, class_scores(network, test.skeletons, stream, params.view.frames), curves)
+    scores = last[0] if last else class_scores(network, test.skeletons, stream, params.view.frames)
+    return Finetuned(network, scores, curves)
 
 
 @torch.no_grad()
