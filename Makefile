@@ -5,9 +5,11 @@ STAMP := $(VENV)/.installed
 
 # DVC runs every stage's command through the shell: the environment's programs come first.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# Trainings at once: each takes one core (docs/training.md).
+JOBS ?= $(or $(C2VL_WORKERS),$(shell getconf _NPROCESSORS_ONLN))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint graph engines groundingdino compare ablations clean
+.PHONY: help install demo encoders test lint graph engines groundingdino compare ablations clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -26,8 +28,13 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## Run the whole pipeline on the embedded world; ends with timings, metrics and the report's path
 	@c2vl profile --require demo
 	@git rev-parse --git-dir >/dev/null 2>&1 || dvc config --local core.no_scm true
+	@$(MAKE) --no-print-directory encoders
 	dvc repro
 	@echo && c2vl timings && echo && c2vl metrics
+
+encoders: $(STAMP)  ## Train all encoders, JOBS at once (default: one a core; with a GPU, as many as fit)
+	dvc repro skeleton embed
+	@dvc stage list --name-only | grep -E '^(baselines|pretrain)@' | sort | xargs -n 1 -P $(JOBS) dvc --wait-for-lock repro -q -s
 
 test: lint  ## Lint, types, all tests (with one small run of the whole pipeline)
 	python -m pytest

@@ -38,7 +38,8 @@ class GraphConvolution(nn.Module):
         adjacency = (self.partition * self.importance).transpose(1, 2)  # (K, V, V): to joint, from joint
         x = x.permute(0, 2, 3, 1).reshape(joints, -1)  # (V, N*T*C), a view in channels-last memory
         x = (adjacency.reshape(-1, joints) @ x).view(subsets, -1, channels)  # (K, V*N*T, C)
-        x = torch.bmm(x, self.weight).sum(0).view(joints, clips, frames, out_channels)
+        x = torch.addbmm(x.new_zeros(()), x, self.weight, beta=0)  # sum over K without the K summands in memory
+        x = x.view(joints, clips, frames, out_channels)
         bias = torch.einsum("kwv,kc->wc", adjacency, self.bias)
         return (x + bias[:, None, None, :]).permute(0, 3, 1, 2)
 

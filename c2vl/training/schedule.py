@@ -41,7 +41,7 @@ def sgd(network: nn.Module, params: PretrainParams, extra: list[dict[str, object
     nesterov = params.nesterov and params.momentum > 0
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     groups: list[dict[str, object]] = [{"params": trained, "weight_decay": params.weight_decay}, *(extra or [])]
-    return torch.optim.SGD(groups, lr=params.learning_rate, momentum=params.momentum, nesterov=nesterov)
+    return torch.optim.SGD(groups, lr=params.learning_rate, momentum=params.momentum, nesterov=nesterov, fused=True)
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
