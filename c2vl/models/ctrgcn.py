@@ -34,7 +34,7 @@ class RefinedTopology(nn.Module):
         """`pooled` (N, C, V) is the mean over time, `shared` (V, V), `alpha` (1,)."""
         difference = (self.to_joint(pooled)[..., None] - self.from_joint(pooled)[:, :, None]).tanh().flatten(2)
         weight, bias = alpha * self.refine.weight[..., 0], alpha * self.refine.bias  # type: ignore[operator]
-        clips = len(pooled)
+        clips = pooled.shape[0]
         constant = (shared.flatten() + bias[:, None]).expand(clips, -1, -1)  # the sum in one pass over the largest tensor
         return torch.baddbmm(constant, weight.expand(clips, -1, -1), difference).unflatten(2, shared.shape)
 
@@ -59,7 +59,7 @@ class ChannelwiseGraphConvolution(nn.Module):
             graph, features = topology(pooled, shared, self.alpha).flatten(0, 1), value(x).flatten(0, 1)
             y = torch.bmm(graph, features) if y is None else torch.baddbmm(y, graph, features)  # (N*C', V, T)
         assert y is not None
-        return (self.norm(y.unflatten(0, (len(x), -1))) + self.shortcut(x)).relu()
+        return (self.norm(y.unflatten(0, (x.shape[0], -1))) + self.shortcut(x)).relu()
 
 
 class Block(nn.Module):
