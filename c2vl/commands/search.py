@@ -1,0 +1,60 @@
+"""The samples whose skeletons are nearest to a sentence, in the space that encoder and CLIP share.
+
+  c2vl search "a person drinks from a cup"
+  c2vl search "somebody falls down" --split train --top 20 --json
+
+No caption or label of a sample is used, only its skeleton. Features come from `dvc repro features`, the sentence is
+encoded with `embed.encoder`. The score is a cosine, of several streams their weighted mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+HELP = "the samples whose skeletons are nearest to a sentence"
+DATA, RESULTS = Path("data"), Path("results")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("sentence")
+    parser.add_argument("--benchmark", help="whose encoders (default: the first of data.benchmarks)")
+    parser.add_argument("--stream", choices=("joint", "motion", "bone"), help="one stream instead of all")
+    parser.add_argument("--split", choices=("train", "test", "all"), default="test", help="which samples (test)")
+    parser.add_argument("--top", type=int, default=10, metavar="N", help="how many samples (10)")
+    parser.add_argument("--json", action="store_true", help="a JSON list, one object a sample")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print the samples.
+
+    Raises:
+        UserError: features or the text encoder are missing, or the sentence is empty.
+    """
+    from c2vl import machine
+    from c2vl.datasets.params import DataParams
+    from c2vl.engines.encoder import Encoder
+    from c2vl.errors import UserError
+    from c2vl.evaluation.params import EvaluateParams
+    from c2vl.params import load_section
+    from c2vl.prompts.embed import EmbedParams
+    from c2vl.recognition.search import load_streams, nearest
+    from c2vl.training.clips import class_names
+
+    if not arguments.sentence.strip():
+        raise UserError('The sentence is empty; try c2vl search "a person drinks from a cup".')
+    benchmark = arguments.benchmark or load_section("data", DataParams).benchmarks[0]
+    streams = load_streams(RESULTS, benchmark, arguments.stream)
+    names = class_names(DATA)
+    encoder = Encoder.load(load_section("embed", EmbedParams).encoder, machine.device())
+    feature = encoder.texts([arguments.sentence])[0][0].astype("float32")
+    weights = load_section("evaluate", EvaluateParams).fusion.model_dump()
+    hits = nearest(feature, streams, weights, arguments.split, max(arguments.top, 1))
+    if arguments.json:
+        print(json.dumps([{**asdict(hit), "action": names[hit.label]} for hit in hits], indent=2, ensure_ascii=False))
+        return
+    for hit in hits:
+        print(f"{hit.score:6.3f}  {hit.sample}  {hit.split:5}  {names[hit.label]}")
