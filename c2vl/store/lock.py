@@ -37,6 +37,8 @@ def stage_lock(stage: str, folder: Path | None = None) -> Iterator[None]:
                 f"{stage} is already running here ({holder}), perhaps left over from a killed `dvc repro`; "
                 "wait for it or stop it with `kill`, then run again: what it finished is kept."
             ) from None
+        except OSError as error:  # a network disk without locks; the store needs none, only two sealings at once would be waste
+            print(f"{stage}: {path.parent} cannot be locked ({error.strerror}); see to it that it runs once.", flush=True)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
         file.flush()

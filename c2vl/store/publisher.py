@@ -15,6 +15,7 @@ from c2vl.tables import table_of
 
 FLUSH_SECONDS = 1.0  # what a power cut may cost, besides the batch in flight
 FLUSH_BYTES = 32 * 2**20
+LARGE_BYTES = 2**20  # a batch that is waited for at once: writing it twice would cost more
 MERGE_AFTER = 128  # segments of a second each; merged, 1.8 million calls leave some thousand files
 
 
@@ -22,8 +23,8 @@ class Publisher:
     """Publishes batches; on leaving, also after an interrupt, makes them durable.
 
     A batch is a file of its own as soon as it is done, so that SIGKILL costs nothing that is finished. It is not waited
-    for until it is on the disk: once a second the batches since then become one segment that is. So a stage with
-    quick batches pays one fsync a second and leaves few files.
+    for until it is on the disk, unless it is large: once a second the batches since then become one segment that is. So
+    a stage with quick, small batches pays one fsync a second and leaves few files.
 
     A batch is published whole, never split over two segments: after a crash the missing units are whole batches
     again, so that the engine sees them in the same company and gives the same bits.
@@ -49,7 +50,12 @@ class Publisher:
         """
         if rows:
             batch = table_of([{**row, "key": key} for key, row in zip(keys, rows, strict=True)], self._schema)
-            self._waiting[self._store.publish(batch, durable=False)] = batch
+            large = batch.nbytes >= LARGE_BYTES
+            name = self._store.publish(batch, durable=large)
+            if large:
+                self._now_durable(name)
+            else:
+                self._waiting[name] = batch
         waited = time.monotonic() - self._since
         if waited >= FLUSH_SECONDS or sum(table.nbytes for table in self._waiting.values()) >= FLUSH_BYTES:
             self.flush()
@@ -64,8 +70,11 @@ class Publisher:
         if not self._waiting:
             return
         name = self._store.make_one(list(self._waiting), pa.concat_tables(self._waiting.values()))
-        self._published.append(name)
         self._waiting = {}
+        self._now_durable(name)
+
+    def _now_durable(self, name: str) -> None:
+        self._published.append(name)
         if len(self._published) >= MERGE_AFTER:
             self._store.merge(self._published)
             self._published = []
