@@ -52,7 +52,9 @@ CHANGES: dict[str, tuple[Any, str]] = {
     "embed.encoder.pad_to_square": (True, CHANGED),
     "embed.encoder.dtype": ("bfloat16", CHANGED),
 }
-OTHERWISE = {"caption.published"} | {f"{section}.{engine}.model" for section, engine in ENGINES.items()}  # tests below
+OTHERWISE = {"caption.published", "crop.detector.backend"} | {
+    f"{section}.{engine}.model" for section, engine in ENGINES.items()
+}  # tests below
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +150,16 @@ def test_a_checkpoint_is_known_by_its_bytes_and_not_by_its_place(
     data[-1] ^= 1
     weights.write_bytes(data)
     assert all(set(keys(stage, content)).isdisjoint(usual[stage]) for stage in stages)
+
+
+def test_another_backend_reads_other_weights_and_is_another_key(folder: Path, usual: dict[str, list[bytes]]) -> None:
+    content = params()
+    content["crop"]["detector"] |= {"backend": "groundingdino", "model": str(folder / "original.pth")}
+    found = []
+    for weights in (b"weights", b"others"):
+        (folder / "original.pth").write_bytes(weights)
+        found.append(keys("crop", content))
+    assert len({found[0][0], found[1][0], usual["crop"][0]}) == 3
 
 
 def test_machine_settings_and_the_raw_folder_are_in_no_key(

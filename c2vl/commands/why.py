@@ -1,7 +1,8 @@
 """What a stage would compute and for which reason, for the data as they lie here now; runs nothing and loads no engine.
 
 The stages are skeleton, crop, caption and embed, which keep every sample's result in the store. DVC may run a stage for
-other reasons too (`dvc status` tells); it then takes everything from the store.
+other reasons too (`dvc status` tells); it then takes everything from the store. Checksums are believed
+here; a run that finds damaged files computes their rows too (`c2vl store verify`).
 """
 
 from __future__ import annotations
