@@ -8,12 +8,14 @@ of our parser beside the plain per-line one of the tests, on the same files in t
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,13 @@ from c2vl.studio.vocabulary import ACTIONS  # noqa: E402
 NTU60, CORES = 56_880, 8
 FRAMES_PER_SECOND = 30
 MEBIBYTE = 1024  # ru_maxrss is in KiB
+WATCHED = """
+import json, resource, runpy, sys
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+print(json.dumps([*(one.ru_utime + one.ru_stime for one in spent), max(one.ru_maxrss for one in spent)]))
+"""
 
 
 def best(work: Callable[[Any], Any], items: Sequence[Any], rounds: int) -> float:
@@ -69,7 +78,7 @@ def write(folder: Path, number: int, pool: Sequence[bytes]) -> None:
     folder.mkdir()
     (folder / "classes.txt").write_text("\n".join(ACTIONS) + "\n", encoding="utf-8")
     for at, data in zip(range(number), _again(pool), strict=False):
-        name = SampleName(at // 4000 + 1, at % 3 + 1, at // 3 % 13 + 1, at // 39 % 999 + 1, at % len(ACTIONS) + 1)
+        name = SampleName(at // 1000 + 1, at % 3 + 1, at // 3 % 13 + 1, at // 39 % 999 + 1, at % len(ACTIONS) + 1)
         (folder / f"{name}.skeleton").write_bytes(data + f"{at}\n".encode())
 
 
@@ -77,43 +86,57 @@ def _again(pool: Sequence[bytes]) -> Iterable[bytes]:
     return (pool[at % len(pool)] for at in count())
 
 
-def stage(name: str, folder: Path) -> tuple[float, float]:
-    """(wall seconds, peak MiB of the largest of its processes) of a stage in `folder`."""
+@dataclass(frozen=True)
+class Spent:
+    """What a stage took: wall seconds, processor seconds of its own process and of its workers, MiB of the larger of them."""
+
+    wall: float
+    own: float
+    workers: float
+    peak: float
+
+
+def stage(name: str, folder: Path) -> Spent:
+    """Run a stage in `folder`."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "C2VL_HOME": str(folder / "home")}
+    command = [sys.executable, "-c", WATCHED, str(ROOT / "stages" / f"{name}.py")]
     began = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "stages" / f"{name}.py")],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stderr is not None
-    said = process.stderr.read()
-    _, status, used = os.wait4(process.pid, 0)  # of the process and of its own children, the largest
-    if status:
-        sys.exit(said.decode()[-2000:])
-    return time.perf_counter() - began, used.ru_maxrss / MEBIBYTE
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.stderr[-2000:])
+    own, workers, peak = json.loads(done.stdout.splitlines()[-1])
+    return Spent(time.perf_counter() - began, own, workers, peak / MEBIBYTE)
 
 
 def stages(numbers: Sequence[int], performances: int) -> None:
     """Print the second table."""
     pool = [data for _, data, _ in studio_files(1, performances, FRAMES_PER_SECOND)]
-    workers = int(os.environ.get("C2VL_WORKERS") or len(os.sched_getaffinity(0)))
-    print(f"\nreal stages, {workers} worker{'s' if workers > 1 else ''}, wall time; peak: the largest process\n")
-    print(f"{'files':>8}{'index s':>10}{'skeleton s':>12}{'ms a file':>11}{'index MiB':>11}{'skeleton MiB':>14}")
+    workers = os.environ.get("C2VL_WORKERS") or str(len(os.sched_getaffinity(0)))
+    print(f"\nreal stages, C2VL_WORKERS={workers}, three shards for 1,000 files; seconds; own and workers: processor time\n")
+    print(f"{'files':>8}  {'stage':10}{'wall':>8}{'own':>8}{'workers':>9}{'peak MiB':>10}")
+    base: dict[str, Spent] = {}
     for number in numbers:
+        spent = {}
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             write(folder / "raw", number, pool)
             params = yaml.safe_load((ROOT / "profiles" / "demo.yaml").read_text(encoding="utf-8"))
             params["data"] |= {"raw": "raw"}
             (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-            (indexing, index_peak), (denoising, peak) = (stage(name, folder) for name in ("index", "skeleton"))
-        each = (indexing + denoising) / number
-        print(f"{number:8,}{indexing:10.1f}{denoising:12.1f}{each * 1e3:11.2f}{index_peak:11.0f}{peak:14.0f}", flush=True)
-    extrapolated = each * NTU60 * workers / CORES
-    print(f"\nNTU60's {NTU60:,} files on {CORES} cores, both stages, from the last row: {extrapolated / 60:.1f} minutes")
+            for name in ("index", "skeleton"):
+                spent[name] = one = stage(name, folder)
+                print(f"{number:8,}  {name:10}{one.wall:8.1f}{one.own:8.1f}{one.workers:9.1f}{one.peak:10.0f}", flush=True)
+        if not base:
+            base, fewest = spent, number
+    if number > fewest:
+        # Between the first and the last row, so that starting up is not counted a thousandfold.
+        own, shared = (
+            sum(getattr(spent[name], what) - getattr(base[name], what) for name in spent) / (number - fewest)
+            for what in ("own", "workers")
+        )
+        minutes = (own + shared / CORES) * NTU60 / 60
+        print(f"\na file more: {own * 1e3:.2f} ms in the stages' own processes, {shared * 1e3:.2f} ms in workers")
+        print(f"NTU60's {NTU60:,} files on {CORES} free cores, if neither waits for the other: {minutes:.1f} minutes at most")
 
 
 def main() -> None:
