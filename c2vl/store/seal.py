@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from c2vl import tables
+from c2vl.store.pick import pick
 from c2vl.store.segments import KEY
 from c2vl.store.store import Store
 from c2vl.store.work import Failure, Unit
@@ -61,8 +62,7 @@ def sealed(rows: pa.Table, store: Store, failures: Mapping[bytes, Failure], sche
     keys = rows.column(KEY.name).to_pylist()
     usable = np.array([key is not None and key not in failures for key in keys], bool)
     found = store.rows([key for key, use in zip(keys, usable, strict=True) if use])
-    where = np.where(usable, np.cumsum(usable) - 1, 0)
-    computed = found.take(pa.array(where, pa.int64(), mask=~usable))
+    computed = pick(found, np.where(usable, np.cumsum(usable) - 1, -1))
     status, reason = rows.column(STATUS).to_pylist(), rows.column(REASON).to_pylist()
     said = computed.column(REASON).to_pylist() if REASON in computed.column_names else [None] * len(keys)
     for position, (key, use) in enumerate(zip(keys, usable, strict=True)):

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from c2vl.files import write_bytes
 from c2vl.store.keys import KEY_BYTES
+from c2vl.store.pick import pick
 
 SUFFIX = ".arrow"
 KEY = pa.field("key", pa.binary(KEY_BYTES), nullable=False)
@@ -73,7 +74,7 @@ def take_rows(folder: Path, name: str, positions: np.ndarray | Sequence[int]) ->
         size = max(first.num_rows, 1)  # of every chunk but the last
         needed, chunk = np.unique(wanted // size, return_inverse=True)
         chunks = [first if number == 0 else reader.get_batch(int(number)) for number in needed]
-        return pa.Table.from_batches(chunks).take(pa.array(chunk * size + wanted % size))
+        return pick(pa.Table.from_batches(chunks), chunk * size + wanted % size)
 
 
 def read_schema(folder: Path, name: str) -> pa.Schema:

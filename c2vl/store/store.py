@@ -20,6 +20,7 @@ import pyarrow as pa
 from c2vl.errors import UserError
 from c2vl.files import make_durable, write_json
 from c2vl.store.keys import KEY_BYTES
+from c2vl.store.pick import pick
 from c2vl.store.segments import KEY, SUFFIX, as_keys, is_intact, read_keys, read_schema, take_rows, write_segment
 from c2vl.store.trouble import is_gone, said_plainly
 
@@ -201,7 +202,7 @@ class Store:
     def _replace(self, sources: Sequence[str], rows: pa.Table) -> str:
         keys = as_keys(rows.column("key").combine_chunks())
         first = np.sort(np.unique(keys, return_index=True)[1])
-        name = self.publish(rows.take(pa.array(first)))
+        name = self.publish(pick(rows, first))
         for source in sources:
             if source != name:
                 self._keys.pop(source, None)
@@ -244,7 +245,7 @@ class Store:
         ]
         back = np.empty(len(order), np.int64)
         back[order] = np.arange(len(order))
-        return pa.concat_tables(parts).take(pa.array(back))
+        return pick(pa.concat_tables(parts), back)
 
 
 def _as_set(keys: np.ndarray) -> set[bytes]:
