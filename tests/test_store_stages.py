@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -141,7 +142,7 @@ def test_why_says_what_has_to_come_first(project: Project, capsys: pytest.Captur
 
 
 def test_failures_are_listed_from_the_out_and_without_it_from_the_store(
-    project: Project, capsys: pytest.CaptureFixture[str]
+    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = "S001C001P001R001A001"
     path = next(Path(project.params["data"]["raw"]).rglob(f"{clip}*.avi"))
@@ -159,6 +160,16 @@ def test_failures_are_listed_from_the_out_and_without_it_from_the_store(
         ("embed-vision", "no_crop"),
         ("embed-language", "no_answer"),
     }
+    commands: list[list[str]] = []
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: commands.append(command) or subprocess.CompletedProcess([], 0))
+    main(["failures", "crop", "--retry"])
+    assert [command[1:] for command in commands] == [["-m", "dvc", "repro", "--force", "--single-item", "crop"]]
+    assert "trying 1 again" in capsys.readouterr().out
+    Path("params.yaml").write_text(yaml.safe_dump(project.params | {"crop": project.params["crop"] | {"margin": 0.9}}))
+    with pytest.raises(SystemExit):  # not of failures alone
+        main(["failures", "crop", "--retry"])
+    assert "other units are missing as well" in capsys.readouterr().err and len(commands) == 1
+    Path("params.yaml").write_text(yaml.safe_dump(project.params))
     main(["failures", "crop", "--reason", "nothing like it"])
     assert capsys.readouterr().out == "crop: 0 rows without a result\n"
     shutil.rmtree("data/crop")
