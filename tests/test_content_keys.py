@@ -24,7 +24,7 @@ KEPT, CHANGED = "keys stay", "keys change"
 
 CHANGES: dict[str, tuple[Any, str]] = {
     "skeleton.rules": ("aligned", CHANGED),
-    "skeleton.solo": ("copy", CHANGED),
+    "skeleton.solo": ("copy", KEPT),  # applied to what is stored when the out is sealed
     "skeleton.max_failed": (0.5, KEPT),
     "crop.frames_per_clip": (12, KEPT),  # more frames, those of before among them
     "crop.margin": (0.5, CHANGED),

@@ -24,7 +24,8 @@ from c2vl.datasets.places import PlaceError
 from c2vl.datasets.skeleton_file import SkeletonError, parse_skeleton
 from c2vl.skeletons import slots
 from c2vl.skeletons.bodies import Rules
-from c2vl.skeletons.line import SkeletonParams, Solo, denoise
+from c2vl.skeletons.line import SkeletonParams, denoise
+from c2vl.skeletons.second_slot import with_second_slot
 from c2vl.skeletons.slots import actors_of_slots
 from c2vl.store.keys import content_key
 from c2vl.store.work import Failure, Row, Unit
@@ -57,7 +58,7 @@ class SkeletonWork:
         self._frames = self._two = self._bodies_dropped = self._differ = 0
 
     def description(self) -> dict[str, Any]:
-        """The rules; what the second slot holds may depend on the data set and so is part of the key."""
+        """The rules; what the second slot of one-person clips holds is no part of a result, see `finished`."""
         return {"version": VERSION, "rules": self._params.rules}
 
     def schema(self, stored: pa.Schema | None) -> pa.Schema:
@@ -81,9 +82,8 @@ class SkeletonWork:
                 key = content_key(fingerprint, source.content, "slots", slots.VERSION)
                 units.append(Unit({"sample": sample}, key, (source, (entry["clip_begin"], entry["clip_stop"]))))
                 continue
-            solo = self._params.solo_of(entry["dataset"])
-            key = content_key(fingerprint, source.content, solo)
-            units.append(Unit({"sample": sample}, key, (source, None, self._params.rules, solo)))
+            key = content_key(fingerprint, source.content)
+            units.append(Unit({"sample": sample}, key, (source, None, self._params.rules)))
         return units
 
     def load(self) -> None:
@@ -106,6 +106,12 @@ class SkeletonWork:
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
         """Nothing is left to do."""
         return list(ready)
+
+    def finished(self, table: pa.Table) -> pa.Table:
+        """The shard with the second slot of one-person clips as params or the data set want it; PKU-MMD's slots are its own."""
+        entries = {sample: self._samples[sample] for sample in table.column("sample").to_pylist()}
+        wanted = {name: entry["dataset"] for name, entry in entries.items() if entry["clip_begin"] is None}
+        return with_second_slot(table, {name: self._params.solo_of(dataset) for name, dataset in wanted.items()})
 
     def observe(self, table: pa.Table) -> None:
         """Count frames and what the rules did."""
@@ -135,15 +141,13 @@ class Source:
     content: str
 
 
-def denoised(
-    source: Source, clip: tuple[int, int] | None = None, rules: Rules = "ctrgcn", solo: Solo = "zeros"
-) -> Row | Failure:
+def denoised(source: Source, clip: tuple[int, int] | None = None, rules: Rules = "ctrgcn") -> Row | Failure:
     """The row of one sample, or why there is none.
 
     Args:
         source: a `.skeleton` file, or PKU-MMD's file of a long video.
         clip: its first frame and the one after its last in the long video; None for a file of its own.
-        rules, solo: as `c2vl.skeletons.line.denoise`, for NTU's files.
+        rules: as `c2vl.skeletons.line.denoise`, for NTU's files.
     """
     try:
         if clip is not None:
@@ -153,7 +157,7 @@ def denoised(
         data = places.read(source.raw, source.place)
         if hashlib.blake2b(data, digest_size=16).hexdigest() != source.content:
             return CHANGED
-        return denoise(parse_skeleton(data), rules, solo).row()
+        return denoise(parse_skeleton(data), rules).row()
     except PlaceError as error:
         return Failure("unreadable", f"the skeleton file is of no use: {error}")
     except SkeletonError as error:

@@ -24,7 +24,7 @@ from c2vl.store.share import ALL, Share, blocks
 from c2vl.store.store import Store
 from c2vl.store.trouble import said_plainly
 from c2vl.store.why import why
-from c2vl.store.work import Failure, Work
+from c2vl.store.work import Failure, Finishing, Work
 from c2vl.tables.schemas import OK
 
 METRICS = "metrics.json"  # in the out, beside the shards
@@ -217,6 +217,8 @@ def _seal(work: Work, store: Store, planned: Plan, filled: Filled, out: Path) ->
             raise UserError(
                 f"{work.stage}: results vanished from the store {store.folder} during the run; run again."
             ) from None
+        if isinstance(work, Finishing):
+            table = work.finished(table)
         with said_plainly(out, "out", instead=""):
             write_shard(out, shard, table)
         work.observe(table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -83,3 +83,14 @@ class Work(Protocol):
 
     def metrics(self) -> dict[str, Any]:
         """What the sealed shards say, of deterministic things only."""
+
+
+@runtime_checkable
+class Finishing(Protocol):
+    """A stage that puts a last touch to its shards when they are sealed, one that does not deserve a result of its own."""
+
+    def finished(self, table: pa.Table) -> pa.Table:
+        """The shard as it is written.
+
+        Must give the same table for a shard that was finished in another way before: the store may have been seeded with it.
+        """
