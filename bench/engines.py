@@ -2,9 +2,10 @@
 
 For each engine, in one run: items a second of the model alone on tensors that are ready, of the whole stage (decoding,
 cropping, processor, engine, store, sealing; without loading), and of the usual script that takes one frame after the
-other. On a CPU with the shipped tiny checkpoints and videos of the demo's size; `--full` takes the paper's engines at full
-size with random weights on full-HD videos, and needs a GPU. Videos are noise with something upright moving. Settings are
-this machine's environment variables, as for the stages; a GPU's batch is found first and not timed.
+other; and the share of the stage's time that its engine was at work. On a CPU with the shipped tiny checkpoints and videos
+of the demo's size; `--full` takes the paper's engines at full size with random weights on full-HD videos, and needs a GPU.
+Videos are noise with something upright moving. Settings are this machine's environment variables, as for the stages; a
+GPU's batch is found first and not timed.
 """
 
 from __future__ import annotations
@@ -100,6 +101,7 @@ class Measured:
     model: float
     stage: float
     singly: float
+    busy: float
     of_model: float
     of_singly: float
 
@@ -109,6 +111,7 @@ def measure(
 ) -> Measured:
     """Time the model alone, the stage on an empty store and one item after the other, `rounds` times in turn."""
     rates: list[tuple[float, float, float]] = []
+    busy: list[float] = []
     for number in range(rounds):
         os.environ["C2VL_STORE"] = str(root / f"store-{number}")
         work = make()
@@ -119,11 +122,13 @@ def measure(
         alone(ready[:size])  # kernels are chosen, memory is taken
         batches = [ready[at : at + size] for at in range(0, len(ready), size)]
         model = rate(len(ready), lambda: [alone(batch) for batch in batches])  # noqa: B023 - called at once
-        stage = rate(len(units), lambda: run(work, root / f"{work.stage}-{number}", {}))  # noqa: B023
+        notes: dict[str, Any] = {}
+        stage = rate(len(units), lambda: run(work, root / f"{work.stage}-{number}", notes))  # noqa: B023
+        busy.append(notes["engine_seconds"] * stage / len(units))
         rates.append((model, stage, rate(16, lambda: [single(unit) for unit in units[:16]])))  # noqa: B023
     model, stage, singly = (median(column) for column in zip(*rates, strict=True))
     of_model, of_singly = median(b / a for a, b, _ in rates), median(b / c for _, b, c in rates)
-    return Measured(len(units), size, model, stage, singly, of_model, of_singly)
+    return Measured(len(units), size, model, stage, singly, median(busy), of_model, of_singly)
 
 
 def main() -> None:
@@ -146,10 +151,11 @@ def main() -> None:
         write_clips(root, chosen.clips, (1920, 1080) if chosen.full else (384, 216))
         rows = stages(root, chosen.full, chosen.rounds)
     print(f"\n{device}, {torch.get_num_threads()} threads, {chosen.clips} clips of {FRAMES} frames\n")
-    print("| engine | items | batch | model alone, /s | stage, /s | stage / model | one by one, /s | stage / one by one |")
-    print("|---|---:|---:|---:|---:|---:|---:|---:|")
+    heads = ["items", "batch", "model alone, /s", "stage, /s", "stage / model", "in the engine", "one by one, /s"]
+    print("| engine | " + " | ".join([*heads, "stage / one by one"]) + " |")
+    print("|---" + "|---:" * (len(heads) + 1) + "|")
     for name, one in rows.items():
-        ratios = f"{one.stage:.1f} | {one.of_model:.2f} | {one.singly:.1f} | {one.of_singly:.1f}"
+        ratios = f"{one.stage:.1f} | {one.of_model:.2f} | {one.busy:.2f} | {one.singly:.1f} | {one.of_singly:.1f}"
         print(f"| {name} | {one.items} | {one.batch} | {one.model:.1f} | {ratios} |")
 
 

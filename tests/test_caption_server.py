@@ -10,12 +10,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from c2vl import tables
 from c2vl.engines.captioner import QUESTION, Answer, CaptionerParams, NoAnswer
 from c2vl.engines.fingerprints import fingerprint
 from c2vl.engines.load import load_captioner
@@ -23,6 +25,9 @@ from c2vl.engines.server import connection
 from c2vl.engines.server.captioner import COLOUR, ServerCaptioner
 from c2vl.engines.server.connection import Connection, retry_after
 from c2vl.errors import UserError
+from c2vl.prompts.caption import CaptionParams, CaptionWork
+from c2vl.prompts.jpeg import to_jpeg
+from c2vl.store.run import run
 
 MODEL = "llava-hf/llava-1.5-7b-hf"
 Behaviour = Callable[["Handler", int, int], None]  # handler, shade of the picture, how often it was asked before
@@ -274,3 +279,37 @@ def test_retry_after_is_a_number_or_a_date_and_never_too_long() -> None:
     assert retry_after("9999") == 60
     assert 3 < retry_after(formatdate(time.time() + 5, usegmt=True)) <= 5
     assert retry_after(formatdate(time.time() - 5, usegmt=True)) == retry_after("soon") == retry_after(None) == 0
+
+
+def test_the_stage_keeps_every_answer_and_asks_again_only_for_what_failed(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"URL": server.url, "IN_FLIGHT": "4"}.items():
+        monkeypatch.setenv(f"C2VL_CAPTION_{name}", value)
+    monkeypatch.setenv("C2VL_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
+    shard = "S001C001"
+    rows = [
+        {"sample": f"{shard}P{shade:03d}R001A001", "k": 0, "crop": to_jpeg(crop(shade), 95), "status": "ok", "reason": ""}
+        for shade in range(1, 11)
+    ]
+    tables.write(tmp_path / "crop" / f"{shard}.parquet", tables.table_of(rows, tables.schemas.CROP))
+
+    def picky(handler: Handler, shade: int, before: int) -> None:
+        handler.reply(400, {"error": {"message": "too dark"}}) if shade == 2 else handler.answer(shade)
+
+    def stage() -> list[dict[str, Any]]:
+        work = CaptionWork(CaptionParams(max_failed=0.2, captioner=params()), tmp_path / "crop")
+        run(work, tmp_path / "caption", {})
+        return list(tables.rows_of(tables.read(tmp_path / "caption" / f"{shard}.parquet")))
+
+    server.behaviour = picky
+    made = stage()
+    assert [row["answer"] for row in made] == ["shade 1", None, *(f"shade {shade}" for shade in range(3, 11))]
+    assert (made[1]["status"], made[1]["reason"]) == (
+        "no_answer",
+        "the captioning server refused the crop (HTTP 400: too dark)",
+    )
+    server.behaviour = lambda handler, shade, before: handler.answer(shade)
+    assert stage()[1]["answer"] == "shade 2"
+    assert server.asked == {shade: 2 if shade == 2 else 1 for shade in range(1, 11)}
