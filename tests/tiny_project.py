@@ -1,16 +1,16 @@
 """A DVC project of one stage, the stand-in of tests/standin_stage.py, on a world described in `world.json`.
 
-As a script this file is that stage's command. It logs how many units it computed as every stage does, and after
-its second batch it waits for the file that the environment variable `STANDIN_GATE` names.
+As a script this file is that stage's command, with the options of every such stage. After its second batch it waits for
+the file that the environment variable `STANDIN_GATE` names; it notes each batch it begins in that of `STANDIN_NOTES`.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +20,7 @@ from standin_stage import Stage, world
 from whole_project import RUN, Project
 
 from c2vl.errors import one_sentence
-from c2vl.runlog import logged
-from c2vl.store import run
+from c2vl.store.stage import add_options, carry_out
 from c2vl.store.work import Failure, Row, Unit
 
 HERE = Path(__file__).resolve()
@@ -37,9 +36,12 @@ stages:
 
 
 class GatedStage(Stage):
-    """The stand-in, told to wait."""
+    """The stand-in, told to wait, and noting what it does."""
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
+        if "STANDIN_NOTES" in os.environ:
+            with open(os.environ["STANDIN_NOTES"], "ab", buffering=0) as notes:
+                notes.write(f"{os.getpid()} {len(units)}\n".encode())
         gate = os.environ.get("STANDIN_GATE")
         while gate and self.batches >= 2 and not Path(gate).exists():
             time.sleep(0.02)
@@ -81,6 +83,8 @@ class TinyProject(Project):
     def clone(self, folder: Path) -> TinyProject:
         """Another machine's clone: what git would hold, no out, no cache, no sample store."""
         for name in (".dvc/config", "dvc.yaml", "dvc.lock", "world.json"):
+            if not (self.folder / name).exists():
+                continue  # nothing was run yet
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((self.folder / name).read_bytes())
@@ -132,12 +136,13 @@ def described(path: Path) -> dict[str, list[bytes | None]]:
 
 @one_sentence
 def main() -> None:
-    with logged("caption") as notes:
-        question = os.environ.get("STANDIN_QUESTION", "what?")
-        company = "STANDIN_ALONE" not in os.environ  # whether answers depend on the batch
-        run.run(GatedStage(described(Path("world.json")), size=4, question=question, company=company), OUT, notes)
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    question = os.environ.get("STANDIN_QUESTION", "what?")
+    company = "STANDIN_ALONE" not in os.environ  # whether answers depend on the batch
+    work = GatedStage(described(Path("world.json")), size=4, question=question, company=company)
+    carry_out(work, OUT, parser.parse_args())
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(HERE.parent))
     main()

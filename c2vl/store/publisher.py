@@ -33,6 +33,7 @@ class Publisher:
     def __init__(self, store: Store, schema: pa.Schema) -> None:
         self._store, self._schema = store, schema.append(KEY)
         self._waiting: dict[str, pa.Table] = {}  # published, not durable yet: name -> rows
+        self._waiting_bytes = 0
         self._published: list[str] = []
         self._since = time.monotonic()
 
@@ -56,8 +57,9 @@ class Publisher:
                 self._now_durable(name)
             else:
                 self._waiting[name] = batch
+                self._waiting_bytes += batch.nbytes
         waited = time.monotonic() - self._since
-        if waited >= FLUSH_SECONDS or sum(table.nbytes for table in self._waiting.values()) >= FLUSH_BYTES:
+        if waited >= FLUSH_SECONDS or self._waiting_bytes >= FLUSH_BYTES:
             self.flush()
 
     def flush(self) -> None:
@@ -70,7 +72,7 @@ class Publisher:
         if not self._waiting:
             return
         name = self._store.make_one(list(self._waiting), pa.concat_tables(self._waiting.values()))
-        self._waiting = {}
+        self._waiting, self._waiting_bytes = {}, 0
         self._now_durable(name)
 
     def _now_durable(self, name: str) -> None:

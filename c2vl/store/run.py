@@ -92,14 +92,14 @@ def plan(work: Work, store: Store, share: Share = ALL) -> Plan:
         UserError: an input is missing, or no sample is usable.
     """
     result = Plan({}, {})
-    seen: set[bytes] = set()
+    seen: set[bytes] = set()  # of absent keys; the others are many and cannot be asked for twice
     number = 0
     for shard in work.shards():
         units = work.units(shard, store.fingerprint)
         rows = result.ledgers[shard] = ledger(units, work.schema(None))
         keys = rows.column(KEY.name).drop_null().to_pylist()
         absent = {key for key, lacks in zip(keys, store.missing(keys), strict=True) if lacks} - seen
-        seen.update(keys)
+        seen |= absent
         if share != ALL:
             own: set[bytes] = set()
             for block in blocks(units):

@@ -57,7 +57,7 @@ class Store:
         self._description, self._verify = description, verify
         self._keys: dict[str, np.ndarray] = {}  # intact segments: name -> keys
         self._index: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
-        self.refresh()
+        self._take_in()
 
     def refresh(self) -> set[bytes]:
         """Take in what other processes published or merged; a segment is checked against its checksum once.
@@ -65,18 +65,19 @@ class Store:
         Returns:
             The keys of the segments that were not known yet.
         """
+        return set().union(*map(_as_set, self._take_in()))
+
+    def _take_in(self) -> list[np.ndarray]:
+        """`refresh`; the new keys as arrays, a third of the size of a set."""
         names = self._names()
         self._keys = {name: keys for name, keys in self._keys.items() if name in names}
         self._index = None
         fresh = sorted(names - self._keys.keys())
-        news: set[bytes] = set()
         if fresh:
             with ThreadPoolExecutor(4) as pool:  # hashing releases the interpreter
-                for name, keys in zip(fresh, pool.map(self._checked, fresh), strict=True):
-                    if keys is not None:
-                        self._keys[name] = keys
-                        news |= _as_set(keys)
-        return news
+                found = zip(fresh, pool.map(self._checked, fresh), strict=True)
+                self._keys |= {name: keys for name, keys in found if keys is not None}
+        return [self._keys[name] for name in fresh if name in self._keys]
 
     def known(self) -> set[bytes]:
         """Keys of all results."""
@@ -215,8 +216,8 @@ class Store:
         if self._index is None:
             columns = [self._keys[name] for name in sorted(self._keys)]
             keys = np.concatenate([np.empty(0, f"S{KEY_BYTES}"), *columns])
-            segment = np.repeat(np.arange(len(columns)), [len(column) for column in columns])
-            row = np.concatenate([np.empty(0, np.int64), *(np.arange(len(column)) for column in columns)])
+            segment = np.repeat(np.arange(len(columns), dtype=np.int32), [len(column) for column in columns])
+            row = np.concatenate([np.empty(0, np.int32), *(np.arange(len(column), dtype=np.int32) for column in columns)])
             order = np.argsort(keys, kind="stable")
             self._index = keys[order], segment[order], row[order]
         return self._index
