@@ -1,7 +1,7 @@
 """How long linear evaluation and KNN take at a data set's size: `python bench/linear.py [--size ntu60] [--device cpu]`.
 
 Random features with a little class structure stand in for an encoder's: the time depends on the shapes alone. Prints one line a
-protocol; `C2VL_WORKERS` sets the threads.
+protocol; `C2VL_THREADS` sets the threads.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import time
 import numpy as np
 import torch
 
-from c2vl import machine
 from c2vl.evaluation.features import Features
 from c2vl.evaluation.knn import knn_evaluation
 from c2vl.evaluation.linear import linear_evaluation
 from c2vl.evaluation.metrics import top1
 from c2vl.evaluation.params import LinearParams
+from c2vl.training.environment import threads
 
 SIZES = {"ntu60": (40_091, 16_487, 60), "ntu120": (63_026, 50_919, 120), "pku2": (5_339, 1_613, 51)}  # xsub of each
 
@@ -38,10 +38,10 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
-    torch.set_num_threads(machine.workers())
+    torch.set_num_threads(threads())
     train, test, classes = SIZES[arguments.size]
     features = stand_in(train, test, classes, arguments.width)
-    shape = f"{train:,} x {arguments.width} features, {classes} classes, {machine.workers()} threads, {arguments.device}"
+    shape = f"{train:,} x {arguments.width} features, {classes} classes, {threads()} threads, {arguments.device}"
     began = time.perf_counter()
     linear = linear_evaluation(features, classes, LinearParams(), 0, arguments.device)
     spent = time.perf_counter() - began

@@ -138,10 +138,11 @@ def main() -> None:
     from c2vl.evaluation.outs import Outs
     from c2vl.evaluation.params import EvaluateParams
     from c2vl.training.clips import class_names
+    from c2vl.training.environment import threads
 
     params = load_section("evaluate", EvaluateParams)
     with logged("evaluate") as notes:
-        torch.set_num_threads(machine.workers())
+        torch.set_num_threads(threads())
         outs, device = Outs(class_names(DATA)), machine.device()
         for benchmark in benchmarks:
             evaluate_benchmark(benchmark, params, outs, device)
