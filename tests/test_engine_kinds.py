@@ -160,6 +160,56 @@ def test_a_chat_template_is_the_checkpoints_own(chatty: Path, images: list[np.nd
         Captioner.load(params.model_copy(update={"model": str(TINY / "captioner")}), "cpu")
 
 
+@pytest.fixture(scope="module")
+def llava_next(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """LLaVA-NeXT, whose prompts are as long as a picture's shape asks for."""
+    torch.manual_seed(0)
+    tiny = transformers.AutoConfig.from_pretrained(TINY / "captioner")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(TINY / "captioner")
+    side, patch = tiny.vision_config.image_size, tiny.vision_config.patch_size
+    grid = [[side, 2 * side], [2 * side, side]]
+    config = transformers.LlavaNextConfig(
+        vision_config=tiny.vision_config,
+        text_config=tiny.text_config,
+        image_token_index=tiny.image_token_index,
+        image_grid_pinpoints=grid,
+    )
+    folder = tmp_path_factory.mktemp("next")
+    transformers.LlavaNextForConditionalGeneration(config).save_pretrained(folder)
+    size = {"size": {"shortest_edge": side}, "crop_size": {"height": side, "width": side}, "image_grid_pinpoints": grid}
+    tokens = {"patch_size": patch, "num_additional_image_tokens": 1, "vision_feature_select_strategy": "default"}
+    images = transformers.LlavaNextImageProcessorPil(**size)
+    transformers.LlavaNextProcessor(images, tokenizer, **tokens).save_pretrained(folder)
+    return folder
+
+
+def test_prompts_of_unequal_length_get_batches_of_their_own(llava_next: Path, images: list[np.ndarray]) -> None:
+    params = CaptionerParams(model=str(llava_next), max_new_tokens=5, pad_to_square=False)
+    captioner = Captioner.load(params, "cpu")
+    lengths = [one["input_ids"].shape[1] for one in captioner.prepare(images)]
+    assert lengths[0] == lengths[2] != lengths[1]
+    assert captioner(images) == [captioner([image])[0] for image in images]
+
+
+@pytest.mark.parametrize("engine", ["detector", "captioner", "encoder"])
+def test_what_the_batch_size_is_measured_with_can_be_computed(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind, section = {
+        "detector": (Detector, DetectorParams),
+        "captioner": (Captioner, CaptionerParams),
+        "encoder": (Encoder, EncoderParams),
+    }[engine]
+    loaded = kind.load(section(model=str(TINY / engine)), "cpu")  # type: ignore[attr-defined, call-arg]
+    assert loaded.batch_size() == {"detector": 16, "captioner": 16, "encoder": 32}[engine]  # a CPU's, not measured
+    computed: list[object] = []
+    monkeypatch.setattr(loaded._batching, "size", lambda forward: computed.append(forward(2)) or 2)
+    assert loaded.batch_size() == 2
+    (result,) = computed
+    assert len(result) == 2  # type: ignore[arg-type]
+    if engine == "captioner":  # as long as an answer may get: prompt and 64 tokens
+        prompt = loaded.prepare([np.zeros((10, 10, 3), np.uint8)])[0]["input_ids"].shape[1]
+        assert result.shape == (2, prompt + 64)  # type: ignore[attr-defined]
+
+
 def test_crops_prepared_in_many_threads_at_once_are_those_of_one_thread(images: list[np.ndarray]) -> None:
     captioner = Captioner.load(CaptionerParams(model=str(TINY / "captioner")), "cpu")
     alone = captioner.prepare(images)
