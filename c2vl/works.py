@@ -40,9 +40,9 @@ class StoredStage:
 def _skeleton(params: Path) -> Work:
     from c2vl.datasets.params import DataParams
     from c2vl.skeletons.line import SkeletonParams
-    from c2vl.skeletons.work import SkeletonWork
+    from c2vl.skeletons.source import skeleton_work
 
-    return SkeletonWork(load_section("skeleton", SkeletonParams, params), INDEX, load_section("data", DataParams, params).raw)
+    return skeleton_work(load_section("skeleton", SkeletonParams, params), INDEX, load_section("data", DataParams, params).raw)
 
 
 def _crop(params: Path) -> Work:

@@ -6,12 +6,10 @@ import argparse
 from pathlib import Path
 
 from c2vl.datasets.params import DataParams
-from c2vl.datasets.preprocessed import is_preprocessed
 from c2vl.errors import one_sentence
 from c2vl.params import load_section
 from c2vl.skeletons.line import SkeletonParams
-from c2vl.skeletons.passed import PassedWork
-from c2vl.skeletons.work import SkeletonWork
+from c2vl.skeletons.source import skeleton_work
 from c2vl.store.stage import add_options, carry_out
 
 
@@ -22,8 +20,7 @@ def main() -> None:
     add_options(parser)
     chosen = parser.parse_args()
     params, raw = load_section("skeleton", SkeletonParams), load_section("data", DataParams).raw
-    index = Path("data/index/index.parquet")
-    work = PassedWork(index, raw, params.max_failed) if is_preprocessed(raw) else SkeletonWork(params, index, raw)
+    work = skeleton_work(params, Path("data/index/index.parquet"), raw)
     carry_out(work, Path("data/skeleton"), chosen)
 
 

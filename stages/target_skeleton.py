@@ -12,7 +12,7 @@ from c2vl.errors import one_sentence
 from c2vl.finetuning.params import TransferParams
 from c2vl.params import load_section
 from c2vl.skeletons.line import SkeletonParams
-from c2vl.skeletons.work import SkeletonWork
+from c2vl.skeletons.source import skeleton_work
 from c2vl.store.stage import add_options, carry_out
 
 
@@ -25,7 +25,7 @@ def main() -> None:
     chosen = parser.parse_args()
     target = load_section("transfer", TransferParams).target(chosen.target)
     folder = Path("data/targets") / chosen.target
-    work = SkeletonWork(load_section("skeleton", SkeletonParams), folder / "index" / "index.parquet", target.raw)
+    work = skeleton_work(load_section("skeleton", SkeletonParams), folder / "index" / "index.parquet", target.raw)
     carry_out(work, folder / "skeleton", chosen)
 
 
