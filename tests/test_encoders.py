@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
+from synthetic import BENCHMARK, CLASSES, write_data
 from torch import Tensor, nn
 
 from c2vl.errors import UserError
@@ -22,7 +24,11 @@ from c2vl.models.temporal import MultiScaleTemporal
 from c2vl.models.transformer import sinusoids
 from c2vl.skeletons.graph import GRAPHS, KINECT20, NTU25, SkeletonGraph
 from c2vl.skeletons.streams import to_stream
-from c2vl.training.params import PretrainParams
+from c2vl.training.checkpoint import load_checkpoint, save_checkpoint
+from c2vl.training.clips import load_clips
+from c2vl.training.methods import train
+from c2vl.training.params import BaselinesParams, PretrainParams
+from c2vl.training.prompts import load_prompts
 
 PARAMS: TypeAdapter[SkeletonEncoderParams] = TypeAdapter(SkeletonEncoderParams)
 SMALL: list[dict[str, Any]] = [
@@ -403,3 +409,38 @@ def test_training_costs_two_to_three_times_the_forward_pass(keys: dict[str, Any]
     found = cost(built(keys), frames=12)
     assert 2 < found.training_flops / found.forward_flops <= 3
     assert found.saved_bytes > 0
+
+
+@each_encoder
+def test_half_precision_changes_little(keys: dict[str, Any]) -> None:
+    encoder = built(keys)
+    x = torch.randn(6, 3, 12, 25, 2)
+    exact = encoder(x).detach()
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = encoder(x).float()
+    assert (rough - exact).abs().max() < 0.03 * exact.abs().max()
+    rough.square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in encoder.parameters())
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    write_data(root)
+    return root
+
+
+@pytest.mark.parametrize("keys", SMALL[1::2] + SMALL[-1:], ids=lambda keys: keys["name"])
+def test_every_encoder_is_pretrained_and_read_back(keys: dict[str, Any], data: Path, tmp_path: Path) -> None:
+    section = {"encoder": keys, "view": {"frames": 12, "shortest": 12}, "batch": 24, "epochs": 1, "probe_every": 0}
+    params = PretrainParams.model_validate(section)
+    clips = load_clips(data, BENCHMARK, "train", "cpu")
+    prompts = load_prompts(data, clips.samples, ["language"], "cpu")
+    params = params.model_copy(update={"objective": params.objective.model_copy(update={"knowledge": "language"})})
+    trained = train("c2vl", clips, prompts, CLASSES, BENCHMARK, "bone", params, BaselinesParams())
+    save_checkpoint(tmp_path, trained.network, trained.config, trained.curves)
+    read = load_checkpoint(tmp_path)
+    assert read.config.encoder == params.encoder
+    x = torch.randn(2, 3, 12, 25, 2)
+    with torch.no_grad():
+        torch.testing.assert_close(read.encoder(x), trained.network.encoder.eval()(x))
