@@ -1,0 +1,275 @@
+"""How fast pretraining is, by encoder: clips a second, the share of a step that is not the encoder, against the usual feeder.
+
+    python bench/train.py                                              # CPU: the encoders sized for two cores, the demo's batch
+    C2VL_DEVICE=cuda python bench/train.py --settings published        # GPU: batch 400, 64 frames, fp32 and bf16
+
+Columns, medians over the repetitions, in clips a second: `forward` and `forward + backward` of the encoder alone on a batch
+that is there; `step`: everything that a training step does (draw, crop, resize, rotate, prompts, encoder, heads, targets, loss,
+backward, SGD), by the trainer's own code. `outside`: what a step takes beyond the encoder's forward and backward, as a share
+of the step. `DataLoader`: the same encoder, heads, loss and optimiser, fed as CTR-GCN's line feeds them: clips padded to 300
+frames, crop, resize and rotation sample by sample in NumPy and torch, a DataLoader with `C2VL_WORKERS` workers (in the process
+itself if that is 1). The variants take turns within one run. With one thread and no workers on a CPU the clock is this
+process' processor time, so that other programs on the machine count little.
+
+`floor`: clips a second if the FLOPs of matrix products and convolutions (`c2vl.models.cost`) ran at the speed of a large matrix
+product, or if the activations that are kept for the backward pass were written and read once at the speed of a large copy,
+whichever is slower; both speeds are measured in the same run. `of it`: forward + backward as a share of the floor. The clips
+are made up, 5/8 to 5/2 times `--frames` long, a quarter of them with two persons.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator
+from statistics import median
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+from torch.utils.data import DataLoader, Dataset
+
+from c2vl import machine
+from c2vl.errors import one_sentence
+from c2vl.models.cost import cost
+from c2vl.models.settings import PUBLISHED, TWO_CORES
+from c2vl.skeletons.ragged import RaggedSkeletons
+from c2vl.training.devices import Devices
+from c2vl.training.environment import threads
+from c2vl.training.params import PretrainParams
+from c2vl.training.pretrain import Pretraining
+from c2vl.training.prompts import Prompts
+from c2vl.training.schedule import sgd, shuffled
+from c2vl.training.step import backward
+
+PADDED, K = 300, 4
+WIDTHS = {"published": 768, "two-cores": 64}  # of the prompts: CLIP ViT-L/14, the shipped encoder
+
+
+def made_up(clips: int, longest: int) -> list[np.ndarray]:
+    """Clips (T, 2, 25, 3); one-person ones have an empty second slot."""
+    rng = np.random.default_rng(0)
+    made = [rng.normal(size=(int(rng.integers(longest // 4, longest)), 2, 25, 3)).astype(np.float32) for _ in range(clips)]
+    for number, clip in enumerate(made):
+        if number % 4:
+            clip[:, 1] = 0
+    return made
+
+
+class PaddedClips(Dataset):
+    """Per-sample transforms on arrays (C, 300, V, M), as CTR-GCN's feeder; written from its rules."""
+
+    def __init__(self, clips: list[np.ndarray], prompts: dict[str, np.ndarray], frames: int) -> None:
+        self.clips = np.zeros((len(clips), 3, PADDED, 25, 2), np.float32)
+        for row, clip in enumerate(clips):
+            self.clips[row, :, : len(clip)] = clip[:PADDED].transpose(3, 0, 2, 1)
+        self.prompts, self.frames = prompts, frames
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, dict[str, Tensor]]:
+        clip = np.array(self.clips[row])
+        valid = int(np.sum(clip.sum(0).sum(-1).sum(-1) != 0))
+        share = np.random.rand() * 0.5 + 0.5
+        length = min(max(int(np.floor(valid * share)), self.frames), valid)
+        start = np.random.randint(0, valid - length + 1)
+        cropped = torch.from_numpy(clip[:, start : start + length])
+        image = cropped.permute(0, 2, 3, 1).reshape(1, 1, 150, length)
+        image = interpolate(image, size=(150, self.frames), mode="bilinear", align_corners=False)
+        view = image.view(3, 25, 2, self.frames).permute(0, 3, 1, 2)
+        rotation = _rotation(torch.empty(3).uniform_(-0.3, 0.3))
+        view = torch.einsum("tij,tjp->tip", rotation.expand(self.frames, 3, 3), view.permute(1, 0, 2, 3).reshape(-1, 3, 50))
+        k = np.random.randint(K)
+        prompts = {kind: torch.from_numpy(x[row, k].astype(np.float32)) for kind, x in self.prompts.items()}
+        return view.view(self.frames, 3, 25, 2).permute(1, 0, 2, 3).contiguous(), prompts
+
+
+def _rotation(angles: Tensor) -> Tensor:
+    (sx, sy, sz), (cx, cy, cz) = angles.sin().tolist(), angles.cos().tolist()
+    x = torch.tensor([[1, 0, 0], [0, cx, sx], [0, -sx, cx]])
+    y = torch.tensor([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
+    z = torch.tensor([[cz, sz, 0], [-sz, cz, 0], [0, 0, 1]])
+    return z @ y @ x
+
+
+def forever(loader: DataLoader) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+    """Epoch after epoch."""
+    while True:
+        yield from loader
+
+
+def seconds(work: Callable[[], None], device: torch.device) -> float:
+    """Time of `work` with all that it queued."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    alone = device.type == "cpu" and torch.get_num_threads() == 1 and machine.workers() == 1
+    clock = time.process_time if alone else time.perf_counter
+    began = clock()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return clock() - began
+
+
+def speeds(device: torch.device, precision: str) -> tuple[float, float]:
+    """FLOP a second of a large matrix product, bytes a second of a large copy (read and write)."""
+    size = 8192 if device.type == "cuda" else 1024
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    x = torch.empty(2**28 if device.type == "cuda" else 2**24, device=device)
+    y = torch.empty_like(x)
+    product = min(seconds(lambda: torch.mm(a, b), device) for _ in range(5))
+    copy = min(seconds(lambda: y.copy_(x), device) for _ in range(5))
+    return 2 * size**3 / product, 2 * x.numel() * x.element_size() / copy
+
+
+def measure(name: str, settings: str, arguments: argparse.Namespace, precision: str, device: torch.device) -> dict[str, float]:
+    """One row: seconds a batch by column, GiB of the device at most, the floor."""
+    batch, frames = arguments.batch, arguments.frames
+    encoder = (PUBLISHED if settings == "published" else TWO_CORES)[name]
+    if hasattr(encoder, "frames"):
+        encoder = encoder.model_copy(update={"frames": frames})
+    params = PretrainParams.model_validate(
+        {
+            "encoder": encoder.model_dump(),
+            "view": {"frames": frames, "shortest": frames},
+            "batch": batch,
+            "precision": precision,
+        }
+    )
+    clips = made_up(2 * batch, min(PADDED, round(2.5 * frames)))
+    rng = np.random.default_rng(1)
+    features = {kind: rng.normal(size=(len(clips), K, WIDTHS[settings])).astype(np.float16) for kind in ("vision", "language")}
+    tensors = {kind: torch.from_numpy(x) for kind, x in features.items()}
+    prompts = Prompts(tensors, torch.ones(len(clips), K, dtype=torch.bool), device)
+    task = Pretraining(RaggedSkeletons.from_clips(clips, device), prompts, "joint", params)
+    task.network.to(device).train()
+    if arguments.compile:
+        task.network.encoder.compile()
+    task.ready()
+    task.begin_epoch(0)
+    devices, optimiser = Devices(device), sgd(task.network, params)
+    generator = torch.Generator().manual_seed(0)
+    order = shuffled(task.rows, generator)[:batch]
+    x = task.inputs(order, slice(0, batch), generator)[0]
+
+    def encode(grad: bool) -> None:
+        with torch.set_grad_enabled(grad), devices.autocast(params.precision):
+            features = task.network.encoder(x)
+        if grad:
+            features.float().sum().backward()
+
+    def step() -> None:
+        optimiser.zero_grad()
+        backward(task, task.network, devices, order, generator, 0, params.precision)
+        optimiser.step()
+        task.after_step()
+
+    workers = machine.workers() if machine.workers() > 1 else 0
+    loader = DataLoader(
+        PaddedClips(clips, features, frames),
+        batch,
+        shuffle=True,
+        num_workers=workers,
+        drop_last=True,
+        persistent_workers=workers > 0,
+    )
+    batches = forever(loader)
+
+    def fed() -> None:
+        view, given = next(batches)
+        optimiser.zero_grad()
+        inputs = (view.to(device), *(given[kind].to(device) for kind in task.kinds))
+        with devices.autocast(params.precision):
+            outputs = task.outputs(task.network, inputs)
+        loss, _ = task.loss(outputs.float(), outputs.detach().float(), order, generator)
+        loss.backward()
+        optimiser.step()
+
+    variants: dict[str, Callable[[], None]] = {
+        "forward": lambda: encode(False),
+        "forward + backward": lambda: encode(True),
+        "step": step,
+        "DataLoader": fed,
+    }
+    times: dict[str, list[float]] = {variant: [] for variant in variants}
+    for turn in range(arguments.repetitions + arguments.warmup):
+        for variant, work in variants.items():
+            spent = seconds(work, device)
+            if turn >= arguments.warmup:
+                times[variant].append(spent)
+    row = {variant: median(spent) for variant, spent in times.items()}
+    outside = [(whole - own) / whole for whole, own in zip(times["step"], times["forward + backward"], strict=True)]
+    row["outside"] = max(0.0, median(outside))
+    row["against"] = median([slow / fast for slow, fast in zip(times["DataLoader"], times["step"], strict=True)])
+    row["memory"] = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else float("nan")
+    costs = cost(task.network.encoder, frames)
+    flops, traffic = speeds(device, precision)
+    kept = costs.saved_bytes * (0.5 if precision == "bf16" else 1)
+    row["floor"] = max(costs.training_flops / flops, 2 * kept / traffic)
+    return row
+
+
+@one_sentence
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description="Clips a second of pretraining, by encoder.")
+    parser.add_argument("--settings", choices=["two-cores", "published"], help="default: published on a GPU")
+    parser.add_argument("--encoders", nargs="+", choices=list(PUBLISHED), default=list(PUBLISHED))
+    parser.add_argument("--batch", type=int, help="default: 400 on a GPU, 32 on a CPU")
+    parser.add_argument("--frames", type=int, help="default: 64 on a GPU, 16 on a CPU")
+    parser.add_argument("--precision", nargs="+", choices=["fp32", "bf16"], help="default: both on a GPU, fp32 on a CPU")
+    parser.add_argument("--compile", action="store_true", help="encoders compiled by torch.compile")
+    parser.add_argument("--repetitions", type=int, default=15)
+    parser.add_argument("--warmup", type=int, default=3)
+    arguments = parser.parse_args()
+    torch.set_num_threads(threads())
+    device = machine.device()
+    cuda = device.type == "cuda"
+    arguments.batch = arguments.batch or (400 if cuda else 32)
+    arguments.frames = arguments.frames or (64 if cuda else 16)
+    settings = arguments.settings or ("published" if cuda else "two-cores")
+    kinds = arguments.precision or (["fp32", "bf16"] if cuda else ["fp32"])
+    where = torch.cuda.get_device_name(device) if cuda else f"CPU, {torch.get_num_threads()} thread(s)"
+    print(f"{where}, torch {torch.__version__}; settings {settings}, batch {arguments.batch} x {arguments.frames} frames\n")
+    heads = [
+        "encoder",
+        "precision",
+        "forward",
+        "forward + backward",
+        "step",
+        "outside",
+        "DataLoader",
+        "step is faster",
+        "floor",
+        "of it",
+        "GiB",
+    ]
+    print("| " + " | ".join(heads) + " |")
+    print("|---|---" + "|---:" * (len(heads) - 2) + "|", flush=True)
+    for name in arguments.encoders:
+        for precision in kinds:
+            if cuda:
+                torch.cuda.reset_peak_memory_stats(device)
+            row = measure(name, settings, arguments, precision, device)
+            rate = {column: arguments.batch / row[column] for column in ("forward", "forward + backward", "step", "DataLoader")}
+            floor = 1 / row["floor"]
+            cells = [
+                *(f"{rate[column]:,.0f}" for column in ("forward", "forward + backward", "step")),
+                f"{100 * row['outside']:.1f} %",
+                f"{rate['DataLoader']:,.0f}",
+                f"{row['against']:.2f} x",
+                f"{floor:,.0f}",
+                f"{100 * rate['forward + backward'] / floor:.0f} %",
+                f"{row['memory']:.1f}" if cuda else "",
+            ]
+            print(f"| {name} | {precision} | " + " | ".join(cells) + " |", flush=True)
+    if not cuda:
+        print("\nNo GPU here: its columns are not measured.", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
