@@ -258,7 +258,10 @@ def main() -> None:
             rate = {column: arguments.batch / row[column] for column in ("forward", "forward + backward", "step", "DataLoader")}
             floor = 1 / row["floor"]
             cells = [
-                *(f"{rate[column]:,.0f}" for column in ("forward", "forward + backward", "step")),
+                *(
+                    f"{rate[column]:,.3g}" if rate[column] < 100 else f"{rate[column]:,.0f}"
+                    for column in ("forward", "forward + backward", "step")
+                ),
                 f"{100 * row['outside']:.1f} %",
                 f"{rate['DataLoader']:,.0f}",
                 f"{row['against']:.2f} x",
