@@ -177,9 +177,10 @@ def fill_share(work: Work, out: Path, share: Share, notes: dict[str, Any]) -> No
 
 def _seed(work: Work, store: Store, planned: Plan, out: Path) -> None:
     """Take over what the out's last version has of the missing rows."""
-    if not planned.missing_count():
+    sources = versions_of(out) if planned.missing_count() else []
+    if not sources:
         return
-    taken = seed(store, work, next(iter(planned.ledgers.values())), set().union(*planned.missing.values()), versions_of(out))
+    taken = seed(store, work, next(iter(planned.ledgers.values())), set().union(*planned.missing.values()), sources)
     if taken:
         print(f"{work.stage}: {len(taken):,} rows taken over from the last version of {out}.", flush=True)
         planned.drop(taken)
