@@ -113,7 +113,7 @@ def ancestors(stage: str) -> set[str]:
     while waiting:
         deps = dependencies(waiting.pop())
         for name, other in STAGES.items():
-            outs = [str(out).split("${")[0].rstrip("/-") for out in other["outs"]]
+            outs = [str(next(iter(out)) if isinstance(out, dict) else out).split("${")[0].rstrip("/-") for out in other["outs"]]
             if name not in found and any(_overlap(dep.split("${")[0].rstrip("/-"), out) for dep in deps for out in outs):
                 found.add(name)
                 waiting.append(name)

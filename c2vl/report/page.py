@@ -13,6 +13,7 @@ from c2vl.files import write_bytes
 from c2vl.report import compared, learnt, plots, seen, took, went_in
 from c2vl.report.gallery import gallery
 from c2vl.report.layout import Table
+from c2vl.report.licences import licences
 from c2vl.report.outs import Outs, lookup
 from c2vl.report.params import ReportParams
 from c2vl.report.story import story
@@ -22,8 +23,8 @@ DATASETS = {
     "studio": "the studio, an embedded world",
     "ntu60": "NTU RGB+D 60",
     "ntu120": "NTU RGB+D 120",
-    "pkummd1": "PKU-MMD I",
-    "pkummd2": "PKU-MMD II",
+    "pku1": "PKU-MMD I",
+    "pku2": "PKU-MMD II",
 }
 
 
@@ -99,7 +100,7 @@ def gather(outs: Outs, raw: Path, params: ReportParams, records: Sequence[Mappin
         "total": took.total(records),
         "longest": max((float(record["seconds"]) for record in records), default=0.0) or 1.0,
         "settings": settings,
-        "licences": _licences(outs.dataset, settings),
+        "licences": licences(outs.dataset, settings),
         "missing": outs.missing,
     }
 
@@ -117,9 +118,3 @@ def render(gathered: Mapping[str, Any]) -> str:
 def _failed_frames(scores: Mapping[str, Any]) -> int:
     statuses = lookup(scores, "prompts", "crop", "statuses") or {}
     return sum(count for status, count in statuses.items() if status != "ok")
-
-
-def _licences(dataset: str, settings: str) -> list[str]:
-    known = seen.packaged("licences.json")
-    lines = [known["datasets"][dataset]] if dataset in known["datasets"] else []
-    return lines + [sentence for engine, sentence in known["engines"].items() if engine in settings]
