@@ -220,3 +220,26 @@ def test_an_out_on_a_disk_that_fills_up(
     remount(small_disk, "size=8m")
     assert ran(small_disk / "out")["computed"] == 0
     assert content(small_disk / "out") == whole
+
+
+def test_what_a_run_leaves_was_flushed_before_it_was_named(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The order that makes a power cut harmless; segments may have their names, which are checksums, a second earlier."""
+    flushed: set[int] = set()
+    named: dict[Path, bool] = {}
+    fsync, replace = os.fsync, os.replace
+
+    def noting(handle: int) -> None:
+        fsync(handle)
+        flushed.add(os.fstat(handle).st_ino)
+
+    def naming(source: Path, target: Path) -> None:
+        named[Path(target)] = os.stat(source).st_ino in flushed
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    monkeypatch.setattr(os, "replace", naming)
+    ran(tmp_path / "out")
+    assert all(flushed_first for path, flushed_first in named.items() if path.suffix != ".arrow")
+    left = [*home.rglob("*.arrow"), *(tmp_path / "out").iterdir()]
+    assert len(left) >= 4
+    assert all(path.stat().st_ino in flushed for path in left)
