@@ -22,7 +22,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-KILLS = {"skeleton": 52, "crop": 50, "caption": 50, "vision": 34, "language": 20}  # 206 in all
+KILLS = {"skeleton": 30, "crop": 36, "caption": 36, "vision": 52, "language": 52}  # 206 in all
 WORKER_KILLS = 4
 
 
