@@ -28,6 +28,7 @@ CHANGES: dict[str, tuple[Any, str]] = {
     "skeleton.max_failed": (0.5, KEPT),
     "crop.frames_per_clip": (12, KEPT),  # more frames, those of before among them
     "crop.margin": (0.5, CHANGED),
+    "crop.square": (True, CHANGED),
     "crop.jpeg_quality": (50, CHANGED),
     "crop.fallback": ("drop", CHANGED),
     "crop.max_failed": (0.5, KEPT),
