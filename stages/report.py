@@ -1,8 +1,9 @@
 """Stage `report`: one self-contained page about the run, with its plots and tables beside it.
 
 Reads `data/index` and `results/evaluate` (required), and, where they are there, `data/{skeleton,crop,caption}`, the raw videos,
-`results/{scores,pretrain,baselines,compare}` and this machine's stage log. Writes `results/report/`: `index.html`,
-`plots/*.png`, `tables/*.{csv,md}`.
+`results/{scores,protocols,pretrain,baselines,compare,ablations}` and this machine's stage log. Writes `results/report/`:
+`index.html`, `plots/*.png`, `tables/*.{csv,md,tex}`. What has the paper's number has it in its name: `table-1-linear.csv`,
+`figure-8-confusion-xsub.png`; the names are listed in `docs/report.md`.
 """
 
 from __future__ import annotations

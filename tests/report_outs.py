@@ -136,8 +136,8 @@ def write_results(root: Path, benchmarks: tuple[str, ...] = ("xsub", "xview"), s
     generator = np.random.default_rng(seed)
     index, names_of = tables.rows_of(tables.read(root / "data/index/index.parquet")), _read_classes(root)
     skill = {"random": 0.4, "infonce": 0.62, "c2vl": 0.72, "supervised": 0.8}
-    metrics: dict = {"linear": {}, "knn": {}, "end_to_end": {}, "samples": {}}
-    predictions, features, similarity, per_class = [], [], [], []
+    metrics: dict = {"linear": {}, "knn": {}, "end_to_end": {}, "samples": {}, "zero_shot": {}, "retrieval": {}}
+    predictions, features, similarity, per_class, calibration = [], [], [], [], []
     centres = generator.normal(size=(len(names_of), 16))
     for benchmark in benchmarks:
         test = [row for row in index if row[benchmark] == "test"]
@@ -148,7 +148,17 @@ def write_results(root: Path, benchmarks: tuple[str, ...] = ("xsub", "xview"), s
         for method, stream in runs:
             right = generator.random(len(test)) < skill[method] + (0.06 if stream == "fusion" else 0)
             said = np.where(right, labels, generator.integers(0, len(names_of), len(test)))
-            value = {"top1": float((said == labels).mean()), "top5": 0.95, "mean_class": 0.7}
+            value = {"top1": float((said == labels).mean()), "top5": 0.95, "mean_class": 0.7, "ece": 0.0625}
+            key = {"benchmark": benchmark, "stream": stream, "method": method}
+            calibration += [{**key, "lower": 0.5, "upper": 0.6, "clips": len(test), "confidence": 0.55, "accuracy": 0.6}]
+            calibration += [{**key, "lower": 0.6, "upper": 0.7, "clips": 0, "confidence": 0.0, "accuracy": 0.0}]
+            if method in ("c2vl", "infonce"):
+                of = metrics["zero_shot"].setdefault(benchmark, {}).setdefault(stream, {})
+                of[method] = {"top1": 0.5, "top5": 1.0, "mean_class": 0.5, "chance": 0.25}
+                way = {f"{what}{at}": (0.3 if what == "recall" else 0.1) for what in ("recall", "chance") for at in (1, 5, 10)}
+                way |= {"median_rank": 2.5, "same_class": 0.4}
+                found = {"clips": 15, "sentences": 4, "sentence_to_skeleton": way, "skeleton_to_sentence": way}
+                metrics["retrieval"].setdefault(benchmark, {}).setdefault(stream, {})[method] = found
             linear.setdefault(stream, {})[method] = value | (
                 {} if "fusion" in stream else {"best_on_test": value["top1"] + 0.01}
             )
@@ -197,6 +207,7 @@ def write_results(root: Path, benchmarks: tuple[str, ...] = ("xsub", "xview"), s
     for name, rows in {"predictions": predictions, "features": features, "similarity": similarity}.items():
         tables.write(out / f"{name}.parquet", pa.Table.from_pylist(rows))
     _csv(out / "per_class.csv", per_class)
+    _csv(out / "calibration.csv", calibration)
 
 
 def _curve(path: Path, method: str, skill: float) -> None:
@@ -242,3 +253,40 @@ def write_compare(root: Path, seeds: int = 5) -> None:
     write_json(
         root / "results/compare/compare.json", {"benchmark": "xsub", "seeds": list(range(seeds)), "streams": {"joint": stream}}
     )
+
+
+def write_protocols(root: Path, targets: dict[str, str] | None = None, fractions: tuple[str, ...] = ("0.01", "0.1")) -> None:
+    """`results/protocols/metrics.json` of the joint stream on xsub, and a transfer to each target (name → data set)."""
+    full = {start: {"top1": top1, "top5": 0.9} for start, top1 in (("scratch", 0.5), ("c2vl", 0.625))}
+    labelled = dict(zip(fractions, (4, 40), strict=True))
+    semi = {
+        start: {f: {"labelled": labelled[f], "top1": {"mean": top1, "std": 0.0125, "values": [top1]}} for f in fractions}
+        for start, top1 in (("scratch", 0.25), ("c2vl", 0.375))
+    }
+    transfer = {
+        name: {"source": "xsub", "dataset": dataset, "benchmark": "xsub", "train": 8, "test": 8, "classes": 8}
+        | {"streams": {"joint": full}}
+        for name, dataset in (targets or {}).items()
+    }
+    found = {"finetune": {"xsub": {"joint": full}}, "semi": {"xsub": {"joint": semi}}, "transfer": transfer}
+    write_json(root / "results/protocols/metrics.json", found)
+
+
+def write_ablations(root: Path) -> None:
+    """`results/ablations/ablations.json` of every sweep that `ablations.yaml` declares, all settings 50.0 ± 2.5."""
+    import yaml
+
+    declared = yaml.safe_load((Path(__file__).resolve().parents[1] / "ablations.yaml").read_text(encoding="utf-8"))
+    spread = {"mean": 0.5, "std": 0.025, "values": [0.475, 0.5, 0.525]}
+    sweeps = {}
+    for name, sweep in declared["sweeps"].items():
+        benchmarks = sweep.get("benchmarks", ["xsub"])
+        results = {benchmark: {"linear": spread, "knn": spread} for benchmark in benchmarks}
+        rows = [
+            {"name": row["name"], "x": row.get("x"), "paper": row.get("paper", {}), "results": results}
+            for row in sweep["settings"]
+        ]
+        told = {"title": sweep["title"], "reference": sweep.get("reference", ""), "split": sweep.get("split", "test")}
+        sweeps[name] = {**told, "axis": sweep.get("axis", ""), "benchmarks": benchmarks, "rows": rows}
+    head = {"stream": "joint", "seeds": [0, 1, 2], "base": {"epochs": 30}}
+    write_json(root / "results/ablations/ablations.json", {**head, "sweeps": sweeps})

@@ -12,8 +12,9 @@ import pytest
 
 from c2vl import tables
 from c2vl.ablation.declared import Setting, Sweep, applied, jobs, read_ablations
-from c2vl.ablation.outs import latex, markdown, summary, table_csv
+from c2vl.ablation.outs import summary, table_csv
 from c2vl.ablation.runs import key_of, run_all
+from c2vl.ablation.tables import table
 from c2vl.ablation.validation import validation_data
 from c2vl.errors import UserError
 from c2vl.evaluation.params import EvaluateParams
@@ -125,8 +126,8 @@ def test_tables_give_mean_and_deviation_over_seeds() -> None:
     part = summary(sweep, {("α 50 %", "xsub"): [metrics(value, 0.25) for value in values]})
     found = part["rows"][0]["results"]["xsub"]["linear"]
     assert found["mean"] == pytest.approx(0.6) and found["std"] == pytest.approx(np.sqrt(0.02 / 2))
-    assert "| α 50 % | 60.0 ± 10.0 | 25.0 ± 0.0 | 80.0 |" in markdown(part)
-    assert r"$\alpha$ 50 \% & 60.0 $\pm$ 10.0 & 25.0 $\pm$ 0.0 & 80.0 \\" in latex(part)
+    assert "| α 50 % | 60.0 ± 10.0 | 25.0 ± 0.0 | 80.0 |" in table(part, "t").markdown()
+    assert r"$\alpha$ 50 \% & 60.0 $\pm$ 10.0 & 25.0 $\pm$ 0.0 & 80.0 \\" in table(part, "t").latex()
     rows = list(csv.DictReader(io.StringIO(table_csv({"t": part}))))
     assert [(row["protocol"], row["mean"], row["paper"]) for row in rows] == [
         ("linear", "0.600000", "80.0"),

@@ -14,13 +14,13 @@ import report_outs
 from c2vl import tables
 from c2vl.errors import UserError
 from c2vl.files import read_json, write_json
+from c2vl.layout import Row, Table, percent, words
 from c2vl.report import compared, learnt, seen
 from c2vl.report.choice import failures, typical
 from c2vl.report.figures.confusion import counts, worst
 from c2vl.report.figures.similarity import separation
 from c2vl.report.figures.timings import clock
 from c2vl.report.gallery import marked
-from c2vl.report.layout import Row, Table, percent, words
 from c2vl.report.outs import Outs
 from c2vl.report.page import write_report
 from c2vl.report.params import ReportParams
@@ -98,6 +98,8 @@ def world(tmp_path_factory):
     report_outs.write_truth(root / "truth/studio")
     report_outs.write_results(root, benchmarks=("xsub",))
     report_outs.write_compare(root)
+    report_outs.write_protocols(root, {"studio-b": "studio"})
+    report_outs.write_ablations(root)
     score(root)
     told = write_report(Outs(root), root / "data/studio", PARAMS, RECORDS, "profile: demo # <b>", root / "out")
     return root, told, (root / "out/index.html").read_text(encoding="utf-8")
@@ -122,9 +124,11 @@ def test_scores_of_a_world_known_by_hand(world):
 def test_the_page_is_whole_and_loads_nothing(world):
     _, told, text = world
     page = Page(text)
-    assert {"in", "seen", "learnt", "took", "table-engines", "table-methods", "table-streams", "table-compare"} <= set(page.ids)
-    assert {"table-splits", "table-words-alone", "table-broken", "table-stages", "tsne-xsub", "confusion-xsub"} <= set(page.ids)
-    assert {"curves-xsub", "similarity-xsub", "per-class-xsub", "versus", "seeds", "answers-phrase"} <= set(page.ids)
+    assert {"in", "seen", "learnt", "paper", "beyond", "took", "table-engines", "table-methods"} <= set(page.ids)
+    assert {"table-streams", "table-compare", "table-splits", "table-words-alone", "table-broken"} <= set(page.ids)
+    assert {"table-stages", "table-1-linear", "table-8-encoders", "table-zero-shot", "table-retrieval"} <= set(page.ids)
+    assert {f"figure-{figure}-xsub" for figure in ("4-5-similarity", "7-tsne", "8-confusion")} <= set(page.ids)
+    assert {"curves-xsub", "per-class-xsub", "versus", "seeds", "reliability-xsub", "figure-6b-beta"} <= set(page.ids)
     assert len(page.ids) == len(set(page.ids))
     assert page.loads and all(load.startswith(("data:image/", "#")) for load in page.loads)
     assert all(target.startswith("#") and target[1:] in page.ids for target in page.targets)
@@ -144,7 +148,7 @@ def test_the_page_says_what_is_so(world):
     assert "better in 4 of 5 seeds" in text
     assert "profile: demo # &lt;b&gt;" in text
     assert "1 min 19 s" in text and "The people, rooms and clips on this page are procedural" in text
-    assert "(paper)" not in text  # the paper has no numbers for the studio
+    assert "84.4" not in text and 'class="tag"' not in text  # the paper has no numbers for the studio
     assert '<mark class="right"' in text and '<mark class="wrong"' in text
     assert "0.95" not in "".join(re.findall(r"<span class=\"sign\".*?</span>", text))
 
@@ -152,7 +156,7 @@ def test_the_page_says_what_is_so(world):
 def test_plots_and_tables_lie_beside_the_page(world):
     out = world[0] / "out"
     pictures = sorted(path.name for path in (out / "plots").iterdir())
-    assert {"versus.png", "timings.png", "tsne-xsub.png", "answers-object.png"} <= set(pictures)
+    assert {"versus.png", "timings.png", "figure-7-tsne-xsub.png", "figure-6a-alpha.png", "answers-object.png"} <= set(pictures)
     assert all((out / "plots" / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
     with (out / "tables/methods.csv").open(newline="") as file:
         rows = {row["joint stream"]: row for row in csv.DictReader(file)}
@@ -184,7 +188,8 @@ def test_real_data_with_hostile_answers_without_truth_extras_or_videos(tmp_path)
     assert text.count("&lt;script&gt;alert(1)") >= 2 and "{{ 7*7 }}" in text  # shown as said, by the gallery and the settings
     assert "The engines were not scored" in text and "The table of features is not there" in text
     assert "No stage has left a record" in text and "no frame to show" in text
-    assert "joint (paper)" in text and "84.4" in text  # the same data set: the paper's numbers stand beside, marked
+    assert '<span class="tag">paper</span>' in text and "84.4" in text  # the same data set: the paper's numbers, marked
+    assert "<code>make ablations</code>" in text and "<code>dvc repro protocols</code>" in text
     assert "do not publish this page" in text
 
 

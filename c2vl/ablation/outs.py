@@ -12,9 +12,9 @@ import numpy as np
 
 from c2vl.ablation.declared import Sweep
 from c2vl.ablation.runs import Metrics
+from c2vl.ablation.tables import PROTOCOLS, table
 from c2vl.files import write_bytes, write_json
 
-PROTOCOLS = ("linear", "knn")
 COLUMNS = ["sweep", "setting", "x", "split", "benchmark", "protocol", "mean", "std", "seeds", "paper"]
 
 
@@ -50,75 +50,12 @@ def _spread(values: list[float]) -> dict[str, Any]:
 
 def write_outs(folder: Path, summaries: Mapping[str, Mapping[str, Any]], head: Mapping[str, Any]) -> str:
     """Publish `ablations.json`, `.csv`, `.md` and `.tex`; return the Markdown."""
-    text = "\n".join(markdown(each) for each in summaries.values())
+    laid_out = [table(part, name) for name, part in summaries.items()]
+    text = "\n".join(each.markdown() for each in laid_out)
     write_json(folder / "ablations.json", {**head, "sweeps": summaries})
     write_bytes(folder / "ablations.csv", table_csv(summaries).encode())
     write_bytes(folder / "ablations.md", text.encode())
-    write_bytes(folder / "ablations.tex", "\n".join(latex(each) for each in summaries.values()).encode())
-    return text
-
-
-def _head(part: Mapping[str, Any]) -> list[str]:
-    paper = [f"paper {benchmark}" for benchmark in _with_paper(part)]
-    return ["setting", *(f"{benchmark} {protocol}" for benchmark in part["benchmarks"] for protocol in PROTOCOLS), *paper]
-
-
-def _with_paper(part: Mapping[str, Any]) -> list[str]:
-    return [name for name in part["benchmarks"] if any(name in row["paper"] for row in part["rows"])]
-
-
-def _cells(part: Mapping[str, Any], row: Mapping[str, Any], plus: str) -> list[str]:
-    ours = [row["results"][benchmark][protocol] for benchmark in part["benchmarks"] for protocol in PROTOCOLS]
-    paper = [f"{row['paper'][name]:.1f}" if name in row["paper"] else "" for name in _with_paper(part)]
-    return [*(_percent(spread, plus) for spread in ours), *paper]
-
-
-def _percent(spread: Mapping[str, Any], plus: str) -> str:
-    mean = f"{100 * spread['mean']:.1f}"
-    return mean if spread["std"] is None else f"{mean} {plus} {100 * spread['std']:.1f}"
-
-
-def _note(part: Mapping[str, Any]) -> str:
-    what = "held-out training subjects" if part["split"] == "validation" else "test clips"
-    paper = "; the paper's columns are its own, on NTU RGB+D 60" if _with_paper(part) else ""
-    return f"Top-1 accuracy in percent on {what}, last epoch, mean ± standard deviation over the seeds{paper}."
-
-
-def markdown(part: Mapping[str, Any]) -> str:
-    """One sweep as a Markdown table."""
-    head = _head(part)
-    reference = f" ({part['reference']})" if part["reference"] else ""
-    lines = [f"### {part['title']}{reference}", "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    lines += [f"| {' | '.join([row['name'], *_cells(part, row, '±')])} |" for row in part["rows"]]
-    return "\n".join([*lines, "", _note(part), ""])
-
-
-def latex(part: Mapping[str, Any]) -> str:
-    """One sweep as a LaTeX table (package booktabs)."""
-    head = _head(part)
-    body = [" & ".join(map(_escaped, [row["name"], *_cells(part, row, r"$\pm$")])) + r" \\" for row in part["rows"]]
-    return "\n".join(
-        [
-            r"\begin{table}",
-            rf"\caption{{{_escaped(part['title'])}. {_escaped(_note(part))}}}",
-            rf"\begin{{tabular}}{{l{'c' * (len(head) - 1)}}}",
-            r"\toprule",
-            " & ".join(map(_escaped, head)) + r" \\",
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
-
-
-def _escaped(text: str) -> str:
-    for plain, told in (("&", r"\&"), ("%", r"\%"), ("_", r"\_"), ("±", r"$\pm$"), ("²", r"$^2$"), ("→", r"$\to$")):
-        text = text.replace(plain, told)
-    for plain, told in (("α", r"$\alpha$"), ("β", r"$\beta$"), ("τ", r"$\tau$")):
-        text = text.replace(plain, told)
+    write_bytes(folder / "ablations.tex", "\n".join(each.latex() for each in laid_out).encode())
     return text
 
 

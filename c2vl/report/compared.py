@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from c2vl.layout import Cell, Row, Table, percent, words
 from c2vl.report.figures.seeds import Runs, seeds
-from c2vl.report.layout import Cell, Row, Table, percent, words
 from c2vl.report.learnt import METHODS
 from c2vl.report.outs import lookup
 from c2vl.report.style import Plot

@@ -1,13 +1,12 @@
-"""What was learnt, and against what: every method and stream, beside the paper where it is the same data."""
+"""What was learnt, and against what: every method and stream."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from c2vl.layout import Cell, Row, Table, best_of, percent, words
 from c2vl.report.figures.versus import Line
-from c2vl.report.layout import Cell, Row, Table, best_of, percent, words
 from c2vl.report.outs import Outs, lookup
-from c2vl.report.seen import packaged
 from c2vl.report.style import C2VL, INFONCE, RANDOM, SUPERVISED, WORDS
 
 STREAMS = {
@@ -58,7 +57,7 @@ def _marked(values: list[float | None], best: list[float | None], name: str) -> 
 
 
 def streams_table(outs: Outs, benchmarks: list[str]) -> Table | None:
-    """C²VL by stream, and fused; the paper's rows beside it where the data set is the same."""
+    """C²VL by stream, and fused."""
     rows: list[Row] = []
     for stream, title in STREAMS.items():
         cells: list[Cell] = []
@@ -75,35 +74,13 @@ def streams_table(outs: Outs, benchmarks: list[str]) -> Table | None:
             rows.append(Row((words(title), *cells)))
     if not rows:
         return None
-    printed = paper_rows(outs.dataset, benchmarks)
     heads = [f"{benchmark} {what}" for benchmark in benchmarks for what in ("linear", "top-5", "best on test", "KNN")]
-    whose = (
-        f" Rows marked *paper* are printed in the {packaged('reference.json')['source']}, not measured here." if printed else ""
-    )
     note = (
         "Accuracy in percent, last epoch. “Best on test” picks the epoch by its test accuracy, as the field often reports; "
         "it is no fair estimate. "
-        f"Fusion adds the streams' scores (0.6 joint, 0.6 bone, 0.4 motion).{whose}"
+        "Three streams add their scores, weighed 0.6 joint, 0.6 bone, 0.4 motion."
     )
-    return Table("streams", "C²VL by stream", ("stream", *heads), (*rows, *printed), note)
-
-
-def paper_rows(dataset: str, benchmarks: list[str]) -> tuple[Row, ...]:
-    """The paper's numbers for `dataset`, laid out as the streams table; none for a data set it does not report."""
-    reference = packaged("reference.json")["top1"].get(dataset, {})
-    rows = []
-    for stream in ("joint", "fusion"):
-        cells: list[Cell] = []
-        for benchmark in benchmarks:
-            linear, knn = (lookup(reference, benchmark, protocol, stream) for protocol in ("linear", "knn"))
-            cells += [_of_100(linear), percent(None), percent(None), _of_100(knn)]
-        if any(cell.value != "" for cell in cells):
-            rows.append(Row((words(f"{STREAMS[stream]} (paper)"), *cells), kind="paper"))
-    return tuple(rows)
-
-
-def _of_100(value: float | None) -> Cell:
-    return percent(None if value is None else value / 100)
+    return Table("streams", "C²VL by stream", ("stream", *heads), tuple(rows), note)
 
 
 def versus_lines(outs: Outs, benchmark: str) -> list[Line]:
@@ -112,7 +89,7 @@ def versus_lines(outs: Outs, benchmark: str) -> list[Line]:
     candidates: list[tuple[str, float | None, str]] = [
         ("words alone, no skeleton", lookup(scores, "prompts", "bag_of_words", benchmark, "all"), WORDS),
         ("untrained encoder", lookup(metrics, "linear", benchmark, "joint", "random", "top1"), RANDOM),
-        ("InfoNCE", lookup(metrics, "linear", benchmark, "joint", "infonce", "top1"), INFONCE),
+        ("InfoNCE, same prompts", lookup(metrics, "linear", benchmark, "joint", "infonce", "top1"), INFONCE),
         ("C²VL", lookup(metrics, "linear", benchmark, "joint", "c2vl", "top1"), C2VL),
         ("C²VL, three streams", lookup(metrics, "linear", benchmark, "fusion", "c2vl", "top1"), C2VL),
         ("supervised, every label", lookup(metrics, "end_to_end", benchmark, "joint", "supervised", "top1"), SUPERVISED),

@@ -17,6 +17,14 @@ from c2vl.errors import UserError
 from c2vl.files import read_json
 
 BASELINES = ("infonce", "random", "supervised")
+DATASETS = {
+    "studio": "the studio",
+    "ntu60": "NTU RGB+D 60",
+    "ntu120": "NTU RGB+D 120",
+    "pku1": "PKU-MMD I",
+    "pku2": "PKU-MMD II",
+}
+ENCODERS = {"stgcn": "ST-GCN", "ctrgcn": "CTR-GCN", "msg3d": "MS-G3D", "gru": "GRU", "transformer": "Transformer"}
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,32 @@ class Outs:
             "The comparison over several seeds was not run (`make compare`): differences below come from one seed.",
         )
 
+    @cached_property
+    def protocols(self) -> dict[str, Any]:
+        """Finetuning, semi-supervised learning and transfer; empty if they were not run."""
+        return self._optional_json(
+            "results/protocols/metrics.json",
+            "Finetuning, semi-supervised learning and transfer were not run (`dvc repro protocols`): no Tables II, III and V.",
+        )
+
+    @cached_property
+    def ablations(self) -> dict[str, Any]:
+        """The sweeps; empty if they were not run."""
+        return self._optional_json("results/ablations/ablations.json", "")
+
+    @cached_property
+    def encoder(self) -> str:
+        """Name of the pretrained encoder, as its publication has it; empty if there is none."""
+        for path in sorted((self.root / "results/pretrain").glob("*/config.json")):
+            name = str(lookup(read_json(path), "encoder", "name") or "")
+            return ENCODERS.get(name, name)
+        return ""
+
+    @property
+    def dataset_name(self) -> str:
+        """The data set's name in full."""
+        return DATASETS.get(self.dataset, self.dataset)
+
     def table(self, path: str, what: str, columns: list[str] | None = None) -> pa.Table | None:
         """An optional table below the root; None, and a sentence about `what`, if it is not there."""
         where = self.root / path
@@ -98,16 +132,16 @@ class Outs:
             self._note(f"There are no training curves for {benchmark}.")
         return found
 
-    def per_class(self) -> list[dict[str, str]]:
-        """Rows of `per_class.csv`; none if it is not there."""
-        path = self.root / "results/evaluate/per_class.csv"
+    def rows(self, name: str) -> list[dict[str, str]]:
+        """Rows of a CSV below the root; none if it is not there."""
+        path = self.root / name
         if not path.exists():
             return []
         with path.open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
 
     def _note(self, sentence: str) -> None:
-        if sentence not in self.missing:
+        if sentence and sentence not in self.missing:
             self.missing.append(sentence)
 
     def _optional_json(self, path: str, sentence: str) -> dict[str, Any]:

@@ -8,30 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from c2vl.files import write_bytes
-from c2vl.report import compared, learnt, plots, seen, took, went_in
+from c2vl.layout import Table
+from c2vl.report import beyond, compared, learnt, paper_tables, plots, seen, sweeps, took, went_in
 from c2vl.report.gallery import gallery
-from c2vl.report.layout import Table
 from c2vl.report.licences import licences
 from c2vl.report.outs import Outs, lookup
 from c2vl.report.params import ReportParams
 from c2vl.report.story import story
 from c2vl.report.style import Plot
 
-DATASETS = {
-    "studio": "the studio, an embedded world",
-    "ntu60": "NTU RGB+D 60",
-    "ntu120": "NTU RGB+D 120",
-    "pku1": "PKU-MMD I",
-    "pku2": "PKU-MMD II",
-}
-
 
 def write_report(
     outs: Outs, raw: Path, params: ReportParams, records: Sequence[Mapping[str, Any]], settings: str, out: Path
 ) -> dict[str, Any]:
-    """Write `index.html`, `plots/*.png` and `tables/*.{csv,md}` to `out`.
+    """Write `index.html`, `plots/*.png` and `tables/*.{csv,md,tex}` to `out`.
 
     Args:
         outs: outs of the other stages.
@@ -51,8 +44,9 @@ def write_report(
     content = render(gathered).encode()
     write_bytes(out / "index.html", content)
     drawn: list[Plot] = [*filter(None, (gathered["versus"], gathered["seeds"], gathered["timing"])), *gathered["answer_plots"]]
-    drawn += [plot for of in gathered["figures"].values() for plot in of]
-    tables: list[Table] = list(filter(None, gathered["tables"].values()))
+    drawn += [plot for of in gathered["figures"].values() for part in of.values() for plot in part]
+    drawn += gathered["sweep_plots"]
+    tables: list[Table] = [*filter(None, gathered["tables"].values()), *gathered["paper_tables"], *gathered["sweep_tables"]]
     for plot in drawn:
         plot.write(out / "plots")
     for table in tables:
@@ -67,7 +61,7 @@ def gather(outs: Outs, raw: Path, params: ReportParams, records: Sequence[Mappin
     typical, failed = gallery(outs, raw, params)
     answer_plots, confused = seen.answer_confusions(outs)
     return {
-        "dataset": DATASETS.get(outs.dataset, outs.dataset),
+        "dataset": outs.dataset_name,
         "demo": outs.dataset == "studio",
         "truth": bool(outs.scores.get("truth")),
         "benchmarks": benchmarks,
@@ -94,8 +88,16 @@ def gather(outs: Outs, raw: Path, params: ReportParams, records: Sequence[Mappin
             "methods": learnt.methods_table(outs.metrics, benchmarks),
             "streams": learnt.streams_table(outs, benchmarks),
             "compare": compared.compare_table(outs.compare),
+            "zero_shot": beyond.zero_shot_table(outs),
+            "retrieval": beyond.retrieval_table(outs),
+            "calibration": beyond.calibration_table(outs),
             "stages": took.stage_table(records),
         },
+        "paper_tables": paper_tables.paper_tables(outs),
+        "paper": bool(paper_tables.of_paper(outs.dataset)),
+        "sweep_tables": sweeps.sweep_tables(outs),
+        "sweep_plots": sweeps.sweep_plots(outs),
+        "sweeps_missing": sweeps.missing(outs),
         "timing": plots.of_stages(records),
         "total": took.total(records),
         "longest": max((float(record["seconds"]) for record in records), default=0.0) or 1.0,
@@ -111,8 +113,15 @@ def render(gathered: Mapping[str, Any]) -> str:
     names = ("template.html", "macros.html", "style.css")
     loader = jinja2.DictLoader({name: (folder / name).read_text(encoding="utf-8") for name in names})
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.filters["code"] = _code
     environment.trim_blocks = environment.lstrip_blocks = True
     return environment.get_template("template.html").render(gathered)
+
+
+def _code(sentence: str) -> Markup:
+    """`sentence` escaped, what stands between backticks in it as code."""
+    pieces = enumerate(sentence.split("`"))
+    return Markup("").join(Markup("<code>{}</code>").format(piece) if place % 2 else piece for place, piece in pieces)
 
 
 def _failed_frames(scores: Mapping[str, Any]) -> int:

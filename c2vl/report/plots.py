@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from c2vl.report.beyond import reliability_plot
 from c2vl.report.figures.confusion import confusion, counts
 from c2vl.report.figures.curves import curves
 from c2vl.report.figures.similarity import similarity
@@ -19,6 +20,7 @@ from c2vl.report.learnt import versus_lines
 from c2vl.report.outs import Outs, lookup
 from c2vl.report.params import ReportParams
 from c2vl.report.style import METHOD_NAMES, Plot
+from c2vl.report.went_in import TESTED_ON
 
 TSNE_METHODS = ("random", "infonce", "c2vl")
 MATRIX_METHODS = ("infonce", "c2vl")
@@ -28,19 +30,18 @@ def against(outs: Outs) -> Plot | None:
     """The picture that answers "against what"."""
     chance = {benchmark: lookup(outs.metrics, "samples", benchmark, "chance") for benchmark in outs.benchmarks}
     lines = {benchmark: versus_lines(outs, benchmark) for benchmark in outs.benchmarks}
-    return versus(lines, {benchmark: value for benchmark, value in chance.items() if value is not None})
+    titles = {name: f"{name}: tested on {TESTED_ON[name]}" if name in TESTED_ON else name for name in lines}
+    return versus(lines, {benchmark: value for benchmark, value in chance.items() if value is not None}, titles)
 
 
-def of_benchmark(outs: Outs, benchmark: str, params: ReportParams) -> list[Plot]:
-    """Curves, gains by class, confusion matrices, t-SNE and similarities of one benchmark, those there is data for."""
-    plots = [
-        curves(outs.curves(benchmark), benchmark),
-        _gains(outs, benchmark),
-        _matrices(outs, benchmark),
-        _tsne(outs, benchmark, params),
-        _similarity(outs, benchmark),
-    ]
-    return [plot for plot in plots if plot is not None]
+def of_benchmark(outs: Outs, benchmark: str, params: ReportParams) -> dict[str, list[Plot]]:
+    """The figures of one benchmark that there is data for: `training`, the `paper`'s, and those `beyond` it."""
+    of = {
+        "training": [curves(outs.curves(benchmark), benchmark)],
+        "paper": [_similarity(outs, benchmark), _tsne(outs, benchmark, params), _matrices(outs, benchmark)],
+        "beyond": [_gains(outs, benchmark), reliability_plot(outs, benchmark)],
+    }
+    return {part: [plot for plot in plots if plot is not None] for part, plots in of.items()}
 
 
 def of_stages(records: Sequence[Mapping[str, Any]]) -> Plot | None:
@@ -50,7 +51,9 @@ def of_stages(records: Sequence[Mapping[str, Any]]) -> Plot | None:
 
 def _gains(outs: Outs, benchmark: str) -> Plot | None:
     lines = [
-        row for row in outs.per_class() if (row["protocol"], row["benchmark"], row["stream"]) == ("linear", benchmark, "joint")
+        row
+        for row in outs.rows("results/evaluate/per_class.csv")
+        if (row["protocol"], row["benchmark"], row["stream"]) == ("linear", benchmark, "joint")
     ]
     by = {method: {int(row["label"]): row for row in lines if row["method"] == method} for method in MATRIX_METHODS}
     labels = sorted(by["infonce"].keys() & by["c2vl"].keys())
@@ -74,8 +77,8 @@ def _matrices(outs: Outs, benchmark: str) -> Plot | None:
         matrices,
         outs.classes,
         outs.classes,
-        f"confusion-{benchmark}",
-        f"Confusion matrices, {benchmark}",
+        f"figure-8-confusion-{benchmark}",
+        f"Figure 8: confusion matrices, {benchmark}",
         "Linear evaluation of the joint stream on test clips; each row adds up to 100 %: perfect is a bright diagonal.",
     )
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from c2vl.layout import Cell, Row, Table, percent, words
 from c2vl.report.figures.confusion import confusion, worst
-from c2vl.report.layout import Cell, Row, Table, percent, words
 from c2vl.report.outs import Outs, lookup
 from c2vl.report.style import Plot
 

@@ -1,4 +1,4 @@
-"""The run in four sentences, one a section: what went in, what the engines saw, what was learnt, what it took."""
+"""The run in six sentences, one a section, from what went in to what it took."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from c2vl.report import took
 from c2vl.report.outs import Outs, lookup
+from c2vl.report.paper_tables import of_paper
 from c2vl.report.went_in import facts
 
 
@@ -16,6 +17,8 @@ def story(outs: Outs, records: Sequence[Mapping[str, Any]]) -> list[tuple[str, s
         ("in", "What went in", _went_in(outs)),
         ("seen", "What the engines saw", _seen(outs.scores)),
         ("learnt", "What was learnt", _learnt(outs)),
+        ("paper", "The paper's tables", _paper(outs)),
+        ("beyond", "Beyond the paper", _beyond(outs)),
         ("took", "What it took", _took(records)),
     ]
 
@@ -48,6 +51,31 @@ def _learnt(outs: Outs) -> str:
             before = f", where an untrained encoder gives {none * 100:.0f} %" if none is not None else ""
             return f"From the skeleton alone, {ours * 100:.0f} % of the test clips of {benchmark} are told right{before}."
     return "No encoder of C²VL was evaluated."
+
+
+def _paper(outs: Outs) -> str:
+    beside = "the paper's numbers beside them" if of_paper(outs.dataset) else "without the paper's, which are of other data"
+    few = next((found for found in (_few_labels(outs, benchmark) for benchmark in outs.benchmarks) if found), "")
+    return f"Its protocols on this run, {beside}.{few}"
+
+
+def _few_labels(outs: Outs, benchmark: str) -> str:
+    of = lookup(outs.protocols, "semi", benchmark, "joint", "c2vl")
+    if not of:
+        return ""
+    share = max(of, key=float)
+    starts = [lookup(outs.protocols, "semi", benchmark, "joint", start, share, "top1", "mean") for start in ("c2vl", "scratch")]
+    before = f", {starts[1] * 100:.0f} % without" if starts[1] is not None else ""
+    return f" With {float(share) * 100:g} % of the labels: {starts[0] * 100:.0f} % after pretraining{before}."
+
+
+def _beyond(outs: Outs) -> str:
+    for benchmark in outs.benchmarks:
+        found = lookup(outs.metrics, "zero_shot", benchmark, "joint", "c2vl")
+        if found:
+            right, chance = f"{found['top1'] * 100:.0f} %", f"{found['chance'] * 100:.0f} %"
+            return f"From the names of the actions alone, without any label, {right} are told right; chance is {chance}."
+    return "Search by a sentence, recognition from names, confidence, gains by class."
 
 
 def _took(records: Sequence[Mapping[str, Any]]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from c2vl.layout import Cell, Row, Table, words
 from c2vl.report.figures.timings import clock
-from c2vl.report.layout import Cell, Row, Table, words
 
 COUNTS = ("computed", "reused", "failed")
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from c2vl.report.layout import Cell, Row, Table, words
+from c2vl.layout import Cell, Row, Table, words
 from c2vl.report.outs import Outs
 from c2vl.tables import schemas
+
+TESTED_ON = {"xsub": "other people", "xview": "another camera", "xset": "other setups"}
 
 
 def facts(outs: Outs) -> list[tuple[str, str]]:
@@ -34,12 +36,11 @@ def split_table(outs: Outs) -> Table:
     """Training and test samples of each benchmark."""
     index, rows = outs.index, []
     benchmarks = [name for name in index.column_names if name not in schemas.INDEX.names]
-    whose = {"xsub": "other people", "xview": "another camera", "xset": "other setups"}
     for name in benchmarks:
         counts = Counter(index.column(name).to_pylist())
         cells = (f"{counts[side]:,}" for side in ("train", "test"))
         numbers = [Cell(text, counts[side]) for text, side in zip(cells, ("train", "test"), strict=True)]
-        rows.append(Row((words(name), words(whose.get(name, "")), *numbers)))
+        rows.append(Row((words(name), words(TESTED_ON.get(name, "")), *numbers)))
     return Table("splits", "Splits", ("benchmark", "tested on", "train", "test"), tuple(rows))
 
 

@@ -57,8 +57,8 @@ def similarity(of: Mapping[tuple[str, str], Pairs], benchmark: str) -> Plot | No
         figure.legend(handles, labels, loc="outside lower left", ncols=2)
         return finish(
             figure,
-            f"similarity-{benchmark}",
-            f"Similarity of skeletons and prompts, {benchmark}",
+            f"figure-4-5-similarity-{benchmark}",
+            f"Figures 4 and 5: similarity of positive and negative pairs, {benchmark}",
             "Test clips, joint stream. Negative pairs of the same class are included: soft targets let them stay close, "
             "so a complete separation is not the aim.",
         )

@@ -12,12 +12,13 @@ from c2vl.report.style import C2VL, INFONCE, INK, MUTED, RULE, Plot, drawing, fi
 Line = tuple[str, float, str]  # name, accuracy, colour
 
 
-def versus(lines: Mapping[str, Sequence[Line]], chance: Mapping[str, float]) -> Plot | None:
+def versus(lines: Mapping[str, Sequence[Line]], chance: Mapping[str, float], titles: Mapping[str, str]) -> Plot | None:
     """Plot accuracies as one panel a benchmark.
 
     Args:
         lines: by benchmark, what to compare, worst idea first; accuracies in 0…1.
         chance: by benchmark.
+        titles: of the panels, by benchmark.
     """
     lines = {benchmark: rows for benchmark, rows in lines.items() if rows}
     if not lines:
@@ -42,7 +43,7 @@ def versus(lines: Mapping[str, Sequence[Line]], chance: Mapping[str, float]) -> 
             axis.set_yticks(range(len(rows)), ["" if same else row[0] for row in rows], color=INK)
             axis.grid(False, axis="y")
             axis.spines["left"].set_color(RULE)
-            axis.set_title(benchmark)
+            axis.set_title(titles[benchmark])
         return finish(
             figure,
             "versus",

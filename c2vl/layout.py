@@ -1,4 +1,4 @@
-"""A table as the report means it: written as CSV (raw values), Markdown and HTML (as people read them)."""
+"""A table of results as people and programs read it: CSV (raw values), Markdown and LaTeX; the report makes HTML of it."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class Row:
 
     cells: tuple[Cell, ...]
     kind: str = "ours"
+    rule: bool = False  # a line above it
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Table:
     def markdown(self) -> str:
         """The table in GitHub's Markdown, under its title."""
         lines = ["| " + " | ".join(map(_plain, self.columns)) + " |"]
-        lines.append("|" + "|".join(" --- " if place == 0 else " ---: " for place in range(len(self.columns))) + "|")
+        lines.append("|" + "|".join(" --- " if left else " ---: " for left in self._of_words()) + "|")
         for row in self.rows:
             texts = [f"**{_plain(cell.text)}**" if cell.mark == "best" else _plain(cell.text) for cell in row.cells]
             lines.append("| " + " | ".join(texts) + " |")
@@ -72,10 +73,26 @@ class Table:
             writer.writerow([*(cell.text if cell.value is None else cell.value for cell in row.cells), row.kind])
         return text.getvalue()
 
+    def latex(self) -> str:
+        """The table in LaTeX (package booktabs), everything in it escaped; the best in bold, rows of the paper in italics."""
+        body: list[str] = []
+        for row in self.rows:
+            body += [r"\midrule"] if row.rule and body else []
+            body.append(" & ".join(_styled(cell, row.kind) for cell in row.cells) + r" \\")
+        ending = "" if self.title.endswith("?") else "."
+        caption = escaped(f"{self.title}{ending} {self.note}".strip())
+        lines = [r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", rf"\label{{tab:{self.name}}}"]
+        lines += [rf"\begin{{tabular}}{{{''.join('l' if left else 'r' for left in self._of_words())}}}", r"\toprule"]
+        lines += [" & ".join(map(escaped, self.columns)) + r" \\", r"\midrule", *body]
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+    def _of_words(self) -> list[bool]:
+        return [not self.rows or all(row.cells[place].left for row in self.rows) for place in range(len(self.columns))]
+
     def write(self, folder: Path) -> None:
-        """Publish `<name>.csv` and `<name>.md` in `folder`."""
-        write_bytes(folder / f"{self.name}.csv", self.csv().encode())
-        write_bytes(folder / f"{self.name}.md", self.markdown().encode())
+        """Publish `<name>.csv`, `.md` and `.tex` in `folder`."""
+        for suffix, text in (("csv", self.csv()), ("md", self.markdown()), ("tex", self.latex())):
+            write_bytes(folder / f"{self.name}.{suffix}", text.encode())
 
 
 def words(text: str, mark: str = "") -> Cell:
@@ -95,6 +112,46 @@ def best_of(rows: list[list[float | None]]) -> list[float | None]:
     """The largest value of each column, as shown: to one decimal of a percent."""
     columns = list(zip(*rows, strict=True))
     return [max((round(value, 3) for value in column if value is not None), default=None) for column in columns]
+
+
+def escaped(text: str) -> str:
+    """`text` for LaTeX: its special characters escaped, the symbols that tables use as commands, line breaks as spaces."""
+    return " ".join(text.split()).translate(_LATEX)
+
+
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        "“": "``",
+        "”": "''",
+        "–": "--",
+        "…": r"\ldots{}",
+        "²": r"\textsuperscript{2}",
+        "³": r"\textsuperscript{3}",
+        "±": r"$\pm$",
+        "−": "$-$",
+        "×": r"$\times$",
+        "→": r"$\to$",
+        "≥": r"$\geq$",
+        "✓": r"$\checkmark$",  # amssymb
+        "α": r"$\alpha$",
+        "β": r"$\beta$",
+        "τ": r"$\tau$",
+    }
+)
+
+
+def _styled(cell: Cell, kind: str) -> str:
+    text = escaped(cell.text)
+    if cell.mark == "best" or kind == "head":
+        return rf"\textbf{{{text}}}" if text else ""
+    return rf"\textit{{{text}}}" if kind == "paper" and text else text
 
 
 def _plain(text: str) -> str:

@@ -1,0 +1,183 @@
+"""Tables I to V, numbered and laid out as the paper's; its own rows stand beside ours where the data set is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from c2vl.layout import Cell, Row, Table, best_of, percent, words
+from c2vl.report.outs import Outs, lookup
+from c2vl.report.seen import packaged
+
+MODALITIES = {"joint": "J", "bone": "B", "motion": "M", "fusion": "J+M+B", "fusion_equal": "J+M+B, equal weights"}
+FROZEN = {"random": "untrained", "infonce": "hard InfoNCE, same prompts", "c2vl": "C²VL"}
+STARTS = {"scratch": "from scratch, same schedule", "c2vl": "C²VL"}
+Find = Callable[[str, str, str], Any]  # (benchmark, stream, method) → a share, or None
+Line = tuple[tuple[Cell, ...], list[float | None], str, bool]  # heads, values, kind, rule above
+
+
+def paper_tables(outs: Outs) -> list[Table]:
+    """Those of Tables I to V that there are numbers for, in order."""
+    made = (linear_table(outs), finetune_table(outs), semi_table(outs), knn_table(outs), transfer_table(outs))
+    return [table for table in made if table is not None]
+
+
+def linear_table(outs: Outs) -> Table | None:
+    """Table I: linear evaluation, single streams and three streams."""
+
+    def found(benchmark: str, stream: str, method: str) -> float | None:
+        return lookup(outs.metrics, "linear", benchmark, stream, method, "top1")
+
+    lines = _lines(outs, outs.benchmarks, FROZEN, found, "linear", outs.encoder)
+    heads = ("method", "encoder", "modality", *outs.benchmarks)
+    note = "Top-1 accuracy in percent on test clips of a linear classifier on frozen features, last epoch."
+    return _table("table-1-linear", "Table I: linear evaluation", heads, lines, note, outs, best=True)
+
+
+def finetune_table(outs: Outs) -> Table | None:
+    """Table II: the whole network trained on all labels, from C²VL's weights and from none."""
+    part = outs.protocols.get("finetune") or {}
+    benchmarks = sorted(part)
+
+    def found(benchmark: str, stream: str, start: str) -> float | None:
+        return lookup(part, benchmark, stream, start, "top1")
+
+    lines = _lines(outs, benchmarks, STARTS, found, "finetune", outs.encoder)
+    heads = ("method", "encoder", "modality", *benchmarks)
+    note = "Top-1 accuracy in percent on test clips after training the whole network with every training label, last epoch."
+    return _table("table-2-finetune", "Table II: finetuning", heads, lines, note, outs)
+
+
+def semi_table(outs: Outs) -> Table | None:
+    """Table III: the whole network trained on a share of the labels."""
+    part = outs.protocols.get("semi") or {}
+    benchmarks = sorted(part)
+    shares = sorted({float(f) for of in part.values() for starts in of.values() for by in starts.values() for f in by})
+    places = [(benchmark, f"{share:g}") for benchmark in benchmarks for share in shares]
+    rows: list[Row] = []
+    for stream, modality in MODALITIES.items():
+        for start, name in STARTS.items():
+            cells = [_spread(lookup(part, benchmark, stream, start, share, "top1")) for benchmark, share in places]
+            if any(cell.value != "" for cell in cells):
+                rows.append(Row((words(name), words(modality), *cells), "ours" if start == "c2vl" else "baseline"))
+        if stream == "joint":
+            printed = of_paper(outs.dataset)
+            theirs = [lookup(printed, benchmark, "semi", f"{float(share) * 100:g}") for benchmark, share in places]
+            rows += _paper((words("C²VL"), words("J")), theirs)
+    if all(row.kind == "paper" for row in rows):
+        return None
+    heads = ("method", "modality", *(f"{benchmark} {float(share) * 100:g} %" for benchmark, share in places))
+    labelled = [(head, _labelled(part[benchmark], share)) for head, (benchmark, share) in zip(heads[2:], places, strict=True)]
+    clips = "; ".join(f"{head}: {count:,}" for head, count in labelled if count)
+    note = (
+        "Top-1 accuracy in percent on test clips after training the whole network with a share of the labels, the same "
+        "share of every class: mean ± sample standard deviation over the draws, last epoch."
+        f"{f' Clips with a label: {clips}.' if clips else ''}{_whose(rows)}"
+    )
+    return Table("table-3-semi", f"Table III: semi-supervised learning, {outs.dataset_name}", heads, tuple(rows), note)
+
+
+def knn_table(outs: Outs) -> Table | None:
+    """Table IV: the nearest training clip, joint stream."""
+
+    def found(benchmark: str, stream: str, method: str) -> float | None:
+        return lookup(outs.metrics, "knn", benchmark, stream, method, "top1") if stream == "joint" else None
+
+    lines = _lines(outs, outs.benchmarks, FROZEN, found, "knn", outs.encoder)
+    lines = [(heads[:1], values, kind, rule) for heads, values, kind, rule in lines]
+    note = "Top-1 accuracy in percent on test clips, joint stream; the class is the nearest training clip's by cosine (k = 1)."
+    return _table("table-4-knn", "Table IV: KNN", ("method", *outs.benchmarks), lines, note, outs, best=True)
+
+
+def transfer_table(outs: Outs) -> Table | None:
+    """Table V: pretrained here, finetuned on another data set."""
+    part: dict[str, Any] = outs.protocols.get("transfer") or {}
+    targets = sorted(part)
+    rows: list[Row] = []
+    for stream, modality in MODALITIES.items():
+        for start, name in STARTS.items():
+            values = [lookup(part, target, "streams", stream, start, "top1") for target in targets]
+            if any(value is not None for value in values):
+                kind = "ours" if start == "c2vl" else "baseline"
+                rows.append(Row((words(name), words(modality), *map(percent, values)), kind))
+        if stream == "joint":
+            theirs = [_paper_transfer(outs.dataset, part[target]) for target in targets]
+            rows += _paper((words("C²VL"), words("J")), theirs)
+    if all(row.kind == "paper" for row in rows):
+        return None
+    chance = [1 / part[target]["classes"] if part[target].get("classes") else None for target in targets]
+    rows.insert(0, Row((words("chance"), words(""), *map(percent, chance)), "baseline"))
+    heads = ("method", "modality", *(f"to {target} {part[target].get('benchmark', '')}".strip() for target in targets))
+    note = (
+        f"Top-1 accuracy in percent on the target's test clips after training the whole network on its training split; "
+        f"pretrained on {outs.dataset_name}, {', '.join(sorted({str(part[t].get('source')) for t in targets}))}.{_whose(rows)}"
+    )
+    return Table("table-5-transfer", "Table V: transfer", heads, tuple(rows), note)
+
+
+def of_paper(dataset: str) -> dict[str, Any]:
+    """The paper's percentages for `dataset` by benchmark, protocol and stream; empty for one that it does not report."""
+    found: dict[str, Any] = packaged("reference.json")["top1"].get(dataset, {})
+    return found
+
+
+def _lines(
+    outs: Outs, benchmarks: Sequence[str], methods: dict[str, str], found: Find, protocol: str, encoder: str
+) -> list[Line]:
+    printed, lines = of_paper(outs.dataset), list[Line]()
+    for stream, modality in MODALITIES.items():
+        fused = stream == "fusion"
+        for method, name in methods.items():
+            values = [found(benchmark, stream, method) for benchmark in benchmarks]
+            if any(value is not None for value in values):
+                heads = (words(name), words(encoder), words(modality))
+                lines.append((heads, values, "ours" if method == "c2vl" else "baseline", fused and bool(lines)))
+                fused = False
+        theirs = [lookup(printed, benchmark, protocol, stream) for benchmark in benchmarks]
+        if lines and any(value is not None for value in theirs):
+            heads = (words("C²VL"), words("ST-GCN"), words(modality))
+            lines.append((heads, [None if v is None else round(v / 100, 4) for v in theirs], "paper", fused))
+    return lines
+
+
+def _table(
+    name: str, title: str, heads: tuple[str, ...], lines: list[Line], note: str, outs: Outs, best: bool = False
+) -> Table | None:
+    if all(line[2] == "paper" for line in lines):
+        return None
+    single = [values for _, values, kind, _ in lines if kind != "paper" and best]
+    top = best_of(single) if single else [None] * (len(lines[0][1]))
+    rows = []
+    for cells, values, kind, rule in lines:
+        ours = kind != "paper"
+        leads = [ours and v is not None and round(v, 3) == most for v, most in zip(values, top, strict=True)]
+        numbers = [percent(value, "best" if lead else "") for value, lead in zip(values, leads, strict=True)]
+        rows.append(Row((*cells, *numbers), kind, rule))
+    return Table(name, f"{title}, {outs.dataset_name}", heads, tuple(rows), note + _whose(rows))
+
+
+def _paper(heads: tuple[Cell, ...], values: Sequence[float | None]) -> list[Row]:
+    if all(value is None for value in values):
+        return []
+    return [Row((*heads, *(percent(None if value is None else round(value / 100, 4)) for value in values)), "paper")]
+
+
+def _paper_transfer(dataset: str, target: dict[str, Any]) -> float | None:
+    if target.get("source") != "xsub":  # the paper pretrains on xsub's training clips
+        return None
+    return lookup(of_paper(str(target.get("dataset"))), str(target.get("benchmark")), "transfer", dataset)
+
+
+def _whose(rows: Sequence[Row]) -> str:
+    if not any(row.kind == "paper" for row in rows):
+        return ""
+    return f" Rows of the paper are printed in the {packaged('reference.json')['source']}, not measured here."
+
+
+def _labelled(of_benchmark: dict[str, Any], share: str) -> int | None:
+    counts = (lookup(starts, "c2vl", share, "labelled") for starts in of_benchmark.values())
+    return next((count for count in counts if count), None)
+
+
+def _spread(found: dict[str, Any] | None) -> Cell:
+    return percent(None) if found is None else percent(found["mean"], spread=found.get("std"))
