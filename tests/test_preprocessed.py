@@ -257,6 +257,7 @@ def test_a_hostile_pickle_does_nothing(project: Path) -> None:
             path.write_bytes(pickle.dumps(content, protocol))
             with pytest.raises(UserError, match="is not loaded"):
                 open_preprocessed(path)
+    dtype = b"cnumpy\ndtype\n(S'%s'\ntR(I3\nS'%s'\nN(S'a'\nt(dS'a'\n(cnumpy\ndtype\n(S'%s'\ntRI%d\ntsI%d\nI1\nI0\ntb."
     programs = {
         "getattr": b"cbuiltins\ngetattr\n(cnumpy\nndarray\nS'x'\ntR.",
         "eval": b"c__builtin__\neval\n(S'1'\ntR.",
@@ -265,6 +266,9 @@ def test_a_hostile_pickle_does_nothing(project: Path) -> None:
         "dotted": b"\x80\x04\x8c\x05numpy\x8c\x0fndarray.__new__\x93.",
         "persistent": b"Psomething\n.",
         "a memo of 64 GB": b"\x80\x04Nr\xff\xff\xff\xff.",
+        # NumPy believes such states; whoever then looks at the array follows pointers out of the file.
+        "objects made of bytes": dtype % (b"V8", b"|", b"O", 0, 8),
+        "fields past the end": dtype % (b"f8", b"<", b"f8", 9, -1),
     }
     for name, program in programs.items():
         (project / "p.pkl").write_bytes(program)

@@ -39,11 +39,12 @@ class PysklFile:
         self._splits: dict[str, dict[str, str]] = {}
         benchmarks: dict[str, None] = {}
         for key, names in content["split"].items():
-            benchmark, _, side = str(key).rpartition("_")
+            benchmark, _, side = key.rpartition("_") if isinstance(key, str) else ("", "", "")
             if benchmark in ("xsub", "xview", "xset") and side in SIDES and isinstance(names, list):
                 benchmarks[benchmark] = None
                 for name in names:
-                    self._splits.setdefault(str(name), {})[benchmark] = SIDES[side]
+                    if isinstance(name, str):
+                        self._splits.setdefault(name, {})[benchmark] = SIDES[side]
         self.benchmarks = tuple(benchmarks)
         self._place: dict[str, int] = {}
         for at, annotation in enumerate(self._annotations):

@@ -1,34 +1,81 @@
 """Unpickle numbers, text, containers and NumPy arrays, and nothing that could run code.
 
 A pickle is a program: `pickle.load` on a stranger's file hands over the machine. This one looks names up in a short table
-instead of importing them, so a file that asks for anything else is refused before anything of it is called.
+instead of importing them, so a file that asks for anything else is refused before anything of it is called. NumPy's own
+names are not in that table: its dtypes and arrays take any state that a pickle gives them, object pointers and
+fields outside the array included.
 """
 
 from __future__ import annotations
 
+import math
 import pickle
 import pickletools
+import re
 from collections import OrderedDict
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy._core.multiarray import scalar as _scalar
 
 from c2vl.errors import UserError
+
+_PLAIN = re.compile(r"[?bBhHiIlLqQefd]|[biuf]\d{1,2}|[SU]\d{1,6}", re.ASCII)  # codes of dtypes without structure or objects
 
 
 class _Array:
     """Stands for numpy.ndarray in a pickle; it is only ever named there, never called."""
 
 
+class _Dtype:
+    """Stands for numpy.dtype: a plain one."""
+
+    def __init__(self, code: Any, align: Any = False, copy: Any = False) -> None:
+        if not isinstance(code, str) or not _PLAIN.fullmatch(code):
+            raise pickle.UnpicklingError(f"it has an array of {code!r}"[:100])
+        self.plain: np.dtype[Any] = np.dtype(code)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        """Take the byte order, and nothing else."""
+        _, order, *layout = state
+        if order not in ("<", ">", "|", "=") or layout[:3] != [None] * 3:
+            raise pickle.UnpicklingError("it has an array of a structured type")
+        self.plain = self.plain.newbyteorder(order)
+
+
+class _PlainArray(np.ndarray):
+    """An array that a pickle fills with bytes only."""
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        """Take shape, type, order and bytes."""
+        shape, dtype, fortran, data = state[-4:]
+        checked: Any = (1, _fitting(shape, dtype, data), dtype.plain, bool(fortran), data)
+        super().__setstate__(checked)
+
+
+def _fitting(shape: Any, dtype: Any, data: Any) -> tuple[int, ...]:
+    """`shape`, if it is one and `data` is exactly what it needs."""
+    whole = isinstance(shape, tuple) and all(isinstance(size, int) and size >= 0 for size in shape)
+    if not whole or not isinstance(dtype, _Dtype) or not isinstance(data, bytes | bytearray | str):
+        raise pickle.UnpicklingError("it has an array that is not made of plain bytes")
+    if len(data) != math.prod(shape) * dtype.plain.itemsize:
+        raise pickle.UnpicklingError("it has an array of more or fewer bytes than its shape says")
+    return shape
+
+
 def _reconstruct(kind: Any, shape: Any, code: Any) -> np.ndarray:
     """An empty array, which the pickle then fills (NumPy's own function takes any class and size)."""
-    return np.ndarray((0,), np.int8)
+    return _PlainArray((0,), np.int8)
 
 
-def _frombuffer(data: Any, dtype: np.dtype[Any], shape: tuple[int, ...], order: str) -> np.ndarray:
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if order == "F" else "C")
+def _frombuffer(data: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
+    shape = (shape,) if isinstance(shape, int) else shape
+    return np.frombuffer(data, dtype.plain).reshape(_fitting(shape, dtype, data), order="F" if order == "F" else "C")
+
+
+def _scalar(dtype: Any, data: Any = b"") -> Any:
+    data = data.encode("latin1") if isinstance(data, str) else data
+    return np.frombuffer(data, dtype.plain).reshape(_fitting((), dtype, data))[()]
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
@@ -47,7 +94,7 @@ _ALLOWED: dict[tuple[str, str], Any] = {
         for name, value in _NUMPY.items()
     },
     ("numpy", "ndarray"): _Array,
-    ("numpy", "dtype"): np.dtype,
+    ("numpy", "dtype"): _Dtype,
     ("collections", "OrderedDict"): OrderedDict,
     ("_codecs", "encode"): _encode,
 }
