@@ -66,12 +66,15 @@ BASELINES = ("infonce", "random", "supervised")
 
 
 def evaluate_encoder(encoded: Encoded, params: EvaluateParams, outs: Outs, device: torch.device) -> dict[str, np.ndarray]:
-    """Linear evaluation and KNN of one encoder, and what its shared space gives; returns test scores by protocol."""
+    """Linear evaluation and KNN of one encoder, and what its shared space gives; returns test scores by protocol.
+
+    Without any prompt of a test clip (published answers may cover the training split alone) there is no retrieval.
+    """
     from c2vl.evaluation.heads import save_head
     from c2vl.evaluation.protocol import evaluate
     from c2vl.evaluation.shared_space import class_name_features, retrieve, zero_shot_scores
     from c2vl.evaluation.similarity import pair_similarities
-    from c2vl.training.prompts import load_prompts
+    from c2vl.training.prompts import NoPromptsError, load_prompts
 
     key = (encoded.benchmark, encoded.stream, encoded.method)
     samples, features, labels = encoded.test_samples, encoded.features, encoded.features.test_labels
@@ -95,7 +98,11 @@ def evaluate_encoder(encoded: Encoded, params: EvaluateParams, outs: Outs, devic
         if zero_shot is not None:
             outs.classified("zero_shot", *key, samples, labels, zero_shot)
             scores["zero_shot"] = zero_shot
-        prompts = load_prompts(DATA, samples, list(encoded.prompts), device)
+        try:
+            prompts = load_prompts(DATA, samples, list(encoded.prompts), device)
+        except NoPromptsError as error:
+            print(f"evaluate {'-'.join(key)}: neither retrieval nor similarities: {error}")
+            return scores
         outs.metric("retrieval", *key, retrieve(encoded, prompts) or {})
         if encoded.stream == "joint":
             outs.similarities(encoded.benchmark, encoded.method, pair_similarities(encoded, prompts, params.seed))

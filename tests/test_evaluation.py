@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import torch
@@ -201,6 +202,17 @@ def test_stages_from_tables_to_metrics(tmp_path: Path, stage) -> None:
     assert all(row["sample"] == row["other"] and row["same_class"] for row in positive)
     assert len(pairs) == 16 * 2 * 2 * 16  # a positive and 15 negatives each: no more clips
     assert {row["method"] for row in pairs} == {"c2vl", "infonce"}
+
+    for path in (tmp_path / "data/embed").rglob(
+        "*.parquet"
+    ):  # as published answers leave it that cover the training split alone
+        rows = tables.read(path)
+        rows = rows.filter(pc.invert(pc.is_in(rows["sample"], pa.array(sorted(test_samples)))))
+        tables.write(path, rows)
+    stage("evaluate.py")
+    without = json.loads((out / "metrics.json").read_text())
+    assert without == metrics | {"retrieval": {}}
+    assert not tables.read(out / "similarity.parquet").num_rows
 
 
 def test_compare_goes_on_where_it_stopped(tmp_path: Path, stage, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,10 @@ from c2vl.errors import UserError
 from c2vl.resident import Resident
 
 
+class NoPromptsError(UserError):
+    """None of the clips asked for has a usable prompt; training cannot go on, evaluation can."""
+
+
 class Prompts:
     """Features of N clips' prompts, resident on the device where they fit.
 
@@ -62,7 +66,8 @@ def load_prompts(data: Path, samples: Sequence[str], kinds: Sequence[str], devic
     """Load the features of `samples` from `data/embed/<kind>`; rows that are not `ok` and other samples are left out.
 
     Raises:
-        UserError: a table is missing, or none of the samples has a prompt.
+        NoPromptsError: none of the samples has a prompt.
+        UserError: a table is missing.
     """
     position = {sample: row for row, sample in enumerate(samples)}
     loaded = {kind: _load_kind(data / "embed" / kind, position) for kind in kinds}
@@ -74,7 +79,7 @@ def load_prompts(data: Path, samples: Sequence[str], kinds: Sequence[str], devic
         valid &= np.pad(present, ((0, 0), (0, pad)))
         features[kind] = torch.from_numpy(np.pad(values, ((0, 0), (0, pad), (0, 0))))
     if not valid.any():
-        raise UserError(
+        raise NoPromptsError(
             f"{data / 'embed'} has no usable {' and '.join(kinds)} prompt for this split; look at its `reason` column."
         )
     return Prompts(features, torch.from_numpy(valid), device)
@@ -95,7 +100,7 @@ def _load_kind(folder: Path, position: dict[str, int]) -> tuple[np.ndarray, np.n
         ks.append(table["k"].to_numpy().astype(np.int64))
         values += [chunk.flatten().to_numpy().reshape(-1, width) for chunk in table["feature"].chunks]
     if not sum(map(len, rows)):
-        raise UserError(f"{folder} has no usable prompt for the samples of this split; look at its `reason` column.")
+        raise NoPromptsError(f"{folder} has no usable prompt for the samples of this split; look at its `reason` column.")
     row, k, value = np.concatenate(rows), np.concatenate(ks), np.concatenate(values)
     features = np.zeros((len(position), int(k.max()) + 1, width), dtype=np.float16)
     present = np.zeros(features.shape[:2], dtype=bool)
