@@ -126,7 +126,7 @@ def test_the_page_is_whole_and_loads_nothing(world):
     page = Page(text)
     assert {"in", "seen", "learnt", "paper", "beyond", "took", "table-engines", "table-methods"} <= set(page.ids)
     assert {"table-streams", "table-compare", "table-splits", "table-words-alone", "table-broken"} <= set(page.ids)
-    assert {"table-stages", "table-1-linear", "table-8-encoders", "table-zero-shot", "table-retrieval"} <= set(page.ids)
+    assert {"table-stages", "table-1-linear", "table-8-encoders", "table-zero-shot", "table-prompts"} <= set(page.ids)
     assert {f"figure-{figure}-xsub" for figure in ("4-5-similarity", "7-tsne", "8-confusion")} <= set(page.ids)
     assert {"curves-xsub", "per-class-xsub", "versus", "seeds", "reliability-xsub", "figure-6b-beta"} <= set(page.ids)
     assert len(page.ids) == len(set(page.ids))

@@ -83,6 +83,7 @@ def gather(outs: Outs, raw: Path, params: ReportParams, records: Sequence[Mappin
         "tables": {
             "splits": went_in.split_table(outs),
             "engines": seen.engine_table(outs.scores),
+            "prompts": seen.prompt_table(outs.scores),
             "words": seen.words_alone_table(outs.scores),
             "broken": seen.broken_table(outs.scores),
             "methods": learnt.methods_table(outs.metrics, benchmarks),

@@ -93,6 +93,21 @@ def broken_table(scores: dict[str, Any]) -> Table | None:
     return Table("broken", "What became of the broken samples", heads, tuple(rows))
 
 
+def prompt_table(scores: dict[str, Any]) -> Table | None:
+    """Every score of the prompts that needs no ground truth."""
+    rows = []
+    for part, lines in packaged("prompt_quality.json").items():
+        found = [(line, lookup(scores, "prompts", part, line["score"])) for line in lines]
+        for line, value in found:
+            if value is not None:
+                shown = percent(value) if line["unit"] == "percent" else Cell(f"{value:.1f}", value)
+                rows.append(Row((words(line["name"]), shown, words(line["look"]))))
+    if not rows:
+        return None
+    note = "Shares in percent. `c2vl quality` prints the same before any training, with the crops and answers to look at."
+    return Table("prompts", "Prompts without a truth to compare with", ("score", "value", "look when"), tuple(rows), note)
+
+
 def prompt_facts(scores: dict[str, Any]) -> list[tuple[str, str]]:
     """(number, what it is) about the prompts that needs no ground truth."""
     crop, answers = lookup(scores, "prompts", "crop") or {}, lookup(scores, "prompts", "answers") or {}

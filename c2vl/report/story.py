@@ -13,7 +13,7 @@ from c2vl.report.went_in import facts
 
 def story(outs: Outs, records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
     """(anchor, title, sentence) of each section."""
-    return [
+    told = [
         ("in", "What went in", _went_in(outs)),
         ("seen", "What the engines saw", _seen(outs.scores)),
         ("learnt", "What was learnt", _learnt(outs)),
@@ -21,6 +21,7 @@ def story(outs: Outs, records: Sequence[Mapping[str, Any]]) -> list[tuple[str, s
         ("beyond", "Beyond the paper", _beyond(outs)),
         ("took", "What it took", _took(records)),
     ]
+    return [(anchor, title, sentence.replace(" %", "\u00a0%")) for anchor, title, sentence in told]
 
 
 def _went_in(outs: Outs) -> str:

@@ -49,7 +49,8 @@ def versus(lines: Mapping[str, Sequence[Line]], chance: Mapping[str, float], tit
             "versus",
             "Accuracy on test clips, against what",
             "Top-1 accuracy on test clips, last epoch: a linear classifier on the frozen features of the joint stream, unless "
-            "named otherwise. “Words alone” is a bag of words over the clips' answers. The dotted line is chance.",
+            "named otherwise. “Words alone” is a bag of words over the clips' answers. InfoNCE takes every prompt to be "
+            "exactly right; C²VL lets similar clips share theirs. The dotted line is chance.",
         )
 
 
