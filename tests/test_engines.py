@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from c2vl.engines import (
     resolve,
 )
 from c2vl.engines.captioner import QUESTION
+from c2vl.engines.hub import cached
 from c2vl.engines.square import pad_to_square
 from c2vl.engines.weights import directory_digest
 from c2vl.errors import UserError
@@ -270,6 +272,35 @@ def test_an_incomplete_directory_is_one_clear_sentence(checkpoints: Path, tmp_pa
         fingerprint(EncoderParams(model=str(tmp_path / "encoder")))
 
 
+def test_a_copy_or_download_that_was_stopped_is_one_clear_sentence_and_gone_on_with(checkpoints: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    from c2vl.engines.complete import lacking
+    from c2vl.engines.weights import require_complete
+
+    cut = tmp_path / "cut"
+    shutil.copytree(checkpoints / "encoder", cut)
+    content = (cut / "model.safetensors").read_bytes()
+    for length in (0, 7, 100, len(content) - 1):
+        (cut / "model.safetensors").write_bytes(content[:length])
+        with pytest.raises(UserError, match="cut short"):
+            fingerprint(EncoderParams(model=str(cut)))
+    (cut / "model.safetensors").write_bytes(content)
+    tensors = load_file(cut / "model.safetensors")
+    (cut / "model.safetensors").unlink()
+    parts = {f"model-0000{n}-of-00002.safetensors": sorted(tensors)[n - 1 :: 2] for n in (1, 2)}
+    for part, names in parts.items():
+        save_file({name: tensors[name] for name in names}, cut / part)
+    weight_map = {name: part for part, names in parts.items() for name in names}
+    (cut / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    # What repositories keep beside it in the old format, and a download leaves out.
+    (cut / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": dict.fromkeys(tensors, "pytorch_model.bin")}))
+    assert not lacking(cut)
+    (cut / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(UserError, match="model-00002-of-00002.safetensors is not there"):
+        require_complete(cut, "owner/cut", old_weights=True)
+
+
 def test_a_hub_snapshot_without_safetensors_is_read_as_tensors_alone(checkpoints: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file
     from transformers import AutoModel
@@ -349,3 +380,7 @@ def test_a_cached_hub_model_is_known_by_its_commit(monkeypatch: pytest.MonkeyPat
     weights = resolve("somebody/model")
     assert weights.identity == f"sha:{commit}" and weights.folder.name == commit
     assert Encoder.load(EncoderParams(model="somebody/model"), "cpu").width == 64
+    (repo / "snapshots" / commit / "model.safetensors").unlink()  # a download that was stopped goes on
+    (repo / "snapshots" / commit / "model.safetensors.index.json").write_text('{"weight_map": {"a": "1.safetensors"}}')
+    (repo / "snapshots" / commit / "2.safetensors").touch()
+    assert cached("somebody/model", None) is None

@@ -340,3 +340,18 @@ def test_another_margin_cuts_anew_and_detects_nothing(project: Path) -> None:
     more._detector = Unwanted()
     with pytest.raises(AssertionError, match="something to detect"):
         outcomes(more)
+
+
+def test_a_feature_that_is_not_finite_is_a_failed_row(tmp_path: Path) -> None:
+    from c2vl.engines import EncoderParams
+    from c2vl.engines.encoder import Words
+    from c2vl.prompts.embed import EmbedParams, EmbedWork
+
+    class Overflowing:
+        def encode_texts(self, ready: object) -> np.ndarray:
+            return np.array([[1, 0], [np.inf, 0], [0, np.nan]], np.float16)
+
+    work = EmbedWork(EmbedParams(max_failed=1, encoder=EncoderParams(model="any")), "language", tmp_path)
+    work._encoder = Overflowing()  # type: ignore[assignment]
+    good, *bad = work.compute([], [Words([1], False)] * 3)
+    assert isinstance(good, dict) and [getattr(row, "status", None) for row in bad] == ["not_finite"] * 2

@@ -10,6 +10,7 @@ import re
 import threading
 from pathlib import Path
 
+from c2vl.engines.complete import lacking
 from c2vl.errors import UserError
 
 ANSWER_WITHIN = 6.0  # seconds
@@ -25,7 +26,7 @@ OLD_WEIGHTS = "pytorch_model*.bin"  # what repositories had before safetensors; 
 
 
 def cached(model: str, revision: str | None) -> Path | None:
-    """The snapshot folder of a hub model in the local cache, or None if its weights are not there; asks no network."""
+    """The snapshot folder of a hub model in the local cache, or None if it is not all there; asks no network."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -33,7 +34,9 @@ def cached(model: str, revision: str | None) -> Path | None:
         folder = Path(snapshot_download(model, revision=revision, local_files_only=True))
     except (LocalEntryNotFoundError, ValueError):
         return None
-    return folder if any(folder.glob("*.safetensors")) or any(folder.glob(OLD_WEIGHTS)) else None
+    weights = any(folder.glob("*.safetensors")) or any(folder.glob(OLD_WEIGHTS))
+    # A download that was stopped leaves a snapshot with some of the files; it is to be gone on with.
+    return folder if weights and (folder / "config.json").is_file() and not lacking(folder) else None
 
 
 def fetch(model: str, revision: str | None, patterns: tuple[str, ...]) -> Path:

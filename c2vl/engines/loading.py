@@ -21,6 +21,7 @@ def load_pretrained(kind: Any, weights: Weights, dtype: torch.dtype) -> tuple[An
     Raises:
         UserError: transformers cannot read the directory as a model of this kind.
     """
+    from safetensors import SafetensorError
     from transformers import AutoProcessor
     from transformers.utils import logging
 
@@ -33,7 +34,7 @@ def load_pretrained(kind: Any, weights: Weights, dtype: torch.dtype) -> tuple[An
             folder, dtype=dtype, use_safetensors=safe, weights_only=True, local_files_only=True, trust_remote_code=False
         )
         processor = AutoProcessor.from_pretrained(folder, backend="pil", local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, RuntimeError, UnpicklingError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, UnpicklingError, SafetensorError) as error:
         why = " ".join(str(error).split())[:200]
         wanted = kind.__name__.removeprefix("AutoModelFor").removeprefix("Auto")
         raise UserError(f"{weights.name} could not be loaded as a {wanted} model with a processor ({why}).") from error

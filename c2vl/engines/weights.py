@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from c2vl.engines.complete import lacking
 from c2vl.engines.hub import OLD_WEIGHTS, fetch, looks_like_hub_id
 from c2vl.engines.memo import file_digest
 from c2vl.errors import UserError
@@ -67,7 +68,7 @@ def original_identity(model: str) -> str:
 
 
 def require_complete(folder: Path, name: str, old_weights: bool = False) -> None:
-    """Raise a `UserError` unless `folder` holds a config and safetensors weights, or with `old_weights` the old format's."""
+    """Raise a `UserError` unless `folder` holds a config and all safetensors, or with `old_weights` the old format's."""
     if not (folder / "config.json").is_file():
         raise UserError(f"The checkpoint '{name}' has no config.json in {folder}; point `model` at a transformers checkpoint.")
     whole, sharded = folder / "model.safetensors", folder / "model.safetensors.index.json"
@@ -77,6 +78,8 @@ def require_complete(folder: Path, name: str, old_weights: bool = False) -> None
             f"The checkpoint '{name}' has no model.safetensors in {folder}; only safetensors are loaded, "
             "so convert it or name a `revision` that has them."
         )
+    if missing := lacking(folder):
+        raise UserError(f"The checkpoint '{name}' in {folder} is incomplete: {missing}; copy or download it again.")
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
@@ -92,9 +93,9 @@ class EmbedWork:
         """Encode."""
         assert self._encoder is not None
         if self._knowledge == "vision":
-            return [{"feature": vector} for vector in self._encoder.encode_images(ready)]
+            return [_row(vector) for vector in self._encoder.encode_images(ready)]
         vectors = self._encoder.encode_texts(ready)
-        return [{"feature": vector, "truncated": words.truncated} for vector, words in zip(vectors, ready, strict=True)]
+        return [_row(vector, truncated=words.truncated) for vector, words in zip(vectors, ready, strict=True)]
 
     def observe(self, table: pa.Table) -> None:
         """Note the width, count what was too long."""
@@ -104,3 +105,9 @@ class EmbedWork:
     def metrics(self) -> dict[str, Any]:
         """Width of the features; of language also how many answers were too long."""
         return {"width": self._width} | ({"truncated": self._truncated} if self._knowledge == "language" else {})
+
+
+def _row(feature: np.ndarray, **columns: bool) -> Row | Failure:
+    if not np.isfinite(feature).all():  # one such number would make a whole batch of pretraining NaN
+        return Failure("not_finite", "the encoder computed numbers that are not finite; try another `dtype`")
+    return {"feature": feature, **columns}
