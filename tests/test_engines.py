@@ -297,7 +297,7 @@ def test_a_copy_or_download_that_was_stopped_is_one_clear_sentence_and_gone_on_w
     (cut / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": dict.fromkeys(tensors, "pytorch_model.bin")}))
     assert not lacking(cut)
     (cut / "model-00002-of-00002.safetensors").unlink()
-    with pytest.raises(UserError, match="model-00002-of-00002.safetensors is not there"):
+    with pytest.raises(UserError, match=r"model-00002-of-00002\.safetensors is not there"):
         require_complete(cut, "owner/cut", old_weights=True)
 
 
