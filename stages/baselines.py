@@ -27,18 +27,24 @@ def main() -> None:
     parser.add_argument("benchmark", help="a split column of the index, such as xsub")
     benchmark = parser.parse_args().benchmark
 
+    from c2vl.training.devices import Devices
+    from c2vl.training.keep import forget
     from c2vl.training.methods import train
     from c2vl.training.params import BaselinesParams, PretrainParams
     from c2vl.training.stage import load_training, prepare, publish, recorded, state_folder
 
     params, baselines = load_section("pretrain", PretrainParams), load_section("baselines", BaselinesParams)
     device = prepare()
+    states = {method: state_folder(f"baselines-{benchmark}-{method}") for method in METHODS}
     with recorded(f"baselines-{benchmark}", device) as notes:
         data = load_training(Path("data"), benchmark, params.objective.kinds, device)
         for method in METHODS:
-            state = state_folder(f"baselines-{benchmark}-{method}")
-            trained = train(method, *data, benchmark, "joint", params, baselines, state)
-            notes[method] = publish(Path("results/baselines") / benchmark / method, trained, state)
+            trained = train(method, *data, benchmark, "joint", params, baselines, states[method])
+            notes[method] = publish(Path("results/baselines") / benchmark / method, trained)
+        # Not before: after a kill in the last of them DVC deletes what the others published, and they go on from their states.
+        if Devices(device).main:
+            for state in states.values():
+                forget(state)
 
 
 if __name__ == "__main__":

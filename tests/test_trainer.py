@@ -6,6 +6,8 @@ import itertools
 import json
 import multiprocessing
 import os
+import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import yaml
 from synthetic import BENCHMARK, CLASSES, write_data
 from torch import nn
 
@@ -24,6 +27,7 @@ from c2vl.objective.embeddings import AlignedEncoder
 from c2vl.resident import Resident
 from c2vl.skeletons.ragged import RaggedSkeletons
 from c2vl.skeletons.views import test_view as view_of
+from c2vl.training import loop
 from c2vl.training.checkpoint import load_checkpoint
 from c2vl.training.clips import Clips, load_clips
 from c2vl.training.devices import Devices
@@ -233,6 +237,43 @@ def test_dvclive_gets_the_curves_also_of_a_resumed_run(tmp_path, monkeypatch, cl
     assert json.loads((tmp_path / LIVE / "metrics.json").read_text())["loss"] == curves[-1].loss
 
 
+def test_the_tracker_is_closed_when_a_training_ends_badly(tmp_path, monkeypatch, clips, prompts) -> None:
+    """What it has not written to the disk yet would be lost, and these are the curves that somebody wants to see."""
+    said: list[str] = []
+    tracker = SimpleNamespace(log=lambda row: said.append("log"), close=lambda: said.append("close"))
+    monkeypatch.setattr(loop, "make_tracker", lambda *_: tracker)
+    interrupt(monkeypatch, Pretraining, 3)
+    with pytest.raises(Killed):
+        run(clips, prompts, PARAMS, tmp_path)
+    assert said == ["log", "close"]
+
+
+def test_baselines_killed_in_the_last_one_do_not_train_the_others_again(tmp_path, monkeypatch, data) -> None:
+    """As DVC reruns a killed stage: its outs are deleted first."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("C2VL_SAVE_SECONDS", "0")
+    monkeypatch.setattr(sys, "argv", ["baselines", BENCHMARK])
+    (tmp_path / "data").symlink_to(data)
+    sections = {
+        "pretrain": PARAMS.model_dump(mode="json"),
+        "baselines": {"supervised": {"epochs": 1, "milestones": []}},
+    }
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(sections))
+    stage = str(Path(__file__).resolve().parent.parent / "stages/baselines.py")
+    with monkeypatch.context() as patch:
+        interrupt(patch, SupervisedTraining, 1)
+        with pytest.raises(Killed):
+            runpy.run_path(stage, run_name="__main__")
+    made = (tmp_path / f"results/baselines/{BENCHMARK}/infonce/encoder.safetensors").read_bytes()
+    shutil.rmtree(tmp_path / "results")
+    trained_again: list[Pretraining] = []
+    monkeypatch.setattr(Pretraining, "after_step", trained_again.append)
+    runpy.run_path(stage, run_name="__main__")
+    assert (tmp_path / f"results/baselines/{BENCHMARK}/infonce/encoder.safetensors").read_bytes() == made
+    assert not trained_again
+    assert not list((tmp_path / ".c2vl").rglob(STATE))
+
+
 def test_a_missing_tracker_is_one_sentence(tmp_path, monkeypatch, clips, prompts) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(UserError, match="pip install tensorboard"):
@@ -317,6 +358,17 @@ def test_small_batches_repeat_dropout_and_count_statistics_once(clips, prompts) 
         torch.testing.assert_close(found[name], value.grad, rtol=1e-4, atol=1e-5)
 
 
+def test_gradient_accumulation_of_a_launcher_s_config_is_not_heard(monkeypatch, clips, prompts) -> None:
+    """It would divide every gradient in silence."""
+    rows = prompts.usable()[:16]
+    _, plain = gradients(pretraining(clips, prompts), rows)
+    with monkeypatch.context() as patch:
+        patch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
+        _, told = gradients(pretraining(clips, prompts), rows)
+    Devices("cpu")  # accelerate remembers the last setting for the whole process
+    torch.testing.assert_close(told, plain, rtol=0, atol=0)
+
+
 WORKER = """
 import sys; sys.path.insert(0, {tests!r})
 import torch; torch.set_num_threads(1)
@@ -352,7 +404,20 @@ def two_process_results(data: Path, out: Path) -> None:
         results[name]["running"] = task.network.encoder.input_norm.running_var
     trained = run(clips, prompts, params, out / "state")
     results["trained"] = dict(trained.network.state_dict())
+    results["refused"] = refused_without_a_shared_state(clips, prompts, params, out / f"own-{devices.rank}-of-{devices.world}")
     torch.save(results, out / f"{devices.rank}-of-{devices.world}.pt")
+
+
+def refused_without_a_shared_state(clips: Clips, prompts: Prompts, params: PretrainParams, folder: Path) -> str:
+    """What is said where each process has a folder of its own: only the main one's holds a state after the first run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("C2VL_SAVE_SECONDS", "0")
+        run(clips, prompts, params, folder)
+        try:
+            run(clips, prompts, params, folder)
+        except UserError as error:
+            return str(error)
+    return ""
 
 
 @pytest.mark.slow
@@ -368,8 +433,10 @@ def test_two_processes_compute_the_loss_the_gradient_and_the_training_of_one(tmp
     errors = [process.communicate(timeout=300)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors
     one = torch.load(tmp_path / "0-of-1.pt", weights_only=True)
+    assert one["refused"] == ""
     for rank in (0, 1):
         two = torch.load(tmp_path / f"{rank}-of-2.pt", weights_only=True)
+        assert "C2VL_HOME" in two["refused"]
         for name in ("whole", "small"):
             assert one[name].keys() == two[name].keys()
             for key, value in one[name].items():

@@ -87,6 +87,14 @@ class Devices:
             torch.distributed.all_reduce(gradient)
             gradient /= self.world
 
+    def agree(self, number: int) -> bool:
+        """Whether all processes have the same number."""
+        if self.world == 1:
+            return True
+        numbers = torch.tensor([number, -number], device=self.device)
+        torch.distributed.all_reduce(numbers, torch.distributed.ReduceOp.MAX)
+        return bool(numbers.sum() == 0)
+
     def without_sync(self, wrapped: nn.Module) -> AbstractContextManager[Any]:
         """Within it, gradients are added up in this process only."""
         return contextlib.nullcontext() if self.world == 1 else self.accelerator.no_sync(wrapped)

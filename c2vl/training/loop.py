@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def fit(
         probe: fills a column of the curves every `probe_every` epochs.
 
     Raises:
-        UserError: the loss is not a number.
+        UserError: the loss is not a number, or processes that train together do not find the same state.
     """
     task.network = devices.with_global_statistics(task.network.to(devices.device).train())
     encoder = task.network.get_submodule("encoder")
@@ -94,6 +95,11 @@ def fit(
     curves: list[Epoch] = []
     at: Progress | None = None
     found = keep.load() if keep else None
+    if keep and not devices.agree(found["at"]["epoch"] * steps + found["at"]["step"] if found else -1):
+        raise UserError(
+            f"The processes see different states of this training in {keep.folder}; put it on a disk that all of them share "
+            "(C2VL_HOME), or remove it."
+        )
     if found:
         at, curves = _restore(found, task, optimiser, average, generator)
     wrapped = devices.wrap(task.network)
@@ -103,7 +109,7 @@ def fit(
 
     first = at.epoch if at else 0
     done = first * steps + (at.step if at else 0)
-    with meter(params.epochs * steps * batch, name, "clips", done * batch, devices.main) as bar:
+    with closing(tracker), meter(params.epochs * steps * batch, name, "clips", done * batch, devices.main) as bar:
         for epoch in range(first, params.epochs):
             bar.set_postfix_str(f"epoch {epoch + 1}/{params.epochs}", refresh=False)
             task.begin_epoch(epoch)
@@ -139,7 +145,6 @@ def fit(
             tracker.log(row)
             good = LastGood.of(task.network, len(curves)) or good
             at = None
-    tracker.close()
     devices.wait()
     return (average.module if average is not None else task.network), curves
 

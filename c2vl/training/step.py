@@ -56,7 +56,7 @@ def backward(
         constants = torch.cat([given for _, given in each])
 
     loss, diagnostics = task.loss(devices.gather(outputs), devices.gather(constants), rows, generator)
-    devices.accelerator.backward(loss)
+    loss.backward()  # not the accelerator's, which divides by the gradient accumulation of a launcher's config
     if len(parts) > 1:
         assert outputs.grad is not None
         for number, (part, gradient) in enumerate(zip(parts, outputs.grad.split(small), strict=True)):
