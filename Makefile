@@ -8,6 +8,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # Trainings at once: each takes one core (docs/training.md).
 JOBS ?= $(or $(C2VL_WORKERS),$(shell getconf _NPROCESSORS_ONLN))
 
+TEST_JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); [ $$n -gt 4 ] && echo 4 || echo $$n)  # each takes up to 2 GB
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo encoders test lint graph engines groundingdino compare ablations clean
 
@@ -36,8 +38,8 @@ encoders: $(STAMP)  ## Train all encoders, JOBS at once (default: one a core; wi
 	dvc repro skeleton embed
 	@dvc stage list --name-only | grep -E '^(baselines|pretrain)@' | sort | xargs -n 1 -P $(JOBS) dvc --wait-for-lock repro -q -s
 
-test: lint  ## Lint, types, all tests (with one small run of the whole pipeline)
-	python -m pytest
+test: lint  ## Lint, types, all tests (with one small run of the whole pipeline), a process a core
+	python -m pytest -n $(TEST_JOBS) --dist loadfile
 
 lint: $(STAMP)  ## Ruff and mypy
 	ruff check .

@@ -14,6 +14,7 @@ from c2vl import machine
 from c2vl.ablation.declared import Job, Split
 from c2vl.evaluation.compare import finished, keep, run_key
 from c2vl.progress import progress
+from c2vl.workers import follow_parent
 
 if TYPE_CHECKING:
     from c2vl.evaluation.params import EvaluateParams
@@ -60,7 +61,8 @@ def _computed(rest: Mapping[str, Job], data: Path, stream: Stream, protocols: Ev
     if not rest:
         return
     count = min(len(rest), machine.workers() if machine.device().type == "cpu" else 1)
-    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=context, initializer=follow_parent) as pool:
         waiting = {pool.submit(run_one, job, data, stream, protocols): key for key, job in rest.items()}
         try:
             for done in as_completed(waiting):

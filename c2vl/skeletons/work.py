@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +27,7 @@ from c2vl.skeletons.slots import actors_of_slots
 from c2vl.store.keys import content_key
 from c2vl.store.work import Failure, Row, Unit
 from c2vl.tables.schemas import OK, SKELETON
+from c2vl.workers import follow_parent
 
 VERSION = 1  # of the parser, the rules and this file, as far as they change a row; raise it with the change
 INDEX_COLUMNS = ["sample", "dataset", "skeleton_file", "skeleton_hash", "clip_begin", "clip_stop", "status"]
@@ -96,7 +94,7 @@ class SkeletonWork:
     def pool(self) -> Executor:
         """Fresh processes; a fork would inherit the stage's lock and outlive its parent with it."""
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(machine.workers(), mp_context=context, initializer=_follow_parent)
+        return ProcessPoolExecutor(machine.workers(), mp_context=context, initializer=follow_parent)
 
     @staticmethod
     def prepare(units: Sequence[Unit]) -> list[Any]:
@@ -168,11 +166,3 @@ def denoised(source: Source, clip: tuple[int, int] | None = None, rules: Rules =
 def _long(raw: str, place: str, size: int, changed: int) -> LongSkeleton:
     """A long file, read once for all its clips: they follow each other."""
     return LongSkeleton(places.read(Path(raw), place))
-
-
-def _follow_parent() -> None:
-    """Leave Ctrl-C to the parent, and end when it ends: a killed stage must not leave workers behind."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
