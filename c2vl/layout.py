@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from c2vl.files import write_bytes
@@ -46,6 +46,7 @@ class Table:
         columns: headings.
         rows: rows of as many cells.
         note: how to read it.
+        number: the paper's, such as `Table I`.
     """
 
     name: str
@@ -53,16 +54,22 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     note: str = ""
+    number: str = ""
+
+    @property
+    def heading(self) -> str:
+        """The title after the paper's number."""
+        return f"{self.number}: {self.title}" if self.number else self.title
 
     def markdown(self) -> str:
         """The table in GitHub's Markdown, under its title."""
         lines = ["| " + " | ".join(map(_plain, self.columns)) + " |"]
         lines.append("|" + "|".join(" --- " if left else " ---: " for left in self._of_words()) + "|")
         for row in self.rows:
-            texts = [f"**{_plain(cell.text)}**" if cell.mark == "best" else _plain(cell.text) for cell in row.cells]
+            texts = [f"**{_plain(cell.text)}**" if cell.mark == "best" else _plain(cell.text) for cell in _told(row)]
             lines.append("| " + " | ".join(texts) + " |")
         note = f"\n{self.note}\n" if self.note else ""
-        return f"### {self.title}\n\n" + "\n".join(lines) + f"\n{note}"
+        return f"### {self.heading}\n\n" + "\n".join(lines) + f"\n{note}"
 
     def csv(self) -> str:
         """The table as CSV, numbers unrounded; `kind` says whose a row is."""
@@ -78,9 +85,9 @@ class Table:
         body: list[str] = []
         for row in self.rows:
             body += [r"\midrule"] if row.rule and body else []
-            body.append(" & ".join(_styled(cell, row.kind) for cell in row.cells) + r" \\")
+            body.append(" & ".join(_styled(cell, row.kind) for cell in _told(row)) + r" \\")
         ending = "" if self.title.endswith("?") else "."
-        caption = escaped(f"{self.title}{ending} {self.note}".strip())
+        caption = escaped(f"{self.title}{ending} {self.note}".strip())  # LaTeX numbers its tables itself
         lines = [r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", rf"\label{{tab:{self.name}}}"]
         lines += [rf"\begin{{tabular}}{{{''.join('l' if left else 'r' for left in self._of_words())}}}", r"\toprule"]
         lines += [" & ".join(map(escaped, self.columns)) + r" \\", r"\midrule", *body]
@@ -145,6 +152,13 @@ _LATEX = str.maketrans(
         "τ": r"$\tau$",
     }
 )
+
+
+def _told(row: Row) -> tuple[Cell, ...]:
+    """The cells of a row; one of the paper says so in its name, where there is no colour or tag to say it."""
+    if row.kind != "paper":
+        return row.cells
+    return (replace(row.cells[0], text=f"{row.cells[0].text} (paper)"), *row.cells[1:])
 
 
 def _styled(cell: Cell, kind: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from c2vl.layout import Cell, Row, Table, best_of, percent, words
-from c2vl.report.outs import Outs, lookup
+from c2vl.report.outs import DATASETS, Outs, lookup
 from c2vl.report.seen import packaged
 
 MODALITIES = {"joint": "J", "bone": "B", "motion": "M", "fusion": "J+M+B", "fusion_equal": "J+M+B, equal weights"}
@@ -31,7 +31,7 @@ def linear_table(outs: Outs) -> Table | None:
     lines = _lines(outs, outs.benchmarks, FROZEN, found, "linear", outs.encoder)
     heads = ("method", "encoder", "modality", *outs.benchmarks)
     note = "Top-1 accuracy in percent on test clips of a linear classifier on frozen features, last epoch."
-    return _table("table-1-linear", "Table I: linear evaluation", heads, lines, note, outs, best=True)
+    return _table("table-1-linear", "Table I", "linear evaluation", heads, lines, note, outs, best=True)
 
 
 def finetune_table(outs: Outs) -> Table | None:
@@ -45,7 +45,7 @@ def finetune_table(outs: Outs) -> Table | None:
     lines = _lines(outs, benchmarks, STARTS, found, "finetune", outs.encoder)
     heads = ("method", "encoder", "modality", *benchmarks)
     note = "Top-1 accuracy in percent on test clips after training the whole network with every training label, last epoch."
-    return _table("table-2-finetune", "Table II: finetuning", heads, lines, note, outs)
+    return _table("table-2-finetune", "Table II", "finetuning", heads, lines, note, outs)
 
 
 def semi_table(outs: Outs) -> Table | None:
@@ -74,7 +74,8 @@ def semi_table(outs: Outs) -> Table | None:
         "share of every class: mean ± sample standard deviation over the draws, last epoch."
         f"{f' Clips with a label: {clips}.' if clips else ''}{_whose(rows)}"
     )
-    return Table("table-3-semi", f"Table III: semi-supervised learning, {outs.dataset_name}", heads, tuple(rows), note)
+    title = f"semi-supervised learning, {outs.dataset_name}"
+    return Table("table-3-semi", title, heads, tuple(rows), note, "Table III")
 
 
 def knn_table(outs: Outs) -> Table | None:
@@ -86,7 +87,7 @@ def knn_table(outs: Outs) -> Table | None:
     lines = _lines(outs, outs.benchmarks, FROZEN, found, "knn", outs.encoder)
     lines = [(heads[:1], values, kind, rule) for heads, values, kind, rule in lines]
     note = "Top-1 accuracy in percent on test clips, joint stream; the class is the nearest training clip's by cosine (k = 1)."
-    return _table("table-4-knn", "Table IV: KNN", ("method", *outs.benchmarks), lines, note, outs, best=True)
+    return _table("table-4-knn", "Table IV", "KNN", ("method", *outs.benchmarks), lines, note, outs, best=True)
 
 
 def transfer_table(outs: Outs) -> Table | None:
@@ -107,12 +108,12 @@ def transfer_table(outs: Outs) -> Table | None:
         return None
     chance = [1 / part[target]["classes"] if part[target].get("classes") else None for target in targets]
     rows.insert(0, Row((words("chance"), words(""), *map(percent, chance)), "baseline"))
-    heads = ("method", "modality", *(f"to {target} {part[target].get('benchmark', '')}".strip() for target in targets))
+    heads = ("method", "modality", *(_to(outs.dataset, target, part[target]) for target in targets))
     note = (
         f"Top-1 accuracy in percent on the target's test clips after training the whole network on its training split; "
         f"pretrained on {outs.dataset_name}, {', '.join(sorted({str(part[t].get('source')) for t in targets}))}.{_whose(rows)}"
     )
-    return Table("table-5-transfer", "Table V: transfer", heads, tuple(rows), note)
+    return Table("table-5-transfer", f"transfer from {outs.dataset_name}", heads, tuple(rows), note, "Table V")
 
 
 def of_paper(dataset: str) -> dict[str, Any]:
@@ -141,19 +142,20 @@ def _lines(
 
 
 def _table(
-    name: str, title: str, heads: tuple[str, ...], lines: list[Line], note: str, outs: Outs, best: bool = False
+    name: str, number: str, title: str, heads: tuple[str, ...], lines: list[Line], note: str, outs: Outs, best: bool = False
 ) -> Table | None:
     if all(line[2] == "paper" for line in lines):
         return None
-    single = [values for _, values, kind, _ in lines if kind != "paper" and best]
+    fused = next((place for place, line in enumerate(lines) if line[3]), len(lines))  # the best is marked of single streams
+    single = [values for _, values, kind, _ in lines[:fused] if kind != "paper" and best]
     top = best_of(single) if single else [None] * (len(lines[0][1]))
     rows = []
-    for cells, values, kind, rule in lines:
-        ours = kind != "paper"
+    for place, (cells, values, kind, rule) in enumerate(lines):
+        ours = kind != "paper" and place < fused
         leads = [ours and v is not None and round(v, 3) == most for v, most in zip(values, top, strict=True)]
         numbers = [percent(value, "best" if lead else "") for value, lead in zip(values, leads, strict=True)]
         rows.append(Row((*cells, *numbers), kind, rule))
-    return Table(name, f"{title}, {outs.dataset_name}", heads, tuple(rows), note + _whose(rows))
+    return Table(name, f"{title}, {outs.dataset_name}", heads, tuple(rows), note + _whose(rows), number)
 
 
 def _paper(heads: tuple[Cell, ...], values: Sequence[float | None]) -> list[Row]:
@@ -166,6 +168,11 @@ def _paper_transfer(dataset: str, target: dict[str, Any]) -> float | None:
     if target.get("source") != "xsub":  # the paper pretrains on xsub's training clips
         return None
     return lookup(of_paper(str(target.get("dataset"))), str(target.get("benchmark")), "transfer", dataset)
+
+
+def _to(source: str, name: str, target: dict[str, Any]) -> str:
+    dataset = str(target.get("dataset"))  # its folder's name tells it apart from a source of the same kind
+    return f"to {name if dataset == source else DATASETS.get(dataset, name)} {target.get('benchmark', '')}".strip()
 
 
 def _whose(rows: Sequence[Row]) -> str:

@@ -31,8 +31,13 @@ def sweep_tables(outs: Outs) -> list[Table]:
             marks.get("rows"),
             paper=outs.dataset == SAME,
         )
-        title = f"Table {number}: {_lowered(part['title'])}, {outs.dataset_name}" if number in ROMAN else part["title"]
-        found.append((ROMAN.get(number, 99), replace(laid_out, title=title, note=f"{laid_out.note} {_how(outs.ablations)}")))
+        note = f"{laid_out.note} {_how(outs.ablations)}"
+        if number in ROMAN:
+            title = f"{_lowered(part['title'])}, {outs.dataset_name}"
+            laid_out = replace(laid_out, title=title, number=f"Table {number}", note=note)
+        else:
+            laid_out = replace(laid_out, title=part["title"], note=note)
+        found.append((ROMAN.get(number, 99), laid_out))
     return [laid_out for _, laid_out in sorted(found, key=lambda pair: pair[0])]
 
 
