@@ -42,6 +42,23 @@ def share_pictures(allow: bool, pipeline: Path = PIPELINE) -> bool:
     return True
 
 
+def said_of_pictures(dataset: str, pipeline: Path = PIPELINE) -> str:
+    """What to say where `dvc push` would upload pictures of real people, chosen or not; empty where it would not.
+
+    `c2vl profile` switches the lines with the profile, an editor that changes `data.dataset` does not.
+
+    Raises:
+        UserError: as `pictures`.
+    """
+    pushed = [] if dataset == "studio" else [out for out, push in pictures(pipeline).items() if push]
+    if not pushed:
+        return ""
+    return (
+        f"`dvc push` would upload pictures of {dataset}'s people ({', '.join(pushed)}), which its terms allow to a remote as "
+        "closed as the data set only; `c2vl share nothing` keeps them here"
+    )
+
+
 def _text(pipeline: Path) -> str:
     try:
         return pipeline.read_text(encoding="utf-8")

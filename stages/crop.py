@@ -9,6 +9,7 @@ from c2vl.datasets.params import DataParams
 from c2vl.errors import one_sentence
 from c2vl.params import load_section
 from c2vl.prompts.crop import CropParams, CropWork
+from c2vl.sharing import PIPELINE, said_of_pictures
 from c2vl.store.stage import add_options, carry_out
 
 
@@ -18,8 +19,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_options(parser)
     chosen = parser.parse_args()
-    params, raw = load_section("crop", CropParams), load_section("data", DataParams).raw
-    carry_out(CropWork(params, Path("data/index/index.parquet"), Path("data/skeleton"), raw), Path("data/crop"), chosen)
+    params, data = load_section("crop", CropParams), load_section("data", DataParams)
+    if PIPELINE.is_file() and (said := said_of_pictures(data.dataset)):
+        print(f"crop: {said}.", flush=True)
+    carry_out(CropWork(params, Path("data/index/index.parquet"), Path("data/skeleton"), data.raw), Path("data/crop"), chosen)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,17 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from c2vl.cli import main
-from c2vl.doctor import machine, project
+from c2vl.doctor import data, engines, machine, project
 from c2vl.doctor.finding import Finding, examine
+from c2vl.sharing import share_pictures
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,7 +46,7 @@ def states(findings: list[Finding]) -> dict[str, str]:
 
 
 def test_shipped_checkpoints_are_complete(here: Path) -> None:
-    assert states(examine("checkpoints", project.checkpoints)) == {"detector": "ok", "captioner": "ok", "encoder": "ok"}
+    assert states(examine("engines", engines.engines)) == {"detector": "ok", "captioner": "ok", "encoder": "ok"}
 
 
 def test_a_checkpoint_without_weights_is_named_and_the_others_are_still_checked(here: Path) -> None:
@@ -51,7 +54,7 @@ def test_a_checkpoint_without_weights_is_named_and_the_others_are_still_checked(
     half.mkdir()
     (half / "config.json").write_text("{}")
     change("caption.captioner.model", "half")
-    found = examine("checkpoints", project.checkpoints)
+    found = examine("engines", engines.engines)
     assert states(found) == {"detector": "ok", "captioner": "FAIL", "encoder": "ok"}
     assert "model.safetensors" in found[1].said
 
@@ -59,7 +62,7 @@ def test_a_checkpoint_without_weights_is_named_and_the_others_are_still_checked(
 def test_a_hub_model_that_is_not_here_is_a_note_without_asking_the_network(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     change("embed.encoder.model", "nobody/nothing")
-    found = {finding.what: finding for finding in examine("checkpoints", project.checkpoints)}
+    found = {finding.what: finding for finding in examine("engines", engines.engines)}
     assert found["encoder"].state == "note" and "hf download nobody/nothing" in found["encoder"].todo
 
 
@@ -70,7 +73,7 @@ def test_videos_are_read_back_frame_by_frame() -> None:
 def test_missing_raw_data_fails_and_says_where_to_put_it(here: Path) -> None:
     change("data.dataset", "ntu60")
     change("data.raw", "data/raw")
-    (finding,) = examine("data", project.data)
+    (finding,) = examine("data", data.data)
     assert finding.state == "FAIL" and "data/raw" in finding.said
 
 
@@ -79,8 +82,95 @@ def test_samples_are_counted_by_name_alone(here: Path) -> None:
     raw.mkdir(parents=True)
     for name in ("S001C001P001R001A001.skeleton", "S001C001P001R001A001_rgb.avi", "S001C002P001R001A001.skeleton"):
         (raw / name).touch()
-    (finding,) = examine("data", project.data)
+    (finding,) = examine("data", data.data)
     assert "2 skeletons and 1 videos of 2 samples" in finding.said
+
+
+def real(dataset: str, raw: str) -> None:
+    change("data.dataset", dataset)
+    change("data.benchmarks", ["xsub"])
+    change("data.raw", raw)
+
+
+def test_a_preprocessed_file_is_data_that_need_no_detector_but_published_answers(here: Path) -> None:
+    real("ntu60", "NTU60_CS.npz")
+    joints, labels = np.ones((2, 30, 150), np.float32), np.eye(60)[:2]
+    np.savez(here / "NTU60_CS.npz", x_train=joints, y_train=labels, x_test=joints, y_test=labels)
+    assert states(examine("data", data.data)) == {"data": "ok"}
+    assert states(examine("engines", engines.engines)) == {"detector": "ok", "captioner": "FAIL", "encoder": "ok"}
+    (here / "told.json").write_text('{"train_000000": ["He waves.", "He stands."]}')
+    change("caption.published", "told.json")
+    found = {finding.what: finding for finding in examine("engines", engines.engines)}
+    assert found["captioner"].state == "ok" and "2 sentences of 1 clips" in found["captioner"].said
+    change("data.benchmarks", ["xview"])
+    assert states(examine("data", data.data)) == {"data": "FAIL"}
+
+
+def test_pku_mmd_is_counted_by_its_own_names(here: Path) -> None:
+    real("pku1", "raw")
+    for name, content in {"s/0002-L.txt": "0 " * 150, "l/0002-L.txt": "1,2,30,4", "v/0002-L.avi": ""}.items():
+        (here / "raw" / name).parent.mkdir(parents=True)
+        (here / "raw" / name).write_text(content + "\n")
+    counted, split = examine("data", data.data)
+    assert counted.state == "ok" and "1 long skeletons with labels and 1 videos" in counted.said
+    assert split.state == "FAIL" and "cross-subject.txt" in split.todo
+
+
+def test_archives_are_looked_into_and_skeletons_alone_need_published_answers(here: Path) -> None:
+    real("ntu60", "raw")
+    (here / "raw").mkdir()
+    with zipfile.ZipFile(here / "raw/all.zip", "w") as archive:
+        archive.writestr("nturgb+d_skeletons/S001C001P001R001A001.skeleton", "0")
+        archive.writestr("nturgb+d_skeletons/S018C001P001R001A061.skeleton", "0")  # of NTU120
+    (finding,) = examine("data", data.data)
+    assert finding.state == "FAIL" and "caption.published" in finding.todo
+    assert "1 skeletons and 0 videos of 1 samples as ntu60, 1 of other data sets" in finding.said
+
+
+def test_pictures_of_real_people_that_would_be_pushed_are_said(here: Path) -> None:
+    shutil.copy(ROOT / "dvc.yaml", here)
+    real("ntu60", "raw")
+    (here / "raw").mkdir()
+    (here / "raw/S001C001P001R001A001.skeleton").touch()
+    share_pictures(True)
+    assert states(examine("data", data.data))["pictures"] == "note"
+    share_pictures(False)
+    assert "pictures" not in states(examine("data", data.data))
+
+
+def test_a_captioning_server_is_asked_and_the_checkpoint_it_replaces_is_not_looked_for(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change("caption.captioner.model", "not/there/at/all")
+    change("caption.captioner.server", {"model": "llava", "revision": None})
+    monkeypatch.delenv("C2VL_CAPTION_URL", raising=False)
+
+    def captioner() -> Finding:
+        return examine("engines", engines.engines)[1]
+
+    assert captioner().state == "FAIL" and "C2VL_CAPTION_URL" in captioner().said
+    monkeypatch.setenv("C2VL_CAPTION_URL", "http://127.0.0.1:8000/v1")
+    monkeypatch.setattr("c2vl.engines.server.connection.Connection.get", lambda *_: {"data": [{"id": "llava"}]})
+    assert captioner() == Finding("ok", "captioner", "the server http://127.0.0.1:8000/v1 lists llava")
+
+
+def test_groundingdino_needs_its_file_and_its_own_environment(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change("crop.detector.backend", "groundingdino")
+    change("crop.detector.model", "weights/swint.pth")  # which looks like a hub id, too
+    monkeypatch.delenv("C2VL_GROUNDINGDINO_PYTHON", raising=False)
+    assert "wants an original .pth" in examine("engines", engines.engines)[0].said
+    (here / "weights").mkdir()
+    (here / "weights/swint.pth").write_bytes(b"tensors")
+    assert "C2VL_GROUNDINGDINO_PYTHON" in examine("engines", engines.engines)[0].said
+    monkeypatch.setenv("C2VL_GROUNDINGDINO_PYTHON", sys.executable)
+    _, environment, *_ = examine("engines", engines.engines)
+    assert environment.state == "FAIL" and "make groundingdino" in environment.todo
+
+
+def test_a_wrong_parameter_is_named_and_the_others_are_still_checked(here: Path) -> None:
+    change("crop.margin", 7)
+    detector, *others = examine("engines", engines.engines)
+    assert detector.state == "FAIL" and "`crop.margin`" in detector.said and {other.state for other in others} == {"ok"}
 
 
 def test_a_device_that_is_not_there_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,13 @@
 """Check this machine and this project: a line each, with what to do; exit code 1 if something would stop a run.
 
-Nothing is changed and nothing downloaded. The raw folder is listed, not read.
+Nothing is changed and nothing downloaded. The raw folder is listed, not read. A captioning server is asked for its models.
 """
 
 from __future__ import annotations
 
 import argparse
 
-HELP = "check Python, torch, GPU, disks, decoders, checkpoints, data and DVC's remote"
+HELP = "check Python, torch, GPU, disks, decoders, engines, data and DVC's remote"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the findings."""
-    from c2vl.doctor import machine, project
+    from c2vl.doctor import data, engines, machine, project
     from c2vl.doctor.finding import examine
 
     checks = {
@@ -26,8 +26,8 @@ def run(arguments: argparse.Namespace) -> None:
         "memory": machine.memory,
         "disks": machine.disks,
         "video": project.decoders,
-        "checkpoints": project.checkpoints,
-        "data": project.data,
+        "engines": engines.engines,
+        "data": data.data,
         "DVC remote": project.remote,
     }
     failed = False

@@ -1,4 +1,4 @@
-"""Parameters, checkpoints, data, video decoders and DVC's remote."""
+"""Video decoders and DVC's remote."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from c2vl.doctor.finding import Finding, mib
-from c2vl.errors import UserError
-from c2vl.params import load_section
+from c2vl.doctor.finding import Finding
 
 REMOTE_ANSWERS_WITHIN = 20.0  # seconds
 
@@ -43,67 +41,6 @@ def decoders() -> Iterator[Finding]:
         )
     else:
         yield Finding("ok", "video", f"an AVI written and read back frame by frame, OpenCV {cv2.__version__}")
-
-
-def checkpoints() -> Iterator[Finding]:
-    """Every engine's checkpoint: there, complete and identified."""
-    from c2vl.engines.base import EngineParams
-    from c2vl.engines.captioner import CaptionerParams
-    from c2vl.engines.detector import DetectorParams
-    from c2vl.engines.encoder import EncoderParams
-    from c2vl.params import read_params
-
-    models: dict[str, tuple[str, type[EngineParams]]] = {
-        "detector": ("crop", DetectorParams),
-        "captioner": ("caption", CaptionerParams),
-        "encoder": ("embed", EncoderParams),
-    }
-    for name, (section, kind) in models.items():
-        told = (read_params().get(section) or {}).get(name)
-        if not isinstance(told, dict):
-            yield Finding("FAIL", name, f"params.yaml has no section `{section}.{name}`", "compare it with profiles/demo.yaml")
-            continue
-        params = kind.model_validate(told)
-        yield _checkpoint(name, params.model, params.revision)
-
-
-def _checkpoint(name: str, model: str, revision: str | None) -> Finding:
-    """A hub model that is not in the local cache is no failure: the stage would fetch it."""
-    from c2vl.engines.hub import cached, looks_like_hub_id
-    from c2vl.engines.weights import resolve
-
-    hub = not Path(model).expanduser().is_dir() and looks_like_hub_id(model)
-    if hub and cached(model, revision) is None:
-        return Finding(
-            "note",
-            name,
-            f"{model} is not in the local cache; the stage fetches it from the hub when it first runs",
-            f"without network: `hf download {model} --local-dir DIR` elsewhere, then put DIR in `model`",
-        )
-    try:
-        weights = resolve(model, revision)
-    except UserError as error:
-        return Finding("FAIL", name, str(error))
-    size = sum(path.stat().st_size for path in weights.folder.iterdir() if path.is_file())
-    pinned = " (no `revision` is pinned: another machine may get another version)" if hub and not revision else ""
-    return Finding("ok", name, f"{model}: complete, {mib(size)}, {weights.identity[:20]}{pinned}")
-
-
-def data() -> Iterator[Finding]:
-    """The raw folder: which samples its names promise, without reading them."""
-    from c2vl.datasets.params import DataParams
-    from c2vl.datasets.scan import scan
-
-    params = load_section("data", DataParams)
-    if params.dataset == "studio" and not params.raw.is_dir():
-        yield Finding("ok", "data", f"{params.raw} is not there yet; `simulate` makes it")
-        return
-    samples, strangers = scan(params.raw)
-    skeletons = sum(bool(files.skeletons) for files in samples.values())
-    videos = sum(bool(files.videos) for files in samples.values())
-    odd = f", {len(strangers)} files with strange names" if strangers else ""
-    told = f"{skeletons:,} skeletons and {videos:,} videos of {len(samples):,} samples as {params.dataset}{odd}"
-    yield Finding("ok", "data", f"{params.raw}: {told}")
 
 
 def remote() -> Iterator[Finding]:

@@ -87,13 +87,7 @@ class ForeignDetector:
         Raises:
             UserError: as the class.
         """
-        python = os.environ.get(PYTHON, "")
-        if not python:
-            raise UserError(
-                f"`crop.detector.backend` is groundingdino; set {PYTHON} to the Python of an environment with "
-                "requirements/groundingdino.txt (docs/engines.md), or use the backend transformers."
-            )
-        return cls(params, device, Path(python).expanduser())
+        return cls(params, device, interpreter())
 
     def prepare(self, images: Sequence[np.ndarray]) -> list[Resized]:
         """Resize each image (H, W, 3) uint8 RGB as the original does; normalising is left to the device."""
@@ -160,6 +154,21 @@ class ForeignDetector:
         """End the worker."""
         self._process.kill()
         self._process.wait()
+
+
+def interpreter() -> Path:
+    """The Python of the other environment, as `C2VL_GROUNDINGDINO_PYTHON` names it.
+
+    Raises:
+        UserError: it is not set.
+    """
+    python = os.environ.get(PYTHON, "")
+    if not python:
+        raise UserError(
+            f"`crop.detector.backend` is groundingdino; set {PYTHON} to the Python of an environment with "
+            "requirements/groundingdino.txt (docs/engines.md), or use the backend transformers."
+        )
+    return Path(python).expanduser()
 
 
 def resized_shape(height: int, width: int, shortest: int, longest: int) -> tuple[int, int]:

@@ -36,23 +36,7 @@ class ServerCaptioner:
         self._params, self._model, self._server = params, params.server.model, connection
         self._threads = ThreadPoolExecutor(connection.in_flight, thread_name_prefix="ask")
         self._began = self._told = time.monotonic()
-        self._require_model()
-
-    def _require_model(self) -> None:
-        """Fail before the first crop where the server is not there or serves something else."""
-        try:
-            listed = self._server.get("/models")
-            names = [str(model["id"]) for model in listed["data"]]
-        except (RefusedError, KeyError, TypeError) as error:
-            why = error.reason if isinstance(error, RefusedError) else "it does not list its models"
-            raise UserError(
-                f"The captioning server {self._server.name} cannot be used: {why}; start it or mend its address."
-            ) from None
-        if self._model not in names:
-            raise UserError(
-                f"The captioning server {self._server.name} does not serve '{self._model}' but {', '.join(sorted(names)[:5])}; "
-                "mend `caption.captioner.server.model` or start it with that model."
-            )
+        require_model(connection, self._model)
 
     def prepare(self, images: Sequence[np.ndarray]) -> list[Future[Answer | NoAnswer]]:
         """Send crops (H, W, 3) uint8 RGB on their way; batches that are prepared ahead keep the server busy."""
@@ -109,6 +93,25 @@ class ServerCaptioner:
             answer = NoAnswer(refused.reason)
         self._server.count(isinstance(answer, Answer), answer.reason if isinstance(answer, NoAnswer) else "")
         return answer
+
+
+def require_model(server: Connection, model: str) -> None:
+    """Fail before the first crop where the server is not there or serves something else.
+
+    Raises:
+        UserError: as it says.
+    """
+    try:
+        listed = server.get("/models")
+        names = [str(each["id"]) for each in listed["data"]]
+    except (RefusedError, KeyError, TypeError) as error:
+        why = error.reason if isinstance(error, RefusedError) else "it does not list its models"
+        raise UserError(f"The captioning server {server.name} cannot be used: {why}; start it or mend its address.") from None
+    if model not in names:
+        raise UserError(
+            f"The captioning server {server.name} does not serve '{model}' but {', '.join(sorted(names)[:5])}; "
+            "mend `caption.captioner.server.model` or start it with that model."
+        )
 
 
 def understood(content: Any) -> Answer | NoAnswer:

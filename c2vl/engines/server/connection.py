@@ -61,8 +61,8 @@ class Connection:
         self.troubles: Counter[str] = Counter()
 
     @classmethod
-    def from_environment(cls) -> Connection:
-        """As this machine's environment says.
+    def from_environment(cls, **settings: Any) -> Connection:
+        """As this machine's environment says; `settings` are arguments of the class that take its place.
 
         Raises:
             UserError: no address is given, or it is not one.
@@ -75,7 +75,8 @@ class Connection:
             )
         if parsed.auth:
             raise UserError(f"{URL} must not hold a password; put the key into {KEY}.")
-        return cls(url, os.environ.get(KEY, ""), positive_integer(IN_FLIGHT, 64), positive_integer(TIMEOUT, 120))
+        usual = {"in_flight": positive_integer(IN_FLIGHT, 64), "timeout": positive_integer(TIMEOUT, 120)}
+        return cls(url, os.environ.get(KEY, ""), **{**usual, **settings})
 
     @property
     def name(self) -> str:
