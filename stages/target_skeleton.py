@@ -26,7 +26,7 @@ def main() -> None:
     target = load_section("transfer", TransferParams).target(chosen.target)
     folder = Path("data/targets") / chosen.target
     work = skeleton_work(load_section("skeleton", SkeletonParams), folder / "index" / "index.parquet", target.raw)
-    carry_out(work, folder / "skeleton", chosen)
+    carry_out(work, folder / "skeleton", chosen, name=f"target_skeleton-{chosen.target}")
 
 
 if __name__ == "__main__":

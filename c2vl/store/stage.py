@@ -26,8 +26,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def carry_out(work: Work, out: Path, chosen: argparse.Namespace) -> None:
-    """Run the stage, or fill the store, as `chosen` says.
+def carry_out(work: Work, out: Path, chosen: argparse.Namespace, name: str | None = None) -> None:
+    """Run the stage, or fill the store, as `chosen` says; the run log knows it as `name` (default: the work's stage).
 
     Raises:
         UserError: as `c2vl.store.run`.
@@ -35,9 +35,9 @@ def carry_out(work: Work, out: Path, chosen: argparse.Namespace) -> None:
     if chosen.share and not chosen.fill:
         raise UserError("--share is of --fill: a stage that seals its out needs all of it; give both or neither.")
     if not chosen.fill:
-        with logged(work.stage) as notes:
+        with logged(name or work.stage) as notes:
             run(work, out, notes)
         return
     share = share_of(chosen.share) if chosen.share else share_of_environment()
-    with logged(f"{work.stage}-share-{share.index}-of-{share.count}") as notes:
+    with logged(f"{name or work.stage}-share-{share.index}-of-{share.count}") as notes:
         fill_share(work, out, share, notes)
