@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable
 from typing import ParamSpec
@@ -27,5 +28,8 @@ def one_sentence(main: Callable[P, None]) -> Callable[P, None]:
         except KeyboardInterrupt:
             print("c2vl: interrupted; what was finished is kept, run the same command to go on.", file=sys.stderr)
             sys.exit(130)
+        except BrokenPipeError:  # `c2vl failures | head`: the reader has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else flushing at exit raises again
+            sys.exit(141)
 
     return guarded

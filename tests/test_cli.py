@@ -174,3 +174,21 @@ def test_metrics_shows_what_is_there(project: Path, capsys: pytest.CaptureFixtur
     assert "no report yet" in shown
     (project / "results" / "evaluate" / "metrics.json").write_text("{")
     assert "results/evaluate/metrics.json" in fails(capsys, "metrics")
+
+
+def test_a_reader_that_stops_early_is_no_error() -> None:
+    program = (
+        "from c2vl.errors import one_sentence\n"
+        "@one_sentence\n"
+        "def main():\n"
+        "    for number in range(10**6): print(number)\n"
+        "main()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == "0\n"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
