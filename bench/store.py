@@ -119,7 +119,7 @@ def step(name: str, payload: str, samples: int) -> dict[str, float]:
     if name == "fill":
         run.fill_share(work, out, ALL, {})
     elif name == "plan":
-        assert not run.plan(work, run.open_store(work, verify=False)[0]).missing_count()
+        assert not len(run.plan(work, run.open_store(work, verify=False)[0]).missing)
     else:
         run.run(work, out, {})
         assert work.rows == samples * PROMPTS

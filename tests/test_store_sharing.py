@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,6 +22,7 @@ from standin_stage import Stage, Stop, sample, world
 from c2vl import tables
 from c2vl.errors import UserError
 from c2vl.store import failures, publisher, run, seed
+from c2vl.store.missing import Missing
 from c2vl.store.share import ALL, Share, blocks, share_of, share_of_environment
 from c2vl.store.work import Unit
 
@@ -220,11 +222,11 @@ def test_a_damaged_or_foreign_shard_seeds_nothing(tmp_path: Path) -> None:
     shard = tmp_path / "out" / "S001C001.parquet"
     store, _ = run.open_store(Stage(world(1), company=False))
     planned = run.plan(Stage(world(1), company=False), store)
-    ledger = next(iter(planned.ledgers.values()))
-    work, keys = Stage(world(1), company=False), store.known()
+    work, keys = Stage(world(1), company=False), sorted(store.known())
 
     def taken(*sources: seed.Source) -> int:
-        return len(seed.seed(store, work, ledger, keys, list(sources)))
+        missing = Missing(["S001C001"], [np.array(keys, "S16")], [np.ones(len(keys), bool)])
+        return seed.seed(store, work, planned.known, missing, list(sources))
 
     assert taken(seed.Source(shard)) == len(keys)
     assert taken(seed.Source(shard, "0" * 32)) == 0  # not what DVC put there

@@ -98,16 +98,17 @@ def retry(stage: StoredStage) -> None:
 
     work = work_of(stage)
     store, _ = open_store(work, verify=False)
-    missing = set().union(*plan(work, store).missing.values())
+    missing = plan(work, store).missing
     failed = {bytes.fromhex(note["key"]) for note in failed_last_time(store.folder)} | handed_over(store.folder).keys()
     if stage.out.is_dir():
         failed |= {row["key"] for row in failed_rows(stage.out) if row.get("key")}
-    if not missing:
+    if not len(missing):
         print(f"{stage.name}: no failed row has anything to try again; failures of an earlier stage are tried there")
         return
-    if missing - failed:
+    others = len(missing) - len(missing.among(failed))
+    if others:
         raise UserError(
-            f"{stage.name}: {len(missing - failed):,} other units are missing as well; `c2vl why {stage.name}` says why, "
+            f"{stage.name}: {others:,} other units are missing as well; `c2vl why {stage.name}` says why, "
             f"`dvc repro {stage.target}` computes them and tries the failed ones too."
         )
     forget_handed_over(store.folder)

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from c2vl.errors import UserError
 from c2vl.machine import workers
 from c2vl.progress import progress
+from c2vl.store.missing import Missing
 from c2vl.store.publisher import Publisher
+from c2vl.store.segments import key_array
 from c2vl.store.share import batches, blocks
 from c2vl.store.store import Store
 from c2vl.store.work import Failure, Row, Unit, Work
 
 MOST_AHEAD = 8  # prepared batches that may wait for the engine; 16 full-HD frames each are 100 MB
-Missing = tuple[Sequence[Unit], set[bytes]]  # all units of a shard, and the keys of those to compute
 
 
 @dataclass
@@ -35,7 +37,7 @@ class Filled:
     seconds: float = 0.0
 
 
-def fill(store: Store, work: Work, shards: Iterable[Missing], total: int, allowed: float, columns: pa.Schema) -> Filled:
+def fill(store: Store, work: Work, missing: Missing, allowed: float, columns: pa.Schema) -> Filled:
     """Compute and publish what `store` lacks.
 
     What other processes publish meanwhile is noticed before each block of units (`c2vl.store.share.blocks`) and not
@@ -44,8 +46,7 @@ def fill(store: Store, work: Work, shards: Iterable[Missing], total: int, allowe
     Args:
         store: where results go.
         work: the stage; its engine is loaded already.
-        shards: all units of each shard and the keys to compute; batches are cut as if all were computed.
-        total: keys to compute in all, for the progress bar.
+        missing: keys to compute; batches are cut as if all were computed. Those that others compute are dropped from it.
         allowed: number of failures above which it makes no sense to go on.
         columns: schema of the rows that `work.compute` returns.
 
@@ -58,13 +59,15 @@ def fill(store: Store, work: Work, shards: Iterable[Missing], total: int, allowe
     pool = work.pool()
     try:
         with Publisher(store, columns) as publisher:
-            for key, outcome in progress(_outcomes(store, work, shards, publisher, pool, filled), work.stage, "units", total):
+            outcomes = _outcomes(store, work, missing, publisher, pool, filled)
+            for key, outcome in progress(outcomes, work.stage, "units", len(missing)):
                 if not isinstance(outcome, Failure):
                     filled.computed += 1
                     continue
                 filled.failures[key] = outcome
                 if len(filled.failures) > allowed:
-                    raise UserError(too_many(work, filled.failures.values(), f"{filled.computed} succeeded so far"))
+                    reasons = Counter(failure.reason for failure in filled.failures.values())
+                    raise UserError(too_many(work, reasons, f"{filled.computed} succeeded so far"))
     except BrokenProcessPool:
         raise UserError(
             f"{work.stage}: a worker process was killed, most likely for lack of memory; "
@@ -76,10 +79,9 @@ def fill(store: Store, work: Work, shards: Iterable[Missing], total: int, allowe
     return filled
 
 
-def too_many(work: Work, failures: Iterable[Failure], beside: str) -> str:
-    """The sentence of a stage that fails as a whole."""
-    reasons = Counter(failure.reason for failure in failures)
-    (most, count), failed = reasons.most_common(1)[0], sum(reasons.values())
+def too_many(work: Work, reasons: Counter[str], beside: str) -> str:
+    """The sentence of a stage that fails as a whole; `reasons` counts its failures."""
+    (most, count), failed = reasons.most_common(1)[0], reasons.total()
     return (
         f"{work.stage}: {failed:,} units failed and {beside}: above the share of {work.max_failed:g} that "
         f"`max_failed` in params.yaml allows; most often ({count:,}): {most}"
@@ -89,13 +91,13 @@ def too_many(work: Work, failures: Iterable[Failure], beside: str) -> str:
 def _outcomes(
     store: Store,
     work: Work,
-    shards: Iterable[Missing],
+    missing: Missing,
     publisher: Publisher,
     pool: Executor,
     filled: Filled,
 ) -> Iterator[tuple[bytes, Row | Failure]]:
     """Yield (key, row or failure) of each missing unit, its batch handed to the publisher before."""
-    todo = _missing(store, shards, work.batch_size())
+    todo = _missing(store, work, missing)
     for batch, ready in _ahead(todo, partial(each, work.prepare), pool):
         good = [position for position, item in enumerate(ready) if not isinstance(item, Failure)]
         outcomes: list[Any] = list(ready)
@@ -109,16 +111,17 @@ def _outcomes(
         yield from ((_key(unit), outcome) for unit, outcome in zip(batch, outcomes, strict=True))
 
 
-def _missing(store: Store, shards: Iterable[Missing], size: int) -> Iterator[list[Unit]]:
+def _missing(store: Store, work: Work, missing: Missing) -> Iterator[list[Unit]]:
     """Yield batches reduced to what is missing when they are asked for."""
-    elsewhere: set[bytes] = set()  # what other processes published since the shares were made
-    for units, lacking in shards:
-        for block in blocks(units):
-            if lacking.isdisjoint(_key(unit) for unit in block):
+    size = work.batch_size()
+    for shard in missing.counts():
+        for block in blocks(work.units(shard, store.fingerprint)):
+            if not missing.has(_keys(block), shard).any():
                 continue
-            elsewhere |= store.refresh()
+            missing.drop(store.refresh())  # what other processes published since the shares were made
             for batch in batches(block, size):
-                todo = [unit for unit in batch if unit.key in lacking and unit.key not in elsewhere]
+                lacks = missing.has(_keys(batch), shard)
+                todo = [unit for unit, lacking in zip(batch, lacks, strict=True) if lacking]
                 if todo:
                     yield todo
 
@@ -156,3 +159,7 @@ def each(function: Callable[..., list[Any]], *columns: Sequence[Any]) -> list[An
 def _key(unit: Unit) -> bytes:
     assert unit.key is not None
     return unit.key
+
+
+def _keys(units: Sequence[Unit]) -> np.ndarray:
+    return key_array([_key(unit) for unit in units])

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from c2vl.store.failures import failed_last_time, handed_over
-from c2vl.store.run import Plan, open_store, plan
-from c2vl.store.seed import available, versions_of
+from c2vl.store.missing import Missing
+from c2vl.store.run import open_store, plan
+from c2vl.store.seed import drop_available, versions_of
 from c2vl.store.store import Store
 from c2vl.store.why import changes, group, last_sealed, shortened
 from c2vl.store.work import Work
@@ -26,7 +27,7 @@ class Outlook:
     Attributes:
         rows: rows that are the stage's own to make.
         seeded: of the missing ones, those that the out's last version has.
-        missing: keys to compute, by shard.
+        missing: the other ones.
         failed: of these, those that failed before.
         given: of these, those that workers failed on since the last sealing, which the next run takes over.
     """
@@ -36,20 +37,20 @@ class Outlook:
     description: dict[str, Any]
     rows: int
     seeded: int
-    missing: dict[str, set[bytes]]
+    missing: Missing
     failed: set[bytes]
     given: set[bytes]
 
     def count(self) -> int:
         """Units to compute."""
-        return sum(map(len, self.missing.values())) - len(self.given)
+        return len(self.missing) - len(self.given)
 
     def reasons(self) -> Iterator[str]:
         """Lines on why they are to be computed."""
-        new = {shard: len(keys - self.failed - self.given) for shard, keys in self.missing.items()}
-        if sum(new.values()):
-            yield from self._new({shard: count for shard, count in new.items() if count})
-        again = self.failed & set().union(*self.missing.values()) - self.given
+        new = self.missing.counts(without=self.failed | self.given)
+        if new:
+            yield from self._new(new)
+        again = self.failed - self.given
         if again:
             notes = [note for note in failed_last_time(self.store.folder) if bytes.fromhex(note["key"]) in again]
             told = Counter(note["reason"] for note in notes).most_common(MOST_REASONS)
@@ -79,11 +80,8 @@ def outlook(work: Work, out: Path) -> Outlook:
         UserError: an input is missing, or the engine's checkpoint.
     """
     store, description = open_store(work, verify=False)
-    planned: Plan = plan(work, store)
-    missing = set().union(*planned.missing.values())
-    found = available(missing, versions_of(out)) if missing else set()
-    planned.drop(found)
-    left = missing - found
-    failed = {bytes.fromhex(note["key"]) for note in failed_last_time(store.folder)}
-    given = handed_over(store.folder).keys() & left
-    return Outlook(work, store, description, planned.rows(), len(found), planned.missing, failed & left, given)
+    planned = plan(work, store)
+    missing = planned.missing
+    found = drop_available(missing, versions_of(out)) if len(missing) else 0
+    failed = missing.among(bytes.fromhex(note["key"]) for note in failed_last_time(store.folder))
+    return Outlook(work, store, description, planned.rows, found, missing, failed, missing.among(handed_over(store.folder)))

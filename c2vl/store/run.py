@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+import numpy as np
 
 from c2vl import machine
 from c2vl.errors import UserError
@@ -17,9 +17,12 @@ from c2vl.store import failures
 from c2vl.store.fill import Filled, fill, too_many
 from c2vl.store.interrupt import interruptible
 from c2vl.store.keys import fingerprint_of
+from c2vl.store.ledgers import INHERITED, REASON, STATUS, Ledgers, ledger
 from c2vl.store.lock import stage_lock
-from c2vl.store.seal import INHERITED, KEY, REASON, STATUS, clear_others, ledger, sealed, stored_columns, write_shard
+from c2vl.store.missing import Missing
+from c2vl.store.seal import clear_others, sealed, stored_columns, write_shard
 from c2vl.store.seed import seed, versions_of
+from c2vl.store.segments import KEY, as_keys
 from c2vl.store.share import ALL, Share, blocks
 from c2vl.store.store import Store
 from c2vl.store.trouble import said_plainly
@@ -32,40 +35,27 @@ METRICS = "metrics.json"  # in the out, beside the shards
 
 @dataclass
 class Plan:
-    """A stage before it runs: the ledger of each shard, and the keys that each lacks (a shared one stands once).
+    """A stage before it runs.
 
-    Of a share's plan `missing` holds the keys of that share alone.
+    Attributes:
+        ledgers: what is known of each shard's rows.
+        missing: keys to compute; of a share's plan, those of that share alone.
+        rows: rows of the out that are this stage's own to make: without those an earlier stage failed on.
+        unusable: why rows have nothing to compute on, other than inherited ones, and how many of them.
+        known: columns of the ledgers.
     """
 
-    ledgers: dict[str, pa.Table]
-    missing: dict[str, set[bytes]]
-
-    def rows(self) -> int:
-        """Rows of the out that are this stage's own to make: without those an earlier stage failed on."""
-        return sum(len(rows) - rows.column(INHERITED).to_pylist().count(True) for rows in self.ledgers.values())
-
-    def unusable(self) -> list[Failure]:
-        """Rows with nothing to compute on, other than inherited ones."""
-        return [
-            Failure(row[STATUS], row[REASON])
-            for rows in self.ledgers.values()
-            for row in rows.select([STATUS, REASON, INHERITED]).to_pylist()
-            if row[STATUS] != OK and not row[INHERITED]
-        ]
-
-    def missing_count(self) -> int:
-        """Units to compute."""
-        return sum(map(len, self.missing.values()))
-
-    def drop(self, keys: Set[bytes]) -> None:
-        """Take `keys` as no longer missing."""
-        self.missing = {shard: lacking - keys for shard, lacking in self.missing.items()}
+    ledgers: Ledgers
+    missing: Missing
+    rows: int
+    unusable: Counter[str]
+    known: list[str]
 
     def notes(self, failed: Mapping[bytes, Failure]) -> list[failures.Note]:
         """What there is to say of each row among `failed`."""
         identities = (
             (row.pop(KEY.name), row)
-            for rows in (self.ledgers.values() if failed else ())
+            for _, rows in (self.ledgers.items() if failed else ())
             for row in rows.drop_columns([STATUS, REASON, INHERITED]).to_pylist()
         )
         return failures.notes(failed, identities)
@@ -91,25 +81,32 @@ def plan(work: Work, store: Store, share: Share = ALL) -> Plan:
     Raises:
         UserError: an input is missing, or no sample is usable.
     """
-    result = Plan({}, {})
-    seen: set[bytes] = set()  # of absent keys; the others are many and cannot be asked for twice
-    number = 0
+    ledgers, known, unusable, own_rows, blocks_seen = Ledgers(), list[str](), Counter[str](), 0, 0
+    absent: list[np.ndarray] = []
+    own: list[np.ndarray] = []
     for shard in work.shards():
         units = work.units(shard, store.fingerprint)
-        rows = result.ledgers[shard] = ledger(units, work.schema(None))
-        keys = rows.column(KEY.name).drop_null().to_pylist()
-        absent = {key for key, lacks in zip(keys, store.missing(keys), strict=True) if lacks} - seen
-        seen |= absent
+        rows = ledger(units, work.schema(None))
+        ledgers.add(shard, rows)
+        known = max(known, rows.column_names, key=len)  # a shard without units does not know their identity
+        ours = [unit.failure for unit in units if unit.failure is None or not unit.failure.inherited]
+        own_rows += len(ours)
+        unusable.update(failure.reason for failure in ours if failure is not None)
+        keys = as_keys(rows.column(KEY.name).drop_null())
+        lacks = store.missing(keys)
+        absent.append(keys[lacks])
+        mine = np.ones(len(absent[-1]), bool)
         if share != ALL:
-            own: set[bytes] = set()
+            taken: set[bytes] = set()
             for block in blocks(units):
-                own |= {unit.key for unit in block if unit.key is not None} if share.takes(number) else set()
-                number += 1
-            absent &= own
-        result.missing[shard] = absent
-    if not result.rows() and not getattr(work, "may_be_empty", False):
+                taken |= {unit.key for unit in block if unit.key is not None} if share.takes(blocks_seen) else set()
+                blocks_seen += 1
+            asked = rows.column(KEY.name).drop_null().to_pylist()
+            mine = np.array([key in taken for key in asked], bool)[lacks]
+        own.append(mine)
+    if not own_rows and not getattr(work, "may_be_empty", False):
         raise UserError(f"{work.stage}: no sample is usable; the reasons stand in the table of the stage before it.")
-    return result
+    return Plan(ledgers, Missing([*ledgers], absent, own), own_rows, unusable, known)
 
 
 def run(work: Work, out: Path, notes: dict[str, Any]) -> None:
@@ -134,8 +131,8 @@ def run(work: Work, out: Path, notes: dict[str, Any]) -> None:
         _seed(work, store, planned, out)
         reason = why(store, planned.missing, description)
         given = failures.handed_over(store.folder)
-        given = {key: given[key] for lacking in planned.missing.values() for key in lacking & given.keys()}
-        planned.drop(given.keys())
+        given = {key: given[key] for key in planned.missing.among(given)}
+        planned.missing.drop(list(given))
         filled = _fill(work, store, planned, given)
         failures.note_last(store.folder, planned.notes(filled.failures))
         counts = _seal(work, store, planned, filled, out)
@@ -177,30 +174,24 @@ def fill_share(work: Work, out: Path, share: Share, notes: dict[str, Any]) -> No
 
 def _seed(work: Work, store: Store, planned: Plan, out: Path) -> None:
     """Take over what the out's last version has of the missing rows."""
-    sources = versions_of(out) if planned.missing_count() else []
-    if not sources:
-        return
-    taken = seed(store, work, next(iter(planned.ledgers.values())), set().union(*planned.missing.values()), sources)
+    taken = seed(store, work, planned.known, planned.missing, versions_of(out)) if len(planned.missing) else 0
     if taken:
-        print(f"{work.stage}: {len(taken):,} rows taken over from the last version of {out}.", flush=True)
-        planned.drop(taken)
+        print(f"{work.stage}: {taken:,} rows taken over from the last version of {out}.", flush=True)
         store.note_sealed()  # what is still missing is then new, not a first run
 
 
 def _fill(work: Work, store: Store, planned: Plan, given: Mapping[bytes, Failure]) -> Filled:
     """Compute what is missing; the engine is loaded only then."""
-    rows, failed = planned.rows(), [*planned.unusable(), *given.values()]
-    allowed = work.max_failed * rows
-    if len(failed) > allowed:
+    failed = planned.unusable + Counter(failure.reason for failure in given.values())
+    allowed = work.max_failed * planned.rows
+    if failed.total() > allowed:
         failures.forget_handed_over(store.folder)  # else the next run could not try them again
-        raise UserError(too_many(work, failed, f"{rows - len(failed):,} are left"))
-    total = planned.missing_count()
+        raise UserError(too_many(work, failed, f"{planned.rows - failed.total():,} are left"))
     filled = Filled()
-    if total:
+    if len(planned.missing):
         work.load()
-        columns = stored_columns(work.schema(None), next(iter(planned.ledgers.values())))
-        shards = ((work.units(shard, store.fingerprint), missing) for shard, missing in planned.missing.items() if missing)
-        filled = fill(store, work, shards, total, allowed - len(failed), columns)
+        columns = stored_columns(work.schema(None), planned.known)
+        filled = fill(store, work, planned.missing, allowed - failed.total(), columns)
         store.refresh()
         store.compact()
     filled.failures |= given

@@ -6,45 +6,28 @@ the run was killed, leaves a trace in its bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from c2vl import tables
+from c2vl.store.ledgers import REASON, STATUS
 from c2vl.store.pick import pick
 from c2vl.store.segments import KEY
 from c2vl.store.store import Store
-from c2vl.store.work import Failure, Unit
-from c2vl.tables.schemas import OK, OUTCOME
+from c2vl.store.work import Failure
 
-STATUS, REASON = (field.name for field in OUTCOME)
-INHERITED = "inherited"
 KEY_COLUMN = KEY.with_nullable(True).with_metadata(
     {"description": "content key of the row in the sample store, null where there was nothing to compute"}
 )
 
 
-def stored_columns(schema: pa.Schema, rows: pa.Table) -> pa.Schema:
-    """Columns of the out that are computed, and so kept in the store: all but the identity in a ledger, and status."""
-    known = {*rows.column_names} - {REASON}
-    return pa.schema([field for field in schema if field.name not in known])
-
-
-def ledger(units: Sequence[Unit], schema: pa.Schema) -> pa.Table:
-    """What is known of a shard's rows before computing: identity, key, status and reason.
-
-    Compact on purpose: the ledgers of a whole stage stay in memory from planning to sealing.
-    """
-    identity = [name for name in schema.names if units and name in units[0].identity]
-    columns = [pa.array([unit.identity[name] for unit in units], schema.field(name).type) for name in identity]
-    failures = [unit.failure for unit in units]
-    columns.append(pa.array([unit.key for unit in units], KEY.type))
-    columns.append(pa.array([failure.status if failure else OK for failure in failures]))
-    columns.append(pa.array([failure.reason if failure else "" for failure in failures]))
-    columns.append(pa.array([failure is not None and failure.inherited for failure in failures]))
-    return pa.table(columns, names=[*identity, KEY.name, STATUS, REASON, INHERITED])
+def stored_columns(schema: pa.Schema, known: Iterable[str]) -> pa.Schema:
+    """Columns of the out that are computed, and so kept in the store: all of them but a ledger's, `known` (a reason may be)."""
+    beforehand = {*known} - {REASON}
+    return pa.schema([field for field in schema if field.name not in beforehand])
 
 
 def sealed(rows: pa.Table, store: Store, failures: Mapping[bytes, Failure], schema: pa.Schema) -> pa.Table:

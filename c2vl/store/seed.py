@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from c2vl.store.dvc_cache import cached_files
-from c2vl.store.seal import STATUS, stored_columns
-from c2vl.store.segments import KEY
+from c2vl.store.ledgers import STATUS
+from c2vl.store.missing import Missing
+from c2vl.store.seal import stored_columns
+from c2vl.store.segments import KEY, as_keys
 from c2vl.store.store import Store
 from c2vl.store.work import Work
 from c2vl.tables.schemas import OK
@@ -49,43 +52,43 @@ def versions_of(out: Path) -> list[Source]:
     return cached + [Source(path) for path in sorted(out.glob("*.parquet"))]
 
 
-def seed(store: Store, work: Work, rows: pa.Table, missing: Set[bytes], sources: list[Source]) -> set[bytes]:
-    """Publish the rows of `sources` whose keys are `missing`.
+def seed(store: Store, work: Work, known: Sequence[str], missing: Missing, sources: list[Source]) -> int:
+    """Publish the rows of `sources` whose keys are missing, and drop these from `missing`.
 
     Args:
         store: where they are missing.
         work: the stage.
-        rows: any of its ledgers, which tells the columns that are stored from those that are known beforehand.
+        known: columns of its ledgers, which tell those that are stored from those that are known beforehand.
         missing: keys that the stage asks for, computed from what it reads and how it works on it now.
         sources: shards to look in; one that is gone, damaged or of other columns gives nothing.
 
     Returns:
-        The keys found.
+        How many there were.
     """
-    taken: set[bytes] = set()
+    taken = 0
     for source in sources:
-        if missing <= taken:
+        if not len(missing):
             break
         with contextlib.suppress(OSError, pa.ArrowException, KeyError):
-            if keys_of(source.path).isdisjoint(missing - taken) or not source.is_intact():
+            if not missing.has(keys_of(source.path)).any() or not source.is_intact():
                 continue
-            for found in _found(source.path, work, rows, missing - taken):
+            for found in _found(source.path, work, known, missing):
                 store.publish(found)
-                taken |= set(found.column(KEY.name).to_pylist())
+                taken += missing.drop(as_keys(found.column(KEY.name)))
     return taken
 
 
-def available(missing: Set[bytes], sources: list[Source]) -> set[bytes]:
-    """Which of `missing` `seed` would find; only the keys are read."""
-    found: set[bytes] = set()
+def drop_available(missing: Missing, sources: list[Source]) -> int:
+    """Drop from `missing` what `seed` would find, and return how many these are; only keys are read."""
+    found = 0
     for source in sources:
         with contextlib.suppress(OSError, pa.ArrowException, KeyError):
-            found |= keys_of(source.path) & missing
+            found += missing.drop(keys_of(source.path))
     return found
 
 
-def keys_of(path: Path) -> set[bytes]:
-    """Keys of the rows of a shard that have a result.
+def keys_of(path: Path) -> np.ndarray:
+    """Keys of the rows of a shard that have a result, `S16`.
 
     Raises:
         OSError, pa.ArrowException: it is not readable.
@@ -93,22 +96,22 @@ def keys_of(path: Path) -> set[bytes]:
     """
     table = pq.read_table(path, columns=[KEY.name, STATUS], page_checksum_verification=True)
     usable = table.filter(pc.and_(pc.equal(table.column(STATUS), OK), pc.is_valid(table.column(KEY.name))))
-    return set(usable.column(KEY.name).to_pylist())
+    return as_keys(usable.column(KEY.name).cast(KEY.type))
 
 
-def _found(path: Path, work: Work, rows: pa.Table, wanted: Set[bytes]) -> Iterator[pa.Table]:
-    """The rows of `path` among `wanted`, each once, as the store keeps them."""
+def _found(path: Path, work: Work, known: Sequence[str], missing: Missing) -> Iterator[pa.Table]:
+    """The rows of `path` among `missing`, each once, as the store keeps them."""
     waiting: list[pa.Table] = []
-    left = set(wanted)
+    seen: set[bytes] = set()
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        schema = stored_columns(work.schema(file.schema_arrow), rows).append(KEY)
+        schema = stored_columns(work.schema(file.schema_arrow), known).append(KEY)
         for batch in file.iter_batches(BATCH_ROWS, columns=[*schema.names, STATUS]):
             status, keys = batch.column(STATUS).to_pylist(), batch.column(KEY.name).to_pylist()
-            positions = [i for i, (said, key) in enumerate(zip(status, keys, strict=True)) if said == OK and key in left]
-            positions = list({keys[i]: i for i in reversed(positions)}.values())[::-1]
+            usable = {key: i for i, (said, key) in reversed([*enumerate(zip(status, keys, strict=True))]) if said == OK and key}
+            positions = sorted(usable[key] for key in missing.among(usable.keys() - seen))
             if not positions:
                 continue
-            left -= {keys[i] for i in positions}
+            seen |= {keys[i] for i in positions}
             waiting.append(pa.table(batch).select(schema.names).take(positions).cast(schema))
             if sum(table.nbytes for table in waiting) >= SEED_BYTES:
                 yield pa.concat_tables(waiting)

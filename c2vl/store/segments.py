@@ -56,6 +56,11 @@ def read_keys(folder: Path, name: str) -> np.ndarray:
         return as_keys(pa.ipc.open_file(source, options=only).read_all().column(0).combine_chunks())
 
 
+def key_array(keys: Sequence[bytes] | np.ndarray) -> np.ndarray:
+    """`keys` as (N,) `S16`."""
+    return np.asarray(keys, f"S{KEY_BYTES}")
+
+
 def as_keys(column: pa.Array) -> np.ndarray:
     """Copy a fixed-size binary column into (N,) `S16`."""
     if isinstance(column, pa.ChunkedArray):

@@ -21,7 +21,7 @@ from c2vl.errors import UserError
 from c2vl.files import make_durable, write_json
 from c2vl.store.keys import KEY_BYTES
 from c2vl.store.pick import pick
-from c2vl.store.segments import KEY, SUFFIX, as_keys, is_intact, read_keys, read_schema, take_rows, write_segment
+from c2vl.store.segments import KEY, SUFFIX, as_keys, is_intact, key_array, read_keys, read_schema, take_rows, write_segment
 from c2vl.store.trouble import is_gone, said_plainly
 
 MERGED_BYTES = 64 * 2**20
@@ -59,16 +59,15 @@ class Store:
         self._index: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
         self._take_in()
 
-    def refresh(self) -> set[bytes]:
+    def refresh(self) -> np.ndarray:
         """Take in what other processes published or merged; a segment is checked against its checksum once.
 
         Returns:
-            The keys of the segments that were not known yet.
+            The keys of the segments that were not known yet, `S16`.
         """
-        return set().union(*map(_as_set, self._take_in()))
+        return np.concatenate([key_array(()), *self._take_in()])
 
     def _take_in(self) -> list[np.ndarray]:
-        """`refresh`; the new keys as arrays, a third of the size of a set."""
         names = self._names()
         self._keys = {name: keys for name, keys in self._keys.items() if name in names}
         self._index = None
@@ -89,8 +88,7 @@ class Store:
 
     def missing(self, keys: Sequence[bytes] | np.ndarray) -> np.ndarray:
         """Which of `keys` have no result, (N,) bool."""
-        wanted = np.asarray(keys, f"S{KEY_BYTES}")
-        return self._locate(wanted) < 0
+        return self._locate(key_array(keys)) < 0
 
     def publish(self, rows: pa.Table, durable: bool = True) -> str:
         """Add `rows` (with their `key`) as one segment: all of them or, at a crash, none. Return its name.
@@ -128,7 +126,7 @@ class Store:
         Raises:
             KeyError: one of them has no result (any more).
         """
-        wanted = np.asarray(keys, f"S{KEY_BYTES}")
+        wanted = key_array(keys)
         for attempt in range(5):
             try:
                 return self._gather(wanted).drop_columns("key")
@@ -212,37 +210,38 @@ class Store:
         return name
 
     def _built(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(sorted keys, their segment's number, their row in it); of equal keys the first segment's comes first."""
+        """(keys of all segments one after the other, their sorting order, where each segment begins).
+
+        24 bytes a key: the segments' own arrays become parts of the first.
+        """
         if self._index is None:
-            columns = [self._keys[name] for name in sorted(self._keys)]
-            keys = np.concatenate([np.empty(0, f"S{KEY_BYTES}"), *columns])
-            segment = np.repeat(np.arange(len(columns), dtype=np.int32), [len(column) for column in columns])
-            row = np.concatenate([np.empty(0, np.int32), *(np.arange(len(column), dtype=np.int32) for column in columns)])
-            order = np.argsort(keys, kind="stable")
-            self._index = keys[order], segment[order], row[order]
+            names = sorted(self._keys)
+            keys = np.concatenate([key_array(()), *(self._keys[name] for name in names)])
+            starts = np.cumsum([0, *(len(self._keys[name]) for name in names)])
+            self._keys = {name: keys[starts[i] : starts[i + 1]] for i, name in enumerate(names)}
+            self._index = keys, np.argsort(keys, kind="stable"), starts
         return self._index
 
     def _locate(self, wanted: np.ndarray) -> np.ndarray:
-        """Position of each key in the index, -1 where it is not."""
-        keys, _, _ = self._built()
+        """Place of each key in the index, that in the first segment which has it; -1 where it is not."""
+        keys, order, _ = self._built()
         if not len(keys):
             return np.full(len(wanted), -1)
-        position = np.searchsorted(keys, wanted)
-        found = keys[np.minimum(position, len(keys) - 1)] == wanted
-        return np.where(found, position, -1)
+        place = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)]
+        return np.where(keys[place] == wanted, place, -1)
 
     def _gather(self, wanted: np.ndarray) -> pa.Table:
-        position = self._locate(wanted)
-        if (position < 0).any():
-            raise KeyError(bytes(wanted[position < 0][0]).hex())
+        place = self._locate(wanted)
+        if (place < 0).any():
+            raise KeyError(bytes(wanted[place < 0][0]).hex())
         if not len(wanted):
             return (self.schema() or pa.schema([])).append(KEY).empty_table()
-        _, segments, rows = self._built()
-        names = sorted(self._keys)
-        order = np.argsort(segments[position], kind="stable")
+        names, starts = sorted(self._keys), self._built()[2]
+        segment = np.searchsorted(starts, place, side="right") - 1
+        order = np.argsort(segment, kind="stable")
         parts = [
-            take_rows(self.folder, names[number], rows[position[order][segments[position[order]] == number]])
-            for number in np.unique(segments[position])
+            take_rows(self.folder, names[number], place[order][segment[order] == number] - starts[number])
+            for number in np.unique(segment)
         ]
         back = np.empty(len(order), np.int64)
         back[order] = np.arange(len(order))

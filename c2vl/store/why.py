@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from c2vl.files import read_json
 from c2vl.store.failures import failed_last_time
+from c2vl.store.missing import Missing
 from c2vl.store.store import DESCRIPTION, SEALED, Store
 
 MOST_NAMED = 3
@@ -17,18 +18,17 @@ KINDS = {"S": "setup", "N": "performer", "F": "video"}  # NTU RGB+D; PKU-MMD II;
 SHORT = 24  # characters of a value
 
 
-def why(store: Store, missing: Mapping[str, Set[bytes]], description: Mapping[str, Any]) -> str:
+def why(store: Store, missing: Missing, description: Mapping[str, Any]) -> str:
     """A few words on what is missing and why.
 
     Args:
         store: of the stage, before it is filled.
-        missing: keys that each shard lacks.
+        missing: keys that it lacks.
         description: what the store's fingerprint was made of.
     """
-    failed = {bytes.fromhex(note["key"]) for note in failed_last_time(store.folder)}
-    new = {shard: len(keys - failed) for shard, keys in missing.items() if keys - failed}
-    again = sum(len(keys & failed) for keys in missing.values())
-    said = [f"{again:,} failed before"] if again else []
+    again = missing.among(bytes.fromhex(note["key"]) for note in failed_last_time(store.folder))
+    new = missing.counts(without=again)
+    said = [f"{len(again):,} failed before"] if again else []
     if new:
         said.insert(0, _new(store, new, description))
     return ", ".join(said) or "nothing new"
