@@ -1,8 +1,8 @@
 """What is known of a stage's rows before they are computed: identity, key, status and reason, a ledger a shard.
 
-All of them wait in memory from planning to sealing, packed: names and statuses repeat and shrink to almost nothing, so that some
-20 bytes a row are left, most of them its key. Making them anew would mean to read a stage's inputs twice: 30 GB, where they
-are the crops of NTU RGB+D 120.
+All of them wait in memory from planning to sealing, packed: names and statuses repeat and shrink to almost nothing, so
+that some 20 bytes a row are left, most of them its key. Making them anew would mean to read a stage's inputs twice: 30 GB,
+where they are the crops of NTU RGB+D 120.
 """
 
 from __future__ import annotations
