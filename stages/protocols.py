@@ -1,8 +1,9 @@
 """Stage `protocols`: finetuning, semi-supervised learning and transfer gathered, three streams fused.
 
-Reads `results/finetune/{full,semi,transfer}` (stages `finetune`, `semi`, `transfer`). Writes `results/protocols/metrics.json`,
-shares in 0…1 after the last epoch; starts are `c2vl` (pretrained) and `scratch`; streams `joint`, `bone`, `motion`, and
-where all three were trained `fusion` (weights of `evaluate.fusion`) and `fusion_equal`, which have no `best_on_test`:
+Reads what params.yaml names of `results/finetune/{full,semi,transfer}` (stages `finetune`, `semi`, `transfer`). Writes
+`results/protocols/metrics.json`, shares in 0…1 after the last epoch; starts are `c2vl` (pretrained) and `scratch`; streams
+`joint`, `bone`, `motion`, and where all three were trained `fusion` (weights of `evaluate.fusion`) and `fusion_equal`, which
+have no `best_on_test`:
 
 - `finetune[benchmark][stream][start] = {top1, top5, mean_class, best_on_test}` (Table II);
 - `semi[benchmark][stream][start][fraction] = {labelled, top1, top5, mean_class, best_on_test}`, the latter four
@@ -28,13 +29,16 @@ def main() -> None:
     from c2vl.evaluation.params import EvaluateParams
     from c2vl.files import write_json
     from c2vl.finetuning.fused import gather_full, gather_semi, gather_transfer
+    from c2vl.finetuning.params import FinetuneParams, SemiParams, TransferParams
 
     weights = load_section("evaluate", EvaluateParams).fusion.model_dump()
+    full, semi = load_section("finetune", FinetuneParams), load_section("semi", SemiParams)
+    targets = load_section("transfer", TransferParams).targets
     with logged("protocols"):
         found = {
-            "finetune": gather_full(SOURCE / "full", weights),
-            "semi": gather_semi(SOURCE / "semi", weights),
-            "transfer": gather_transfer(SOURCE / "transfer", weights),
+            "finetune": gather_full(SOURCE / "full", full.cells, weights),
+            "semi": gather_semi(SOURCE / "semi", semi.cells, weights),
+            "transfer": gather_transfer(SOURCE / "transfer", targets, weights),
         }
         write_json(OUT / "metrics.json", found)
 

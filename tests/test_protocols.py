@@ -184,6 +184,23 @@ def test_protocols_gathers_without_any_transfer(world: Path, tmp_path: Path, mon
     assert metrics(tmp_path)["transfer"] == {} and metrics(tmp_path)["semi"] == {}
 
 
+def test_results_of_cells_and_targets_that_params_no_longer_name_do_not_count(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DVC leaves their outs where they are."""
+    shutil.copytree(world / "results/finetune", tmp_path / "results/finetune")
+    sections = yaml.safe_load((world / "params.yaml").read_text())
+    sections["finetune"]["streams"] = ["joint", "bone"]
+    sections["semi"]["benchmarks"] = ["another"]
+    sections["transfer"]["targets"] = {}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(sections))
+    monkeypatch.chdir(tmp_path)
+    _run(monkeypatch, "protocols")
+    found = metrics(tmp_path)
+    assert set(found["finetune"][BENCHMARK]) == {"joint", "bone"}
+    assert found["semi"] == {} and found["transfer"] == {}
+
+
 @pytest.mark.parametrize(
     ("section", "model", "value", "said"),
     [

@@ -1,4 +1,4 @@
-"""Run jobs side by side, one thread each: small encoders gain nothing from a second thread."""
+"""Run jobs side by side, one thread each: cores are used by runs, and a result does not depend on their number."""
 
 from __future__ import annotations
 

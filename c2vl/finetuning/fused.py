@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +21,29 @@ from c2vl.skeletons.streams import STREAMS
 
 Nested = dict[str, Any]
 METRICS = "metrics.json"
+Cells = Collection[tuple[str, str]]  # benchmark, stream
 
 
-def gather_full(folder: Path, weights: Mapping[str, float]) -> Nested:
-    """`[benchmark][stream][start]` of `results/finetune/full`, with `fusion` and `fusion_equal` of three streams."""
+def gather_full(folder: Path, cells: Cells, weights: Mapping[str, float]) -> Nested:
+    """`[benchmark][stream][start]` of `results/finetune/full`, with `fusion` and `fusion_equal` of three streams.
+
+    Only of `cells`: DVC leaves the outs of a cell that params.yaml no longer has where they are.
+    """
     return {
-        benchmark: {stream: read_json(path / METRICS) for stream, path in cells.items()}
-        | _fused({stream: tables.read(path / SCORES) for stream, path in cells.items()}, weights)
-        for benchmark, cells in _cells(folder).items()
+        benchmark: {stream: read_json(path / METRICS) for stream, path in there.items()}
+        | _fused({stream: tables.read(path / SCORES) for stream, path in there.items()}, weights)
+        for benchmark, there in _cells(folder, cells).items()
     }
 
 
-def gather_semi(folder: Path, weights: Mapping[str, float]) -> Nested:
-    """`[benchmark][stream][start][fraction]` of `results/finetune/semi`, fused draw by draw."""
+def gather_semi(folder: Path, cells: Cells, weights: Mapping[str, float]) -> Nested:
+    """`[benchmark][stream][start][fraction]` of `results/finetune/semi`, of `cells` alone, fused draw by draw."""
     found: Nested = {}
-    for benchmark, cells in _cells(folder).items():
-        found[benchmark] = {stream: read_json(path / METRICS) for stream, path in cells.items()}
-        if len(cells) < len(STREAMS):
+    for benchmark, there in _cells(folder, cells).items():
+        found[benchmark] = {stream: read_json(path / METRICS) for stream, path in there.items()}
+        if len(there) < len(STREAMS):
             continue
-        parts = {stream: tables.read(path / SCORES) for stream, path in cells.items()}
+        parts = {stream: tables.read(path / SCORES) for stream, path in there.items()}
         for fraction in _distinct(parts, "fraction"):
             draws: dict[str, dict[str, list[dict[str, float]]]] = {}
             at = {stream: part.filter(pc.equal(part["fraction"], fraction)) for stream, part in parts.items()}
@@ -56,10 +60,10 @@ def gather_semi(folder: Path, weights: Mapping[str, float]) -> Nested:
     return found
 
 
-def gather_transfer(folder: Path, weights: Mapping[str, float]) -> Nested:
-    """`[target]` of `results/finetune/transfer`, its `streams` with the fused ones."""
+def gather_transfer(folder: Path, targets: Collection[str], weights: Mapping[str, float]) -> Nested:
+    """`[target]` of `results/finetune/transfer`, of `targets` alone, its `streams` with the fused ones."""
     found: Nested = {}
-    for path in sorted(folder.glob("*/metrics.json")):
+    for path in (path for path in sorted(folder.glob("*/metrics.json")) if path.parent.name in targets):
         about = read_json(path)
         table = tables.read(path.parent / SCORES)
         parts = {stream: table.filter(pc.equal(table["stream"], stream)) for stream in about["streams"]}
@@ -67,12 +71,13 @@ def gather_transfer(folder: Path, weights: Mapping[str, float]) -> Nested:
     return found
 
 
-def _cells(folder: Path) -> dict[str, dict[str, Path]]:
-    """The cells of a matrix by benchmark and stream, streams in their order."""
+def _cells(folder: Path, wanted: Cells) -> dict[str, dict[str, Path]]:
+    """The cells of a matrix that are wanted and there, by benchmark and stream, streams in their order."""
     found: dict[str, dict[str, Path]] = {}
     for path in sorted(folder.glob("*/metrics.json")):
         benchmark, _, stream = path.parent.name.rpartition("-")
-        found.setdefault(benchmark, {})[stream] = path.parent
+        if (benchmark, stream) in wanted:
+            found.setdefault(benchmark, {})[stream] = path.parent
     return {benchmark: {s: cells[s] for s in STREAMS if s in cells} for benchmark, cells in found.items()}
 
 

@@ -13,7 +13,7 @@ def threads() -> int:
     """Threads of a training on a CPU (`C2VL_THREADS`, default 1).
 
     One, whatever the number of cores: another number sums in another order and changes the last bits of the weights, so a
-    laptop's result would differ from a server's, and small encoders gain next to nothing from a second thread.
+    laptop's result would differ from a server's. What a second thread would gain was not measured on a quiet machine.
     """
     text = os.environ.get("C2VL_THREADS", "")
     if text and (not text.isdigit() or int(text) < 1):
