@@ -120,6 +120,7 @@ def test_summary_is_mean_and_sample_deviation_with_paired_gain(tmp_path: Path) -
     }
     assert summary["gain"]["linear"]["top1"]["values"] == pytest.approx([0.1, 0.2])
     assert "| c2vl | 70.0 ± 14.1 | 100.0 ± 0.0 | 35.0 ± 7.1 |  |" in markdown(summary, "title")
+    assert "| c2vl | 60.0 | 100.0 | 30.0 |  |" in markdown(summarise({"c2vl": [seed(0.6)]}), "one seed has no deviation")
     path = tmp_path / "run.json"
     key = run_key({"a": 1}, "xsub", 0)
     assert finished(path, key) is None

@@ -88,5 +88,8 @@ def _spread(values: list[float]) -> dict[str, Any]:
     return {"mean": float(np.mean(values)), "std": spread, "values": [float(value) for value in values]}
 
 
-def _cell(spread: Mapping[str, float] | None) -> str:
-    return "" if spread is None else f"{100 * spread['mean']:.1f} ± {100 * spread['std']:.1f}"
+def _cell(spread: Mapping[str, Any] | None) -> str:
+    if spread is None:
+        return ""
+    mean = f"{100 * spread['mean']:.1f}"
+    return f"{mean} ± {100 * spread['std']:.1f}" if len(spread["values"]) > 1 else mean  # one seed has no deviation
