@@ -87,6 +87,37 @@ def test_what_the_store_has_is_subtracted(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert (found["caption"].todo, found["caption"].exact) == (350, False)
 
 
+def planned(there: dict[str, tuple[int, int]], monkeypatch: pytest.MonkeyPatch, raw: Path) -> dict[str, Line]:
+    monkeypatch.setattr(estimate, "_counted", lambda stage: there.get(stage.name, (None, 0)))
+    index = tables.table_of(
+        [{"sample": f"S{n}", "skeleton_file": "x.npz", "status": "ok"} for n in range(1000)], tables.schemas.index([])
+    )
+    return {line.stage: line for line in lines(MEASURED, BY_NAME, index, raw)}
+
+
+def test_samples_that_were_filled_but_not_sealed_are_still_to_come_for_the_next_stage(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = planned({"skeleton": (0, 1000), "crop": (0, 4000)}, monkeypatch, tmp_path)
+    assert (found["crop"].todo, found["crop"].has) == (0, 4000)
+    assert (found["caption"].todo, found["embed-language"].todo) == (3500, 3500)
+
+
+def test_a_stage_that_is_made_anew_is_not_counted_twice_in_those_after_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """All skeletons anew, and an empty store: what the old tables hold and what comes are the same samples."""
+    there = {"skeleton": (1000, 0), "crop": (4000, 0), "caption": (3500, 0), "embed-vision": (0, 3500)}
+    found = planned(there, monkeypatch, tmp_path)
+    assert [found[name].todo for name in MEASURED] == [1000, 4000, 3500, 3500, 3500]
+    assert found["embed-vision"].has == 0 and not found["crop"].exact
+
+
+def test_a_preprocessed_file_is_read_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "x.npz").write_bytes(b"12345")
+    assert planned({"skeleton": (10, 990)}, monkeypatch, tmp_path / "x.npz")["skeleton"].read == 5
+
+
 @pytest.mark.slow
 def test_a_trial_runs_the_real_stage_and_leaves_the_project_as_it_was(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from c2vl.commands import plan

@@ -48,7 +48,7 @@ def lines(costs: Mapping[str, Cost], stages: Mapping[str, StoredStage], index: p
     """The plan, a line a stage.
 
     What lies in the data folder is counted; what the stages before will still make is estimated by the trial's own ratio
-    of units.
+    of units, and taken for new: an upper bound where a stage before is made anew and comes out the same.
 
     Args:
         costs: of the trial, by stage, in the order of the stages.
@@ -58,18 +58,27 @@ def lines(costs: Mapping[str, Cost], stages: Mapping[str, StoredStage], index: p
     """
     usable = index.filter(pc.equal(index["status"], OK))
     todo: dict[str, int] = {}
+    rows: dict[str, int] = {}
     for name, cost in costs.items():
         counted, has = _counted(stages[name])
         before = BEFORE.get(name)
-        coming = 0 if before is None else round(todo[before] * _ratio(costs[before], cost))
-        if before is None and counted is None:
-            counted = len(usable)
-        todo[name] = (counted or 0) + coming
+        ratio = 0.0 if before is None else _ratio(costs[before], cost)
+        coming = 0 if before is None else round(todo[before] * ratio)
+        whole = len(usable) if before is None else round(rows[before] * ratio)  # units when all stages before are done
+        if counted is None:  # no table to count in; what is in the store of the stage before, not sealed yet, comes too
+            todo[name], rows[name] = whole, whole
+        else:  # what comes may be more samples, or those that were counted made anew: not more than all
+            todo[name], rows[name] = min(counted + coming, max(whole, counted)), max(whole, counted + has)
+            has = min(has, rows[name] - todo[name])
         each = cost.seconds / cost.units if cost.units else 0.0
         seconds = todo[name] * each + (cost.fixed if todo[name] else 0.0)
         written = round(todo[name] * cost.bytes / cost.usable) if cost.usable else 0
         read = _raw_bytes(name, usable, raw, todo[name], has)
-        yield Line(name, has, todo[name], counted is not None and not coming, seconds, read, written)
+        yield Line(name, has, todo[name], _exact(before, counted, coming), seconds, read, written)
+
+
+def _exact(before: str | None, counted: int | None, coming: int) -> bool:
+    return before is None or (counted is not None and not coming)
 
 
 def _counted(stage: StoredStage) -> tuple[int | None, int]:
@@ -91,6 +100,8 @@ def _raw_bytes(stage: str, usable: pa.Table, raw: Path, todo: int, has: int) -> 
     column = {"skeleton": "skeleton_file", "crop": "video_file"}.get(stage)
     if column is None or not todo:
         return 0
+    if raw.is_file():  # a preprocessed file
+        return raw.stat().st_size if stage == "skeleton" else 0
     files = sorted({places.split(place)[0] for place in usable[column].drop_null().to_pylist()})
     sizes = []
     for file in files[:: max(1, len(files) // SIZED)]:

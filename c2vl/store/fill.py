@@ -55,11 +55,12 @@ def fill(store: Store, work: Work, missing: Missing, allowed: float, columns: pa
         KeyboardInterrupt: whatever ends the stage; finished batches are published.
     """
     filled = Filled()
+    size = work.batch_size()  # on a GPU found by trying, which is no part of the filling's rate
     began = time.perf_counter()
     pool = work.pool()
     try:
         with Publisher(store, columns) as publisher:
-            outcomes = _outcomes(store, work, missing, publisher, pool, filled)
+            outcomes = _outcomes(store, work, missing, size, publisher, pool, filled)
             for key, outcome in progress(outcomes, work.stage, "units", len(missing)):
                 if not isinstance(outcome, Failure):
                     filled.computed += 1
@@ -92,12 +93,13 @@ def _outcomes(
     store: Store,
     work: Work,
     missing: Missing,
+    size: int,
     publisher: Publisher,
     pool: Executor,
     filled: Filled,
 ) -> Iterator[tuple[bytes, Row | Failure]]:
     """Yield (key, row or failure) of each missing unit, its batch handed to the publisher before."""
-    todo = _missing(store, work, missing)
+    todo = _missing(store, work, missing, size)
     for batch, ready in _ahead(todo, partial(each, work.prepare), pool):
         good = [position for position, item in enumerate(ready) if not isinstance(item, Failure)]
         outcomes: list[Any] = list(ready)
@@ -111,9 +113,8 @@ def _outcomes(
         yield from ((_key(unit), outcome) for unit, outcome in zip(batch, outcomes, strict=True))
 
 
-def _missing(store: Store, work: Work, missing: Missing) -> Iterator[list[Unit]]:
+def _missing(store: Store, work: Work, missing: Missing, size: int) -> Iterator[list[Unit]]:
     """Yield batches reduced to what is missing when they are asked for."""
-    size = work.batch_size()
     for shard in missing.counts():
         for block in blocks(work.units(shard, store.fingerprint)):
             if not missing.has(_keys(block), shard).any():
