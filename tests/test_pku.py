@@ -156,6 +156,7 @@ def test_labels_are_read_line_by_line() -> None:
         ((5, 100, 120), "start:end", None, "clip out of range"),
         ((5, 100, 120), "start-1:end", (99, 100), ""),
         ((5, 20, 20), "start:end", None, "clip without frames"),
+        ((5, 20, 20), "start-1:end", (19, 20), ""),
         ((5, 30, 20), "start:end", None, "clip without frames"),
         ((0, 10, 20), "start:end", None, "label out of range"),
         ((52, 10, 20), "start:end", None, "label out of range"),

@@ -30,9 +30,9 @@ def zipped(path: Path, content: Any, name: str = "language.json") -> Path:
     return path
 
 
-def crops_of(folder: Path, *samples: str) -> Path:
-    """A crop table without any crop."""
-    rows = [{"sample": sample, "k": k, "status": "no_video", "reason": "none"} for sample in samples for k in range(2)]
+def crops_of(folder: Path, *samples: str, status: str = "no_video") -> Path:
+    """A crop table of two frames a clip."""
+    rows = [{"sample": sample, "k": k, "status": status, "reason": "none"} for sample in samples for k in range(2)]
     for shard, members in tables.by_shard(samples).items():
         mine = [row for row in rows if row["sample"] in members]
         tables.write(folder / f"{shard}.parquet", tables.table_of(mine, tables.schemas.CROP))
@@ -92,6 +92,9 @@ def test_a_damaged_zip_and_contradictions_are_one_sentence(tmp_path: Path) -> No
     (folder / "2.json").write_text(json.dumps({A: ["y"]}))
     with pytest.raises(UserError, match="other sentences"):
         read_published(folder)
+    (tmp_path / "twice.json").write_text(f'{{"{A}": ["x"], "{A} ": ["y"]}}')
+    with pytest.raises(UserError, match="twice"):
+        read_published(tmp_path / "twice.json")
     with pytest.raises(UserError, match="not there"):
         read_published(tmp_path / "none.zip")
 
@@ -99,6 +102,14 @@ def test_a_damaged_zip_and_contradictions_are_one_sentence(tmp_path: Path) -> No
 def test_names_of_another_data_set_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="another data set"):
         PublishedWork(zipped(tmp_path / "a.zip", {"A013N008V002C048L005": ["x"]}), crops_of(tmp_path / "crop", A))
+
+
+def test_sentences_of_other_frames_than_the_crops_are_said(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", {A: ["x", "y", "z"]})
+    assert "not about crop k" not in PublishedWork(path, crops_of(tmp_path / "none", A)).summary()
+    crops = crops_of(tmp_path / "crop", A, status="ok")
+    assert "crops are of 2 frames a clip and the file has 3 sentences" in PublishedWork(path, crops).summary()
+    assert "not about crop k" not in PublishedWork(zipped(tmp_path / "b.zip", {A: ["x", "y"]}), crops).summary()
 
 
 def run_stage(name: str, *arguments: str) -> None:

@@ -70,7 +70,7 @@ def parse_video(dataset: str, text: str) -> VideoName:
         VideoName(number=13, performer=8, view=2)
     """
     match = _VIDEO[dataset].fullmatch(text)
-    if match is None or int(match["number"]) in (0, *range(1000, 10_000)) or match[2] == "00":
+    if match is None or not 1 <= int(match["number"]) <= 999 or match[2] == "00":
         raise ValueError(f"not a video's name such as {'0002-L' if dataset == 'pku1' else 'A13N08-M'}: {text[:40]!r}")
     return VideoName(int(match["number"]), int(match[2]) if match[2] else None, VIEWS.index(match["view"]) + 1)
 

@@ -100,7 +100,7 @@ def _clip(label: Label, frames: int, bounds: ClipBounds) -> Clip:
     begin = label.start - (bounds == "start-1:end")
     if not 1 <= label.action <= CLASSES:
         return refused("label out of range", f"label {label.action} is not one of 1 to {CLASSES}")
-    if label.start >= label.end:
+    if begin >= label.end:
         return refused("clip without frames", f"the clip begins at frame {label.start} and ends at {label.end}")
     if begin < 0:
         return refused("clip out of range", f"the clip begins at frame {label.start}, before the first")

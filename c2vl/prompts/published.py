@@ -44,7 +44,12 @@ class PublishedWork:
 
     def __init__(self, path: Path, crops: Path) -> None:
         self._published = read_published(path)
-        self._shards = {shard: pc.unique(table["sample"]).to_pylist() for shard, table in tables.shards(crops, ["sample"])}
+        self._shards: dict[str, list[str]] = {}
+        self._cropped = 0  # frames a clip that have crops; 0 where no clip has any
+        for shard, table in tables.shards(crops, ["sample", "k", "status"]):
+            self._shards[shard] = pc.unique(table["sample"]).to_pylist()
+            last = pc.max(table.filter(pc.equal(table["status"], OK))["k"]).as_py()
+            self._cropped = max(self._cropped, 0 if last is None else last + 1)
         samples = [sample for members in self._shards.values() for sample in members]
         told = self._published.sentences
         self._matched = sum(sample in told for sample in samples)
@@ -127,10 +132,15 @@ class PublishedWork:
         }
 
     def summary(self) -> str:
-        """One line about matching, for people."""
+        """One line about matching, for people; it also says where crops and sentences are not of the same frames."""
         parts = [f"caption: {self._matched:,} of {len(self._published.sentences):,} published clips are in the index"]
         for what, names in self._unmatched.items():
             if names:
                 shown = ", ".join(name[:40] for name in islice(names, NAMES_TOLD))
                 parts.append(f"{len(names):,} {what.replace('_', ' ')} ({shown}{', …' if len(names) > NAMES_TOLD else ''})")
+        if self._cropped not in (0, self._published.most):
+            parts.append(
+                f"crops are of {self._cropped} frames a clip and the file has {self._published.most} sentences, so sentence k "
+                "is not about crop k: set crop.frames_per_clip to the latter, or learn from language alone"
+            )
         return "; ".join(parts) + "."

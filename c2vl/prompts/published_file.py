@@ -80,17 +80,20 @@ def _documents(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _checked(name: str, data: bytes) -> dict[str, list[str]]:
     try:
-        content: Any = json.loads(data)
+        # Pairs: a dictionary would drop all but the last of equal names in silence.
+        content: Any = json.loads(data, object_pairs_hook=tuple)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{name} is not JSON ({str(error)[:80]}); fetch it again.") from None
-    if not isinstance(content, dict):
+    if not isinstance(content, tuple):
         raise UserError(f"{name} does not hold clip names with their sentences, but a {type(content).__name__}.")
-    result = {}
-    for clip, told in content.items():
+    result: dict[str, list[str]] = {}
+    for clip, told in content:
         told = [told] if isinstance(told, str) else told
         if not isinstance(told, list) or not all(isinstance(sentence, str) for sentence in told):
             raise UserError(f"{name}: {clip[:60]!r} does not hold a list of sentences.")
         if len(told) > MOST_SENTENCES:
             raise UserError(f"{name}: {clip[:60]!r} holds {len(told)} sentences, more than {MOST_SENTENCES}.")
-        result[clip.strip()] = [sentence.strip() for sentence in told]
+        stripped = [sentence.strip() for sentence in told]
+        if result.setdefault(clip.strip(), stripped) != stripped:
+            raise UserError(f"{name} names {clip[:60]!r} twice, with other sentences; remove one of them.")
     return result
