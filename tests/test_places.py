@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -279,3 +280,11 @@ def test_mutated_archives_give_bytes_or_the_documented_error(tmp_path: Path) -> 
             assert str(error)
         assert time.monotonic() - began < 5
         path.unlink()
+
+
+def test_a_pipe_under_a_samples_name_is_a_reason_and_no_endless_wait(tmp_path: Path) -> None:
+    pipe = tmp_path / f"{NAMES[0]}.skeleton"
+    os.mkfifo(pipe)
+    for read in (places.read, lambda *at: places.head(*at, 10), lambda *at: places.as_file(*at).__enter__()):
+        with pytest.raises(PlaceError, match="not a regular file"):
+            read(tmp_path, pipe.name)

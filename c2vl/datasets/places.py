@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import lzma
 import os
+import stat
 import struct
 import tempfile
 import threading
@@ -66,7 +67,7 @@ def read(raw: Path, place: str, most: int = MOST_TEXT) -> bytes:
     try:
         if member is not None:
             return _archive(raw / path).read(member, most)
-        size = (raw / path).stat().st_size
+        size = _regular(raw / path).st_size
         if size > most:
             raise PlaceError(f"the file is absurdly large ({size:,} bytes)")
         return (raw / path).read_bytes()
@@ -84,6 +85,7 @@ def head(raw: Path, place: str, count: int) -> bytes:
     try:
         if member is not None:
             return _archive(raw / path).read(member, MOST_VIDEO, count)
+        _regular(raw / path)
         with (raw / path).open("rb") as file:
             return file.read(count)
     except OSError as error:
@@ -115,6 +117,8 @@ def as_file(raw: Path, place: str) -> Iterator[Path]:
     """
     path, member = _checked(place)
     if member is None:
+        if (raw / path).exists():  # else its reader says so
+            _regular(raw / path)
         yield raw / path
         return
     content = read(raw, place, MOST_VIDEO)
@@ -205,6 +209,14 @@ def _checked(place: str) -> tuple[str, str | None]:
     if leads_out(path) or (member is not None and leads_out(member)):
         raise PlaceError("its name leads out of the folder")
     return path, member
+
+
+def _regular(path: Path) -> os.stat_result:
+    """What is known of a file; reading a pipe or a device would wait for ever."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise PlaceError("it is not a regular file")
+    return status
 
 
 def _short(error: Exception) -> str:
