@@ -281,6 +281,16 @@ def read(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def test_another_data_set_in_the_same_store_does_not_make_failures_look_new(tmp_path: Path) -> None:
+    """A transfer target's skeletons share the fingerprint, and so the folder, of the data set's own."""
+    first, other = world(1, 4), {name.replace("S001", "S002"): [b"fine"] for name in world(1, 4)}
+    run.run(Stage(first), tmp_path / "first", {})
+    run.run(Stage(other), tmp_path / "other", {})
+    notes: dict[str, Any] = {}
+    run.run(Stage(first), tmp_path / "first", notes)
+    assert notes["why"] == "1 failed before"
+
+
 def test_an_error_in_the_engine_costs_the_rows_that_cause_it(tmp_path: Path) -> None:
     class Fragile(Stage):
         def compute(self, units: Any, ready: Any) -> Any:

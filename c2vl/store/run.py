@@ -130,11 +130,12 @@ def run(work: Work, out: Path, notes: dict[str, Any]) -> None:
         planned = plan(work, store)
         _seed(work, store, planned, out)
         reason = why(store, planned.missing, description)
+        others = _of_others(store, planned)
         given = failures.handed_over(store.folder)
         given = {key: given[key] for key in planned.missing.among(given)}
         planned.missing.drop(list(given))
         filled = _fill(work, store, planned, given)
-        failures.note_last(store.folder, planned.notes(filled.failures))
+        failures.note_last(store.folder, [*others, *planned.notes(filled.failures)])
         counts = _seal(work, store, planned, filled, out)
         store.note_sealed()
         failed = sum(count for status, count in counts.items() if status != OK)
@@ -170,6 +171,13 @@ def fill_share(work: Work, out: Path, share: Share, notes: dict[str, Any]) -> No
         notes |= {"engine_seconds": round(filled.engine_seconds, 3), "fill_seconds": round(filled.seconds, 3), "why": reason}
         counted = f"{work.done} {filled.computed:,} · failed {len(filled.failures):,} · why: {reason}"
         print(f"{work.stage}, share {share}: {counted}", flush=True)
+
+
+def _of_others(store: Store, planned: Plan) -> list[failures.Note]:
+    """Notes on units that this run does not ask for: another data set's, that is in the same store (a transfer target)."""
+    noted = failures.failed_last_time(store.folder)
+    asked = planned.missing.among(bytes.fromhex(note["key"]) for note in noted)
+    return [note for note in noted if bytes.fromhex(note["key"]) not in asked]
 
 
 def _seed(work: Work, store: Store, planned: Plan, out: Path) -> None:
