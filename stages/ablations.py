@@ -1,9 +1,10 @@
 """Tables VI-VIII, Fig. 6 and what the paper leaves open, as sweeps (`make ablations`; not a stage of `dvc.yaml`).
 
 Reads `ablations.yaml` and section `pretrain` of `params.yaml`, which every setting changes in a few places. Writes
-`results/ablations/ablations.json` (`stream`, `seeds`, `sweeps[name]` as of `c2vl.ablation.outs.summary`), the same as
-`.csv`, `.md` and `.tex`, and one file a finished run in `results/ablations/runs`: stopped and started again, it goes on with
-the next run. `--again` forgets finished runs, for instance after a change of code.
+`results/ablations/ablations.json` (`dataset`, `stream`, `seeds`, `base`, `sweeps[name]` as of
+`c2vl.ablation.outs.summary`), the same as `.csv`, `.md` and `.tex`, and one file a finished run in
+`results/ablations/runs`: stopped and started again, it goes on with the next run. `--again` forgets finished runs, for
+instance after a change of code.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ def main() -> None:
     from c2vl.ablation.declared import applied, jobs, read_ablations
     from c2vl.ablation.outs import summary, write_outs
     from c2vl.ablation.runs import key_of, run_all
+    from c2vl.datasets.params import DataParams
     from c2vl.evaluation.compare import data_fingerprint
     from c2vl.evaluation.params import EvaluateParams
     from c2vl.training.params import PretrainParams
@@ -43,6 +45,7 @@ def main() -> None:
     seeds, stream = arguments.seeds or declared.seeds, declared.stream
     base = applied(load_section("pretrain", PretrainParams), declared.base, f"{arguments.file}, `base`")
     protocols = load_section("evaluate", EvaluateParams)
+    dataset = load_section("data", DataParams).dataset
     content = data_fingerprint([DATA / "index", DATA / "skeleton", DATA / "embed"])
     with logged("ablations"):
         todo = {}
@@ -59,7 +62,7 @@ def main() -> None:
         for name, sweep in chosen.items():
             mine = {(setting, benchmark): runs for (of, setting, benchmark), runs in keys.items() if of == name}
             summaries[name] = summary(sweep, {place: [found[key] for key in runs] for place, runs in mine.items()})
-        print(write_outs(OUT, summaries, {"stream": stream, "seeds": seed_list, "base": declared.base}))
+        print(write_outs(OUT, summaries, {"dataset": dataset, "stream": stream, "seeds": seed_list, "base": declared.base}))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import pytest
 
 from c2vl import tables
 from c2vl.ablation.declared import Setting, Sweep, applied, jobs, read_ablations
-from c2vl.ablation.outs import summary, table_csv
+from c2vl.ablation.outs import summary, table_csv, write_outs
 from c2vl.ablation.runs import key_of, run_all
 from c2vl.ablation.tables import table
 from c2vl.ablation.validation import validation_data
@@ -133,3 +133,11 @@ def test_tables_give_mean_and_deviation_over_seeds() -> None:
         ("linear", "0.600000", "80.0"),
         ("knn", "0.250000", ""),
     ]
+
+
+@pytest.mark.parametrize(("dataset", "shown"), [("ntu60", True), ("studio", False)])
+def test_the_papers_numbers_stand_beside_ours_on_its_own_data_alone(tmp_path: Path, dataset: str, shown: bool) -> None:
+    sweep = Sweep(title="T", settings=[Setting(name="a", paper={"xsub": 81.9})])
+    part = summary(sweep, {("a", "xsub"): [metrics(0.5, 0.25)]})
+    text = write_outs(tmp_path, {"t": part}, {"dataset": dataset})
+    assert ("81.9" in text) is ("81.9" in (tmp_path / "ablations.tex").read_text()) is shown
