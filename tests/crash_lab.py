@@ -28,11 +28,12 @@ from c2vl.prompts.caption import CaptionParams, CaptionWork
 from c2vl.prompts.crop import CropParams, CropWork
 from c2vl.prompts.embed import EmbedParams, EmbedWork
 from c2vl.skeletons.line import SkeletonParams
-from c2vl.skeletons.work import SkeletonWork, _follow_parent
+from c2vl.skeletons.work import SkeletonWork
 from c2vl.store import publisher, run
 from c2vl.studio.dataset import film, takes
 from c2vl.studio.params import StudioParams
 from c2vl.studio.vocabulary import ACTIONS
+from c2vl.workers import follow_parent
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = ("skeleton", "crop", "caption", "vision", "language")
@@ -82,7 +83,7 @@ class NotedSkeletons(SkeletonWork):
     def pool(self) -> Executor:
         if os.environ["LAB_POOL"] == "real":
             return super().pool()
-        return ProcessPoolExecutor(machine.workers(), mp_context=get_context("fork"), initializer=_follow_parent)
+        return ProcessPoolExecutor(machine.workers(), mp_context=get_context("fork"), initializer=follow_parent)
 
     @staticmethod
     def prepare(units: Sequence[Any]) -> list[Any]:
