@@ -304,16 +304,24 @@ def test_every_encoder_gives_features_of_every_skeleton_and_trains(keys: dict[st
     with torch.no_grad():
         for parameter in encoder.parameters():  # some start at zero on purpose, and hold gradients back
             parameter.add_(0.05 * torch.randn_like(parameter))
-    x = torch.randn(3, 3, 12, GRAPHS[graph].joints, persons, requires_grad=True)
-    features = encoder(x)
-    assert features.shape == (3, FEATURES[keys["name"]]) == (3, encoder.features)
-    (features * torch.randn_like(features)).sum().backward()
-    assert x.grad is not None
-    assert (x.grad.abs().amax((0, 1, 2)) > 0).all(), "a joint is not seen"
-    assert (x.grad.abs().amax((0, 1, 3, 4)) > 0).all(), "a frame is not seen"
-    for name, parameter in encoder.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.isfinite().all() and parameter.grad.abs().max() > 0, name
+    for module in encoder.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.momentum = 1.0  # the statistics of one batch are those that evaluation takes
+    seen = {name: False for name, _ in encoder.named_parameters()}
+    for training in (True, False):  # a batch's own mean cancels a bias before it: its gradient shows in evaluation alone
+        encoder.train(training).zero_grad(set_to_none=True)
+        x = torch.randn(3, 3, 12, GRAPHS[graph].joints, persons, requires_grad=True)
+        features = encoder(x)
+        assert features.shape == (3, FEATURES[keys["name"]]) == (3, encoder.features)
+        (features * torch.randn_like(features)).sum().backward()
+        assert x.grad is not None
+        assert (x.grad.abs().amax((0, 1, 2)) > 0).all(), "a joint is not seen"
+        assert (x.grad.abs().amax((0, 1, 3, 4)) > 0).all(), "a frame is not seen"
+        for name, parameter in encoder.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
+            seen[name] |= not training and bool(parameter.grad.abs().max() > 0)
+    assert all(seen.values()), [name for name, used in seen.items() if not used]
 
 
 @each_encoder
