@@ -21,7 +21,7 @@ class PretrainParams(ParamsModel):
     seed: int = 0
     encoder: SkeletonEncoderParams = STGCNParams()
     view: ViewParams = ViewParams()
-    prompts: Literal["random", "mean"] = Field(default="random", description="which of a clip's K prompts a step sees")
+    prompts: Literal["random", "mean"] = Field(default="mean", description="which of a clip's K prompts a step sees")
     batch: int = Field(default=400, ge=2)
     epochs: int = Field(default=150, ge=1)
     warmup_epochs: int = Field(default=5, ge=0, description="of a rate that rises linearly from step to step")
