@@ -8,60 +8,61 @@ stopped and started again, it goes on with the next run. `--again` forgets finis
 from __future__ import annotations
 
 import argparse
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from c2vl.errors import one_sentence
 from c2vl.params import load_section
+from c2vl.progress import progress
 from c2vl.runlog import logged
+from c2vl.side_by_side import side_by_side
 from c2vl.skeletons.streams import STREAMS
 
 if TYPE_CHECKING:
+    from c2vl.skeletons.streams import Stream
     from c2vl.training.checkpoint import Method
 
 DATA, OUT = Path("data"), Path("results/compare")
 METHODS: tuple[Method, ...] = ("c2vl", "infonce", "supervised", "random")
 
 
-def compare(benchmark: str, streams: list[str], seeds: int, again: bool) -> dict[str, Any]:
-    """Run what is not finished yet and return the summary."""
+def compare(benchmark: str, streams: list[Stream], seeds: int, again: bool) -> dict[str, Any]:
+    """Run what is not finished yet, side by side, and return the summary."""
+    from c2vl.ablation.methods import run_method
     from c2vl.evaluation.compare import data_fingerprint, finished, keep, run_key, summarise
-    from c2vl.evaluation.frozen import frozen_features, own_logits
     from c2vl.evaluation.params import EvaluateParams
-    from c2vl.evaluation.protocol import evaluate
-    from c2vl.training.clips import load_clips
-    from c2vl.training.methods import train
     from c2vl.training.params import BaselinesParams, PretrainParams
-    from c2vl.training.stage import load_training, prepare
 
     params, baselines = load_section("pretrain", PretrainParams), load_section("baselines", BaselinesParams)
     protocols = load_section("evaluate", EvaluateParams)
-    device = prepare()
-    data = load_training(DATA, benchmark, params.objective.kinds, device)
-    test = load_clips(DATA, benchmark, "test", device)
     settings = [section.model_dump(mode="json", exclude={"seed"}) for section in (params, baselines, protocols)]
     content = data_fingerprint([DATA / "index", DATA / "skeleton", DATA / "embed"])
-    summaries: dict[str, Any] = {}
-    for stream in (known for known in STREAMS if known in streams):
-        runs: dict[str, list[dict[str, dict[str, float]]]] = {method: [] for method in METHODS}
-        for seed in range(params.seed, params.seed + seeds):
+    found, todo, keys = {}, {}, {}
+    for stream, method, seed in itertools.product(streams, METHODS, range(params.seed, params.seed + seeds)):
+        name = f"{benchmark}-{stream}-{method}-{seed}"
+        keys[name] = run_key(settings, content, benchmark, stream, method, seed)
+        kept = None if again else finished(OUT / "runs" / f"{name}.json", keys[name])
+        if kept is None:
             seeded = params.model_copy(update={"seed": seed})
-            for method in METHODS:
-                path = OUT / "runs" / f"{benchmark}-{stream}-{method}-{seed}.json"
-                key = run_key(settings, content, benchmark, stream, method, seed)
-                metrics = None if again else finished(path, key)
-                if metrics is None:
-                    trained = train(method, *data, benchmark, stream, seeded, baselines)
-                    frames = params.view.frames
-                    features = frozen_features(trained.network.encoder, data.clips, test, stream, frames)
-                    logits = own_logits(trained.network, features)
-                    metrics = evaluate(features, data.classes, protocols, logits).metrics()
-                    keep(path, key, metrics)
-                accuracies = ", ".join(f"{name} {100 * values['top1']:.1f} %" for name, values in sorted(metrics.items()))
-                print(f"{benchmark}-{stream} seed {seed} {method}: {accuracies}", flush=True)
-                runs[method].append(metrics)
-        summaries[stream] = summarise(runs)
-    return {"benchmark": benchmark, "seeds": list(range(params.seed, params.seed + seeds)), "streams": summaries}
+            todo[name] = (method, seeded, DATA, benchmark, stream, baselines, protocols)
+        else:
+            found[name] = kept
+    print(f"{len(keys)} runs: {len(found)} kept from before, {len(todo)} to do", flush=True)
+    for name, metrics in progress(side_by_side(todo, run_method), f"compare {benchmark}", "runs", len(todo)):
+        keep(OUT / "runs" / f"{name}.json", keys[name], metrics)
+        found[name] = metrics
+    for name in keys:
+        accuracies = ", ".join(f"{protocol} {100 * values['top1']:.1f} %" for protocol, values in sorted(found[name].items()))
+        print(f"{name}: {accuracies}")
+    seed_list = list(range(params.seed, params.seed + seeds))
+    summaries = {
+        stream: summarise(
+            {method: [found[f"{benchmark}-{stream}-{method}-{seed}"] for seed in seed_list] for method in METHODS}
+        )
+        for stream in streams
+    }
+    return {"benchmark": benchmark, "seeds": seed_list, "streams": summaries}
 
 
 @one_sentence
@@ -80,7 +81,9 @@ def main() -> None:
     from c2vl.files import write_bytes, write_json
 
     with logged(f"compare-{arguments.benchmark}"):
-        summary = compare(arguments.benchmark, arguments.streams, arguments.seeds, arguments.again)
+        summary = compare(
+            arguments.benchmark, [known for known in STREAMS if known in arguments.streams], arguments.seeds, arguments.again
+        )
         write_json(OUT / "compare.json", summary)
         titles = {stream: f"{arguments.benchmark}, {stream} stream, {arguments.seeds} seeds" for stream in summary["streams"]}
         text = "\n".join(markdown(part, titles[stream]) for stream, part in summary["streams"].items())

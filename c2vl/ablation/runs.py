@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +12,7 @@ from c2vl import machine
 from c2vl.ablation.declared import Job, Split
 from c2vl.evaluation.compare import finished, keep, run_key
 from c2vl.progress import progress
-from c2vl.workers import follow_parent
+from c2vl.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from c2vl.evaluation.params import EvaluateParams
@@ -50,26 +48,11 @@ def run_all(
     found = {key: metrics for key, metrics in kept.items() if metrics is not None}
     rest = {key: job for key, job in todo.items() if key not in found}
     print(f"{len(todo)} runs: {len(found)} kept from before, {len(rest)} to do", flush=True)
-    for key, metrics in progress(_computed(rest, data, stream, protocols), "ablations", "runs", len(rest)):
+    todo_now = {key: (job, data, stream, protocols) for key, job in rest.items()}
+    for key, metrics in progress(side_by_side(todo_now, run_one), "ablations", "runs", len(rest)):
         keep(folder / f"{key}.json", key, metrics)
         found[key] = metrics
     return found
-
-
-def _computed(rest: Mapping[str, Job], data: Path, stream: Stream, protocols: EvaluateParams) -> Iterator[tuple[str, Metrics]]:
-    """On a CPU in as many processes as this machine allows; a GPU has one run at a time."""
-    if not rest:
-        return
-    count = min(len(rest), machine.workers() if machine.device().type == "cpu" else 1)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context, initializer=follow_parent) as pool:
-        waiting = {pool.submit(run_one, job, data, stream, protocols): key for key, job in rest.items()}
-        try:
-            for done in as_completed(waiting):
-                yield waiting[done], done.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
 
 
 def run_one(job: Job, data: Path, stream: Stream, protocols: EvaluateParams) -> Metrics:
@@ -83,7 +66,7 @@ def run_one(job: Job, data: Path, stream: Stream, protocols: EvaluateParams) -> 
 
     torch.set_num_threads(1)
     seed = job.seed if job.split == "validation" else 0
-    training, test = _loaded(data, job.benchmark, job.split, seed, job.params.objective.kinds, machine.device())
+    training, test = loaded(data, job.benchmark, job.split, seed, job.params.objective.kinds, machine.device())
     trained = train("c2vl", *training, job.benchmark, stream, job.params, BaselinesParams())
     features = frozen_features(trained.network.encoder, training.clips, test, stream, job.params.view.frames)
     done = evaluate(features, training.classes, protocols)
@@ -93,9 +76,10 @@ def run_one(job: Job, data: Path, stream: Stream, protocols: EvaluateParams) -> 
 
 
 @lru_cache(maxsize=4)
-def _loaded(
+def loaded(
     data: Path, benchmark: str, split: Split, seed: int, kinds: Sequence[str], device: Any
 ) -> tuple[TrainingData, Clips]:
+    """Training data, and the clips of the test or validation split; read once a process."""
     from c2vl.ablation.validation import validation_data
     from c2vl.training.clips import load_clips
     from c2vl.training.stage import load_training
