@@ -42,7 +42,8 @@ class Resident:
         """`tensor[index]` on the device, for an int64 index of any shape."""
         home = self.tensor.device
         if home == self.device:
-            return self.tensor[index.to(home, non_blocking=True)]
+            chosen = self.tensor.index_select(0, index.flatten().to(home, non_blocking=True))  # whole rows; `[]` goes by value
+            return chosen.view(*index.shape, *self.tensor.shape[1:])
         flat = index.to(home).flatten()
         pinned = torch.empty(len(flat), *self.tensor.shape[1:], dtype=self.tensor.dtype, pin_memory=torch.cuda.is_available())
         torch.index_select(self.tensor, 0, flat, out=pinned)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -39,18 +39,25 @@ class AlignedEncoder(nn.Module):
 
     def forward(self, x: Tensor, prompts: Mapping[str, Tensor]) -> Embeddings:
         """Embed clips (B, C, T, V, M) and their prompts' features, each (B, width)."""
-        return Embeddings(self.embed_skeletons(self.encoder(x)), {k: self.embed_prompts(k, p) for k, p in prompts.items()})
+        heads = [self.skeleton_head, *(self.prompt_heads[kind] for kind in prompts)]
+        skeleton, *units = _unit(heads, [self.encoder(x), *prompts.values()])
+        return Embeddings(skeleton, dict(zip(prompts, units, strict=True)))
 
     def embed_skeletons(self, features: Tensor) -> Tensor:
         """Encoder features (B, D) to the shared space, (B, d) unit rows."""
-        return _unit(self.skeleton_head, features)
+        return _unit([self.skeleton_head], [features])[0]
 
     def embed_prompts(self, kind: str, features: Tensor) -> Tensor:
         """Prompt features (B, width) to the shared space, (B, d) unit rows."""
-        return _unit(self.prompt_heads[kind], features)
+        return _unit([self.prompt_heads[kind]], [features])[0]
 
 
-def _unit(head: nn.Module, features: Tensor) -> Tensor:
-    """Unit rows of a head, in the head's own precision also under autocast: cosines are divided by a small temperature."""
-    with torch.autocast(features.device.type, enabled=False):
-        return normalize(head(features.to(next(head.parameters()).dtype)), dim=1)
+def _unit(heads: Sequence[nn.Module], features: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Unit rows of each head, in the heads' own precision also under autocast: cosines are divided by a small temperature.
+
+    All rows are normalised at once.
+    """
+    with torch.autocast(features[0].device.type, enabled=False):
+        dtype = next(heads[0].parameters()).dtype
+        embedded = torch.stack([head(x.to(dtype)) for head, x in zip(heads, features, strict=True)])
+        return normalize(embedded, dim=2).unbind(0)

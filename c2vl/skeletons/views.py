@@ -65,8 +65,9 @@ def train_view(clips: RaggedSkeletons, rows: Tensor, params: ViewParams, draws: 
         view = test_view(clips, rows, params.frames)
     if params.rotation == 0:
         return view
-    rotation = rotation_matrices(draws.angles).to(view)
-    return torch.einsum("bij,bjtvm->bitvm", rotation, view)
+    rotation = rotation_matrices(draws.angles).mT.to(view)  # of rows: (x y z) R'
+    points = view.permute(0, 2, 4, 3, 1)  # (B, T, M, V, C), as they lie in memory
+    return torch.bmm(points.flatten(1, 3), rotation).view(points.shape).permute(0, 4, 1, 3, 2)
 
 
 def test_view(clips: RaggedSkeletons, rows: Tensor, frames: int) -> Tensor:
