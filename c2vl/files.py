@@ -17,20 +17,32 @@ def published(path: Path, durable: bool = True) -> Iterator[Path]:
 
     Without `durable` it is not fsynced: it survives the death of this process, but perhaps not a power cut.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    with draft(path.parent, path.name) as temporary:
+        yield temporary
+        put_in_place(temporary, path, durable)
+
+
+@contextlib.contextmanager
+def draft(folder: Path, name: str) -> Iterator[Path]:
+    """Yield a temporary path in `folder`, called after `name`, for `put_in_place`; what is not put in place is removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, path = tempfile.mkstemp(dir=folder, prefix=f".{name}.", suffix=".part")
     os.close(handle)
-    temporary = Path(name)
+    temporary = Path(path)
     try:
         yield temporary
-        if durable:
-            _sync_file(temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-        if durable:
-            _sync_directory(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def put_in_place(temporary: Path, path: Path, durable: bool = True) -> None:
+    """Rename a draft to `path`, in the same folder; with `durable` it is fsynced before, and its name after."""
+    if durable:
+        _sync_file(temporary)
+    temporary.chmod(0o644)
+    temporary.replace(path)
+    if durable:
+        _sync_directory(path.parent)
 
 
 def make_durable(path: Path) -> None:

@@ -325,18 +325,18 @@ def test_too_many_failures_fail_the_stage_in_one_sentence_and_keep_what_succeede
 def test_trouble_with_the_disk_is_one_sentence_and_loses_nothing_published(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, said: str
 ) -> None:
-    write, calls = segments.write_bytes, []
+    write, begun = segments.Digesting.write, set()
 
-    def failing(path: Path, data: bytes, durable: bool = True) -> None:
-        calls.append(path)
-        if len(calls) > 3:
+    def failing(sink: segments.Digesting, content: bytes) -> int:
+        begun.add(sink)
+        if len(begun) > 3:
             raise OSError(number, os.strerror(number))
-        write(path, data, durable)
+        return write(sink, content)
 
-    monkeypatch.setattr(segments, "write_bytes", failing)
+    monkeypatch.setattr(segments.Digesting, "write", failing)
     with pytest.raises(UserError, match=said):
         ran(Stage(world()), tmp_path / "out")
-    monkeypatch.setattr(segments, "write_bytes", write)
+    monkeypatch.setattr(segments.Digesting, "write", write)
     kept = run.open_store(Stage(world()))[0].known()
     assert len(kept) > 10
     assert ran(Stage(world()), tmp_path / "out")["computed"] == len(set(good(world()))) - len(kept)

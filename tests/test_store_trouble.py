@@ -19,7 +19,7 @@ from tiny_project import TinyProject
 
 from c2vl import files
 from c2vl.errors import UserError
-from c2vl.store import publisher, run
+from c2vl.store import publisher, run, segments
 
 
 def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
@@ -112,11 +112,11 @@ def known() -> set[bytes]:
     return run.open_store(Stage(world(), size=4))[0].known()
 
 
-CALLS = {
-    "made": (files.tempfile, "mkstemp"),
-    "written": (Path, "write_bytes"),
-    "made durable": (os, "fsync"),
-    "renamed": (os, "replace"),
+CALLS = {  # and the first of them to be refused: a segment is written in some twenty pieces
+    "made": (files.tempfile, "mkstemp", 12),
+    "written": (segments.Digesting, "write", 200),
+    "made durable": (os, "fsync", 12),
+    "renamed": (os, "replace", 12),
 }
 ERRORS = {errno.ENOSPC: "full disk", errno.EROFS: "is read-only", errno.EDQUOT: "quota", errno.EIO: "cannot be used"}
 
@@ -126,11 +126,11 @@ ERRORS = {errno.ENOSPC: "full disk", errno.EROFS: "is read-only", errno.EDQUOT: 
 def test_a_disk_that_refuses_any_step_of_publishing_is_said_and_a_rerun_goes_on(
     home: Path, tmp_path: Path, whole: dict[str, bytes], when: str, number: int
 ) -> None:
-    owner, name = CALLS[when]
+    owner, name, first = CALLS[when]
     call, count = getattr(owner, name), iter(range(1000))
 
     def refusing(*arguments: Any, **named: Any) -> Any:
-        if next(count) >= 12:
+        if next(count) >= first:
             raise OSError(number, os.strerror(number))
         return call(*arguments, **named)
 

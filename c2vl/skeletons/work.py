@@ -88,8 +88,8 @@ class SkeletonWork:
         """No engine."""
 
     def batch_size(self) -> int:
-        """Files a task."""
-        return machine.batch_size("skeleton", 32)
+        """Files a task: some 10 MB of results, which then make a segment that need not be merged."""
+        return machine.batch_size("skeleton", 128)
 
     def pool(self) -> Executor:
         """Fresh processes; a fork would inherit the stage's lock and outlive its parent with it."""

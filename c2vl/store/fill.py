@@ -9,7 +9,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ import pyarrow as pa
 from c2vl.errors import UserError
 from c2vl.machine import workers
 from c2vl.progress import progress
+from c2vl.store.batch import Written, done_here, each
 from c2vl.store.missing import Missing
 from c2vl.store.publisher import Publisher
 from c2vl.store.segments import key_array
@@ -24,6 +25,7 @@ from c2vl.store.share import batches, blocks
 from c2vl.store.store import Store
 from c2vl.store.work import Failure, Row, Unit, Work
 
+Result = TypeVar("Result")
 MOST_AHEAD = 8  # prepared batches that may wait for the engine; 16 full-HD frames each are 100 MB
 
 
@@ -97,9 +99,19 @@ def _outcomes(
     publisher: Publisher,
     pool: Executor,
     filled: Filled,
-) -> Iterator[tuple[bytes, Row | Failure]]:
-    """Yield (key, row or failure) of each missing unit, its batch handed to the publisher before."""
+) -> Iterator[tuple[bytes, Row | Failure | None]]:
+    """Yield (key, failure or something else) of each missing unit, its batch handed to the publisher before."""
     todo = _missing(store, work, missing, size)
+    if isinstance(pool, ProcessPoolExecutor):
+        store.describe()
+        whole = partial(done_here, work.prepare, store.folder, publisher.schema)
+        for batch, done in _ahead(todo, whole, pool):
+            if isinstance(done.rows, Written):
+                publisher.add_published(done.rows.name, done.rows.keys, done.rows.size)
+            else:
+                publisher.add_table(done.rows)
+            yield from ((_key(unit), failure) for unit, failure in zip(batch, done.failures, strict=True))
+        return
     for batch, ready in _ahead(todo, partial(each, work.prepare), pool):
         good = [position for position, item in enumerate(ready) if not isinstance(item, Failure)]
         outcomes: list[Any] = list(ready)
@@ -128,12 +140,12 @@ def _missing(store: Store, work: Work, missing: Missing, size: int) -> Iterator[
 
 
 def _ahead(
-    todo: Iterator[list[Unit]], prepare: Callable[[list[Unit]], list[Any]], pool: Executor
-) -> Iterator[tuple[list[Unit], list[Any]]]:
+    todo: Iterator[list[Unit]], prepare: Callable[[list[Unit]], Result], pool: Executor
+) -> Iterator[tuple[list[Unit], Result]]:
     """Prepare batches in `pool` while the caller computes earlier ones; they come out in order."""
     # Threads only read ahead of the engine; processes do all the work there is, and each should have some.
     most = workers() if isinstance(pool, ProcessPoolExecutor) else min(workers(), MOST_AHEAD)
-    waiting: deque[tuple[list[Unit], Future[list[Any]]]] = deque()
+    waiting: deque[tuple[list[Unit], Future[Result]]] = deque()
     for batch in todo:
         waiting.append((batch, pool.submit(prepare, batch)))
         if len(waiting) > most:
@@ -142,19 +154,6 @@ def _ahead(
     while waiting:
         first, ready = waiting.popleft()
         yield first, ready.result()
-
-
-def each(function: Callable[..., list[Any]], *columns: Sequence[Any]) -> list[Any]:
-    """Call `function` on whole columns; if that raises, on each row alone, so that a bad one spoils no other."""
-    try:
-        return function(*columns)
-    except UserError:
-        raise
-    except Exception as error:
-        if len(columns[0]) > 1:
-            return [one for row in zip(*columns, strict=True) for one in each(function, *([item] for item in row))]
-        said = " ".join(str(error).split())[:200]
-        return [Failure("error", f"{type(error).__name__}: {said}")]
 
 
 def _key(unit: Unit) -> bytes:

@@ -6,10 +6,11 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
+import numpy as np
 import pyarrow as pa
 
 from c2vl.store.segments import KEY
-from c2vl.store.store import Store
+from c2vl.store.store import SMALL_BYTES, Store
 from c2vl.store.work import Row
 from c2vl.tables import table_of
 
@@ -31,10 +32,10 @@ class Publisher:
     """
 
     def __init__(self, store: Store, schema: pa.Schema) -> None:
-        self._store, self._schema = store, schema.append(KEY)
-        self._waiting: dict[str, pa.Table] = {}  # published, not durable yet: name -> rows
+        self._store, self.schema = store, schema.append(KEY)
+        self._waiting: list[str] = []  # published, not durable yet
         self._waiting_bytes = 0
-        self._published: list[str] = []
+        self._small: list[str] = []  # durable, to be merged
         self._since = time.monotonic()
 
     def __enter__(self) -> Publisher:
@@ -49,18 +50,34 @@ class Publisher:
         Raises:
             UserError: the store cannot be written.
         """
-        if rows:
-            batch = table_of([{**row, "key": key} for key, row in zip(keys, rows, strict=True)], self._schema)
+        self.add_table(table_of([{**row, KEY.name: key} for key, row in zip(keys, rows, strict=True)], self.schema))
+
+    def add_table(self, batch: pa.Table) -> None:
+        """Publish one batch as a table of `schema`.
+
+        Raises:
+            UserError: the store cannot be written.
+        """
+        if len(batch):
             large = batch.nbytes >= LARGE_BYTES
             name = self._store.publish(batch, durable=large)
             if large:
-                self._now_durable(name)
+                self._now_durable([name], batch.nbytes)
             else:
-                self._waiting[name] = batch
+                self._waiting.append(name)
                 self._waiting_bytes += batch.nbytes
         waited = time.monotonic() - self._since
         if waited >= FLUSH_SECONDS or self._waiting_bytes >= FLUSH_BYTES:
             self.flush()
+
+    def add_published(self, name: str, keys: np.ndarray, size: int) -> None:
+        """Take in a durable segment that a worker process has written, with its keys and about `size` bytes.
+
+        Raises:
+            UserError: the store cannot be written.
+        """
+        self._store.note(name, keys)
+        self._now_durable([name], size)
 
     def flush(self) -> None:
         """Make what was published durable.
@@ -69,14 +86,14 @@ class Publisher:
             UserError: the store cannot be written.
         """
         self._since = time.monotonic()
-        if not self._waiting:
-            return
-        name = self._store.make_one(list(self._waiting), pa.concat_tables(self._waiting.values()))
-        self._waiting, self._waiting_bytes = {}, 0
-        self._now_durable(name)
+        if self._waiting:
+            names, size = self._store.make_one(list(dict.fromkeys(self._waiting))), self._waiting_bytes
+            self._waiting, self._waiting_bytes = [], 0
+            self._now_durable(names, size)
 
-    def _now_durable(self, name: str) -> None:
-        self._published.append(name)
-        if len(self._published) >= MERGE_AFTER:
-            self._store.merge(self._published)
-            self._published = []
+    def _now_durable(self, names: list[str], size: int) -> None:
+        if size < SMALL_BYTES:
+            self._small += names
+        if len(self._small) >= MERGE_AFTER:
+            self._store.merge(self._small)
+            self._small = []

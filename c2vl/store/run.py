@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from c2vl import machine
+from c2vl import machine, tables
 from c2vl.errors import UserError
 from c2vl.files import write_json
 from c2vl.store import failures
@@ -20,7 +21,7 @@ from c2vl.store.keys import fingerprint_of
 from c2vl.store.ledgers import INHERITED, REASON, STATUS, Ledgers, ledger
 from c2vl.store.lock import stage_lock
 from c2vl.store.missing import Missing
-from c2vl.store.seal import clear_others, sealed, stored_columns, write_shard
+from c2vl.store.seal import clear_others, out_schema, pieces, stored_columns
 from c2vl.store.seed import seed, versions_of
 from c2vl.store.segments import KEY, as_keys
 from c2vl.store.share import ALL, Share, blocks
@@ -210,18 +211,22 @@ def _seal(work: Work, store: Store, planned: Plan, filled: Filled, out: Path) ->
     """Write all shards; return how many rows have each status."""
     counts: Counter[str] = Counter({OK: 0})
     schema = work.schema(store.schema())
+    finish = work.finished if isinstance(work, Finishing) else None
     for shard, rows in planned.ledgers.items():
-        try:
-            table = sealed(rows, store, filled.failures, schema)
-        except KeyError:
-            raise UserError(
-                f"{work.stage}: results vanished from the store {store.folder} during the run; run again."
-            ) from None
-        if isinstance(work, Finishing):
-            table = work.finished(table)
-        with said_plainly(out, "out", instead=""):
-            write_shard(out, shard, table)
-        work.observe(table)
-        counts.update(table.column(STATUS).to_pylist())
+        with said_plainly(out, "out", instead=""), tables.writing(out / f"{shard}.parquet", out_schema(schema)) as add:
+            for piece in _pieces(work, store, rows, filled, schema):
+                table = finish(piece) if finish else piece
+                add(table)
+                work.observe(table)
+                counts.update(table.column(STATUS).to_pylist())
     clear_others(out, planned.ledgers)
     return counts
+
+
+def _pieces(work: Work, store: Store, rows: pa.Table, filled: Filled, schema: pa.Schema) -> Iterator[pa.Table]:
+    """`pieces` of a shard, its trouble with the store in one sentence."""
+    try:
+        with said_plainly(store.folder):
+            yield from pieces(rows, store, filled.failures, schema)
+    except KeyError:
+        raise UserError(f"{work.stage}: results vanished from the store {store.folder} during the run; run again.") from None

@@ -1,12 +1,14 @@
 """Seal a stage's out from the store: one Parquet shard per setup × camera, in the order of samples and prompts.
 
+A shard is written as it is read, some row groups at a time, so that memory depends neither on its size nor on their number.
+
 The out follows from the units and their rows alone: neither the order in which they were computed, nor how often
 the run was killed, leaves a trace in its bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +21,15 @@ from c2vl.store.segments import KEY
 from c2vl.store.store import Store
 from c2vl.store.work import Failure
 
+PIECE_BYTES = 16 * 2**20
 KEY_COLUMN = KEY.with_nullable(True).with_metadata(
     {"description": "content key of the row in the sample store, null where there was nothing to compute"}
 )
+
+
+def out_schema(schema: pa.Schema) -> pa.Schema:
+    """Schema of the shards of a stage whose table is `schema`: with the content key, so that an out can seed another store."""
+    return schema.append(KEY_COLUMN)
 
 
 def stored_columns(schema: pa.Schema, known: Iterable[str]) -> pa.Schema:
@@ -31,13 +39,13 @@ def stored_columns(schema: pa.Schema, known: Iterable[str]) -> pa.Schema:
 
 
 def sealed(rows: pa.Table, store: Store, failures: Mapping[bytes, Failure], schema: pa.Schema) -> pa.Table:
-    """The finished table of a shard.
+    """The finished table of a shard, or of a piece of it.
 
     Args:
         rows: its ledger.
         store: holds the row of every key that is not in `failures`.
         failures: why keys have no row.
-        schema: of the out; the content key is added as a last column, so that an out can seed another store.
+        schema: of the stage's table; `out_schema` is the result's.
 
     Raises:
         KeyError: a key is neither in the store nor among the failures.
@@ -57,14 +65,24 @@ def sealed(rows: pa.Table, store: Store, failures: Mapping[bytes, Failure], sche
         name: computed.column(name) for name in computed.column_names
     }
     columns |= {STATUS: pa.array(status, pa.string()), REASON: pa.array(reason, pa.string())}
-    full = schema.append(KEY_COLUMN)
+    full = out_schema(schema)
     blank = pa.nulls(len(keys))
     return pa.table([columns.get(field.name, blank).cast(field.type) for field in full], schema=full)
 
 
-def write_shard(out: Path, shard: str, table: pa.Table) -> None:
-    """Publish `table` as a shard of `out`."""
-    tables.write(out / f"{shard}.parquet", table)
+def pieces(rows: pa.Table, store: Store, failures: Mapping[bytes, Failure], schema: pa.Schema) -> Iterator[pa.Table]:
+    """The finished table of a shard in pieces of some `PIECE_BYTES`, cut where `tables.writing` may be given them.
+
+    Raises:
+        KeyError: as `sealed`.
+    """
+    group = tables.group_rows(schema)
+    at, size = 0, group
+    while at < len(rows) or at == 0:
+        piece = sealed(rows.slice(at, size), store, failures, schema)
+        at += size
+        size = max(1, PIECE_BYTES * len(piece) // max(piece.nbytes, 1) // group) * group
+        yield piece
 
 
 def clear_others(out: Path, shards: Iterable[str]) -> None:

@@ -8,13 +8,14 @@ shared disk kills the process that maps it, a read one raises.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 
-from c2vl.files import write_bytes
+from c2vl.files import draft, put_in_place
 from c2vl.store.keys import KEY_BYTES
 from c2vl.store.pick import pick
 
@@ -25,15 +26,65 @@ CHUNK_BYTES = 2**20  # what is read at least to get at one row
 
 def write_segment(folder: Path, rows: pa.Table, durable: bool = True) -> str:
     """Publish `rows` (with a column `key`) atomically in `folder`; return the segment's name."""
-    rows = rows.combine_chunks()
-    bare = pa.schema([field.remove_metadata() for field in rows.schema])  # descriptions may change, rows may not
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, bare) as writer:
-        writer.write_table(rows.cast(bare), max_chunksize=max(1, CHUNK_BYTES * len(rows) // max(rows.nbytes, 1)))
-    content = sink.getvalue()
-    name = hashlib.blake2b(content, digest_size=KEY_BYTES).hexdigest()
-    write_bytes(folder / (name + SUFFIX), content, durable)
+    return write_stream(folder, rows.schema, [rows], len(rows), rows.nbytes, durable)
+
+
+def write_stream(folder: Path, schema: pa.Schema, parts: Iterable[pa.Table], rows: int, size: int, durable: bool = True) -> str:
+    """Publish the rows of `parts` as one segment, a chunk in memory at a time; return its name.
+
+    Args:
+        folder: of the store.
+        schema: of every part.
+        parts: tables, read as they are needed.
+        rows, size: how many rows and bytes there are in all, or nearly: what chunks are cut by.
+        durable: wait until the disk has it.
+    """
+    bare = pa.schema([field.remove_metadata() for field in schema])  # descriptions may change, rows may not
+    with draft(folder, "segment") as temporary:
+        with temporary.open("wb") as file:
+            sink = Digesting(file)
+            with pa.ipc.new_file(pa.PythonFile(sink, "w"), bare) as writer:
+                for chunk in _chunks(parts, max(1, CHUNK_BYTES * rows // max(size, 1))):
+                    writer.write_table(chunk.cast(bare))
+        name = sink.digest.hexdigest()
+        put_in_place(temporary, folder / (name + SUFFIX), durable)
     return name
+
+
+class Digesting:
+    """A file that digests what is written to it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.digest, self.closed = file, hashlib.blake2b(digest_size=KEY_BYTES), False
+
+    def write(self, content: bytes) -> int:
+        """Write and digest."""
+        self.digest.update(content)
+        return self._file.write(content)
+
+    def flush(self) -> None:
+        """Nothing is kept here."""
+
+    def close(self) -> None:
+        """The file is its owner's to close."""
+        self.closed = True
+
+
+def _chunks(parts: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
+    """The rows of `parts` in pieces of `size`, all but the last: `take_rows` counts on that."""
+    waiting: list[pa.Table] = []
+    rows = 0
+    for part in parts:
+        waiting.append(part)
+        rows += len(part)
+        if rows < size:
+            continue
+        table = pa.concat_tables(waiting)
+        whole = rows - rows % size
+        yield from (table.slice(at, size).combine_chunks() for at in range(0, whole, size))
+        waiting, rows = [table.slice(whole)], rows - whole
+    if rows:
+        yield pa.concat_tables(waiting).combine_chunks()
 
 
 def is_intact(folder: Path, name: str) -> bool:
@@ -80,6 +131,14 @@ def take_rows(folder: Path, name: str, positions: np.ndarray | Sequence[int]) ->
         needed, chunk = np.unique(wanted // size, return_inverse=True)
         chunks = [first if number == 0 else reader.get_batch(int(number)) for number in needed]
         return pick(pa.Table.from_batches(chunks), chunk * size + wanted % size)
+
+
+def read_chunks(folder: Path, name: str) -> Iterator[pa.Table]:
+    """The segment's rows, chunk by chunk."""
+    with pa.OSFile(str(folder / (name + SUFFIX))) as source:
+        reader = pa.ipc.open_file(source)
+        for number in range(reader.num_record_batches):
+            yield pa.Table.from_batches([reader.get_batch(number)])
 
 
 def read_schema(folder: Path, name: str) -> pa.Schema:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,19 @@ from c2vl.errors import UserError
 from c2vl.files import make_durable, write_json
 from c2vl.store.keys import KEY_BYTES
 from c2vl.store.pick import pick
-from c2vl.store.segments import KEY, SUFFIX, as_keys, is_intact, key_array, read_keys, read_schema, take_rows, write_segment
+from c2vl.store.segments import (
+    KEY,
+    SUFFIX,
+    as_keys,
+    is_intact,
+    key_array,
+    read_chunks,
+    read_keys,
+    read_schema,
+    take_rows,
+    write_segment,
+    write_stream,
+)
 from c2vl.store.trouble import is_gone, said_plainly
 
 MERGED_BYTES = 64 * 2**20
@@ -100,25 +112,39 @@ class Store:
         Raises:
             UserError: the disk is full, the store is read-only or cannot be reached.
         """
+        self.describe()
+        with said_plainly(self.folder):
+            name = write_segment(self.folder, rows, durable)
+        self.note(name, as_keys(rows.column(KEY.name)))
+        return name
+
+    def describe(self) -> None:
+        """Leave the description beside the rows, for who reads or adds to them without this object.
+
+        Raises:
+            UserError: as `publish`.
+        """
         with said_plainly(self.folder):
             if not (self.folder / DESCRIPTION).exists():
                 write_json(self.folder / DESCRIPTION, dict(self._description or {}))
-            name = write_segment(self.folder, rows, durable)
-        self._keys[name] = as_keys(rows.column("key").combine_chunks())
-        self._index = None
-        return name
 
-    def make_one(self, names: Sequence[str], rows: pa.Table) -> str:
-        """Put one durable segment in the place of `names`, which hold `rows`; return its name.
+    def note(self, name: str, keys: np.ndarray) -> None:
+        """Take in a segment that this process, or a worker of its own, has just written."""
+        self._keys[name] = keys
+        self._index = None
+
+    def make_one(self, names: Sequence[str]) -> list[str]:
+        """Put one durable segment in the place of `names`; return its name (none where other processes took them).
 
         Raises:
             UserError: as `publish`; then `names` stay.
         """
-        with said_plainly(self.folder), contextlib.suppress(FileNotFoundError):  # unless another process has merged it
+        with said_plainly(self.folder):
             if len(names) == 1:
-                make_durable(self.folder / (names[0] + SUFFIX))
-                return names[0]
-        return self._replace(names, rows)
+                with contextlib.suppress(FileNotFoundError):  # another process has merged it, durably
+                    make_durable(self.folder / (names[0] + SUFFIX))
+                return list(names)
+            return self.merge(names)
 
     def rows(self, keys: Sequence[bytes] | np.ndarray) -> pa.Table:
         """Return the rows of `keys`, in their order, without the column `key`.
@@ -151,19 +177,44 @@ class Store:
                 (self.folder / SEALED).touch()
 
     def merge(self, names: Sequence[str]) -> list[str]:
-        """Replace segments `names` by fewer, larger ones; those that another process took are left out."""
+        """Replace segments `names` by fewer, larger, durable ones, and return these.
+
+        Damaged ones, and those that another process took, are left out. A chunk is in memory at a time.
+        """
         merged: list[str] = []
-        parts: list[pa.Table] = []
-        sources: list[str] = []
+        group: list[str] = []
+        size = 0
         for position, name in enumerate(names):
             with contextlib.suppress(FileNotFoundError):
-                if is_intact(self.folder, name):
-                    parts.append(take_rows(self.folder, name, np.arange(len(read_keys(self.folder, name)))))
-                    sources.append(name)
-            if parts and (sum(part.nbytes for part in parts) >= MERGED_BYTES or position == len(names) - 1):
-                merged.append(self._replace(sources, pa.concat_tables(parts)))
-                parts, sources = [], []
+                if name in self._keys and is_intact(self.folder, name):
+                    group.append(name)
+                    size += (self.folder / (name + SUFFIX)).stat().st_size
+            if group and (size >= MERGED_BYTES or position == len(names) - 1):
+                merged += self._merged(group, size)
+                group, size = [], 0
         return merged
+
+    def _merged(self, sources: list[str], size: int) -> list[str]:
+        while sources:
+            try:
+                return [self._replace(sources, self._once(sources), size)]
+            except OSError as error:  # another process has merged one meanwhile
+                if not is_gone(error):
+                    raise
+                sources = [name for name in sources if (self.folder / (name + SUFFIX)).exists()]
+        return []
+
+    def _once(self, names: Sequence[str]) -> Iterator[pa.Table]:
+        """The rows of segments `names`, chunk by chunk; of several with one key the first."""
+        keys = np.concatenate([self._keys[name] for name in names])
+        first = np.zeros(len(keys), bool)
+        first[np.unique(keys, return_index=True)[1]] = True
+        begin = 0
+        for name in names:
+            for chunk in read_chunks(self.folder, name):
+                kept = first[begin : begin + len(chunk)]
+                begin += len(chunk)
+                yield chunk if kept.all() else pick(chunk, np.flatnonzero(kept))
 
     def compact(self) -> None:
         """Merge small segments, and clear away what killed processes left half-written."""
@@ -198,15 +249,22 @@ class Store:
             path.rename(path.with_suffix(".damaged"))
         return None
 
-    def _replace(self, sources: Sequence[str], rows: pa.Table) -> str:
-        keys = as_keys(rows.column("key").combine_chunks())
-        first = np.sort(np.unique(keys, return_index=True)[1])
-        name = self.publish(pick(rows, first))
+    def _replace(self, sources: Sequence[str], parts: Iterable[pa.Table], size: int) -> str:
+        """Publish `parts`, the rows of `sources` with each key once, as one durable segment, and remove `sources`."""
+        keys: list[np.ndarray] = []
+
+        def noted() -> Iterator[pa.Table]:
+            for part in parts:
+                keys.append(as_keys(part.column(KEY.name)))
+                yield part
+
+        rows = sum(len(self._keys[name]) for name in sources)
+        name = write_stream(self.folder, read_schema(self.folder, sources[0]), noted(), rows, size)
+        self.note(name, np.concatenate(keys))
         for source in sources:
             if source != name:
                 self._keys.pop(source, None)
                 (self.folder / (source + SUFFIX)).unlink(missing_ok=True)
-        self._index = None
         return name
 
     def _built(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -70,7 +70,10 @@ class Work(Protocol):
         """Units to compute at once on this machine."""
 
     def pool(self) -> Executor:
-        """A new pool for `prepare`: threads, or processes where the work holds the interpreter."""
+        """A new pool for `prepare`: threads, or processes where the work holds the interpreter.
+
+        Processes do all there is to do: what `prepare` gives are rows, and `compute` is not asked.
+        """
 
     def prepare(self, units: Sequence[Unit]) -> list[Any]:
         """Read and decode, ahead of the engine: one prepared item or `Failure` a unit."""

@@ -2,7 +2,19 @@
 
 from c2vl.tables import schemas
 from c2vl.tables.build import rows_of, table_of
-from c2vl.tables.parquet import read, shard_paths, shards, write
+from c2vl.tables.parquet import group_rows, read, shard_paths, shards, write, writing
 from c2vl.tables.shard import by_shard, shard_of
 
-__all__ = ["by_shard", "read", "rows_of", "schemas", "shard_of", "shard_paths", "shards", "table_of", "write"]
+__all__ = [
+    "by_shard",
+    "group_rows",
+    "read",
+    "rows_of",
+    "schemas",
+    "shard_of",
+    "shard_paths",
+    "shards",
+    "table_of",
+    "write",
+    "writing",
+]

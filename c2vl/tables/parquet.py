@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -24,13 +25,23 @@ def write(path: Path, table: pa.Table) -> None:
     the producer (pandas' for one) is dropped, and no time or path is written. Descriptions of the fields stay.
     Pages carry checksums, which `read` verifies.
     """
-    table = table.combine_chunks().replace_schema_metadata(None)
-    split, others = _leaves(table.schema, SPLIT)[0], _leaves(table.schema, FLOATS)[1]
-    with published(Path(path)) as temporary:
-        pq.write_table(
-            table,
+    with writing(path, table.schema) as add:
+        add(table)
+
+
+@contextlib.contextmanager
+def writing(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+    """Publish at `path` what is added piece by piece, with the bytes that `write` gives for all of it at once.
+
+    For that every piece but the last has a multiple of `group_rows(schema)` rows, and there is at least one, be it empty.
+    """
+    schema = schema.remove_metadata()
+    split, others = _leaves(schema, SPLIT)[0], _leaves(schema, FLOATS)[1]
+    with (
+        published(Path(path)) as temporary,
+        pq.ParquetWriter(
             temporary,
-            row_group_size=LIGHT_ROWS if _is_light(table.schema) else HEAVY_ROWS,
+            schema,
             compression="zstd",
             compression_level=ZSTD_LEVEL,
             use_dictionary=others,
@@ -40,7 +51,14 @@ def write(path: Path, table: pa.Table) -> None:
             data_page_version="1.0",
             write_statistics=others,
             write_page_checksum=True,
-        )
+        ) as writer,
+    ):
+        yield lambda piece: writer.write_table(piece.combine_chunks().replace_schema_metadata(None), group_rows(schema))
+
+
+def group_rows(schema: pa.Schema) -> int:
+    """Rows of a row group."""
+    return LIGHT_ROWS if _is_light(schema) else HEAVY_ROWS
 
 
 def read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

@@ -1,0 +1,76 @@
+"""What is done with one batch: alone where it fails as a whole, and on to the disk where a worker process does all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from c2vl.errors import UserError
+from c2vl.store.publisher import LARGE_BYTES
+from c2vl.store.segments import KEY, as_keys, write_segment
+from c2vl.store.trouble import said_plainly
+from c2vl.store.work import Failure, Unit
+from c2vl.tables import table_of
+
+
+def each(function: Callable[..., list[Any]], *columns: Sequence[Any]) -> list[Any]:
+    """Call `function` on whole columns; if that raises, on each row alone, so that a bad one spoils no other."""
+    try:
+        return function(*columns)
+    except UserError:
+        raise
+    except Exception as error:
+        if len(columns[0]) > 1:
+            return [one for row in zip(*columns, strict=True) for one in each(function, *([item] for item in row))]
+        said = " ".join(str(error).split())[:200]
+        return [Failure("error", f"{type(error).__name__}: {said}")]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A durable segment: its name, its rows' keys `S16`, and about how many bytes they are."""
+
+    name: str
+    keys: np.ndarray
+    size: int
+
+
+@dataclass(frozen=True)
+class Done:
+    """A batch that a worker process has finished.
+
+    Attributes:
+        failures: of each unit, None where it has a row.
+        rows: those rows; where they are many bytes they do not pass through the parent, which then only hears of
+            their segment. Of few it makes larger segments.
+    """
+
+    failures: list[Failure | None]
+    rows: pa.Table | Written
+
+
+def done_here(prepare: Callable[[Sequence[Unit]], list[Any]], folder: Path, schema: pa.Schema, units: Sequence[Unit]) -> Done:
+    """Do a batch from its units to the disk, in a worker process.
+
+    Args:
+        prepare: gives a row or a failure a unit.
+        folder: of the store.
+        schema: of a segment.
+        units: the batch.
+
+    Raises:
+        UserError: the store cannot be written.
+    """
+    outcomes = each(prepare, units)
+    failures = [outcome if isinstance(outcome, Failure) else None for outcome in outcomes]
+    good = [(unit.key, row) for unit, row in zip(units, outcomes, strict=True) if not isinstance(row, Failure)]
+    rows = table_of([{**row, KEY.name: key} for key, row in good], schema)
+    if rows.nbytes < LARGE_BYTES:
+        return Done(failures, rows)
+    with said_plainly(folder):
+        return Done(failures, Written(write_segment(folder, rows), as_keys(rows.column(KEY.name)), rows.nbytes))
