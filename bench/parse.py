@@ -34,6 +34,7 @@ from c2vl.skeletons.line import denoise  # noqa: E402
 from c2vl.studio.vocabulary import ACTIONS  # noqa: E402
 
 NTU60, CORES = 56_880, 8
+SETUP = NTU60 // 17  # files of a setup, from three cameras: shards are as large as NTU60's
 FRAMES_PER_SECOND = 30
 MEBIBYTE = 1024  # ru_maxrss is in KiB
 WATCHED = """
@@ -78,7 +79,7 @@ def write(folder: Path, number: int, pool: Sequence[bytes]) -> None:
     folder.mkdir()
     (folder / "classes.txt").write_text("\n".join(ACTIONS) + "\n", encoding="utf-8")
     for at, data in zip(range(number), _again(pool), strict=False):
-        name = SampleName(at // 1000 + 1, at % 3 + 1, at // 3 % 13 + 1, at // 39 % 999 + 1, at % len(ACTIONS) + 1)
+        name = SampleName(at // SETUP + 1, at % 3 + 1, at // 3 % 13 + 1, at // 39 % 999 + 1, at % len(ACTIONS) + 1)
         (folder / f"{name}.skeleton").write_bytes(data + f"{at}\n".encode())
 
 
@@ -112,7 +113,7 @@ def stages(numbers: Sequence[int], performances: int) -> None:
     """Print the second table."""
     pool = [data for _, data, _ in studio_files(1, performances, FRAMES_PER_SECOND)]
     workers = os.environ.get("C2VL_WORKERS") or str(len(os.sched_getaffinity(0)))
-    print(f"\nreal stages, C2VL_WORKERS={workers}, three shards for 1,000 files; seconds; own and workers: processor time\n")
+    print(f"\nreal stages, C2VL_WORKERS={workers}, shards as large as NTU60's; seconds; own and workers: processor time\n")
     print(f"{'files':>8}  {'stage':10}{'wall':>8}{'own':>8}{'workers':>9}{'peak MiB':>10}")
     base: dict[str, Spent] = {}
     for number in numbers:

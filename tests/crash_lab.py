@@ -29,7 +29,7 @@ from c2vl.prompts.crop import CropParams, CropWork
 from c2vl.prompts.embed import EmbedParams, EmbedWork
 from c2vl.skeletons.line import SkeletonParams
 from c2vl.skeletons.work import SkeletonWork
-from c2vl.store import publisher, run
+from c2vl.store import batch, publisher, run
 from c2vl.studio.dataset import film, takes
 from c2vl.studio.params import StudioParams
 from c2vl.studio.vocabulary import ACTIONS
@@ -75,6 +75,15 @@ def note(units: Sequence[Any]) -> None:
     handle = os.open(os.environ["LAB_NOTES"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(handle, f"{os.getpid()} {len(units)}\n".encode())
     os.close(handle)
+
+
+def let_workers_write() -> None:
+    """With `LAB_WRITE`, worker processes write their batches themselves, small as they are."""
+    if os.environ.get("LAB_WRITE"):
+        batch.LARGE_BYTES = 0
+
+
+let_workers_write()  # a real worker imports this file
 
 
 class NotedSkeletons(SkeletonWork):
@@ -144,6 +153,7 @@ def attempt(stage: str, world: Path, trial: Path, out: Path, kill: Kill = None, 
     """Run a stage in this process, its store in `trial`; what it says goes to `trial/said`."""
     os.environ |= {"C2VL_HOME": str(trial / "home"), "C2VL_WORKERS": "1", "LAB_NOTES": str(trial / "notes"), "LAB_POOL": "warm"}
     os.environ |= {f"C2VL_BATCH_{name}": str(BATCH) for name in ("SKELETON", "CROP", "CAPTION", "EMBED")} | (settings or {})
+    let_workers_write()
     said = os.open(trial / "said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(said, 1)
     os.dup2(said, 2)

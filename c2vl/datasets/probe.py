@@ -24,7 +24,7 @@ Seen = TypeVar("Seen")
 FEW = 64  # files; below, starting processes costs more than it saves
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Probe:
     """One raw file.
 

@@ -15,6 +15,7 @@ from c2vl.engines.captioner import Answer, Answerer, CaptionerParams, NoAnswer
 from c2vl.engines.load import load_captioner
 from c2vl.params import ParamsModel
 from c2vl.prompts.base import decoded_crops, engine_device, mean, reading_threads, told
+from c2vl.prompts.distinct import Distinct
 from c2vl.prompts.inputs import crop_units
 from c2vl.store.work import Failure, Row, Unit
 from c2vl.tables.schemas import CAPTION, OK
@@ -44,7 +45,7 @@ class CaptionWork:
         self.max_failed = params.max_failed
         self._params, self._crops = params, crops
         self._captioner: Answerer | None = None
-        self._answers: set[str] = set()
+        self._answers = Distinct()
         self._rows = self._unfinished = self._repeating = self._words = 0
 
     def description(self) -> dict[str, Any]:
@@ -88,13 +89,13 @@ class CaptionWork:
 
     def observe(self, table: pa.Table) -> None:
         """Count answers and words."""
-        for row in tables.rows_of(table.select(["answer", "finished", "repeats", "status"])):
-            if row["status"] == OK:
-                self._rows += 1
-                self._answers.add(row["answer"])
-                self._unfinished += not row["finished"]
-                self._repeating += row["repeats"]
-                self._words += len(row["answer"].split())
+        rows = [row for row in tables.rows_of(table.select(["answer", "finished", "repeats", "status"])) if row["status"] == OK]
+        self._answers.add(row["answer"] for row in rows)
+        self._rows += len(rows)
+        for row in rows:
+            self._unfinished += not row["finished"]
+            self._repeating += row["repeats"]
+            self._words += len(row["answer"].split())
 
     def metrics(self) -> dict[str, Any]:
         """Over the usable rows."""

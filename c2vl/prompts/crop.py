@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from c2vl import machine, tables
@@ -78,17 +80,17 @@ class CropWork:
 
     def __init__(self, params: CropParams, index: Path, skeletons: Path, raw: Path) -> None:
         self._params, self._skeletons, self._raw = params, skeletons, raw
-        samples = [row for row in tables.rows_of(tables.read(index, INDEX_COLUMNS)) if row["status"] == OK]
+        rows = tables.read(index, INDEX_COLUMNS)
+        rows = rows.filter(pc.equal(rows.column("status"), OK))
         # Skeletons alone are a data set too (their prompts come from a published file): a row each says `no_video`.
-        self._filmed = any(row["video_file"] is not None for row in samples)
+        self._filmed = rows.column("video_file").null_count < len(rows)
         self.max_failed = params.max_failed if self._filmed else 1.0
-        self._samples = {row["sample"]: row for row in samples}
-        self._shards = tables.by_shard(self._samples)
+        self._index = tables.Grouped(rows)
         self._detector: PeopleDetector | None = None
         self._loading = Lock()
         self._frames = self._undetected = 0
         self._found = self._chosen = self._crops = 0
-        self._coverage: list[float] = []
+        self._coverage = array("d")
         self._notes: Counter[str] = Counter()
 
     def description(self) -> dict[str, Any]:
@@ -107,6 +109,9 @@ class CropWork:
         """What lies in the store besides the stage's own rows."""
         return [self.detections] if self._filmed else []
 
+    def _lack_detections(self, frames: Sequence[Frame]) -> np.ndarray:
+        return self.detections.missing([self._detection_key(frame) for frame in frames])
+
     def _detection_key(self, frame: Frame) -> bytes:
         return self.detections.key(frame.video_hash, frame.index)
 
@@ -116,16 +121,21 @@ class CropWork:
 
     def shards(self) -> Iterable[str]:
         """Setup × camera."""
-        return self._shards
+        return self._index
 
     def units(self, shard: str, fingerprint: str) -> list[Unit]:
         """K frames a sample."""
         table = tables.read(self._skeletons / f"{shard}.parquet", SKELETON_COLUMNS)
         skeletons = {row["sample"]: row for row in tables.rows_of(table)}
-        return [unit for sample in self._shards[shard] for unit in self._of_sample(sample, skeletons.get(sample), fingerprint)]
+        entries = self._index.rows(shard)
+        units = [unit for entry in entries for unit in self._of_sample(entry, skeletons.get(entry["sample"]), fingerprint)]
+        frames = [unit.payload for unit in units if unit.key is not None]
+        self._frames += len(frames)
+        self._undetected += int(self._lack_detections(frames).sum()) if frames else 0  # without frames there may be no engine
+        return units
 
-    def _of_sample(self, sample: str, skeleton: dict[str, Any] | None, fingerprint: str) -> list[Unit]:
-        entry = self._samples[sample]
+    def _of_sample(self, entry: dict[str, Any], skeleton: dict[str, Any] | None, fingerprint: str) -> list[Unit]:
+        sample = entry["sample"]
         failure = None
         if skeleton is None or skeleton["status"] != OK:
             failure = Failure("no_skeleton", f"skeleton: {skeleton['reason'] if skeleton else 'no row'}", inherited=True)
@@ -148,8 +158,6 @@ class CropWork:
             frame = Frame(
                 self._raw, entry["video_file"], entry["video_hash"], index, colour[at], tracked[at], skeleton["bodies"]
             )
-            self._frames += 1
-            self._undetected += not self.detections.has(self._detection_key(frame))
             parts = (frame.video_hash, index, frame.colour.tobytes(), frame.tracked.tobytes(), frame.people)
             units.append(Unit({"sample": sample, "k": k, "frame": index}, content_key(fingerprint, *parts), frame))
         return units
@@ -178,12 +186,9 @@ class CropWork:
 
         Neighbours of one video share its opening.
         """
-        images = read_frames([unit.payload for unit in units])
-        new = [
-            position
-            for position, (unit, image) in enumerate(zip(units, images, strict=True))
-            if not isinstance(image, Failure) and not self.detections.has(self._detection_key(unit.payload))
-        ]
+        frames = [unit.payload for unit in units]
+        images, lacks = read_frames(frames), self._lack_detections(frames)
+        new = [at for at, image in enumerate(images) if lacks[at] and not isinstance(image, Failure)]
         inputs = dict(zip(new, self._loaded().prepare([images[at] for at in new]), strict=True)) if new else {}
         return [image if isinstance(image, Failure) else (image, inputs.get(at)) for at, image in enumerate(images)]
 
@@ -254,6 +259,6 @@ class CropWork:
         return {
             "people_found_per_frame": mean(self._found, self._crops),
             "people_per_crop": mean(self._chosen, self._crops),
-            "mean_coverage": mean(float(np.sum(self._coverage)), len(self._coverage)),
+            "mean_coverage": mean(float(np.sum(np.frombuffer(self._coverage))), len(self._coverage)),
             "not_as_asked": dict(self._notes),
         }

@@ -15,6 +15,7 @@ from c2vl import tables
 from c2vl.engines.repeats import repeats
 from c2vl.errors import UserError
 from c2vl.prompts.base import mean, reading_threads
+from c2vl.prompts.distinct import Distinct
 from c2vl.prompts.published_file import read_published
 from c2vl.store.keys import content_key
 from c2vl.store.work import Failure, Row, Unit
@@ -64,7 +65,7 @@ class PublishedWork:
             "clips_without_sentences": [sample for sample in samples if sample not in told],
         }
         self._rows = self._words = 0
-        self._answers: set[str] = set()
+        self._answers = Distinct()
 
     def description(self) -> dict[str, Any]:
         """The file's content."""
@@ -115,11 +116,10 @@ class PublishedWork:
 
     def observe(self, table: pa.Table) -> None:
         """Count answers and words."""
-        for row in tables.rows_of(table.select(["answer", "status"])):
-            if row["status"] == OK:
-                self._rows += 1
-                self._answers.add(row["answer"])
-                self._words += len(row["answer"].split())
+        answers = [row["answer"] for row in tables.rows_of(table.select(["answer", "status"])) if row["status"] == OK]
+        self._answers.add(answers)
+        self._rows += len(answers)
+        self._words += sum(len(answer.split()) for answer in answers)
 
     def metrics(self) -> dict[str, Any]:
         """Over the usable rows; and which clips found no partner, on either side."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from c2vl import machine, tables
 from c2vl.datasets import places
@@ -50,9 +51,8 @@ class SkeletonWork:
     def __init__(self, params: SkeletonParams, index: Path, raw: Path) -> None:
         self.max_failed = params.max_failed
         self._params, self._raw = params, raw
-        samples = [row for row in tables.rows_of(tables.read(index, INDEX_COLUMNS)) if row["status"] == OK]
-        self._samples = {row["sample"]: row for row in samples}
-        self._shards = tables.by_shard(self._samples)
+        rows = tables.read(index, INDEX_COLUMNS)
+        self._index = tables.Grouped(rows.filter(pc.equal(rows.column("status"), OK)))
         self._frames = self._two = self._bodies_dropped = self._differ = 0
 
     def description(self) -> dict[str, Any]:
@@ -65,13 +65,13 @@ class SkeletonWork:
 
     def shards(self) -> Iterable[str]:
         """Setup × camera."""
-        return self._shards
+        return self._index
 
     def units(self, shard: str, fingerprint: str) -> list[Unit]:
         """One unit a sample."""
         units = []
-        for sample in self._shards[shard]:
-            entry = self._samples[sample]
+        for entry in self._index.rows(shard):
+            sample = entry["sample"]
             if entry["skeleton_file"] is None:
                 units.append(Unit({"sample": sample}, None, failure=Failure("no_file", "the sample has no skeleton file")))
                 continue
@@ -107,8 +107,10 @@ class SkeletonWork:
 
     def finished(self, table: pa.Table) -> pa.Table:
         """The shard with the second slot of one-person clips as params or the data set want it; PKU-MMD's slots are its own."""
-        entries = {sample: self._samples[sample] for sample in table.column("sample").to_pylist()}
-        wanted = {name: entry["dataset"] for name, entry in entries.items() if entry["clip_begin"] is None}
+        if not len(table):
+            return table
+        entries = self._index.rows(tables.shard_of(table.column("sample")[0].as_py()))
+        wanted = {entry["sample"]: entry["dataset"] for entry in entries if entry["clip_begin"] is None}
         return with_second_slot(table, {name: self._params.solo_of(dataset) for name, dataset in wanted.items()})
 
     def observe(self, table: pa.Table) -> None:

@@ -53,9 +53,7 @@ def holdings(root: Path) -> Iterator[Holding]:
         aside = [path.stat().st_size for path in left_over(folder)]
         written = max([status.st_mtime for status in segments], default=folder.stat().st_mtime)
         size = sum(status.st_size for status in segments)
-        yield Holding(
-            store.folder.parent.name, folder, len(store.known()), len(segments), size, (len(aside), sum(aside)), written
-        )
+        yield Holding(store.folder.parent.name, folder, store.count(), len(segments), size, (len(aside), sum(aside)), written)
 
 
 def left_over(folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import pyarrow as pa
 
 from c2vl import machine
@@ -36,10 +37,6 @@ class Remembered:
         return self._open()
 
     @cached_property
-    def _known(self) -> set[bytes]:
-        return self._before.known()
-
-    @cached_property
     def _publisher(self) -> Publisher:
         store = self._open(verify=False)
         store.compact()
@@ -52,9 +49,9 @@ class Remembered:
         """Key of the step's work on `parts`."""
         return content_key(self.fingerprint, *parts)
 
-    def has(self, key: bytes) -> bool:
-        """Whether there is a result."""
-        return key in self._known
+    def missing(self, keys: Sequence[bytes]) -> np.ndarray:
+        """Which of `keys` have no result, (N,) bool."""
+        return self._before.missing(keys)
 
     def get(self, keys: Sequence[bytes]) -> list[dict[str, Any]]:
         """Results of `keys`, in their order.

@@ -90,8 +90,12 @@ class Store:
                 self._keys |= {name: keys for name, keys in found if keys is not None}
         return [self._keys[name] for name in fresh if name in self._keys]
 
+    def count(self) -> int:
+        """How many results there are; one in two segments counts once."""
+        return len(np.unique(np.concatenate([key_array(()), *self._keys.values()])))
+
     def known(self) -> set[bytes]:
-        """Keys of all results."""
+        """Keys of all results, as objects: many times what arrays take."""
         return set().union(*map(_as_set, self._keys.values()))
 
     def segments(self) -> dict[str, int]:

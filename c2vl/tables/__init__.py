@@ -2,10 +2,12 @@
 
 from c2vl.tables import schemas
 from c2vl.tables.build import rows_of, table_of
+from c2vl.tables.grouped import Grouped
 from c2vl.tables.parquet import group_rows, read, shard_paths, shards, write, writing
 from c2vl.tables.shard import by_shard, shard_of
 
 __all__ = [
+    "Grouped",
     "by_shard",
     "group_rows",
     "read",
