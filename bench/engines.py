@@ -1,9 +1,11 @@
 """How busy the stages keep their engines: `python bench/engines.py [--clips N] [--full]`, a Markdown table.
 
-For each engine, in one run: items a second of the model alone on tensors that are ready, of the whole stage (decoding,
-cropping, processor, engine, store, sealing; without loading), and of the usual script that takes one frame after the
-other; and the share of the stage's time that its engine was at work. On a CPU with the shipped tiny checkpoints and videos
-of the demo's size; `--full` takes the paper's engines at full size with random weights on full-HD videos, and needs a GPU.
+For each engine, in one run, items a second: of the model alone on tensors that are ready, in the batches that the stage
+cuts; of preparing alone (decoding, cropping, processor), a core; of the whole stage (preparing, engine, rows, store,
+sealing; without loading); and of the usual script that takes one frame after the other. Then the share of the stage's time
+that its engine was at work, and the most that stage / model can be where every preparing thread has a core of its own: 1, or
+less where preparing costs more than the engine. On a CPU with the shipped tiny checkpoints and videos of the demo's size;
+`--full` takes the paper's engines at full size with random weights on full-HD videos, and needs a GPU.
 Videos are noise with something upright moving. Settings are this machine's environment variables, as for the stages; a
 GPU's batch is found first and not timed.
 """
@@ -27,15 +29,18 @@ import numpy as np
 
 from c2vl import machine, tables
 from c2vl.engines import Captioner, CaptionerParams, Detector, DetectorParams, Encoder, EncoderParams
+from c2vl.prompts.base import MOST_THREADS
 from c2vl.prompts.caption import CaptionParams, CaptionWork
 from c2vl.prompts.crop import CropParams, CropWork
 from c2vl.prompts.embed import EmbedParams, EmbedWork
 from c2vl.prompts.frame import read_frames
 from c2vl.prompts.jpeg import from_jpeg, to_jpeg
 from c2vl.store.run import run
+from c2vl.store.share import batches, blocks
 
 TINY = Path(__file__).resolve().parents[1] / "checkpoints/tiny"
 FRAMES, LENGTH, SHARD = 16, 90, "S001C001"  # K, frames of a video
+AHEAD = 512  # items that are prepared for the model alone: of full size 10 GB
 
 
 def write_clips(root: Path, clips: int, size: tuple[int, int]) -> None:
@@ -99,6 +104,7 @@ class Measured:
     items: int
     batch: int
     model: float
+    prepare: float
     stage: float
     singly: float
     busy: float
@@ -110,7 +116,7 @@ def measure(
     make: Callable[[], Any], root: Path, rounds: int, alone: Callable[[list[Any]], Any], single: Callable[[Any], Any]
 ) -> Measured:
     """Time the model alone, the stage on an empty store and one item after the other, `rounds` times in turn."""
-    rates: list[tuple[float, float, float]] = []
+    rates: list[tuple[float, ...]] = []
     busy: list[float] = []
     for number in range(rounds):
         os.environ["C2VL_STORE"] = str(root / f"store-{number}")
@@ -118,17 +124,25 @@ def measure(
         work.load = lambda: None
         size = work.batch_size()
         units = [unit for shard in work.shards() for unit in work.units(shard, "bench") if unit.key is not None]
-        ready = [item[1] if isinstance(item, tuple) else item for item in work.prepare(units[: max(2 * size, 16)])]
-        alone(ready[:size])  # kernels are chosen, memory is taken
-        batches = [ready[at : at + size] for at in range(0, len(ready), size)]
-        model = rate(len(ready), lambda: [alone(batch) for batch in batches])  # noqa: B023 - called at once
+        cut = [
+            batch for shard in work.shards() for block in blocks(work.units(shard, "bench")) for batch in batches(block, size)
+        ]
+        cut = cut[: max(1, AHEAD // size)]
+        count = sum(map(len, cut))
+        work.prepare(cut[0])  # what is found out once, is
+        began = time.process_time()
+        made = [work.prepare(batch) for batch in cut]
+        prepare = count / (time.process_time() - began)
+        ready = [[item[1] if isinstance(item, tuple) else item for item in batch] for batch in made]
+        alone(ready[0])  # kernels are chosen, memory is taken
+        model = rate(count, lambda: [alone(batch) for batch in ready])  # noqa: B023 - called at once
         notes: dict[str, Any] = {}
         stage = rate(len(units), lambda: run(work, root / f"{work.stage}-{number}", notes))  # noqa: B023
         busy.append(notes["engine_seconds"] * stage / len(units))
-        rates.append((model, stage, rate(16, lambda: [single(unit) for unit in units[:16]])))  # noqa: B023
-    model, stage, singly = (median(column) for column in zip(*rates, strict=True))
-    of_model, of_singly = median(b / a for a, b, _ in rates), median(b / c for _, b, c in rates)
-    return Measured(len(units), size, model, stage, singly, median(busy), of_model, of_singly)
+        rates.append((model, prepare, stage, rate(16, lambda: [single(unit) for unit in units[:16]])))  # noqa: B023
+    model, prepare, stage, singly = (median(column) for column in zip(*rates, strict=True))
+    of_model, of_singly = median(one[2] / one[0] for one in rates), median(one[2] / one[3] for one in rates)
+    return Measured(len(units), size, model, prepare, stage, singly, median(busy), of_model, of_singly)
 
 
 def main() -> None:
@@ -151,12 +165,14 @@ def main() -> None:
         write_clips(root, chosen.clips, (1920, 1080) if chosen.full else (384, 216))
         rows = stages(root, chosen.full, chosen.rounds)
     print(f"\n{device}, {torch.get_num_threads()} threads, {chosen.clips} clips of {FRAMES} frames\n")
-    heads = ["items", "batch", "model alone, /s", "stage, /s", "stage / model", "in the engine", "one by one, /s"]
+    heads = ["items", "batch", "model alone, /s", "preparing, a core, /s", "stage, /s", "stage / model", "at most"]
+    heads += ["in the engine", "one by one, /s"]
     print("| engine | " + " | ".join([*heads, "stage / one by one"]) + " |")
     print("|---" + "|---:" * (len(heads) + 1) + "|")
     for name, one in rows.items():
-        ratios = f"{one.stage:.1f} | {one.of_model:.2f} | {one.busy:.2f} | {one.singly:.1f} | {one.of_singly:.1f}"
-        print(f"| {name} | {one.items} | {one.batch} | {one.model:.1f} | {ratios} |")
+        most = min(1.0, one.prepare * min(machine.workers(), MOST_THREADS) / one.model)
+        ratios = f"{one.stage:.1f} | {one.of_model:.2f} | {most:.2f} | {one.busy:.2f} | {one.singly:.1f} | {one.of_singly:.1f}"
+        print(f"| {name} | {one.items} | {one.batch} | {one.model:.1f} | {one.prepare:.1f} | {ratios} |")
 
 
 def stages(root: Path, full: bool, rounds: int) -> dict[str, Measured]:

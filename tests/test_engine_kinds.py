@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from c2vl.engines import Captioner, CaptionerParams, Detector, DetectorParams, Encoder, EncoderParams, fingerprint
+from c2vl.engines.inputs import ThreadProcessors
 from c2vl.engines.precision import example_picture, trouble
 from c2vl.engines.repeats import repeats
+from c2vl.engines.together import Together
 from c2vl.errors import UserError
 
 torch = pytest.importorskip("torch")
@@ -210,6 +212,37 @@ def test_what_the_batch_size_is_measured_with_can_be_computed(engine: str, monke
         assert result.shape == (2, prompt + 64)  # type: ignore[attr-defined]
 
 
+SHAPES = [(90, 160), (120, 80), (90, 160), (300, 200), (31, 17), (400, 90)]
+QUESTION = "USER: <image>\nWhat? ASSISTANT:"
+
+
+@pytest.mark.parametrize(
+    ("model", "always", "how"),
+    [
+        ("detector", {"text": "person."}, "all in one call"),  # the tiny one stretches to its own size
+        ("detector", {"text": "person.", "size": {"shortest_edge": 64, "longest_edge": 96}}, "by shape"),  # pads to the largest
+        ("captioner", {"text": QUESTION}, "all in one call"),
+        ("encoder", {}, "all in one call"),
+        ("llava_next", {"text": QUESTION}, "one by one"),  # its prompts depend on a picture's shape
+    ],
+)
+def test_pictures_prepared_together_are_to_the_bit_what_the_processor_makes_of_each(
+    model: str, always: dict[str, Any], how: str, request: pytest.FixtureRequest
+) -> None:
+    folder = TINY / model if (TINY / model).is_dir() else request.getfixturevalue(model)
+    processor = transformers.AutoProcessor.from_pretrained(folder, backend="pil")
+    processor = processor if "text" in always else processor.image_processor
+    random = np.random.default_rng(1)
+    pictures = [random.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in SHAPES]
+    together = Together(ThreadProcessors(processor), **always)
+    for picture, item in zip(pictures, together(torch.float32, pictures), strict=True):
+        expected = processor(images=picture, return_tensors="pt", **always)
+        assert item.keys() == expected.keys()
+        assert all(torch.equal(item[name], expected[name]) and item[name].is_contiguous() for name in item)
+    way = together.way()
+    assert how == ("one by one" if way.words is None else "all in one call" if way.mixed else "by shape")
+
+
 def test_crops_prepared_in_many_threads_at_once_are_those_of_one_thread(images: list[np.ndarray]) -> None:
     captioner = Captioner.load(CaptionerParams(model=str(TINY / "captioner")), "cpu")
     alone = captioner.prepare(images)
@@ -293,6 +326,9 @@ def test_siglip_texts_fill_the_context_and_do_not_depend_on_their_company(siglip
 
 def test_siglip_images_do_not_depend_on_their_company(siglip: Path, images: list[np.ndarray]) -> None:
     encoder = Encoder.load(EncoderParams(model=str(siglip)), "cpu")
+    for image, item in zip(images, encoder.prepare_images(images), strict=True):
+        expected = encoder._processor.image_processor(images=image, return_tensors="pt")
+        assert item.keys() == expected.keys() and all(torch.equal(item[name], expected[name]) for name in item)
     alone = np.concatenate([encoder.images([image]) for image in images])
     np.testing.assert_allclose(encoder.images(images), alone, atol=1e-3)
     assert np.abs(alone[0].astype(float) - alone[2].astype(float)).max() > 1e-3

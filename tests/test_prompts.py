@@ -279,7 +279,7 @@ def outcomes(work: CropWork) -> dict[tuple[str, int], Any]:
     made: dict[tuple[str, int], Any] = {}
     for unit in units:
         item = unit.failure or ready[id(unit)]
-        row = item if isinstance(item, Failure) else work.compute([unit], [item])[0]
+        row = item if isinstance(item, Failure) else work.completed([unit], [item], work.compute([unit], [item]))[0]
         made[unit.identity["sample"], unit.identity["k"]] = row
     return made
 

@@ -16,6 +16,7 @@ from c2vl.engines.inputs import ThreadProcessors, alike, joined
 from c2vl.engines.loading import load_pretrained
 from c2vl.engines.repeats import repeats
 from c2vl.engines.square import mean_colour, pad_to_square
+from c2vl.engines.together import Together
 from c2vl.engines.weights import resolve
 from c2vl.errors import UserError
 from c2vl.params import ParamsModel
@@ -145,8 +146,8 @@ class Captioner:
 
         self.fingerprint = key
         self._params, self._model, self._processor, self._device = params, model, processor, device
-        self._processors = ThreadProcessors(processor)
         self._prompt = params.prompt(processor)
+        self._together = Together(ThreadProcessors(processor), text=self._prompt)
         self._colour = mean_colour(processor.image_processor)
         self._batching = Batching("captioner", key, device, AT_ONCE, LARGEST)
         shipped = model.generation_config
@@ -186,7 +187,7 @@ class Captioner:
         """Pad if asked, resize, normalise, tokenise; needs no device and may be called in any thread."""
         if self._params.pad_to_square:
             images = [pad_to_square(image, self._colour) for image in images]
-        return [self._processors(self._model.dtype, images=image, text=self._prompt) for image in images]
+        return self._together(self._model.dtype, images)
 
     def answer(self, ready: Sequence[Inputs]) -> list[Answer]:
         """Answer for prepared crops; those with prompts of one length share a batch."""

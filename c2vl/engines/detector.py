@@ -16,6 +16,7 @@ from c2vl.engines.fingerprints import fingerprint
 from c2vl.engines.inputs import ThreadProcessors, alike, joined
 from c2vl.engines.loading import load_pretrained
 from c2vl.engines.precision import example_picture, trouble
+from c2vl.engines.together import Together
 from c2vl.engines.weights import original_identity, resolve
 
 if TYPE_CHECKING:
@@ -109,6 +110,8 @@ class Detector:
         self.fingerprint = key
         self._params, self._model, self._processor, self._device = params, model, processor, device
         self._processors = ThreadProcessors(processor)
+        size = params.size()
+        self._together = Together(self._processors, text=params.prompt, **({"size": size} if size else {}))
         self._batching = Batching("detector", key, device, AT_ONCE, LARGEST)
         self._post_takes = set(inspect.signature(processor.post_process_grounded_object_detection).parameters)
 
@@ -140,9 +143,8 @@ class Detector:
 
     def prepare(self, images: Sequence[np.ndarray]) -> list[Ready]:
         """Resize and normalise each image (H, W, 3) uint8 RGB; needs no device and may be called in any thread."""
-        arguments = {"text": self._params.prompt} | ({"size": size} if (size := self._params.size()) else {})
-        dtype = self._model.dtype
-        return [Ready(self._processors(dtype, images=image, **arguments), *image.shape[:2]) for image in images]
+        made = self._together(self._model.dtype, images)
+        return [Ready(inputs, *image.shape[:2]) for inputs, image in zip(made, images, strict=True)]
 
     def detect(self, ready: Sequence[Ready]) -> list[Detections]:
         """Detect people in prepared images.

@@ -14,6 +14,7 @@ from c2vl.engines.fingerprints import fingerprint
 from c2vl.engines.inputs import ThreadProcessors, alike, joined
 from c2vl.engines.loading import load_pretrained
 from c2vl.engines.square import mean_colour, pad_to_square
+from c2vl.engines.together import Together
 from c2vl.engines.weights import resolve
 
 if TYPE_CHECKING:
@@ -54,7 +55,10 @@ class Encoder:
     def __init__(self, params: EncoderParams, model: Any, processor: Any, device: torch.device, key: str) -> None:
         self.fingerprint = key
         self._params, self._model, self._processor, self._device = params, model, processor, device
-        self._images, self._texts = ThreadProcessors(processor.image_processor), ThreadProcessors(processor.tokenizer)
+        self._together, self._texts = (
+            Together(ThreadProcessors(processor.image_processor)),
+            ThreadProcessors(processor.tokenizer),
+        )
         self._colour = mean_colour(processor.image_processor)
         self._batching = Batching("encoder", key, device, AT_ONCE, LARGEST)
         self._context = int(model.config.text_config.max_position_embeddings)
@@ -92,7 +96,7 @@ class Encoder:
         """Pad if asked, resize and normalise each image; needs no device and may be called in any thread."""
         if self._params.pad_to_square:
             images = [pad_to_square(image, self._colour) for image in images]
-        return [self._images(self._model.dtype, images=image) for image in images]
+        return self._together(self._model.dtype, images)
 
     def prepare_texts(self, texts: Sequence[str]) -> list[Words]:
         """Tokenise. A text beyond the context is cut and keeps its end token, because that is where CLIP pools."""

@@ -26,12 +26,8 @@ class ThreadProcessors:
 
     def __call__(self, dtype: torch.dtype, **arguments: Any) -> Inputs:
         """Process one item: its tensors on the CPU, numbers with a fraction already as `dtype`."""
-        made = self.here()(**arguments, return_tensors="pt")
-        return {
-            name: value.to(dtype) if value.is_floating_point() else value
-            for name, value in made.items()
-            if hasattr(value, "is_floating_point")
-        }
+        made = tensors(self.here()(**arguments, return_tensors="pt"))
+        return {name: value.to(dtype) if value.is_floating_point() else value for name, value in made.items()}
 
     def here(self) -> Any:
         """This thread's copy."""
@@ -39,6 +35,11 @@ class ThreadProcessors:
             with self._lock:
                 self._copies.processor = copy.deepcopy(self._original)
         return self._copies.processor
+
+
+def tensors(made: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """What of a processor's output is a tensor."""
+    return {name: value for name, value in made.items() if hasattr(value, "is_floating_point")}
 
 
 def alike(items: Sequence[Inputs]) -> list[list[int]]:
@@ -53,7 +54,13 @@ def alike(items: Sequence[Inputs]) -> list[list[int]]:
 
 
 def joined(items: Sequence[Inputs], device: torch.device) -> dict[str, torch.Tensor]:
-    """One batch of items of equal shapes, on `device`."""
+    """One batch of items of equal shapes, on `device`. A tensor that all items share goes there once."""
     import torch
 
-    return {name: torch.cat([item[name] for item in items]).to(device) for name in items[0]}
+    batch = {}
+    for name, first in items[0].items():
+        if all(item[name] is first for item in items):
+            batch[name] = first.to(device).repeat(len(items), *(1 for _ in first.shape[1:]))
+        else:
+            batch[name] = torch.cat([item[name] for item in items]).to(device)
+    return batch

@@ -193,24 +193,24 @@ class CropWork:
         return [image if isinstance(image, Failure) else (image, inputs.get(at)) for at, image in enumerate(images)]
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
-        """Detect where that is to be done, choose, crop, encode."""
-        found = self._detected([self._detection_key(unit.payload) for unit in units], [inputs for _, inputs in ready])
+        """Boxes and scores of each frame: remembered where there are no inputs for the detector."""
+        new = _detected_now(ready)
+        results = self._loaded().detect([ready[at][1] for at in new]) if new else []
+        found = {at: {"boxes": result.boxes, "scores": result.scores} for at, result in zip(new, results, strict=True)}
+        known = [at for at in range(len(units)) if at not in found]
+        keys = [self._detection_key(units[at].payload) for at in known]
+        found |= zip(known, self.detections.get(keys), strict=True)
+        return [found[at] for at in range(len(units))]
+
+    def completed(self, units: Sequence[Unit], ready: Sequence[Any], computed: Sequence[Any]) -> list[Row | Failure]:
+        """Remember what was detected, choose, crop, encode."""
+        new = _detected_now(ready)
+        if new:
+            self.detections.add([self._detection_key(units[at].payload) for at in new], [computed[at] for at in new])
         with reading_threads() as threads:  # a JPEG of a full-HD crop takes as long as a tenth of the engine's work
             frames, images = [unit.payload for unit in units], [image for image, _ in ready]
-            boxes, scores = [row["boxes"].reshape(-1, 4) for row in found], [row["scores"] for row in found]
+            boxes, scores = [row["boxes"].reshape(-1, 4) for row in computed], [row["scores"] for row in computed]
             return list(threads.map(self._row, frames, images, boxes, scores))
-
-    def _detected(self, keys: Sequence[bytes], inputs: Sequence[Any]) -> list[dict[str, np.ndarray]]:
-        """Boxes and scores of each frame: remembered where there are no inputs for the detector."""
-        new = [position for position, item in enumerate(inputs) if item is not None]
-        results = self._loaded().detect([inputs[position] for position in new]) if new else []
-        rows = [{"boxes": result.boxes, "scores": result.scores} for result in results]
-        if new:
-            self.detections.add([keys[position] for position in new], rows)
-        computed = dict(zip(new, rows, strict=True))
-        known = [position for position in range(len(keys)) if position not in computed]
-        remembered = dict(zip(known, self.detections.get([keys[position] for position in known]), strict=True))
-        return [computed[at] if at in computed else remembered[at] for at in range(len(keys))]
 
     def _row(self, frame: Frame, image: np.ndarray, boxes: np.ndarray, scores: np.ndarray) -> Row | Failure:
         height, width = image.shape[:2]
@@ -262,3 +262,8 @@ class CropWork:
             "mean_coverage": mean(float(np.sum(np.frombuffer(self._coverage))), len(self._coverage)),
             "not_as_asked": dict(self._notes),
         }
+
+
+def _detected_now(ready: Sequence[Any]) -> list[int]:
+    """Positions of prepared frames that are the detector's to look at: those with inputs for it."""
+    return [position for position, (_, inputs) in enumerate(ready) if inputs is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,9 +23,11 @@ from c2vl.store.publisher import Publisher
 from c2vl.store.segments import key_array
 from c2vl.store.share import batches, blocks
 from c2vl.store.store import Store
-from c2vl.store.work import Failure, Row, Unit, Work
+from c2vl.store.work import Completing, Failure, Row, Unit, Work
 
 Result = TypeVar("Result")
+Outcome = tuple[bytes, Row | Failure | None]  # key, failure or something else
+Batch = tuple[list[Unit], list[Any], list[Any]]  # units, what was prepared, what the engine made of it; failures in both
 MOST_AHEAD = 8  # prepared batches that may wait for the engine; 16 full-HD frames each are 100 MB
 
 
@@ -61,8 +63,13 @@ def fill(store: Store, work: Work, missing: Missing, allowed: float, columns: pa
     began = time.perf_counter()
     pool = work.pool()
     try:
-        with Publisher(store, columns) as publisher:
-            outcomes = _outcomes(store, work, missing, size, publisher, pool, filled)
+        # The writer ends, with what it was given, before the publisher does.
+        with Publisher(store, columns) as publisher, ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
+            todo = _missing(store, work, missing, size)
+            if isinstance(pool, ProcessPoolExecutor):
+                outcomes = _done_elsewhere(store, work, todo, publisher, pool)
+            else:
+                outcomes = _published(_computed(work, todo, pool, filled), partial(_publish, work, publisher), writer)
             for key, outcome in progress(outcomes, work.stage, "units", len(missing)):
                 if not isinstance(outcome, Failure):
                     filled.computed += 1
@@ -91,38 +98,56 @@ def too_many(work: Work, reasons: Counter[str], beside: str) -> str:
     )
 
 
-def _outcomes(
-    store: Store,
-    work: Work,
-    missing: Missing,
-    size: int,
-    publisher: Publisher,
-    pool: Executor,
-    filled: Filled,
-) -> Iterator[tuple[bytes, Row | Failure | None]]:
-    """Yield (key, failure or something else) of each missing unit, its batch handed to the publisher before."""
-    todo = _missing(store, work, missing, size)
-    if isinstance(pool, ProcessPoolExecutor):
-        store.describe()
-        whole = partial(done_here, work.prepare, store.folder, publisher.schema)
-        for batch, done in _ahead(todo, whole, pool):
-            if isinstance(done.rows, Written):
-                publisher.add_published(done.rows.name, done.rows.keys, done.rows.size)
-            else:
-                publisher.add_table(done.rows)
-            yield from ((_key(unit), failure) for unit, failure in zip(batch, done.failures, strict=True))
-        return
+def _done_elsewhere(
+    store: Store, work: Work, todo: Iterator[list[Unit]], publisher: Publisher, pool: Executor
+) -> Iterator[Outcome]:
+    """Yield each unit's outcome, its batch done by a worker process and handed to the publisher before."""
+    store.describe()
+    whole = partial(done_here, work.prepare, store.folder, publisher.schema)
+    for batch, done in _ahead(todo, whole, pool):
+        if isinstance(done.rows, Written):
+            publisher.add_published(done.rows.name, done.rows.keys, done.rows.size)
+        else:
+            publisher.add_table(done.rows)
+        yield from ((_key(unit), failure) for unit, failure in zip(batch, done.failures, strict=True))
+
+
+def _computed(work: Work, todo: Iterator[list[Unit]], pool: Executor, filled: Filled) -> Iterator[Batch]:
+    """Yield batches that the engine is done with."""
     for batch, ready in _ahead(todo, partial(each, work.prepare), pool):
-        good = [position for position, item in enumerate(ready) if not isinstance(item, Failure)]
-        outcomes: list[Any] = list(ready)
         began = time.perf_counter()
-        computed = each(work.compute, [batch[i] for i in good], [ready[i] for i in good]) if good else []
+        computed = _of_good(work.compute, ready, batch, ready)
         filled.engine_seconds += time.perf_counter() - began
-        for position, outcome in zip(good, computed, strict=True):
-            outcomes[position] = outcome
-        rows = [(_key(unit), row) for unit, row in zip(batch, outcomes, strict=True) if not isinstance(row, Failure)]
-        publisher.add([key for key, _ in rows], [row for _, row in rows])
-        yield from ((_key(unit), outcome) for unit, outcome in zip(batch, outcomes, strict=True))
+        yield batch, ready, computed
+
+
+def _published(
+    computed: Iterator[Batch], publish: Callable[[list[Unit], list[Any], list[Any]], list[Outcome]], writer: Executor
+) -> Iterator[Outcome]:
+    """Yield each unit's outcome once its batch is published, which is done while the engine computes the next one."""
+    last: Future[list[Outcome]] | None = None
+    for batch in computed:
+        last, before = writer.submit(publish, *batch), last
+        yield from before.result() if before else ()
+    yield from last.result() if last else ()
+
+
+def _publish(work: Work, publisher: Publisher, batch: list[Unit], ready: list[Any], computed: list[Any]) -> list[Outcome]:
+    """Complete a batch's rows and hand them to the publisher."""
+    rows = _of_good(work.completed, computed, batch, ready, computed) if isinstance(work, Completing) else computed
+    good = [(_key(unit), row) for unit, row in zip(batch, rows, strict=True) if not isinstance(row, Failure)]
+    publisher.add([key for key, _ in good], [row for _, row in good])
+    return [(_key(unit), row) for unit, row in zip(batch, rows, strict=True)]
+
+
+def _of_good(function: Callable[..., list[Any]], items: Sequence[Any], *columns: Sequence[Any]) -> list[Any]:
+    """`function` of the columns' rows where `items` holds no failure; the failure elsewhere."""
+    good = [position for position, item in enumerate(items) if not isinstance(item, Failure)]
+    made = each(function, *([column[position] for position in good] for column in columns)) if good else []
+    outcomes = list(items)
+    for position, outcome in zip(good, made, strict=True):
+        outcomes[position] = outcome
+    return outcomes
 
 
 def _missing(store: Store, work: Work, missing: Missing, size: int) -> Iterator[list[Unit]]:

@@ -8,6 +8,7 @@ after a crash at any moment, finds each published row at least once.
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -69,6 +70,7 @@ class Store:
         self._description, self._verify = description, verify
         self._keys: dict[str, np.ndarray] = {}  # intact segments: name -> keys
         self._index: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+        self._changing = threading.RLock()  # a stage publishes in one thread and looks for others' rows in another
         self._take_in()
 
     def refresh(self) -> np.ndarray:
@@ -77,7 +79,8 @@ class Store:
         Returns:
             The keys of the segments that were not known yet, `S16`.
         """
-        return np.concatenate([key_array(()), *self._take_in()])
+        with self._changing:
+            return np.concatenate([key_array(()), *self._take_in()])
 
     def _take_in(self) -> list[np.ndarray]:
         names = self._names()
@@ -117,9 +120,9 @@ class Store:
             UserError: the disk is full, the store is read-only or cannot be reached.
         """
         self.describe()
-        with said_plainly(self.folder):
+        with self._changing, said_plainly(self.folder):
             name = write_segment(self.folder, rows, durable)
-        self.note(name, as_keys(rows.column(KEY.name)))
+            self.note(name, as_keys(rows.column(KEY.name)))
         return name
 
     def describe(self) -> None:
@@ -134,8 +137,9 @@ class Store:
 
     def note(self, name: str, keys: np.ndarray) -> None:
         """Take in a segment that this process, or a worker of its own, has just written."""
-        self._keys[name] = keys
-        self._index = None
+        with self._changing:
+            self._keys[name] = keys
+            self._index = None
 
     def make_one(self, names: Sequence[str]) -> list[str]:
         """Put one durable segment in the place of `names`; return its name (none where other processes took them).
@@ -188,14 +192,15 @@ class Store:
         merged: list[str] = []
         group: list[str] = []
         size = 0
-        for position, name in enumerate(names):
-            with contextlib.suppress(FileNotFoundError):
-                if name in self._keys and is_intact(self.folder, name):
-                    group.append(name)
-                    size += (self.folder / (name + SUFFIX)).stat().st_size
-            if group and (size >= MERGED_BYTES or position == len(names) - 1):
-                merged += self._merged(group, size)
-                group, size = [], 0
+        with self._changing:
+            for position, name in enumerate(names):
+                with contextlib.suppress(FileNotFoundError):
+                    if name in self._keys and is_intact(self.folder, name):
+                        group.append(name)
+                        size += (self.folder / (name + SUFFIX)).stat().st_size
+                if group and (size >= MERGED_BYTES or position == len(names) - 1):
+                    merged += self._merged(group, size)
+                    group, size = [], 0
         return merged
 
     def _merged(self, sources: list[str], size: int) -> list[str]:

@@ -79,13 +79,21 @@ class Work(Protocol):
         """Read and decode, ahead of the engine: one prepared item or `Failure` a unit."""
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
-        """Run the engine on prepared items: one row or `Failure` a unit."""
+        """Run the engine on prepared items: one row or `Failure` a unit (see `Completing`)."""
 
     def observe(self, table: pa.Table) -> None:
         """Take note of a sealed shard for `metrics`."""
 
     def metrics(self) -> dict[str, Any]:
         """What the sealed shards say, of deterministic things only."""
+
+
+@runtime_checkable
+class Completing(Protocol):
+    """A stage that makes its rows of what `compute` returns, and needs no engine for it: done in another thread meanwhile."""
+
+    def completed(self, units: Sequence[Unit], ready: Sequence[Any], computed: Sequence[Any]) -> list[Row | Failure]:
+        """Rows of a batch that was computed; called for one batch at a time, in order."""
 
 
 @runtime_checkable
