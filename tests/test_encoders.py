@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,19 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from synthetic import BENCHMARK, CLASSES, write_data
 from torch import Tensor, nn
+from torch.nn.functional import conv1d, conv2d
 
 from c2vl.errors import UserError
 from c2vl.models.cost import Cost, cost
 from c2vl.models.ctrgcn import ChannelwiseGraphConvolution
 from c2vl.models.gru import GRU
 from c2vl.models.msg3d import DisentangledGraphConvolution, k_adjacencies
+from c2vl.models.pointwise import PointwiseConv1d, PointwiseConv2d
+from c2vl.models.recurrence import together
 from c2vl.models.registry import SkeletonEncoderParams, build_encoder
 from c2vl.models.settings import PUBLISHED, TWO_CORES
 from c2vl.models.temporal import MultiScaleTemporal
-from c2vl.models.transformer import sinusoids
+from c2vl.models.transformer import EncoderLayer, sinusoids
 from c2vl.skeletons.graph import GRAPHS, KINECT20, NTU25, SkeletonGraph
 from c2vl.skeletons.streams import to_stream
 from c2vl.training.checkpoint import load_checkpoint, save_checkpoint
@@ -452,3 +456,49 @@ def test_every_encoder_is_pretrained_and_read_back(keys: dict[str, Any], data: P
     x = torch.randn(2, 3, 12, 25, 2)
     with torch.no_grad():
         torch.testing.assert_close(read.encoder(x), trained.network.encoder.eval()(x))
+
+
+def same_results(one: Callable[..., Tensor], other: Callable[..., Tensor], inputs: list[Tensor]) -> None:
+    """Values and gradients agree to float64's precision."""
+    values = [each(inputs[0]) for each in (one, other)]
+    torch.testing.assert_close(*values, rtol=1e-12, atol=1e-12)
+    weights = torch.randn(values[0].shape, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
+    gradients = [torch.autograd.grad((value * weights).sum(), inputs) for value in values]
+    torch.testing.assert_close(*gradients, rtol=1e-10, atol=1e-10)
+
+
+def test_two_grus_together_are_torch_s_one_by_one() -> None:
+    torch.manual_seed(0)
+    first, second = (nn.GRU(6, 5, batch_first=True).double() for _ in range(2))
+    x = torch.randn(4, 7, 6, dtype=torch.float64, requires_grad=True)
+    inputs = [x, *first.parameters(), *second.parameters()]
+    same_results(
+        lambda x: torch.cat(together(first, second, x), dim=2), lambda x: torch.cat([first(x)[0], second(x)[0]], dim=2), inputs
+    )
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_transformer_layer_is_torch_s(heads: int) -> None:
+    torch.manual_seed(0)
+    layer = EncoderLayer(8, heads).double()
+    reference = nn.TransformerEncoderLayer(8, heads, 8, dropout=0.0, batch_first=True).double()
+    reference.load_state_dict(layer.state_dict())
+    for name, parameter in layer.named_parameters():
+        reference.get_submodule(name.rpartition(".")[0])._parameters[name.rpartition(".")[2]] = parameter
+    x = torch.randn(3, 5, 8, dtype=torch.float64, requires_grad=True)
+    same_results(layer, reference, [x, *layer.parameters()])
+
+
+@pytest.mark.parametrize("strided", [False, True])
+def test_pointwise_products_are_convolutions(strided: bool) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(4, 3, 5, 6, dtype=torch.float64, requires_grad=True)
+    plane, line = PointwiseConv2d(3, 7).double(), PointwiseConv1d(3, 7).double()
+
+    def seen(x: Tensor) -> Tensor:
+        return x[..., ::2] if strided else x
+
+    same_results(lambda x: plane(seen(x)), lambda x: conv2d(seen(x), plane.weight, plane.bias), [x, *plane.parameters()])
+    same_results(
+        lambda x: line(seen(x)[:, :, 0]), lambda x: conv1d(seen(x)[:, :, 0], line.weight, line.bias), [x, *line.parameters()]
+    )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from c2vl.models.depth import block_plan
 from c2vl.models.persons import PersonNorm, Persons, mean_over_persons, padded_slots, present_slots
+from c2vl.models.pointwise import PointwiseConv1d, PointwiseConv2d
 from c2vl.models.temporal import MultiScaleTemporal, Pointwise
 from c2vl.skeletons.graph import NTU25, SkeletonGraph
 
@@ -26,9 +27,9 @@ class RefinedTopology(nn.Module):
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
         relations = INPUT_RELATIONS if channels <= 3 else max(1, channels // REDUCTION)
-        self.to_joint = nn.Conv1d(channels, relations, 1)
-        self.from_joint = nn.Conv1d(channels, relations, 1)
-        self.refine = nn.Conv1d(relations, out_channels, 1)
+        self.to_joint = PointwiseConv1d(channels, relations)
+        self.from_joint = PointwiseConv1d(channels, relations)
+        self.refine = PointwiseConv1d(relations, out_channels)
 
     def forward(self, pooled: Tensor, shared: Tensor, alpha: Tensor) -> Tensor:
         """`pooled` (N, C, V) is the mean over time, `shared` (V, V), `alpha` (1,)."""
@@ -48,7 +49,7 @@ class ChannelwiseGraphConvolution(nn.Module):
         self.adjacency = nn.Parameter(adjacency)
         self.alpha = nn.Parameter(torch.zeros(1))
         self.topologies = nn.ModuleList(RefinedTopology(channels, out_channels) for _ in adjacency)
-        self.values = nn.ModuleList(nn.Conv2d(channels, out_channels, 1) for _ in adjacency)
+        self.values = nn.ModuleList(PointwiseConv2d(channels, out_channels) for _ in adjacency)
         self.norm = nn.BatchNorm2d(out_channels)
         self.shortcut = nn.Identity() if channels == out_channels else Pointwise(channels, out_channels)
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from c2vl.models.persons import SLOTS, padded_slots
+from c2vl.models.recurrence import together
 from c2vl.skeletons.graph import NTU25, SkeletonGraph
 
 Reading = Literal["forward", "both"]
@@ -29,10 +30,18 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs frame by frame, and what both have when they have read everything, (B, 2 * width)."""
-        one, _ = self.first(x)
-        two, _ = self.second(x.flip(1) if self.reading == "both" else x)
+        if self.reading == "forward" and on_cpu(x):
+            one, two = together(self.first, self.second, x)
+        else:
+            one, _ = self.first(x)
+            two, _ = self.second(x.flip(1) if self.reading == "both" else x)
         read = torch.cat([one[:, -1], two[:, -1]], dim=1)
         return torch.cat([one, two.flip(1) if self.reading == "both" else two], dim=2), read
+
+
+def on_cpu(x: Tensor) -> bool:
+    """Whether the GRUs are computed together: elsewhere, or in another precision, torch's own kernels are faster."""
+    return x.device.type == "cpu" and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
 
 
 class GRU(nn.Module):

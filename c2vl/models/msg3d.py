@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv1d
 
 from c2vl.models.persons import PersonNorm, Persons, mean_over_persons, padded_slots, present_slots
+from c2vl.models.pointwise import PointwiseConv2d
 from c2vl.models.temporal import MultiScaleTemporal
 from c2vl.skeletons.graph import NTU25, SkeletonGraph
 
@@ -83,7 +84,7 @@ class WindowPathway(nn.Module):
         super().__init__()
         inner = out_channels if first else channels  # the first block widens at once, the others where they collapse
         self.graph = DisentangledGraphConvolution(channels, inner, graph, scales, window, stride)
-        self.collapse = nn.Conv2d(inner * window, out_channels, 1)
+        self.collapse = PointwiseConv2d(inner * window, out_channels)
         self.norm = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from c2vl.models.pointwise import PointwiseConv2d
+
 
 class Pointwise(nn.Sequential):
     """1x1 convolution with BatchNorm and a stride in time; (N, C, V, T) to (N, C', V, T').
@@ -19,7 +21,7 @@ class Pointwise(nn.Sequential):
     """
 
     def __init__(self, channels: int, out_channels: int, stride: int = 1) -> None:
-        super().__init__(nn.Conv2d(channels, out_channels, 1), nn.BatchNorm2d(out_channels))
+        super().__init__(PointwiseConv2d(channels, out_channels), nn.BatchNorm2d(out_channels))
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
@@ -58,7 +60,7 @@ class MultiScaleTemporal(nn.Module):
         if remainder:
             raise ValueError(f"the width has to be a multiple of {branches}, one share a temporal branch")
         self.reduce = nn.Sequential(
-            nn.Conv2d(channels, (branches - 1) * self.width, 1), nn.BatchNorm2d((branches - 1) * self.width), nn.ReLU()
+            PointwiseConv2d(channels, (branches - 1) * self.width), nn.BatchNorm2d((branches - 1) * self.width), nn.ReLU()
         )
         self.dilated = nn.ModuleList(
             nn.Sequential(
