@@ -9,7 +9,7 @@ from c2vl.datasets.params import DataParams
 from c2vl.errors import one_sentence
 from c2vl.params import load_section
 from c2vl.prompts.crop import CropParams, CropWork
-from c2vl.sharing import PIPELINE, said_of_pictures
+from c2vl.sharing import PIPELINE, said_of_sharing
 from c2vl.store.stage import add_options, carry_out
 
 
@@ -20,7 +20,7 @@ def main() -> None:
     add_options(parser)
     chosen = parser.parse_args()
     params, data = load_section("crop", CropParams), load_section("data", DataParams)
-    if PIPELINE.is_file() and (said := said_of_pictures(data.dataset)):
+    if PIPELINE.is_file() and (said := said_of_sharing(data.dataset)):
         print(f"crop: {said}.", flush=True)
     carry_out(CropWork(params, Path("data/index/index.parquet"), Path("data/skeleton"), data.raw), Path("data/crop"), chosen)
 

@@ -15,7 +15,7 @@ import yaml
 from c2vl.cli import main
 from c2vl.doctor import data, engines, machine, project
 from c2vl.doctor.finding import Finding, examine
-from c2vl.sharing import share_pictures
+from c2vl.sharing import share
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -127,15 +127,15 @@ def test_archives_are_looked_into_and_skeletons_alone_need_published_answers(her
     assert "1 skeletons and 0 videos of 1 samples as ntu60, 1 of other data sets" in finding.said
 
 
-def test_pictures_of_real_people_that_would_be_pushed_are_said(here: Path) -> None:
+def test_what_is_real_people_s_and_would_be_pushed_is_said(here: Path) -> None:
     shutil.copy(ROOT / "dvc.yaml", here)
     real("ntu60", "raw")
     (here / "raw").mkdir()
     (here / "raw/S001C001P001R001A001.skeleton").touch()
-    share_pictures(True)
-    assert states(examine("data", data.data))["pictures"] == "note"
-    share_pictures(False)
-    assert "pictures" not in states(examine("data", data.data))
+    share(["skeletons"])
+    assert states(examine("data", data.data))["sharing"] == "note"
+    share([])
+    assert "sharing" not in states(examine("data", data.data))
 
 
 def test_a_captioning_server_is_asked_and_the_checkpoint_it_replaces_is_not_looked_for(

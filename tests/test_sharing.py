@@ -1,4 +1,4 @@
-"""Pictures of real people are not pushed unless somebody says so."""
+"""Pictures and skeletons of real people are not pushed unless somebody says so."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ import yaml
 from c2vl.cli import main
 from c2vl.errors import UserError
 from c2vl.report.licences import licences
-from c2vl.sharing import pictures, share_pictures
+from c2vl.sharing import kept, share
 
 ROOT = Path(__file__).resolve().parents[1]
-OUTS = {"data/crop", "results/report"}
+PICTURES, SKELETONS = {"data/crop", "results/report"}, {"data/skeleton", "data/targets/${key}/skeleton"}
+
+
+def pushed() -> set[str]:
+    return {one.out for one in kept() if one.pushed}
 
 
 @pytest.fixture
@@ -29,34 +33,59 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_profiles_for_real_data_keep_pictures_and_the_demo_shares_its_own(here: Path) -> None:
-    assert pictures() == dict.fromkeys(OUTS, True)
+def test_the_profiles_for_real_data_keep_what_is_its_own_and_the_demo_shares_its_own(here: Path) -> None:
+    assert pushed() == PICTURES | SKELETONS == {one.out for one in kept()}
     main(["profile", "paper"])
-    assert pictures() == dict.fromkeys(OUTS, False)
+    assert pushed() == set()
     main(["profile", "demo"])
     assert (here / "dvc.yaml").read_bytes() == (ROOT / "dvc.yaml").read_bytes()
 
 
-def test_only_the_flag_changes_in_the_pipeline(here: Path) -> None:
+@pytest.mark.parametrize(
+    ("asked", "goes"),
+    [
+        (["skeletons"], SKELETONS),
+        (["pictures"], PICTURES),
+        (["skeletons", "pictures"], SKELETONS | PICTURES),
+        (["nothing"], set()),
+    ],
+)
+def test_exactly_what_is_asked_for_is_pushed(here: Path, asked: list[str], goes: set[str]) -> None:
+    main(["share", *asked])
+    assert pushed() == goes
+
+
+def test_every_out_that_holds_pictures_or_joints_is_marked(here: Path) -> None:
+    """All folders that the crop's and the skeleton's stages write, whatever they are called."""
+    found = set()
+    for stage in yaml.safe_load((here / "dvc.yaml").read_text())["stages"].values():
+        one = stage.get("do", stage)
+        if one["cmd"].split()[1] in {"stages/skeleton.py", "stages/target_skeleton.py", "stages/crop.py", "stages/report.py"}:
+            found |= {out if isinstance(out, str) else next(iter(out)) for out in one["outs"]}
+    assert found == PICTURES | SKELETONS
+
+
+def test_only_the_flags_change_in_the_pipeline(here: Path) -> None:
     before = yaml.safe_load((here / "dvc.yaml").read_text())
-    assert share_pictures(False) and not share_pictures(False)
+    assert share([]) and not share([])
     after = yaml.safe_load((here / "dvc.yaml").read_text())
-    for stage in ("crop", "report"):
-        (out,) = after["stages"][stage]["outs"]
+    for stage in ("skeleton", "target_skeleton", "crop", "report"):
+        one, was = (told["stages"][stage].get("do", told["stages"][stage]) for told in (after, before))
+        (out,) = one["outs"]
         assert list(out.values()) == [{"push": False}]
-        after["stages"][stage]["outs"] = before["stages"][stage]["outs"]
+        one["outs"] = was["outs"]
     assert after == before
 
 
 def test_a_pipeline_without_the_lines_is_one_sentence(here: Path) -> None:
     (here / "dvc.yaml").write_text("stages: {}\n")
     with pytest.raises(UserError, match="git checkout"):
-        pictures()
+        kept()
 
 
 @pytest.mark.slow
 def test_dvc_push_leaves_pictures_out_and_others_go_on_without_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same flag in a small pipeline of the same shape: crop -> caption."""
+    """The same flag in a small pipeline of the same shape: crop -> caption, and skeletons."""
 
     def dvc(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([sys.executable, "-m", "dvc", *arguments], capture_output=True, text=True, check=True)
@@ -66,16 +95,18 @@ def test_dvc_push_leaves_pictures_out_and_others_go_on_without_them(tmp_path: Pa
         "stages:\n"
         "  crop:\n    cmd: mkdir -p data/crop && echo face > data/crop/a\n    outs:\n"
         "      - data/crop:\n          push: true  # pictures of people\n"
+        "  skeleton:\n    cmd: mkdir -p data/skeleton && echo joints > data/skeleton/a\n    outs:\n"
+        "      - data/skeleton:\n          push: true  # skeletons\n"
         "  caption:\n    cmd: mkdir -p data/caption && echo words > data/caption/a\n"
         "    deps: [data/crop]\n    outs: [data/caption]\n"
     )
-    assert share_pictures(False)
+    assert share([])
     dvc("init", "--no-scm", "-q")
     dvc("remote", "add", "-d", "lab", str(tmp_path / "remote"))
     dvc("repro", "-q")
     dvc("push", "-q")
     stored = {path.read_text() for path in (tmp_path / "remote").rglob("*") if path.is_file()}
-    assert "words\n" in stored and "face\n" not in stored
+    assert "words\n" in stored and not stored & {"face\n", "joints\n"}
     for folder in ("data", ".dvc/cache"):
         shutil.rmtree(tmp_path / folder)
     dvc("pull", "--allow-missing", "-q")

@@ -62,7 +62,7 @@ def switch(name: str, params: Path, force: bool = False) -> None:
         UserError: there is no such profile, or `params` was changed by hand and `force` is not set.
     """
     from c2vl.files import write_bytes
-    from c2vl.sharing import PIPELINE, share_pictures
+    from c2vl.sharing import KINDS, PIPELINE, share
 
     shipped = _path(name)
     if not force and (lost := _changed_by_hand(params)):
@@ -71,8 +71,8 @@ def switch(name: str, params: Path, force: bool = False) -> None:
             f"commit or copy it, then `c2vl profile {name} --force`."
         )
     write_bytes(params, shipped.read_bytes())
-    if PIPELINE.is_file() and share_pictures(allow=shipped_world(shipped)):
-        print("dvc.yaml changed with it: pictures of people (crops, report) are pushed in the demo alone; see `c2vl share`.")
+    if PIPELINE.is_file() and share(KINDS if shipped_world(shipped) else ()):
+        print("dvc.yaml changed with it: people's pictures and skeletons are pushed in the demo alone; see `c2vl share`.")
     print(f"params.yaml is now the profile `{name}`; `git diff {params}` shows what changed, `dvc status` what would run.")
 
 

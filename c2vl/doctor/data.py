@@ -1,4 +1,4 @@
-"""The raw data, by what their names promise, and whether pictures of their people would leave this machine."""
+"""The raw data, by what their names promise, and whether something of theirs would leave this machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def data() -> Iterator[Finding]:
     elif is_preprocessed(params.raw):
         yield _preprocessed(params)
     else:
-        yield from _pictures(params)
+        yield from _sharing(params)
         yield from _pku(params) if params.dataset in pku.DATASETS else _ntu(params)
 
 
@@ -89,9 +89,9 @@ def _published() -> bool:
     return bool((read_params().get("caption") or {}).get("published"))
 
 
-def _pictures(params: DataParams) -> Iterator[Finding]:
+def _sharing(params: DataParams) -> Iterator[Finding]:
     """Said also where it was chosen: the setting is a line that is easily forgotten."""
-    from c2vl.sharing import PIPELINE, said_of_pictures
+    from c2vl.sharing import PIPELINE, said_of_sharing
 
-    if PIPELINE.is_file() and (said := said_of_pictures(params.dataset)):
-        yield Finding("note", "pictures", said)
+    if PIPELINE.is_file() and (said := said_of_sharing(params.dataset)):
+        yield Finding("note", "sharing", said)
