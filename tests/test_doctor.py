@@ -127,6 +127,19 @@ def test_archives_are_looked_into_and_skeletons_alone_need_published_answers(her
     assert "1 skeletons and 0 videos of 1 samples as ntu60, 1 of other data sets" in finding.said
 
 
+def test_skeletons_alone_with_published_answers_need_an_encoder_and_nothing_else(here: Path) -> None:
+    real("ntu60", "raw")
+    (here / "raw").mkdir()
+    (here / "raw/S001C001P001R001A001.skeleton").touch()
+    (here / "told.json").write_text('{"S001C001P001R001A001": ["He waves."]}')
+    change("caption.published", "told.json")
+    for model in ("crop.detector.model", "caption.captioner.model"):
+        change(model, "not/there/at/all")
+    assert states(examine("engines", engines.engines)) == {"detector": "ok", "captioner": "ok", "encoder": "ok"}
+    (here / "raw/S001C001P001R001A001_rgb.avi").touch()  # then there are crops to make, for the vision prompts
+    assert states(examine("engines", engines.engines)) == {"detector": "FAIL", "captioner": "ok", "encoder": "ok"}
+
+
 def test_what_is_real_people_s_and_would_be_pushed_is_said(here: Path) -> None:
     shutil.copy(ROOT / "dvc.yaml", here)
     real("ntu60", "raw")

@@ -122,6 +122,24 @@ def test_the_report_names_the_terms_of_what_a_run_used_and_of_what_it_does_not_k
     assert encoder.startswith("somebody/clip") and "not known" in encoder
 
 
+def test_only_models_that_a_run_used_are_named() -> None:
+    params = yaml.safe_load((ROOT / "profiles/paper.yaml").read_text())
+    params["caption"]["published"] = "published/answers.json"
+    told = licences("ntu60", yaml.safe_dump(params))
+    assert len(told) == 4 and "published/answers.json" in told[-1] and not any("llava" in line for line in told)
+    assert not any("grounding" in line for line in licences("ntu60", yaml.safe_dump(params), filmed=False))
+    params["caption"] |= {"published": None}
+    params["caption"]["captioner"]["server"] = {"model": "Qwen/Qwen2.5-VL-7B-Instruct", "revision": None}
+    told = licences("ntu60", yaml.safe_dump(params))
+    assert len(told) == 4 and told[2].startswith("Qwen/Qwen2.5-VL-7B-Instruct: its terms are not known")
+
+
+@pytest.mark.parametrize("model", ["weights/groundingdino_swint_ogc.pth", "GroundingDINO_SwinB_cogcoor.pth"])
+def test_the_original_detector_s_files_are_known_by_their_names(model: str) -> None:
+    _, detector = licences("ntu60", f"crop: {{detector: {{model: {model}}}}}")
+    assert detector == f"{model}: Apache 2.0 (IDEA-Research/GroundingDINO)."
+
+
 @pytest.mark.parametrize("name", ["demo", "small", "paper"])
 def test_the_terms_of_every_model_of_the_profiles_are_known(name: str) -> None:
     told = licences("ntu60", (ROOT / f"profiles/{name}.yaml").read_text())

@@ -30,6 +30,22 @@ def data() -> Iterator[Finding]:
         yield from _pku(params) if params.dataset in pku.DATASETS else _ntu(params)
 
 
+def filmed(params: DataParams) -> bool:
+    """Whether there are videos among the raw files, by their names; of those that are not there yet, there may be."""
+    from c2vl.datasets import pku, pku_scan, scan
+    from c2vl.datasets.benchmarks import belongs
+    from c2vl.datasets.preprocessed import is_preprocessed
+
+    if not params.raw.exists():
+        return True
+    if is_preprocessed(params.raw):
+        return False
+    if params.dataset in pku.DATASETS:
+        return any(one.videos for one in pku_scan.scan(params.dataset, params.raw).videos.values())
+    found, _ = scan.scan(params.raw)
+    return any(files.videos and belongs(params.dataset, name) for name, files in found.items())
+
+
 def _preprocessed(params: DataParams) -> Finding:
     from c2vl.datasets.preprocessed import open_preprocessed
 

@@ -23,12 +23,12 @@ def engines() -> Iterator[Finding]:
 
 def _detector() -> Iterator[Finding]:
     from c2vl.datasets.params import DataParams
-    from c2vl.datasets.preprocessed import is_preprocessed
+    from c2vl.doctor.data import filmed
     from c2vl.prompts.crop import CropParams
 
-    params = load_section("crop", CropParams).detector
-    if is_preprocessed(raw := load_section("data", DataParams).raw):
-        yield Finding("ok", "detector", f"not needed: {raw} holds skeletons alone")
+    params, data = load_section("crop", CropParams).detector, load_section("data", DataParams)
+    if not filmed(data):
+        yield Finding("ok", "detector", f"not needed: {data.raw} holds no videos")
     elif params.backend == "groundingdino":
         yield from _groundingdino(params.model)
     else:
@@ -37,7 +37,7 @@ def _detector() -> Iterator[Finding]:
 
 def _captioner() -> Iterator[Finding]:
     from c2vl.datasets.params import DataParams
-    from c2vl.datasets.preprocessed import is_preprocessed
+    from c2vl.doctor.data import filmed
     from c2vl.prompts.caption import CaptionParams
     from c2vl.prompts.published_file import read_published
 
@@ -46,9 +46,9 @@ def _captioner() -> Iterator[Finding]:
         told = read_published(params.published).sentences
         clips = f"{sum(map(len, told.values())):,} sentences of {len(told):,} clips"
         yield Finding("ok", "captioner", f"not asked: `caption.published` is {params.published}, {clips}")
-    elif is_preprocessed(raw := load_section("data", DataParams).raw):
+    elif not filmed(data := load_section("data", DataParams)):
         todo = "set `caption.published` to a file of answers (docs/datasets.md)"
-        yield Finding("FAIL", "captioner", f"nothing to ask about: {raw} holds skeletons alone", todo)
+        yield Finding("FAIL", "captioner", f"nothing to ask about: {data.raw} holds no videos", todo)
     elif params.captioner.server is not None:
         yield _server(params.captioner.server.model)
     else:

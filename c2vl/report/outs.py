@@ -55,6 +55,12 @@ class Outs:
         return str(self.index.column("dataset")[0]) if self.index.num_rows else "nothing"
 
     @property
+    def filmed(self) -> bool:
+        """Whether any sample has a video."""
+        videos = self.index.column("video_file")
+        return videos.null_count < len(videos)
+
+    @property
     def benchmarks(self) -> list[str]:
         """Benchmarks that were evaluated."""
         return sorted(self.metrics.get("samples", self.metrics.get("linear", {})))

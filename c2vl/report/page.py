@@ -103,7 +103,7 @@ def gather(outs: Outs, raw: Path, params: ReportParams, records: Sequence[Mappin
         "total": took.total(records),
         "longest": max((float(record["seconds"]) for record in records), default=0.0) or 1.0,
         "settings": settings,
-        "licences": licences(outs.dataset, settings),
+        "licences": licences(outs.dataset, settings, outs.filmed),
         "missing": outs.missing,
     }
 
