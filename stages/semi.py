@@ -33,7 +33,7 @@ def main() -> None:
     from c2vl.finetuning.params import SemiParams
     from c2vl.finetuning.protocols import semi_all
     from c2vl.training.clips import class_names, load_clips
-    from c2vl.training.stage import prepare, recorded
+    from c2vl.training.stage import prepare, recorded, state_folder
 
     params = load_section("semi", SemiParams)
     name = f"{arguments.benchmark}-{arguments.stream}"
@@ -41,7 +41,8 @@ def main() -> None:
     with recorded(f"semi-{name}", device) as notes:
         train, test = (load_clips(DATA, arguments.benchmark, split, device) for split in ("train", "test"))
         source, out = RESULTS / "pretrain" / name, RESULTS / "finetune/semi" / name
-        notes.update(semi_all(source, train, test, len(class_names(DATA)), params, out))
+        states = state_folder(f"semi-{name}")
+        notes.update(semi_all(source, train, test, len(class_names(DATA)), params, out, states))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def main() -> None:
     from c2vl.finetuning.params import TransferParams
     from c2vl.finetuning.protocols import transfer_all
     from c2vl.training.clips import class_names, load_clips
-    from c2vl.training.stage import prepare, recorded
+    from c2vl.training.stage import prepare, recorded, state_folder
 
     params = load_section("transfer", TransferParams)
     target, data = params.target(name), DATA / "targets" / name
@@ -40,7 +40,8 @@ def main() -> None:
         out = RESULTS / "finetune/transfer" / name
         about = {"source": params.source, "dataset": target.dataset, "benchmark": target.benchmark}
         classes = len(class_names(data))
-        notes.update(transfer_all(RESULTS / "pretrain", train, test, classes, params, out, about))
+        states = state_folder(f"transfer-{name}")
+        notes.update(transfer_all(RESULTS / "pretrain", train, test, classes, params, out, about, states))
 
 
 if __name__ == "__main__":

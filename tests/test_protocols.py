@@ -24,6 +24,7 @@ from c2vl.finetuning.params import FinetuneParams, SemiParams, TransferParams
 from c2vl.finetuning.train import finetune, settings
 from c2vl.models.registry import build_encoder
 from c2vl.params import load_section
+from c2vl.training import loop
 from c2vl.training.checkpoint import load_checkpoint
 from c2vl.training.clips import Clips, load_clips
 
@@ -136,6 +137,35 @@ def test_semi_draws_come_from_the_training_split_and_are_written_down(world: Pat
     top1 = found["0.5"]["top1"]
     assert top1["mean"] == pytest.approx(sum(top1["values"]) / 2)
     assert top1["std"] == pytest.approx(abs(top1["values"][0] - top1["values"][1]) / 2**0.5)
+
+
+def test_semi_killed_in_its_third_training_goes_on_there(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Finished draws are not trained again, and the outs are those of a run that was never killed."""
+    out = world / "results/finetune/semi" / f"{BENCHMARK}-joint"
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    steps: list[int] = []
+    real = loop.backward
+
+    def counted(*arguments: Any, **named: Any) -> torch.Tensor:
+        steps.append(1)
+        if len(steps) == stop:
+            raise KeyboardInterrupt
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(loop, "backward", counted)
+    monkeypatch.chdir(world)
+    stop = 0
+    _run(monkeypatch, "semi", BENCHMARK, "joint")
+    whole, stop = len(steps), len(steps) * 3 // 4  # the larger share is the third and fourth training
+    steps.clear()
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        _run(monkeypatch, "semi", BENCHMARK, "joint")
+    steps.clear()
+    stop = 0
+    _run(monkeypatch, "semi", BENCHMARK, "joint")
+    assert 0 < len(steps) < whole
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert not list((world / ".c2vl/training").rglob("semi*/**/state.pt"))
 
 
 def test_fusion_of_finetuned_streams_by_hand(world: Path) -> None:

@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from c2vl.ablation.declared import Sweep
 from c2vl.ablation.runs import Metrics
 from c2vl.ablation.tables import PROTOCOLS, table
+from c2vl.evaluation.metrics import spread
 from c2vl.files import write_bytes, write_json
 
 COLUMNS = ["sweep", "setting", "x", "split", "benchmark", "protocol", "mean", "std", "seeds", "paper"]
@@ -34,18 +33,12 @@ def summary(sweep: Sweep, runs: Mapping[tuple[str, str], Sequence[Metrics]]) -> 
         results: dict[str, dict[str, Any]] = {}
         for benchmark in sweep.benchmarks:
             seeds = runs[setting.name, benchmark]
-            results[benchmark] = {protocol: _spread([run[protocol]["top1"] for run in seeds]) for protocol in PROTOCOLS}
+            results[benchmark] = {
+                protocol: spread([run[protocol]["top1"] for run in seeds], alone=None) for protocol in PROTOCOLS
+            }
         rows.append({"name": setting.name, "x": setting.x, "paper": setting.paper, "results": results})
     told = {"title": sweep.title, "reference": sweep.reference, "split": sweep.split, "axis": sweep.axis}
     return {**told, "benchmarks": sweep.benchmarks, "rows": rows}
-
-
-def _spread(values: list[float]) -> dict[str, Any]:
-    return {
-        "mean": float(np.mean(values)),
-        "std": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-        "values": [float(value) for value in values],
-    }
 
 
 def write_outs(folder: Path, summaries: Mapping[str, Mapping[str, Any]], head: Mapping[str, Any]) -> str:
@@ -70,10 +63,10 @@ def table_csv(summaries: Mapping[str, Mapping[str, Any]]) -> str:
     for name, part in summaries.items():
         for row in part["rows"]:
             for benchmark, protocols in row["results"].items():
-                for protocol, spread in protocols.items():
+                for protocol, told in protocols.items():
                     where = {"sweep": name, "setting": row["name"], "x": row["x"], "split": part["split"]}
-                    found = {"mean": f"{spread['mean']:.6f}", "seeds": len(spread["values"])}
-                    found |= {"std": "" if spread["std"] is None else f"{spread['std']:.6f}"}
+                    found = {"mean": f"{told['mean']:.6f}", "seeds": len(told["values"])}
+                    found |= {"std": "" if told["std"] is None else f"{told['std']:.6f}"}
                     paper = row["paper"].get(benchmark, "") if protocol == "linear" else ""
                     writer.writerow({**where, "benchmark": benchmark, "protocol": protocol, **found, "paper": paper})
     return out.getvalue()

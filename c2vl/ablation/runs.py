@@ -25,7 +25,7 @@ Metrics = dict[str, dict[str, float]]  # protocol → metric → share in 0…1
 
 def key_of(job: Job, content: str, stream: Stream, protocols: EvaluateParams) -> str:
     """Key of a run: everything that it depends on but the code."""
-    settings = job.params.model_dump(mode="json"), protocols.model_dump(mode="json", exclude={"seed"})
+    settings = job.params.model_dump(mode="json"), protocols.model_dump(mode="json")
     return run_key(content, job.split, job.benchmark, stream, *settings)
 
 

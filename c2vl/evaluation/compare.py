@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from c2vl.evaluation.metrics import spread
 from c2vl.files import read_json, write_json
 
 HEADLINES = (("linear", "top1"), ("linear", "top5"), ("knn", "top1"), ("end_to_end", "top1"))
@@ -59,7 +60,7 @@ def summarise(runs: Mapping[str, Sequence[dict[str, dict[str, float]]]]) -> dict
     methods: dict[str, Any] = {}
     for method, seeds in runs.items():
         methods[method] = {
-            protocol: {metric: _spread([seed[protocol][metric] for seed in seeds]) for metric in seeds[0][protocol]}
+            protocol: {metric: spread([seed[protocol][metric] for seed in seeds]) for metric in seeds[0][protocol]}
             for protocol in seeds[0]
         }
     gain: dict[str, Any] = {}
@@ -68,7 +69,7 @@ def summarise(runs: Mapping[str, Sequence[dict[str, dict[str, float]]]]) -> dict
             pairs = {
                 metric: (mine["values"], methods["infonce"][protocol][metric]["values"]) for metric, mine in metrics.items()
             }
-            gain[protocol] = {metric: _spread(list(np.subtract(mine, hard))) for metric, (mine, hard) in pairs.items()}
+            gain[protocol] = {metric: spread(list(np.subtract(mine, hard))) for metric, (mine, hard) in pairs.items()}
     return {"methods": methods, "gain": gain}
 
 
@@ -83,13 +84,8 @@ def markdown(summary: Mapping[str, Any], title: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _spread(values: list[float]) -> dict[str, Any]:
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    return {"mean": float(np.mean(values)), "std": spread, "values": [float(value) for value in values]}
-
-
-def _cell(spread: Mapping[str, Any] | None) -> str:
-    if spread is None:
+def _cell(found: Mapping[str, Any] | None) -> str:
+    if found is None:
         return ""
-    mean = f"{100 * spread['mean']:.1f}"
-    return f"{mean} ± {100 * spread['std']:.1f}" if len(spread["values"]) > 1 else mean  # one seed has no deviation
+    mean = f"{100 * found['mean']:.1f}"
+    return f"{mean} ± {100 * found['std']:.1f}" if len(found["values"]) > 1 else mean  # one seed has no deviation

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from sklearn.metrics import accuracy_score, recall_score, top_k_accuracy_score
 
@@ -44,3 +47,9 @@ def score_metrics(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
         "top5": top_k(labels, scores),
         "mean_class": mean_class(labels, predictions),
     }
+
+
+def spread(values: Sequence[float], alone: float | None = 0.0) -> dict[str, Any]:
+    """Mean and sample standard deviation (`alone` of one value) of `values`, with the values: `{mean, std, values}`."""
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else alone
+    return {"mean": float(np.mean(values)), "std": deviation, "values": [float(value) for value in values]}

@@ -78,9 +78,3 @@ def save_network(folder: Path, finetuned: Finetuned, config: EncoderConfig, clas
     """Write encoder and classifier as a checkpoint that `load_checkpoint` reads (`encoder.safetensors`, `config.json`)."""
     update: dict[str, Any] = {"prompts": {}, "dimension": None, "classes": classes, "clips": labelled, "left_out": 0}
     save_checkpoint(folder, finetuned.network, config.model_copy(update=update), [])
-
-
-def spread(values: Sequence[float]) -> dict[str, Any]:
-    """Mean and sample standard deviation (0 of one value) of `values`, with the values."""
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    return {"mean": float(np.mean(values)), "std": deviation, "values": [float(value) for value in values]}

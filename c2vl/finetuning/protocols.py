@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import torch
 from torch import nn
 
 from c2vl import tables
+from c2vl.evaluation.metrics import spread
 from c2vl.files import write_json
 from c2vl.finetuning.labelled import draw_labelled
-from c2vl.finetuning.outs import metrics_of, save_network, score_table, spread, write_curves, write_scores
+from c2vl.finetuning.outs import metrics_of, save_network, score_table, write_curves, write_scores
 from c2vl.finetuning.params import FinetuneParams, SemiParams, Start, TransferParams
 from c2vl.finetuning.starts import config_of, starts
 from c2vl.finetuning.train import Finetuned, finetune, settings
@@ -37,9 +39,10 @@ def finetune_all(
     config, pretrain = config_of(checkpoint)
     rows, own = np.arange(len(train)), settings(pretrain, params, params.seed)
     found: dict[Start, Finetuned] = {}
+    content = content_of(train)
     for start, encoder in starts(checkpoint, params.starts, params.seed):
         name = f"finetune {config.benchmark}-{config.stream} {start}"
-        keep = kept(states / start, own, classes, encoder, train)
+        keep = kept(states / start, own, classes, encoder, content, rows)
         found[start] = finetune(encoder, train, rows, test, classes, config.stream, own, name, keep)
     metrics = {start: metrics_of(test.labels, done) for start, done in found.items()}
     if Devices(train.skeletons.device).main:
@@ -54,15 +57,25 @@ def finetune_all(
     return {str(start): values["top1"] for start, values in metrics.items()}
 
 
-def kept(folder: Path, params: PretrainParams, classes: int, encoder: nn.Module, train: Clips) -> Keep:
-    """Where a training's state lies, under a key of all it depends on."""
+def content_of(train: Clips) -> str:
+    """Fingerprint of the clips and labels, taken once for all trainings on them."""
+    return training_key({}, [train.skeletons.joints.tensor, train.skeletons.lengths, torch.from_numpy(train.labels)])
+
+
+def kept(folder: Path, params: PretrainParams, classes: int, encoder: nn.Module, content: str, rows: np.ndarray) -> Keep:
+    """Where a training's state lies, under a key of all it depends on; `content` of `content_of`, `rows` the labelled clips."""
     weights = [value for value in encoder.state_dict().values() if isinstance(value, torch.Tensor)]
-    data = [train.skeletons.joints.tensor, train.skeletons.lengths, torch.from_numpy(train.labels)]
-    return Keep(folder, training_key({"params": params.model_dump(mode="json"), "classes": classes}, [*weights, *data]))
+    settings = {"params": params.model_dump(mode="json"), "classes": classes, "content": content}
+    return Keep(folder, training_key(settings, [*weights, torch.from_numpy(rows)]))
 
 
-def semi_all(checkpoint: Path, train: Clips, test: Clips, classes: int, params: SemiParams, out: Path) -> dict[str, Any]:
-    """Stage `semi`: every start on every draw of every share of the labels."""
+def semi_all(
+    checkpoint: Path, train: Clips, test: Clips, classes: int, params: SemiParams, out: Path, states: Path
+) -> dict[str, Any]:
+    """Stage `semi`: every start on every draw of every share of the labels; returns what the run log keeps.
+
+    The state of each training lies in `states` until all are published, so that a finished draw is not trained again.
+    """
     config, pretrain = config_of(checkpoint)
     found: dict[str, dict[str, list[dict[str, float]]]] = {}
     scores: list[pa.Table] = []
@@ -72,11 +85,13 @@ def semi_all(checkpoint: Path, train: Clips, test: Clips, classes: int, params: 
         for fraction in params.fractions
         for draw in range(params.draws)
     }
+    content = content_of(train)
     for start, encoder in starts(checkpoint, params.starts, params.seed):
         for (fraction, draw), rows in chosen.items():
             name = f"semi {config.benchmark}-{config.stream} {start} {fraction:g} draw {draw}"
             own = settings(pretrain, params, params.seed + draw)
-            done = finetune(encoder, train, rows, test, classes, config.stream, own, name)
+            keep = kept(states / start / f"{fraction:g}-{draw}", own, classes, encoder, content, rows)
+            done = finetune(encoder, train, rows, test, classes, config.stream, own, name, keep)
             found.setdefault(start, {}).setdefault(f"{fraction:g}", []).append(metrics_of(test.labels, done))
             key = {"start": start, "fraction": fraction, "draw": draw}
             scores.append(score_table(key, test.samples, test.labels, done.scores))
@@ -96,6 +111,8 @@ def semi_all(checkpoint: Path, train: Clips, test: Clips, classes: int, params: 
         ]
         tables.write(out / "draws.parquet", pa.Table.from_pylist(drawn))
         write_json(out / "metrics.json", metrics)
+        for start, (fraction, draw) in itertools.product(found, chosen):
+            forget(states / start / f"{fraction:g}-{draw}")
     return {start: {f: values["top1"]["mean"] for f, values in by.items()} for start, by in metrics.items()}
 
 
@@ -112,9 +129,13 @@ def transfer_all(
     params: TransferParams,
     out: Path,
     about: Mapping[str, Any],
+    states: Path,
 ) -> dict[str, Any]:
-    """Stage `transfer`: every stream's encoder and every start on all labels of another data set."""
-    rows = np.arange(len(train))
+    """Stage `transfer`: every stream's encoder and every start on all labels of another data set.
+
+    States are kept as by `semi_all`.
+    """
+    rows, content = np.arange(len(train)), content_of(train)
     streams: dict[str, dict[str, Any]] = {}
     scores: list[pa.Table] = []
     curves: Curves = []
@@ -123,7 +144,8 @@ def transfer_all(
         own = settings(config_of(checkpoint)[1], params, params.seed)
         for start, encoder in starts(checkpoint, params.starts, params.seed):
             name = f"transfer {params.source}-{stream} {start}"
-            done = finetune(encoder, train, rows, test, classes, stream, own, name)
+            keep = kept(states / stream / start, own, classes, encoder, content, rows)
+            done = finetune(encoder, train, rows, test, classes, stream, own, name, keep)
             streams.setdefault(stream, {})[start] = metrics_of(test.labels, done)
             key = {"stream": stream, "start": start}
             scores.append(score_table(key, test.samples, test.labels, done.scores))
@@ -133,4 +155,6 @@ def transfer_all(
         write_curves(out, curves)
         counts = {"train": len(train), "test": len(test), "classes": classes}
         write_json(out / "metrics.json", {**about, **counts, "streams": streams})
+        for stream, start in itertools.product(params.streams, params.starts):
+            forget(states / stream / start)
     return {stream: {start: found["top1"] for start, found in by.items()} for stream, by in streams.items()}

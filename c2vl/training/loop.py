@@ -145,6 +145,11 @@ def fit(
             tracker.log(row)
             good = LastGood.of(task.network, len(curves)) or good
             at = None
+    if (
+        keep and devices.main and first < params.epochs
+    ):  # done: who starts again before the result is published goes on from here
+        ended = Progress(params.epochs, 0, torch.empty(0, dtype=torch.int64), None)
+        keep.save(_state(ended, task, optimiser, average, generator, curves, good))
     devices.wait()
     return (average.module if average is not None else task.network), curves
 
