@@ -37,7 +37,11 @@ def logged(stage: str) -> Iterator[dict[str, Any]]:
         "peak_memory_mib": round(peak_memory_mib(), 1),
         **notes,
     }
-    write_json(state_dir() / "runs" / f"{stage}.json", record)
+    path = state_dir() / "runs" / f"{stage}.json"
+    try:
+        write_json(path, record)
+    except OSError as error:  # what the stage is for is done
+        print(f"{stage}: {path} could not be written ({error.strerror}); `c2vl timings` lacks this run.", flush=True)
 
 
 def records(folder: Path | None = None) -> list[dict[str, Any]]:

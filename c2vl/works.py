@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from c2vl.store.work import Work
 
 DATA = Path("data")
-INDEX = DATA / "index" / "index.parquet"
+LISTED = "index"  # the stage that lists the raw files
+INDEX = DATA / LISTED / "index.parquet"
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class StoredStage:
         name: what its folder in the store is called.
         target: what DVC calls it.
         out: folder of its table.
-        after: the stages whose tables it reads.
+        after: the stages whose tables it reads, that of the index among them.
         make: its work under a params file; raises `UserError` where an input is missing.
     """
 
@@ -76,8 +77,8 @@ def _language(params: Path) -> Work:
 
 
 STAGES = (
-    StoredStage("skeleton", "skeleton", DATA / "skeleton", (), _skeleton),
-    StoredStage("crop", "crop", DATA / "crop", ("skeleton",), _crop),
+    StoredStage("skeleton", "skeleton", DATA / "skeleton", (LISTED,), _skeleton),
+    StoredStage("crop", "crop", DATA / "crop", (LISTED, "skeleton"), _crop),
     StoredStage("caption", "caption", DATA / "caption", ("crop",), _caption),
     StoredStage("embed-vision", "embed@vision", DATA / "embed" / "vision", ("crop",), _vision),
     StoredStage("embed-language", "embed@language", DATA / "embed" / "language", ("caption",), _language),

@@ -26,8 +26,10 @@ from hypothesis import strategies as st
 from standin_stage import Stage, Stop, sample, world
 
 from c2vl.errors import UserError
-from c2vl.store import publisher, run, segments, share
+from c2vl.runlog import logged
+from c2vl.store import failures, publisher, run, segments, share
 from c2vl.store.keys import content_key, fingerprint_of
+from c2vl.store.listing import noted_rows
 from c2vl.store.lock import stage_lock
 from c2vl.store.store import Store
 from c2vl.store.work import Unit
@@ -291,6 +293,21 @@ def test_another_data_set_in_the_same_store_does_not_make_failures_look_new(tmp_
     assert notes["why"] == "1 failed before"
 
 
+def test_a_flipped_bit_in_the_notes_on_failures_costs_no_run(tmp_path: Path) -> None:
+    ran(Stage(world(1)), tmp_path / "out")
+    store = run.open_store(Stage(world(1)))[0]
+    path = store.folder / failures.LAST
+    whole = path.read_bytes()
+    assert len(failures.failed_last_time(store.folder)) == 1
+    for position in range(len(whole)):
+        for bit in (0, 4, 7):
+            path.write_bytes(whole[:position] + bytes([whole[position] ^ 1 << bit]) + whole[position + 1 :])
+            assert all(len(bytes.fromhex(note["key"])) == 16 for note in failures.failed_last_time(store.folder))
+    path.write_bytes(whole.replace(b'"key": "', b'"key": "x'))
+    assert ran(Stage(world(1)), tmp_path / "out")["computed"] == 0
+    assert path.read_bytes() == whole
+
+
 def test_an_error_in_the_engine_costs_the_rows_that_cause_it(tmp_path: Path) -> None:
     class Fragile(Stage):
         def compute(self, units: Any, ready: Any) -> Any:
@@ -313,7 +330,15 @@ def test_too_many_failures_fail_the_stage_in_one_sentence_and_keep_what_succeede
     ):
         ran(Stage(contents, max_failed=0.1, size=1), tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    assert len(run.open_store(Stage(contents))[0].known()) == 2  # the second was computed while the fourth failure was told
+    store = run.open_store(Stage(contents))[0]
+    assert len(store.known()) == 2  # the second was computed while the fourth failure was told
+    listed = noted_rows(store, run.plan(Stage(contents), store))
+    assert [(row["sample"], row["reason"]) for row in listed] == [(sample(1, n), "no answer") for n in (1, 2, 4, 5)]
+    with pytest.raises(UserError, match="max_failed"):  # told apart, and not forgotten where the next try ends sooner
+        ran(Stage({sample(1, 30 - n): [b"bad %d" % n] for n in range(8)} | contents, max_failed=0.01, size=1), tmp_path / "out")
+    assert {sample(1, n) for n in (1, 2, 4, 5)} <= {
+        row["sample"] for row in noted_rows(store, run.plan(Stage(contents), store))
+    }
     for prompts in contents.values():
         prompts[0] = None if prompts[0] and prompts[0].startswith(b"bad") else prompts[0]
     assert ran(Stage(contents, max_failed=0.1, size=1), tmp_path / "out")["failed"] == 20  # an earlier stage's, not ours
@@ -375,6 +400,19 @@ def test_the_lock_names_its_holder_and_ends_with_it(tmp_path: Path) -> None:
         holder.kill()
     with stage_lock("crop", tmp_path):
         pass
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"folder .*file.* cannot be used .*set C2VL_HOME to another one"):
+        stage_lock("crop", tmp_path / "file" / "locks").__enter__()
+
+
+def test_a_run_log_that_cannot_be_written_does_not_undo_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("C2VL_HOME", str(tmp_path / "file"))
+    with logged("crop"):
+        pass
+    assert "could not be written (Not a directory); `c2vl timings` lacks this run" in capsys.readouterr().out
 
 
 def started(tmp_path: Path, out: str, delay: float, home: str = "home") -> subprocess.Popen[str]:

@@ -22,6 +22,7 @@ from standin_stage import Stage, Stop, sample, world
 from c2vl import tables
 from c2vl.errors import UserError
 from c2vl.store import failures, publisher, run, seed
+from c2vl.store.dvc_status import changed_before
 from c2vl.store.missing import Missing
 from c2vl.store.share import ALL, Share, blocks, share_of, share_of_environment
 from c2vl.store.work import Unit
@@ -127,7 +128,8 @@ def test_too_many_failures_of_workers_do_not_stand_in_the_way_for_ever(tmp_path:
         def compute(self, units: Any, ready: Any) -> Any:
             return [{"answer": "yes", "finished": True} for _ in ready]
 
-    assert ran(Mended(mended, max_failed=0.1), tmp_path / "out")["failed"] == 0
+    done = ran(Mended(mended, max_failed=0.1), tmp_path / "out")
+    assert (done["failed"], done["why"]) == (0, "8 failed before")
 
 
 RANKS = {
@@ -258,7 +260,9 @@ Path("notes.json").write_text(json.dumps(notes))
 
 
 @pytest.mark.slow
-def test_the_last_version_in_dvcs_cache_seeds_an_empty_store_although_dvc_removed_the_out(tmp_path: Path) -> None:
+def test_the_last_version_in_dvcs_cache_seeds_an_empty_store_although_dvc_removed_the_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "stage.py").write_text(STAGE)
     (tmp_path / "setups.json").write_text("2")
     stage = {"cmd": f"{sys.executable} stage.py", "deps": ["stage.py", "setups.json"], "outs": ["data/caption"]}
@@ -270,7 +274,10 @@ def test_the_last_version_in_dvcs_cache_seeds_an_empty_store_although_dvc_remove
     shutil.rmtree(tmp_path / "data")
     (tmp_path / "setups.json").write_text("3")
     (tmp_path / "stage.py").write_text(STAGE + "# changed code\n")
+    monkeypatch.chdir(tmp_path)
+    assert changed_before("caption") == {"caption": ["setups.json (modified)", "stage.py (modified)"]}
     said = dvc(tmp_path, "repro")
+    assert changed_before("caption") == {}
     assert f"{len(good(world(2))):,} rows taken over from the last version of data/caption" in said
     notes = json.loads((tmp_path / "notes.json").read_text())
     assert notes["computed"] == len(good(world(3)) - good(world(2)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from c2vl.cli import main
 from c2vl.datasets.index import build_index
 from c2vl.datasets.params import DataParams
 from c2vl.params import load_section
-from c2vl.store import inventory
+from c2vl.store import dvc_status, inventory
 from c2vl.store.outlook import outlook
 from c2vl.store.run import run
 from c2vl.studio.dataset import simulate
@@ -122,6 +123,7 @@ def test_another_question_costs_answers_and_their_features_alone(project: Projec
     told = capsys.readouterr().out
     assert f"caption: computes {6 * K} · has 0 of {6 * K}" in told
     assert "captioner.question: Is he/she or are they holding anything" in told
+    assert "more may come" not in told
     assert "→ Is he/she standing or sitting?" in told and "captioner.max_new_tokens: 40 → 6" in told
     computed = project.run()
     answers = {row["answer"] for row in tables.rows_of(tables.read(Path("data/caption"), ["answer"]))}
@@ -139,6 +141,34 @@ def test_why_says_what_has_to_come_first(project: Project, capsys: pytest.Captur
         Path("data/aside").rename("data/crop")
     assert "caption: cannot be told yet: data/crop holds no table; run `dvc repro`" in said
     assert "crop: computes 0" in said
+
+
+def test_why_of_one_stage_knows_whether_those_before_it_are_up_to_date(
+    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told() -> list[str]:
+        main(["why", "caption"])
+        return capsys.readouterr().out.splitlines()
+
+    usual = f"caption: computes 0 · has {6 * K} of {6 * K}"
+    assert told() == [usual]
+    Path("params.yaml").write_text(yaml.safe_dump(project.params | {"crop": project.params["crop"] | {"margin": 0.7}}))
+    assert told() == [usual, "  more may come: crop runs first, this is for what lies here so far"]
+    Path("params.yaml").write_text(yaml.safe_dump(project.params))
+    shard = next(Path("data/skeleton").glob("*.parquet"))
+    before = shard.read_bytes()
+    tables.write(shard, tables.read(shard).slice(1))
+    assert "  more may come: crop runs first, this is for what lies here so far" in told()
+    shard.write_bytes(before)
+    monkeypatch.setattr(dvc_status, "changed_before", lambda target: {target: ["data/moved (modified)"]})
+    assert told() == [
+        "index: out of date: data/moved (modified)",
+        "  `dvc repro index` lists the files anew and computes nothing; then ask again",
+        usual,
+        "  more may come: crop runs first, this is for what lies here so far",
+    ]
+    monkeypatch.setattr(dvc_status, "changed_before", lambda target: None)
+    assert told()[0].startswith("index: DVC cannot tell whether it is up to date")
 
 
 def test_failures_are_listed_from_the_out_and_without_it_from_the_store(
@@ -160,6 +190,12 @@ def test_failures_are_listed_from_the_out_and_without_it_from_the_store(
         ("embed-vision", "no_crop"),
         ("embed-language", "no_answer"),
     }
+    main(["why"])
+    said = capsys.readouterr().out
+    assert (
+        "  1 failed before: the video ends before this frame" in said and "`c2vl failures crop --retry` tries them now" in said
+    )
+    assert "more may come" not in said  # it has been tried, and DVC need not run the stage
     commands: list[list[str]] = []
     monkeypatch.setattr(subprocess, "run", lambda command, **_: commands.append(command) or subprocess.CompletedProcess([], 0))
     main(["failures", "crop", "--retry"])
@@ -173,9 +209,11 @@ def test_failures_are_listed_from_the_out_and_without_it_from_the_store(
     main(["failures", "crop", "--reason", "nothing like it"])
     assert capsys.readouterr().out == "crop: 0 rows without a result\n"
     shutil.rmtree("data/crop")
-    main(["failures", "crop"])
+    shutil.rmtree("data/caption")
+    main(["failures"])
     printed = capsys.readouterr()
     assert "what the store noted" in printed.err
+    assert "caption: cannot be told yet: data/caption holds no table" in printed.err
     assert f"{clip}   {K - 1}  missing_frame: the video ends before this frame" in printed.out
     path.write_bytes(whole)
     assert project.run()["crop"] == 0  # it has been computed before it was cut
@@ -201,6 +239,20 @@ def test_clean_removes_what_params_do_not_need_and_verify_finds_what_is_damaged(
     Path("other.yaml").write_text(yaml.safe_dump(spared))
     main(["store", "clean", "--yes", "--keep", "other.yaml"])
     assert len(list(Path("home/store").glob("caption/*"))) == 2
+    spared["crop"]["detector"] |= {"prompt": "people.", "model": "checkpoints/tiny/not-here"}
+    Path("other.yaml").write_text(yaml.safe_dump(spared))
+    for name in ("crop", "detect"):
+        shutil.copytree(next(Path("home/store", name).iterdir()), Path("home/store", name, "0" * 32))
+    main(["store", "clean", "--yes", "--keep", "other.yaml"])
+    assert "crop: left alone, for what it needs cannot be told: The checkpoint directory 'checkpoints/tiny/not-here'" in (
+        capsys.readouterr().out
+    )
+    assert all(Path("home/store", name, "0" * 32).is_dir() for name in ("crop", "detect"))
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", terminal)
+    main(["store", "clean"])  # Ctrl-D
+    assert "nothing was removed" in capsys.readouterr().out and Path("home/store/detect", "0" * 32).is_dir()
     main(["store", "clean", "--yes"])
     assert len(list(Path("home/store").glob("*/*"))) == len(STAGES) + 1 < count
     for stage in STAGES:

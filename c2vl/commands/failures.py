@@ -44,7 +44,14 @@ def run(arguments: argparse.Namespace) -> None:
             raise UserError("--retry needs one stage: c2vl failures STAGE --retry, such as caption or embed-vision.")
         retry(stages[0])
         return
-    found = {stage.name: selected(rows_of(stage), arguments.reason) for stage in stages}
+    found: dict[str, list[dict[str, Any]]] = {}
+    for stage in stages:
+        try:
+            found[stage.name] = selected(rows_of(stage), arguments.reason)
+        except UserError as error:
+            if stage is stages[-1] and not found:
+                raise
+            print(f"{stage.name}: cannot be told yet: {error}", file=sys.stderr)
     if arguments.json:
         print(
             json.dumps([{"stage": name, **row} for name, rows in found.items() for row in rows], ensure_ascii=False, indent=1)
@@ -57,14 +64,16 @@ def run(arguments: argparse.Namespace) -> None:
 def rows_of(stage: StoredStage) -> list[dict[str, Any]]:
     """Failed rows of the out; of the store's notes where it is missing."""
     from c2vl.store.listing import failed_rows, noted_rows
-    from c2vl.store.run import open_store
+    from c2vl.store.run import open_store, plan
     from c2vl.works import work_of
 
     try:
         rows = failed_rows(stage.out)
     except UserError as error:
         try:
-            rows = noted_rows(open_store(work_of(stage), verify=False)[0])
+            work = work_of(stage)
+            store, _ = open_store(work, verify=False)
+            rows = noted_rows(store, plan(work, store))
         except UserError:
             raise error from None
         print(f"{stage.name}: {stage.out} is not there; this is what the store noted", file=sys.stderr)

@@ -7,6 +7,7 @@ stage: kept, so that going back costs nothing, until `clean` removes it. Nothing
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -120,10 +121,8 @@ def clean(found: list[Holding], keep: list[Path], yes: bool) -> None:
     if not yes:
         if not sys.stdin.isatty():
             raise UserError(f"{size(total)} would be removed; say `c2vl store clean --yes` where nobody can be asked.")
-        if (
-            input(f"Remove {size(total)}? Other branches' results go too (--keep FILE spares those of a params file). [y/N] ")
-            != "y"
-        ):
+        others = "Other branches' results go too (--keep FILE spares those of a params file)."
+        if not agreed(f"Remove {size(total)}? {others} [y/N] "):
             print("nothing was removed")
             return
     for holding in goes:
@@ -133,6 +132,14 @@ def clean(found: list[Holding], keep: list[Path], yes: bool) -> None:
     print(f"removed {size(total)}")
 
 
+def agreed(question: str) -> bool:
+    """Whether somebody says yes."""
+    with contextlib.suppress(EOFError):
+        return input(question).strip().lower() in ("y", "yes")
+    print()
+    return False
+
+
 def fingerprints(files: list[Path]) -> tuple[dict[str, dict[str, Description]], dict[str, str]]:
     """What params files need: stage -> fingerprint -> what it is made of; and of which stages it cannot be told, and why."""
     from c2vl.works import STAGES, needs_of
@@ -140,21 +147,24 @@ def fingerprints(files: list[Path]) -> tuple[dict[str, dict[str, Description]], 
     needed: dict[str, dict[str, Description]] = {}
     trouble: dict[str, str] = {}
     for stage in STAGES:
+        its: dict[str, dict[str, Description]] = {}  # with its steps: in trouble, they are left alone with it
         try:
             for path in files:
                 for name, fingerprint, description in needs_of(stage, path):
-                    needed.setdefault(name, {})[fingerprint] = description
+                    its.setdefault(name, {})[fingerprint] = description
         except UserError as error:
             trouble[stage.name] = str(error)
-    return {stage: known for stage, known in needed.items() if stage not in trouble}, trouble
+        else:
+            needed |= its
+    return needed, trouble
 
 
 def differences(holding: Holding, needed: dict[str, Description]) -> str:
     """How the fingerprint differs from the first needed one: its value there and now."""
-    from c2vl.store.why import changes, shortened
+    from c2vl.store.why import apart, changes
 
     found = changes(holding.folder, next(iter(needed.values())))
-    told = [f"{name} ({shortened(there)}, now {shortened(now)})" for name, there, now in found[:MOST_DIFFERENCES]]
+    told = [f"{name} ({', now '.join(apart(there, now))})" for name, there, now in found[:MOST_DIFFERENCES]]
     more = f" and {len(found) - MOST_DIFFERENCES} more" if len(found) > MOST_DIFFERENCES else ""
     return ", ".join(told) + more or "what is not written down"
 

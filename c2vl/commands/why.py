@@ -16,6 +16,7 @@ from c2vl.errors import UserError
 if TYPE_CHECKING:
     from c2vl.works import StoredStage
 
+MOST_CHANGES = 3  # named of a stage
 HELP = "what skeleton, crop, caption and embed would compute, and why"
 
 
@@ -30,14 +31,36 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: there is no such stage.
     """
-    from c2vl.works import stages_named
+    from c2vl.works import STAGES, stages_named
 
+    chosen = stages_named(arguments.stage)
+    relevant = {stage.name for stage in chosen}
+    for stage in reversed(STAGES):  # those before them, too: quietly, to know whether they are up to date
+        relevant |= {*stage.after} if stage.name in relevant else set()
     stale: set[str] = set()
-    for stage in stages_named(arguments.stage):
-        for line in said(stage, stale):
+    for line in said_of_files(stale):
+        print(line, flush=True)
+    for stage in STAGES:
+        lines = list(said(stage, stale)) if stage.name in relevant else []
+        for line in lines if stage in chosen else ():
             print(line, flush=True)
-    if arguments.stage and stage.after:
-        print(f"(for data/{stage.after[0]} as it lies here now; `c2vl why` without a stage tells of the stages before, too)")
+
+
+def said_of_files(stale: set[str]) -> Iterator[str]:
+    """A line where the index is not of the files that lie here now; its name then goes to `stale`."""
+    from c2vl.store.dvc_status import changed_before
+    from c2vl.works import LISTED
+
+    changed = changed_before(LISTED)
+    if changed is None:
+        yield f"{LISTED}: DVC cannot tell whether it is up to date; the following is for the files that it listed last"
+        return
+    for name, what in changed.items():
+        more = f" and {len(what) - MOST_CHANGES} more" if len(what) > MOST_CHANGES else ""
+        yield f"{name}: out of date: {', '.join(what[:MOST_CHANGES])}{more}"
+    if changed:
+        stale.add(LISTED)
+        yield f"  `dvc repro {LISTED}` lists the files anew and computes nothing; then ask again"
 
 
 def said(stage: StoredStage, stale: set[str]) -> Iterator[str]:
@@ -59,8 +82,11 @@ def said(stage: StoredStage, stale: set[str]) -> Iterator[str]:
         counted += f" · seals {len(seen.given):,} failures of `--fill` as they are"
     yield f"{stage.name}: {counted}"
     yield from (f"  {line}" for line in seen.reasons())
-    before = stale.intersection(stage.after)
+    if not seen.count() and not seen.sealed:
+        yield f"  {stage.out} lacks some of it or has more: it is sealed anew"
+    before = sorted(stale.intersection(stage.after))
     if before:
-        yield f"  more may come: {', '.join(before)} runs first, this is for the table that it has made so far"
-    if before or seen.count() or not stage.out.is_dir():
+        runs = f"{before[0]} runs" if len(before) == 1 else f"{' and '.join(before)} run"
+        yield f"  more may come: {runs} first, this is for what lies here so far"
+    if before or not seen.is_current():
         stale.add(stage.name)

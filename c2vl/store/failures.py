@@ -1,18 +1,20 @@
 """Failures, kept beside the rows and never among them: to be told apart from new units, listed, and tried again.
 
-Two kinds of notes in a store's folder: what failed in the last sealed run, and what workers that merely fill hand over
-to the run that seals. That run takes over their failures instead of trying again at once, on a machine that may have no
-accelerator; the next one tries them as any other.
+Two kinds of notes in a store's folder: what failed in the last run that came to its end or had too many failures, and
+what workers that merely fill hand over to the run that seals. That run takes over their failures instead of trying again
+at once, on a machine that may have no accelerator; the next one tries them as any other.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from c2vl.files import read_json, write_json
+from c2vl.store.keys import KEY_BYTES
 from c2vl.store.share import Share
 from c2vl.store.work import Failure
 
@@ -32,16 +34,15 @@ def notes(failures: Mapping[bytes, Failure], identities: Iterable[tuple[bytes, M
 
 
 def failed_last_time(folder: Path) -> list[Note]:
-    """Notes of the last sealed run."""
+    """Notes of the last run."""
     return _read(folder / LAST)
 
 
 def note_last(folder: Path, found: list[Note]) -> None:
-    """Leave the notes of a sealed run, and clear away what was handed over to it; a store that cannot be written forgets."""
+    """Leave the notes of a run; a store that cannot be written forgets."""
     with contextlib.suppress(OSError):
         if found or (folder / LAST).exists():
             write_json(folder / LAST, found)
-    forget_handed_over(folder)
 
 
 def hand_over(folder: Path, share: Share, found: list[Note]) -> None:
@@ -66,6 +67,14 @@ def forget_handed_over(folder: Path) -> None:
 
 
 def _read(path: Path) -> list[Note]:
+    """The notes of a file that are whole: it has no checksum, and losing one costs an explanation, no result."""
     with contextlib.suppress(OSError, ValueError):
-        return [note for note in read_json(path) if isinstance(note, dict) and {"key", "status", "reason"} <= note.keys()]
+        found = read_json(path)
+        return [note for note in found if _is_whole(note)] if isinstance(found, list) else []
     return []
+
+
+def _is_whole(note: Any) -> bool:
+    if not isinstance(note, dict) or not all(isinstance(note.get(name), str) for name in ("key", "status", "reason")):
+        return False
+    return re.fullmatch(rf"[0-9a-f]{{{2 * KEY_BYTES}}}", note["key"]) is not None

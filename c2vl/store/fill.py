@@ -31,6 +31,14 @@ Batch = tuple[list[Unit], list[Any], list[Any]]  # units, what was prepared, wha
 MOST_AHEAD = 8  # prepared batches that may wait for the engine; 16 full-HD frames each are 100 MB
 
 
+class TooManyError(UserError):
+    """More units of a stage failed than it may; `failures` are those known, by key."""
+
+    def __init__(self, said: str, failures: dict[bytes, Failure]) -> None:
+        super().__init__(said)
+        self.failures = failures
+
+
 @dataclass
 class Filled:
     """What one run did: units computed, failures by key, seconds in the engine and in all of the filling."""
@@ -55,7 +63,8 @@ def fill(store: Store, work: Work, missing: Missing, allowed: float, columns: pa
         columns: schema of the rows that `work.compute` returns.
 
     Raises:
-        UserError: too many failures, or the store cannot be written.
+        TooManyError: as its name says.
+        UserError: the store cannot be written.
         KeyboardInterrupt: whatever ends the stage; finished batches are published.
     """
     filled = Filled()
@@ -77,7 +86,7 @@ def fill(store: Store, work: Work, missing: Missing, allowed: float, columns: pa
                 filled.failures[key] = outcome
                 if len(filled.failures) > allowed:
                     reasons = Counter(failure.reason for failure in filled.failures.values())
-                    raise UserError(too_many(work, reasons, f"{filled.computed} succeeded so far"))
+                    raise TooManyError(too_many(work, reasons, f"{filled.computed:,} succeeded so far"), filled.failures)
     except BrokenProcessPool:
         raise UserError(
             f"{work.stage}: a worker process was killed, most likely for lack of memory; "
@@ -94,7 +103,7 @@ def too_many(work: Work, reasons: Counter[str], beside: str) -> str:
     (most, count), failed = reasons.most_common(1)[0], reasons.total()
     return (
         f"{work.stage}: {failed:,} units failed and {beside}: above the share of {work.max_failed:g} that "
-        f"`max_failed` in params.yaml allows; most often ({count:,}): {most}"
+        f"`max_failed` in params.yaml allows; most often ({count:,}): {most} (`c2vl failures {work.stage}` lists them)"
     )
 
 

@@ -9,8 +9,11 @@ import pyarrow.compute as pc
 
 from c2vl import tables
 from c2vl.store.failures import failed_last_time, handed_over
+from c2vl.store.ledgers import INHERITED, STATUS
+from c2vl.store.run import Plan
 from c2vl.store.segments import KEY
 from c2vl.store.store import Store
+from c2vl.store.work import Failure
 from c2vl.tables.schemas import OK
 
 
@@ -37,13 +40,13 @@ def has(path: Path, column: str) -> bool:
     return column in pq.read_schema(path).names
 
 
-def noted_rows(store: Store) -> list[dict[str, Any]]:
-    """The same from the store: what failed in the last sealed run, or in workers since."""
-    found = [{**note, "key": bytes.fromhex(note["key"])} for note in failed_last_time(store.folder)]
-    known = {row["key"] for row in found}
-    later = handed_over(store.folder)
-    return found + [
-        {"key": key, "sample": None, "status": failure.status, "reason": failure.reason}
-        for key, failure in later.items()
-        if key not in known
-    ]
+def noted_rows(store: Store, planned: Plan) -> list[dict[str, Any]]:
+    """The same without the out: what has nothing to compute on, and what failed in the last run or in workers since."""
+    found: list[dict[str, Any]] = []
+    for _, rows in planned.ledgers.items():
+        found += rows.filter(pc.not_equal(rows.column(STATUS), OK)).drop_columns([INHERITED]).to_pylist()
+    noted = {bytes.fromhex(note["key"]): Failure(note["status"], note["reason"]) for note in failed_last_time(store.folder)}
+    noted |= handed_over(store.folder)
+    still = planned.missing.among(noted)
+    found += planned.notes({key: noted[key] for key in still})
+    return sorted(found, key=lambda row: (row["sample"], row.get("k") or 0))

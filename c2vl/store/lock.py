@@ -16,6 +16,7 @@ from pathlib import Path
 
 from c2vl.errors import UserError
 from c2vl.machine import state_dir
+from c2vl.store.trouble import said_plainly
 
 
 @contextlib.contextmanager
@@ -23,11 +24,13 @@ def stage_lock(stage: str, folder: Path | None = None) -> Iterator[None]:
     """Hold the lock of `stage`.
 
     Raises:
-        UserError: another process holds it; the sentence says which one and what to do.
+        UserError: another process holds it, the sentence says which one and what to do; or there is no place for it.
     """
     path = (folder or state_dir() / "locks") / f"{stage}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as file:
+    with said_plainly(path.parent, "folder", " or set C2VL_HOME to another one"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+    with contextlib.closing(file):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -39,7 +42,8 @@ def stage_lock(stage: str, folder: Path | None = None) -> Iterator[None]:
             ) from None
         except OSError as error:  # a network disk without locks; the store needs none, only two sealings at once would be waste
             print(f"{stage}: {path.parent} cannot be locked ({error.strerror}); see to it that it runs once.", flush=True)
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
-        file.flush()
+        with contextlib.suppress(OSError):  # on a full disk; the lock holds without its text
+            os.ftruncate(file.fileno(), 0)
+            holder = f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}"
+            os.write(file.fileno(), holder.encode())
         yield

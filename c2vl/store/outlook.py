@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from c2vl.store.failures import failed_last_time, handed_over
 from c2vl.store.missing import Missing
-from c2vl.store.run import open_store, plan
-from c2vl.store.seed import drop_available, versions_of
+from c2vl.store.run import Plan, open_store, plan
+from c2vl.store.seed import drop_available, keys_of, versions_of
+from c2vl.store.segments import KEY, as_keys
 from c2vl.store.store import Store
-from c2vl.store.why import changes, group, last_sealed, shortened
+from c2vl.store.why import apart, changes, group, last_sealed
 from c2vl.store.work import Work
 
 LONG = 60  # characters of a value
@@ -30,6 +34,7 @@ class Outlook:
         missing: the other ones.
         failed: of these, those that failed before.
         given: of these, those that workers failed on since the last sealing, which the next run takes over.
+        sealed: whether the out has the results that are there already, and no others.
     """
 
     work: Work
@@ -40,10 +45,15 @@ class Outlook:
     missing: Missing
     failed: set[bytes]
     given: set[bytes]
+    sealed: bool
 
     def count(self) -> int:
         """Units to compute."""
         return len(self.missing) - len(self.given)
+
+    def is_current(self) -> bool:
+        """Whether a run would give the same out, unless something succeeds that failed before."""
+        return self.sealed and not len(self.missing) - len(self.failed | self.given)
 
     def reasons(self) -> Iterator[str]:
         """Lines on why they are to be computed."""
@@ -55,6 +65,8 @@ class Outlook:
             notes = [note for note in failed_last_time(self.store.folder) if bytes.fromhex(note["key"]) in again]
             told = Counter(note["reason"] for note in notes).most_common(MOST_REASONS)
             yield f"{len(again):,} failed before: " + ", ".join(f"{reason} ({count:,})" for reason, count in told)
+            if self.is_current():
+                yield f"`c2vl failures {self.work.stage} --retry` tries them now; `dvc repro` only does if more changed"
 
     def _new(self, new: dict[str, int]) -> Iterator[str]:
         last = self.store.folder if self.seeded else last_sealed(self.store.folder.parent)
@@ -64,7 +76,7 @@ class Outlook:
         elif last != self.store.folder:
             yield f"{count:,} because of what changed since the last run:"
             for name, before, now in changes(last, self.description):
-                yield f"    {name}: {shortened(before, LONG)} → {shortened(now, LONG)}"
+                yield f"    {name}: {' → '.join(apart(before, now, LONG))}"
         else:
             groups: Counter[str] = Counter()
             for shard, number in new.items():
@@ -84,4 +96,20 @@ def outlook(work: Work, out: Path) -> Outlook:
     missing = planned.missing
     found = drop_available(missing, versions_of(out)) if len(missing) else 0
     failed = missing.among(bytes.fromhex(note["key"]) for note in failed_last_time(store.folder))
-    return Outlook(work, store, description, planned.rows, found, missing, failed, missing.among(handed_over(store.folder)))
+    given = missing.among(handed_over(store.folder))
+    return Outlook(work, store, description, planned.rows, found, missing, failed, given, _is_sealed(planned, out))
+
+
+def _is_sealed(planned: Plan, out: Path) -> bool:
+    """Whether the shards of `out` have the planned rows that are not missing; only keys are read."""
+    if {path.stem for path in out.glob("*.parquet")} != {*planned.ledgers}:
+        return False
+    for shard, rows in planned.ledgers.items():
+        keys = as_keys(rows.column(KEY.name).drop_null())
+        try:
+            there = keys_of(out / f"{shard}.parquet")
+        except (OSError, pa.ArrowException, KeyError):
+            return False
+        if not np.array_equal(there, keys[~planned.missing.has(keys)]):
+            return False
+    return True

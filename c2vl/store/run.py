@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from c2vl import machine, tables
 from c2vl.errors import UserError
 from c2vl.files import write_json
 from c2vl.store import failures
-from c2vl.store.fill import Filled, fill, too_many
+from c2vl.store.fill import Filled, TooManyError, fill, too_many
 from c2vl.store.interrupt import interruptible
 from c2vl.store.keys import fingerprint_of
 from c2vl.store.ledgers import INHERITED, REASON, STATUS, Ledgers, ledger
@@ -135,10 +136,12 @@ def run(work: Work, out: Path, notes: dict[str, Any]) -> None:
         given = failures.handed_over(store.folder)
         given = {key: given[key] for key in planned.missing.among(given)}
         planned.missing.drop(list(given))
-        filled = _fill(work, store, planned, given)
+        with _noting_too_many(store, planned):
+            filled = _fill(work, store, planned, given)
         failures.note_last(store.folder, [*others, *planned.notes(filled.failures)])
         counts = _seal(work, store, planned, filled, out)
         store.note_sealed()
+        failures.forget_handed_over(store.folder)
         failed = sum(count for status, count in counts.items() if status != OK)
         reused = counts[OK] - filled.computed
         notes |= {"computed": filled.computed, "reused": reused, "failed": failed}
@@ -166,7 +169,8 @@ def fill_share(work: Work, out: Path, share: Share, notes: dict[str, Any]) -> No
         planned = plan(work, store, share)
         _seed(work, store, planned, out)
         reason = why(store, planned.missing, description)
-        filled = _fill(work, store, planned, {})
+        with _noting_too_many(store, planned):
+            filled = _fill(work, store, planned, {})
         failures.hand_over(store.folder, share, planned.notes(filled.failures))
         notes |= {"computed": filled.computed, "failed": len(filled.failures)}
         notes |= {"engine_seconds": round(filled.engine_seconds, 3), "fill_seconds": round(filled.seconds, 3), "why": reason}
@@ -179,6 +183,21 @@ def _of_others(store: Store, planned: Plan) -> list[failures.Note]:
     noted = failures.failed_last_time(store.folder)
     asked = planned.missing.among(bytes.fromhex(note["key"]) for note in noted)
     return [note for note in noted if bytes.fromhex(note["key"]) not in asked]
+
+
+@contextlib.contextmanager
+def _noting_too_many(store: Store, planned: Plan) -> Iterator[None]:
+    """Keep notes of the failures that end the block, so that they can be listed; there is no out to list them from."""
+    try:
+        yield
+    except TooManyError as error:
+        earlier = failures.failed_last_time(store.folder)
+        without = store.missing([bytes.fromhex(note["key"]) for note in earlier])
+        new = planned.notes(error.failures)
+        known = {note["key"] for note in new}
+        left = [note for note, lacks in zip(earlier, without, strict=True) if lacks and note["key"] not in known]
+        failures.note_last(store.folder, [*left, *new])
+        raise
 
 
 def _seed(work: Work, store: Store, planned: Plan, out: Path) -> None:
@@ -195,7 +214,7 @@ def _fill(work: Work, store: Store, planned: Plan, given: Mapping[bytes, Failure
     allowed = work.max_failed * planned.rows
     if failed.total() > allowed:
         failures.forget_handed_over(store.folder)  # else the next run could not try them again
-        raise UserError(too_many(work, failed, f"{planned.rows - failed.total():,} are left"))
+        raise TooManyError(too_many(work, failed, f"{planned.rows - failed.total():,} are left"), {**given})
     filled = Filled()
     if len(planned.missing):
         work.load()

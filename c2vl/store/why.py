@@ -39,7 +39,7 @@ def _new(store: Store, new: Mapping[str, int], description: Mapping[str, Any]) -
     if last is None:
         return "first run"
     if last != store.folder:
-        told = [f"{name} {shortened(before)} → {shortened(now)}" for name, before, now in changes(last, description)]
+        told = [f"{name} {' → '.join(apart(before, now))}" for name, before, now in changes(last, description)]
         more = f" and {len(told) - MOST_NAMED} more" if len(told) > MOST_NAMED else ""
         return f"changed: {', '.join(told[:MOST_NAMED])}{more}"
     groups = sorted({group(shard) for shard in new})
@@ -80,9 +80,21 @@ def description_of(folder: Path) -> dict[str, Any]:
     return {}
 
 
-def shortened(value: Any, most: int = SHORT) -> str:
-    """`value` in at most `most` characters."""
-    text = " ".join(str(value).split())
+def apart(before: Any, now: Any, most: int = SHORT) -> tuple[str, str]:
+    """Both values, each in at most `most` characters: from a little before where they differ, if their beginnings look alike.
+
+    Examples:
+        >>> apart("Is he or she standing or sitting?", "Is he or she standing or walking?")
+        ('…standing or sitting?', '…standing or walking?')
+    """
+    texts = [" ".join(str(value).split()) for value in (before, now)]
+    if _shortened(texts[0], most) == _shortened(texts[1], most):
+        alike = next((i for i, (one, other) in enumerate(zip(*texts, strict=False)) if one != other), min(map(len, texts)))
+        texts = [f"…{text[max(alike - most // 2, 0) :]}" for text in texts]
+    return _shortened(texts[0], most), _shortened(texts[1], most)
+
+
+def _shortened(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 4]}…"
 
 
