@@ -16,8 +16,8 @@ scripts have it: both person slots of every clip are encoded, empty or not (`per
 those who are there, which is another average over persons), by torch's own layers. ST-GCN's and MS-G3D's order of computation
 is ours in all columns.
 
-The variants take turns within one run. With one thread and no workers on a CPU the clock is this process' processor time, so
-that other programs on the machine count little.
+The variants take turns within one run, each turn in another order. With one thread and no workers on a CPU the clock is this
+process' processor time, so that other programs on the machine count little.
 
 `floor`: clips a second if the FLOPs of matrix products and convolutions (`c2vl.models.cost`) ran at the speed of a large matrix
 product, or if the activations that are kept for the backward pass were written and read once at the speed of a large copy,
@@ -224,9 +224,13 @@ def measure(name: str, settings: str, arguments: argparse.Namespace, precision: 
         "usual script": script,
     }
     times: dict[str, list[float]] = {variant: [] for variant in variants}
+    order_of_turns = list(variants)
     for turn in range(arguments.repetitions + arguments.warmup):
-        for variant, work in variants.items():
-            spent = seconds(work, device)
+        order_of_turns.append(order_of_turns.pop(0))  # a variant gains from memory that the one before it has just used
+        for variant in order_of_turns:
+            task.network.zero_grad()  # so that none pays for adding to what another left
+            usual.network.zero_grad()
+            spent = seconds(variants[variant], device)
             if turn >= arguments.warmup:
                 times[variant].append(spent)
     row = {variant: median(spent) for variant, spent in times.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,8 @@ from torch.nn.functional import normalize
 from c2vl import tables
 from c2vl.errors import UserError
 from c2vl.resident import Resident
+
+CHUNK = 1024  # clips whose prompts are averaged at once
 
 
 class NoPromptsError(UserError):
@@ -50,16 +53,25 @@ class Prompts:
         unit features of all of them.
         """
         rows = rows.cpu()
-        valid = self.valid[rows]
-        if how == "random":
-            k = torch.multinomial(valid.float(), 1, generator=generator).squeeze(1)
-            return {kind: normalize(self.at(kind, rows, k).float(), dim=1) for kind in self.features}
-        weights = valid / valid.sum(1, keepdim=True)
-        means: dict[str, Tensor] = {}
-        for kind in self.features:
-            unit = normalize(self.at(kind, rows[:, None], torch.arange(valid.shape[1])).float(), dim=2)
-            means[kind] = normalize(torch.einsum("bk,bkd->bd", weights.to(unit.device), unit), dim=1)
-        return means
+        if how == "mean":
+            return {kind: mean[rows] for kind, mean in self._means.items()}
+        k = torch.multinomial(self.valid[rows].float(), 1, generator=generator).squeeze(1)
+        return {kind: normalize(self.at(kind, rows, k).float(), dim=1) for kind in self.features}
+
+    @cached_property
+    def _means(self) -> dict[str, Resident]:
+        """Means of all clips' prompts, (N, width) float32 by kind: the same in every epoch, so they are computed once."""
+        found: dict[str, Resident] = {}
+        for kind, features in self.features.items():
+            means = torch.empty(len(self.valid), self.widths[kind], device=features.tensor.device)
+            for rows in torch.arange(len(self.valid)).split(CHUNK):
+                valid = self.valid[rows]
+                weights = valid / valid.sum(1, keepdim=True).clamp(min=1)  # a clip without prompts is never taken
+                unit = normalize(self.at(kind, rows[:, None], torch.arange(valid.shape[1])).float(), dim=2)
+                mean = normalize(torch.einsum("bk,bkd->bd", weights.to(unit.device), unit), dim=1)
+                means[int(rows[0]) : int(rows[-1]) + 1] = mean.to(means.device)
+            found[kind] = Resident(means, features.device, f"means of {kind} prompts")
+        return found
 
 
 def load_prompts(data: Path, samples: Sequence[str], kinds: Sequence[str], device: torch.device | str) -> Prompts:
