@@ -3,7 +3,9 @@
 For each engine, in one run, items a second: of the model alone on tensors that are ready, in the batches that the stage
 cuts; of preparing alone (decoding, cropping, processor), a core; of the whole stage (preparing, engine, rows, store,
 sealing; without loading); and of the usual script that takes one frame after the other. Then the share of the stage's time
-that its engine was at work, and the most that stage / model can be where every preparing thread has a core of its own: 1, or
+that its engine was at work; stage / model once more without the time in which the kernel made the main thread wait for a
+core (Linux), which is what to look at beside other work, whose share of two cores a stage of two threads feels more than a
+model of one; and the most that stage / model can be where every preparing thread has a core of its own: 1, or
 less where preparing costs more than the engine. On a CPU with the shipped tiny checkpoints and videos of the demo's size;
 `--full` takes the paper's engines at full size with random weights on full-HD videos, and needs a GPU.
 Videos are noise with something upright moving. Settings are this machine's environment variables, as for the stages; a
@@ -17,6 +19,7 @@ import hashlib
 import os
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -86,15 +89,24 @@ def engine(name: str, params: Any, full: bool) -> Any:
     return kind(params, full_size.build(name, device, torch_dtype(params)), full_size.processor(name), device, f"full-{name}")
 
 
-def rate(count: int, work: Callable[[], object]) -> float:
-    """Items a second of `work`."""
+def rate(count: int, work: Callable[[], object]) -> tuple[float, float]:
+    """Items a second of `work`, of all of its time and of that in which this thread did not wait for a core."""
     import torch
 
-    began = time.perf_counter()
+    began, waited = time.perf_counter(), core_wait()
     work()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return count / (time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    return count / seconds, count / (seconds - core_wait() + waited)
+
+
+def core_wait() -> float:
+    """Seconds that this thread was ready to run and other work had the cores; 0 where the kernel does not tell."""
+    try:
+        return int(Path(f"/proc/self/task/{threading.get_native_id()}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 @dataclass
@@ -109,6 +121,7 @@ class Measured:
     singly: float
     busy: float
     of_model: float
+    undisturbed: float
     of_singly: float
 
 
@@ -117,6 +130,7 @@ def measure(
 ) -> Measured:
     """Time the model alone, the stage on an empty store and one item after the other, `rounds` times in turn."""
     rates: list[tuple[float, ...]] = []
+    free: list[float] = []
     busy: list[float] = []
     for number in range(rounds):
         os.environ["C2VL_STORE"] = str(root / f"store-{number}")
@@ -135,14 +149,15 @@ def measure(
         prepare = count / (time.process_time() - began)
         ready = [[item[1] if isinstance(item, tuple) else item for item in batch] for batch in made]
         alone(ready[0])  # kernels are chosen, memory is taken
-        model = rate(count, lambda: [alone(batch) for batch in ready])  # noqa: B023 - called at once
+        model, model_free = rate(count, lambda: [alone(batch) for batch in ready])  # noqa: B023 - called at once
         notes: dict[str, Any] = {}
-        stage = rate(len(units), lambda: run(work, root / f"{work.stage}-{number}", notes))  # noqa: B023
+        stage, stage_free = rate(len(units), lambda: run(work, root / f"{work.stage}-{number}", notes))  # noqa: B023
         busy.append(notes["engine_seconds"] * stage / len(units))
-        rates.append((model, prepare, stage, rate(16, lambda: [single(unit) for unit in units[:16]])))  # noqa: B023
+        free.append(stage_free / model_free)
+        rates.append((model, prepare, stage, rate(16, lambda: [single(unit) for unit in units[:16]])[0]))  # noqa: B023
     model, prepare, stage, singly = (median(column) for column in zip(*rates, strict=True))
     of_model, of_singly = median(one[2] / one[0] for one in rates), median(one[2] / one[3] for one in rates)
-    return Measured(len(units), size, model, prepare, stage, singly, median(busy), of_model, of_singly)
+    return Measured(len(units), size, model, prepare, stage, singly, median(busy), of_model, median(free), of_singly)
 
 
 def main() -> None:
@@ -165,14 +180,24 @@ def main() -> None:
         write_clips(root, chosen.clips, (1920, 1080) if chosen.full else (384, 216))
         rows = stages(root, chosen.full, chosen.rounds)
     print(f"\n{device}, {torch.get_num_threads()} threads, {chosen.clips} clips of {FRAMES} frames\n")
-    heads = ["items", "batch", "model alone, /s", "preparing, a core, /s", "stage, /s", "stage / model", "at most"]
+    heads = [
+        "items",
+        "batch",
+        "model alone, /s",
+        "preparing, a core, /s",
+        "stage, /s",
+        "stage / model",
+        "undisturbed",
+        "at most",
+    ]
     heads += ["in the engine", "one by one, /s"]
     print("| engine | " + " | ".join([*heads, "stage / one by one"]) + " |")
     print("|---" + "|---:" * (len(heads) + 1) + "|")
     for name, one in rows.items():
         most = min(1.0, one.prepare * min(machine.workers(), MOST_THREADS) / one.model)
-        ratios = f"{one.stage:.1f} | {one.of_model:.2f} | {most:.2f} | {one.busy:.2f} | {one.singly:.1f} | {one.of_singly:.1f}"
-        print(f"| {name} | {one.items} | {one.batch} | {one.model:.1f} | {one.prepare:.1f} | {ratios} |")
+        ratios = f"{one.stage:.1f} | {one.of_model:.2f} | {one.undisturbed:.2f} | {most:.2f} | {one.busy:.2f}"
+        singly = f"{one.singly:.1f} | {one.of_singly:.1f}"
+        print(f"| {name} | {one.items} | {one.batch} | {one.model:.1f} | {one.prepare:.1f} | {ratios} | {singly} |")
 
 
 def stages(root: Path, full: bool, rounds: int) -> dict[str, Measured]:

@@ -6,44 +6,57 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+import yaml
 
 from c2vl import tables
 from c2vl.cli import main
 from c2vl.commands.plan import duration, size, table
+from c2vl.errors import UserError
 from c2vl.plan import estimate, trial
 from c2vl.plan.estimate import Line, lines
-from c2vl.plan.trial import Cost, chosen, costs
-from c2vl.works import STAGES
+from c2vl.plan.trial import Cost, Failed, chosen, costs
+from c2vl.works import STAGES, StoredStage
+from stages.index import main as make_index
 from tests.ntu_text import record, text
 
 ROOT = Path(__file__).resolve().parents[1]
 BY_NAME = {stage.name: stage for stage in STAGES}
 MEASURED = {  # of 2 samples, K = 4, of which one frame has no crop
-    "skeleton": Cost(units=2, usable=2, seconds=1.0, fixed=3.0, bytes=2_000),
-    "crop": Cost(units=8, usable=7, seconds=4.0, fixed=5.0, bytes=70_000),
-    "caption": Cost(units=7, usable=7, seconds=14.0, fixed=6.0, bytes=700),
-    "embed-vision": Cost(units=7, usable=7, seconds=0.7, fixed=2.0, bytes=7_000),
-    "embed-language": Cost(units=7, usable=7, seconds=0.7, fixed=2.0, bytes=7_000),
+    "skeleton": Cost(units=2, usable=2, each=0.5, fixed=3.0, bytes=2_000),
+    "crop": Cost(units=8, usable=7, each=0.5, fixed=5.0, bytes=70_000),
+    "caption": Cost(units=7, usable=7, each=2.0, fixed=6.0, bytes=700),
+    "embed-vision": Cost(units=7, usable=7, each=0.1, fixed=2.0, bytes=7_000),
+    "embed-language": Cost(units=7, usable=7, each=0.1, fixed=2.0, bytes=7_000),
 }
+
+
+def filmed(count: int) -> pa.Table:
+    """An index of samples that all have a video."""
+    rows = [{"sample": f"S{n}", "skeleton_file": "x.npz", "video_file": "v.avi", "status": "ok"} for n in range(count)]
+    return tables.table_of(rows, tables.schemas.index([]))
 
 
 @pytest.fixture
 def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project of 20 skeletons without videos, indexed."""
+    """A project of 20 skeletons without videos, in a folder beside it."""
+    project, folder = tmp_path / "project", tmp_path / "raw"
+    for made in (project, folder):
+        made.mkdir()
     for entry in ("checkpoints", "stages", "c2vl"):
-        (tmp_path / entry).symlink_to(ROOT / entry)
-    shutil.copy(ROOT / "profiles/demo.yaml", tmp_path / "params.yaml")
-    folder = tmp_path / "data/studio"
-    folder.mkdir(parents=True)
+        (project / entry).symlink_to(ROOT / entry)
+    params = yaml.safe_load((ROOT / "profiles/demo.yaml").read_text())
+    params["data"]["raw"] = "../raw"
+    (project / "params.yaml").write_text(yaml.safe_dump(params))
     for number in range(20):
         subject, action = 1 + number % 4, 1 + number // 4
         random = np.random.default_rng(number)
         moving = text(12, [record(random, frame, "72057594037931101") for frame in range(12)])
         (folder / f"S001C001P{subject:03d}R001A{action:03d}.skeleton").write_bytes(moving)
     (folder / "classes.txt").write_text("".join(f"class {number}\n" for number in range(5)))
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(project)
     for name in ("C2VL_HOME", "C2VL_STORE"):
         monkeypatch.delenv(name, raising=False)
     return folder
@@ -64,7 +77,9 @@ def test_the_trial_takes_samples_from_all_over_the_index() -> None:
 
 def test_stages_that_come_later_are_scaled_by_the_trials_ratio(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(estimate, "_counted", lambda stage: (None, 0))
-    index = tables.table_of([{"sample": f"S{n}", "status": "ok"} for n in range(1000)], tables.schemas.index([]))
+    index = tables.table_of(
+        [{"sample": f"S{n}", "video_file": "v.avi", "status": "ok"} for n in range(1000)], tables.schemas.index([])
+    )
     found = {line.stage: line for line in lines(MEASURED, BY_NAME, index, tmp_path)}
     assert {name: line.todo for name, line in found.items()} == {
         "skeleton": 1000,
@@ -80,7 +95,9 @@ def test_stages_that_come_later_are_scaled_by_the_trials_ratio(monkeypatch: pyte
 def test_what_the_store_has_is_subtracted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     there = {"skeleton": (0, 1000), "crop": (400, 3600), "caption": (0, 3100)}
     monkeypatch.setattr(estimate, "_counted", lambda stage: there.get(stage.name, (None, 0)))
-    index = tables.table_of([{"sample": f"S{n}", "status": "ok"} for n in range(1000)], tables.schemas.index([]))
+    index = tables.table_of(
+        [{"sample": f"S{n}", "video_file": "v.avi", "status": "ok"} for n in range(1000)], tables.schemas.index([])
+    )
     found = {line.stage: line for line in lines(MEASURED, BY_NAME, index, tmp_path)}
     assert (found["skeleton"].todo, found["skeleton"].seconds) == (0, 0.0)
     assert (found["crop"].todo, found["crop"].has, found["crop"].exact) == (400, 3600, True)
@@ -89,10 +106,7 @@ def test_what_the_store_has_is_subtracted(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def planned(there: dict[str, tuple[int, int]], monkeypatch: pytest.MonkeyPatch, raw: Path) -> dict[str, Line]:
     monkeypatch.setattr(estimate, "_counted", lambda stage: there.get(stage.name, (None, 0)))
-    index = tables.table_of(
-        [{"sample": f"S{n}", "skeleton_file": "x.npz", "status": "ok"} for n in range(1000)], tables.schemas.index([])
-    )
-    return {line.stage: line for line in lines(MEASURED, BY_NAME, index, raw)}
+    return {line.stage: line for line in lines(MEASURED, BY_NAME, filmed(1000), raw)}
 
 
 def test_samples_that_were_filled_but_not_sealed_are_still_to_come_for_the_next_stage(
@@ -118,21 +132,92 @@ def test_a_preprocessed_file_is_read_whole(monkeypatch: pytest.MonkeyPatch, tmp_
     assert planned({"skeleton": (10, 990)}, monkeypatch, tmp_path / "x.npz")["skeleton"].read == 5
 
 
-@pytest.mark.slow
-def test_a_trial_runs_the_real_stage_and_leaves_the_project_as_it_was(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from c2vl.commands import plan
-    from stages.index import main as make_index
+def test_only_samples_with_a_video_are_cropped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(estimate, "_counted", lambda stage: (None, 0))
+    rows = [{"sample": f"S{n}", "video_file": "v.avi" if n < 400 else None, "status": "ok"} for n in range(1000)]
+    rows += [{"sample": f"X{n}", "video_file": "v.avi", "status": "excluded"} for n in range(500)]
+    found = {line.stage: line for line in lines(MEASURED, BY_NAME, tables.table_of(rows, tables.schemas.index([])), tmp_path)}
+    assert [found[name].todo for name in MEASURED] == [1000, 1600, 1400, 1400, 1400]
 
+
+def test_published_sentences_of_skeletons_alone_are_counted_by_sample(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(estimate, "_counted", lambda stage: (None, 0))
+    index = tables.table_of([{"sample": f"S{n}", "status": "ok"} for n in range(1000)], tables.schemas.index([]))
+    nothing = Cost(units=0, usable=0, each=0.0, fixed=1.0, bytes=0)
+    measured = {**MEASURED, "crop": nothing, "embed-vision": nothing, "caption": Cost(6, 6, 0.001, 1.0, 600)}
+    found = {line.stage: line for line in lines(measured, BY_NAME, index, tmp_path)}
+    assert [found[name].todo for name in MEASURED] == [1000, 0, 3000, 0, 3500]
+
+
+def recorded(**told: float) -> dict[str, float]:
+    return {"failed": 0, "first_units": 0, "later_seconds": 0.0, "engine_seconds": 0.0} | told
+
+
+def test_an_engine_s_rate_is_that_from_its_second_batch_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """24 units: a first batch of 16 in 5 s, with whatever starts up in it, then 8 in 0.8 s."""
+    record = recorded(computed=23, failed=1, seconds=20.0, fill_seconds=6.0, first_units=16, later_seconds=0.8)
+    monkeypatch.setattr(trial, "_run", lambda *_: record)
+    found = trial.cost(BY_NAME["caption"], tmp_path, tables.schemas.index([]).empty_table())
+    assert (found.units, found.usable) == (24, 23)
+    assert found.each == pytest.approx(0.1) and found.fixed == pytest.approx(20 - 2.4)
+
+
+def test_the_start_of_worker_processes_is_no_part_of_their_rate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """6 samples in 3 s, then 200 more in 4 s: 5 ms each, and 3 s to start."""
+    few, many = (tables.schemas.index([]).empty_table() for _ in range(2))
+    runs = iter(
+        [recorded(computed=6, seconds=5.0, fill_seconds=3.03), recorded(computed=206, seconds=6.0, fill_seconds=4.03), {}]
+    )
+    monkeypatch.setattr(trial, "_run", lambda *_: next(runs))
+    found = trial.cost(BY_NAME["skeleton"], tmp_path, few, many)
+    assert found.each == pytest.approx(0.005) and found.fixed == pytest.approx(4.97)
+
+
+def test_a_stage_whose_trial_fails_is_said_and_the_others_are_planned(monkeypatch: pytest.MonkeyPatch, raw: Path) -> None:
+    def fails(stage: StoredStage, folder: Path, index: object, many: object = None) -> Cost:
+        if stage.name == "caption":
+            raise UserError("The trial of caption failed: no server.")
+        return MEASURED[stage.name]
+
+    monkeypatch.setattr(trial, "cost", fails)
     make_index()
-    before = sorted(path for path in raw.parents[1].rglob("*") if "checkpoints" not in path.parts)
-    measured = dict(costs(chosen(tables.read(trial.INDEX), 3), STAGES[:1]))
+    index = tables.read(trial.INDEX)
+    found = {stage.name: cost for stage, cost in costs(index, 3)}
+    assert {name for name, cost in found.items() if isinstance(cost, Cost)} == {"skeleton", "crop", "embed-vision"}
+    assert found["caption"] == Failed("The trial of caption failed: no server.")
+    assert found["embed-language"] == Failed("embed-language needs caption, whose trial failed.")
+    laid = table(lines(found, BY_NAME, index, raw)).splitlines()
+    assert [line.split()[0] for line in laid if line.endswith("?")] == ["caption", "embed-language"]
+
+
+def test_parameters_mean_the_same_in_the_trial_s_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = {
+        "data": {"raw": "../raw"},
+        "crop": {"max_failed": 0.1, "detector": {"model": "weights/x", "prompt": "person."}},
+        "caption": {"captioner": {"question": "Is he... or she?", "model": "a/b"}},
+        "targets": [{"raw": "/there/../raw"}],
+    }
+    found = trial.from_elsewhere(params)
+    assert found["data"]["raw"] == str(tmp_path.parent / "raw") and found["targets"][0]["raw"] == "/raw"
+    assert found["crop"] == {**params["crop"], "max_failed": 1.0} and found["caption"] == params["caption"]
+
+
+@pytest.mark.slow
+def test_a_trial_runs_the_real_stage_and_leaves_the_project_as_it_was(raw: Path) -> None:
+    """Its raw files are named from the project's own folder, by `../raw`."""
+    make_index()
+    project = Path.cwd()
+    before = sorted(path for path in project.rglob("*") if "checkpoints" not in path.parts)
+    measured = dict(costs(tables.read(trial.INDEX), 3, STAGES[:1]))
     (cost,) = measured.values()
-    assert cost.units == cost.usable == 3 and cost.seconds > 0 and cost.bytes > 0
-    assert sorted(path for path in raw.parents[1].rglob("*") if "checkpoints" not in path.parts) == before
+    assert isinstance(cost, Cost), cost.said
+    assert cost.units == cost.usable == 3 and 0 < cost.each < cost.fixed and cost.bytes > 0
+    assert sorted(path for path in project.rglob("*") if "checkpoints" not in path.parts) == before
     (line,) = lines({"skeleton": cost}, BY_NAME, tables.read(trial.INDEX), raw)
     assert (line.todo, line.has, line.exact) == (20, 0, True)
     assert line.read == sum(path.stat().st_size for path in raw.glob("*.skeleton"))
-    assert "skeleton" in plan.table([line])
+    assert "skeleton" in table([line])
 
 
 def test_without_an_index_it_says_what_to_run(

@@ -4,8 +4,8 @@ A few real samples go through the real stages in a temporary project with a stor
 touched); what they cost is scaled up. So the hours are those of this machine with these settings
 (C2VL_DEVICE, C2VL_WORKERS, C2VL_BATCH_...), engines loaded included. Needs the index (`dvc repro index`).
 
-The start of worker processes and an engine's first batch are in the rates of so few samples, so the hours of quick stages
-(skeleton, embed) come out far too high: take more of them (--samples 100) where that matters.
+Start-up (interpreter, engine, first batch, worker processes) is told from the rate: engines are timed from their second batch
+on, skeletons by the difference between a few and 200. A stage whose trial fails is said, and the others are planned.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Print the plan.
 
     Raises:
-        UserError: there is no index, or a stage failed in the trial.
+        UserError: there is no index, or no usable sample in it.
     """
     import shutil
 
@@ -43,28 +43,31 @@ def run(arguments: argparse.Namespace) -> None:
     from c2vl.errors import UserError
     from c2vl.params import load_section
     from c2vl.plan.estimate import lines
-    from c2vl.plan.trial import chosen, costs
+    from c2vl.plan.trial import Failed, costs
     from c2vl.works import INDEX, STAGES
 
     if arguments.samples < 1:
         raise UserError("--samples must be at least 1.")
     data, index = load_section("data", DataParams), tables.read(INDEX)
-    probe = chosen(index, arguments.samples)
-    print(f"{INDEX}: {_usable(index):,} usable samples of {data.dataset}; trial of {len(probe)} in a temporary project:")
+    print(f"{INDEX}: {_usable(index):,} usable samples of {data.dataset}; trial of {arguments.samples} in a temporary project:")
     measured = {}
-    for stage, cost in costs(probe):
+    for stage, cost in costs(index, arguments.samples):
         measured[stage.name] = cost
-        rate = f"{cost.units / cost.seconds:.3g} a second" if cost.seconds else "nothing computed"
-        print(f"  {stage.name}: {cost.units} units, {rate}, {cost.fixed:.0f} s besides", flush=True)
+        if isinstance(cost, Failed):
+            print(f"  {stage.name}: {cost.said}", flush=True)
+        else:
+            rate = f"{1 / cost.each:.3g} a second" if cost.each else "no rate: nothing computed, or too quick to be told"
+            print(f"  {stage.name}: {cost.units} units, {rate}, {cost.fixed:.0f} s besides", flush=True)
     found = list(lines(measured, {stage.name: stage for stage in STAGES}, index, data.raw))
     print("\n" + table(found))
-    written = sum(line.written for line in found)
+    written = sum(line.written or 0 for line in found)
     store = machine.store_dir().absolute()
     free = shutil.disk_usage(next(path for path in (store, *store.parents) if path.exists())).free
     print(f"\nwrites: the store, then the sealed outs, then DVC's cache: up to {size(3 * written)}; {size(free)} are free.")
     if any(not line.exact for line in found):
         print("~ : estimated by the trial's ratio, because the stages before are not done.")
-    print(f"The rates hold the start-up of a trial of {len(probe)}: quick stages look slower than they are; see --samples.")
+    if any(line.seconds is None for line in found):
+        print("? : the trial of that stage failed, see above.")
     if not arguments.no_training:
         print(_training(data.benchmarks, index))
 
@@ -97,8 +100,10 @@ def table(found: Iterable[Line]) -> str:
     rows: list[tuple[str, ...]] = [HEAD]
     for line in found:
         about = "" if line.exact else "~"
-        cost = (size(line.read), size(line.written), duration(line.seconds))
-        rows.append((line.stage, f"{line.has:,}", f"{about}{line.todo:,}", *(f"{about}{told}" for told in cost)))
+        unknown = line.seconds is None or line.written is None
+        written, time = ("?", "?") if unknown else (about + size(line.written or 0), about + duration(line.seconds or 0.0))
+        todo = "?" if unknown and not line.exact else f"{about}{line.todo:,}"
+        rows.append((line.stage, f"{line.has:,}", todo, about + size(line.read), written, time))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     laid = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
     return "\n".join([laid[0], "-" * len(laid[0]), *laid[1:]])

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from c2vl.datasets import places
 from c2vl.errors import UserError
-from c2vl.plan.trial import Cost
+from c2vl.plan.trial import Cost, Failed
 from c2vl.store.outlook import outlook
 from c2vl.tables.schemas import OK
 from c2vl.works import StoredStage, work_of
@@ -30,21 +30,21 @@ class Line:
         has: units that the store has already.
         todo: units to compute; an estimate where the stages before are not done (`exact` is false then).
         exact: whether `todo` was counted.
-        seconds: to compute them here, as this machine is set up now.
+        seconds: to compute them here, as this machine is set up now; None where the trial failed.
         read: bytes of raw files to read.
-        written: bytes to write into the store.
+        written: bytes to write into the store; None likewise.
     """
 
     stage: str
     has: int
     todo: int
     exact: bool
-    seconds: float
+    seconds: float | None
     read: int
-    written: int
+    written: int | None
 
 
-def lines(costs: Mapping[str, Cost], stages: Mapping[str, StoredStage], index: pa.Table, raw: Path) -> Iterator[Line]:
+def lines(costs: Mapping[str, Cost | Failed], stages: Mapping[str, StoredStage], index: pa.Table, raw: Path) -> Iterator[Line]:
     """The plan, a line a stage.
 
     What lies in the data folder is counted; what the stages before will still make is estimated by the trial's own ratio
@@ -61,8 +61,7 @@ def lines(costs: Mapping[str, Cost], stages: Mapping[str, StoredStage], index: p
     rows: dict[str, int] = {}
     for name, cost in costs.items():
         counted, has = _counted(stages[name])
-        before = BEFORE.get(name)
-        ratio = 0.0 if before is None else _ratio(costs[before], cost)
+        before, ratio = _made_of(name, costs, usable)
         coming = 0 if before is None else round(todo[before] * ratio)
         whole = len(usable) if before is None else round(rows[before] * ratio)  # units when all stages before are done
         if counted is None:  # no table to count in; what is in the store of the stage before, not sealed yet, comes too
@@ -70,11 +69,33 @@ def lines(costs: Mapping[str, Cost], stages: Mapping[str, StoredStage], index: p
         else:  # what comes may be more samples, or those that were counted made anew: not more than all
             todo[name], rows[name] = min(counted + coming, max(whole, counted)), max(whole, counted + has)
             has = min(has, rows[name] - todo[name])
-        each = cost.seconds / cost.units if cost.units else 0.0
-        seconds = todo[name] * each + (cost.fixed if todo[name] else 0.0)
+        read, exact = _raw_bytes(name, usable, raw, todo[name], has), _exact(before, counted, coming)
+        if isinstance(cost, Failed):
+            yield Line(name, has, todo[name], exact, None, read, None)
+            continue
+        seconds = todo[name] * cost.each + (cost.fixed if todo[name] else 0.0)
         written = round(todo[name] * cost.bytes / cost.usable) if cost.usable else 0
-        read = _raw_bytes(name, usable, raw, todo[name], has)
-        yield Line(name, has, todo[name], _exact(before, counted, coming), seconds, read, written)
+        yield Line(name, has, todo[name], exact, seconds, read, written)
+
+
+def _made_of(name: str, costs: Mapping[str, Cost | Failed], usable: pa.Table) -> tuple[str | None, float]:
+    """The stage before that makes what `name` computes on, and units of `name` for each of its units; (None, 0) if none does.
+
+    A stage before that made nothing, as `crop` without videos, is passed over: published sentences are counted by sample.
+    """
+    before, cost = BEFORE.get(name), costs[name]
+    while before is not None and isinstance(last := costs.get(before), Cost) and not last.units and before in BEFORE:
+        before = BEFORE[before]
+    if before is None:
+        return None, 0.0
+    last = costs.get(before)
+    if not isinstance(last, Cost) or not isinstance(cost, Cost) or not last.units:
+        return before, 0.0
+    ratio = cost.units / last.units
+    if name == "crop" and cost.units:  # the trial's samples all have a video, of the others there is nothing to crop
+        videos = usable["video_file"]
+        ratio *= (len(videos) - videos.null_count) / len(videos)
+    return before, ratio
 
 
 def _exact(before: str | None, counted: int | None, coming: int) -> bool:
@@ -87,12 +108,7 @@ def _counted(stage: StoredStage) -> tuple[int | None, int]:
         seen = outlook(work_of(stage), stage.out)
     except UserError:
         return None, 0
-    return seen.count(), seen.rows - seen.count()
-
-
-def _ratio(before: Cost, cost: Cost) -> float:
-    """Units of a stage for each unit of the stage before."""
-    return cost.units / before.units if before.units else 0.0
+    return seen.count(), seen.rows - seen.unusable - seen.count()
 
 
 def _raw_bytes(stage: str, usable: pa.Table, raw: Path, todo: int, has: int) -> int:

@@ -41,12 +41,32 @@ class TooManyError(UserError):
 
 @dataclass
 class Filled:
-    """What one run did: units computed, failures by key, seconds in the engine and in all of the filling."""
+    """What one run did.
+
+    Attributes:
+        computed: units with a row.
+        failures: of the others, by key.
+        engine_seconds: in the engine.
+        seconds: in all of the filling.
+        first_units: in the first batch that an engine computed; a start-up is in its time.
+        later_seconds: from then to the end of the last batch.
+    """
 
     computed: int = 0
     failures: dict[bytes, Failure] = field(default_factory=dict)
     engine_seconds: float = 0.0
     seconds: float = 0.0
+    first_units: int = 0
+    later_seconds: float = 0.0
+
+    def notes(self) -> dict[str, float]:
+        """For the run log."""
+        return {
+            "engine_seconds": round(self.engine_seconds, 3),
+            "fill_seconds": round(self.seconds, 3),
+            "first_units": self.first_units,
+            "later_seconds": round(self.later_seconds, 3),
+        }
 
 
 def fill(store: Store, work: Work, missing: Missing, allowed: float, columns: pa.Schema) -> Filled:
@@ -123,10 +143,15 @@ def _done_elsewhere(
 
 def _computed(work: Work, todo: Iterator[list[Unit]], pool: Executor, filled: Filled) -> Iterator[Batch]:
     """Yield batches that the engine is done with."""
+    first = 0.0
     for batch, ready in _ahead(todo, partial(each, work.prepare), pool):
         began = time.perf_counter()
         computed = _of_good(work.compute, ready, batch, ready)
-        filled.engine_seconds += time.perf_counter() - began
+        ended = time.perf_counter()
+        filled.engine_seconds += ended - began
+        if not filled.first_units:
+            filled.first_units, first = len(batch), ended
+        filled.later_seconds = ended - first
         yield batch, ready, computed
 
 

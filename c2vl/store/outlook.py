@@ -30,6 +30,7 @@ class Outlook:
 
     Attributes:
         rows: rows that are the stage's own to make.
+        unusable: of these, those with nothing to compute on, such as samples without a video.
         seeded: of the missing ones, those that the out's last version has.
         missing: the other ones.
         failed: of these, those that failed before.
@@ -41,6 +42,7 @@ class Outlook:
     store: Store
     description: dict[str, Any]
     rows: int
+    unusable: int
     seeded: int
     missing: Missing
     failed: set[bytes]
@@ -97,7 +99,8 @@ def outlook(work: Work, out: Path) -> Outlook:
     found = drop_available(missing, versions_of(out)) if len(missing) else 0
     failed = missing.among(bytes.fromhex(note["key"]) for note in failed_last_time(store.folder))
     given = missing.among(handed_over(store.folder))
-    return Outlook(work, store, description, planned.rows, found, missing, failed, given, _is_sealed(planned, out))
+    sealed, unusable = _is_sealed(planned, out), planned.unusable.total()
+    return Outlook(work, store, description, planned.rows, unusable, found, missing, failed, given, sealed)
 
 
 def _is_sealed(planned: Plan, out: Path) -> bool:

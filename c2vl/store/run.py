@@ -145,7 +145,7 @@ def run(work: Work, out: Path, notes: dict[str, Any]) -> None:
         failed = sum(count for status, count in counts.items() if status != OK)
         reused = counts[OK] - filled.computed
         notes |= {"computed": filled.computed, "reused": reused, "failed": failed}
-        notes |= {"engine_seconds": round(filled.engine_seconds, 3), "fill_seconds": round(filled.seconds, 3), "why": reason}
+        notes |= {**filled.notes(), "why": reason}
         summary = {"rows": counts.total(), "ok": counts[OK], "failed": {s: n for s, n in counts.items() if s != OK}}
         with said_plainly(out, "out", instead=""):
             write_json(out / METRICS, {**summary, **work.metrics()})
@@ -173,7 +173,7 @@ def fill_share(work: Work, out: Path, share: Share, notes: dict[str, Any]) -> No
             filled = _fill(work, store, planned, {})
         failures.hand_over(store.folder, share, planned.notes(filled.failures))
         notes |= {"computed": filled.computed, "failed": len(filled.failures)}
-        notes |= {"engine_seconds": round(filled.engine_seconds, 3), "fill_seconds": round(filled.seconds, 3), "why": reason}
+        notes |= {**filled.notes(), "why": reason}
         counted = f"{work.done} {filled.computed:,} · failed {len(filled.failures):,} · why: {reason}"
         print(f"{work.stage}, share {share}: {counted}", flush=True)
 
