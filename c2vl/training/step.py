@@ -62,7 +62,7 @@ def backward(
         for number, (part, gradient) in enumerate(zip(parts, outputs.grad.split(small), strict=True)):
             last = number == len(parts) - 1
             with contextlib.nullcontext() if last else devices.without_sync(network):
-                torch.manual_seed(seeds[number])
+                _seed_dropout(seeds[number], devices.device)
                 with devices.autocast(precision):
                     again = task.outputs(network, part)
                 again.float().backward(gradient)
@@ -72,7 +72,7 @@ def backward(
 def _embed(
     task: Task, network: nn.Module, devices: Devices, inputs: Inputs, seed: int, precision: Precision
 ) -> tuple[Tensor, Tensor]:
-    torch.manual_seed(seed)
+    _seed_dropout(seed, devices.device)
     with devices.autocast(precision):
         outputs = task.outputs(network, inputs)
         constants = task.constants(inputs, outputs)
@@ -81,6 +81,13 @@ def _embed(
 
 def _seed(seed: int, rank: int, part: int) -> int:
     return hash((seed, rank, part)) & (2**63 - 1)  # of integers: the same in every process and run
+
+
+def _seed_dropout(seed: int, device: torch.device) -> None:
+    """What `torch.manual_seed` does, for one device; that one writes down a stack trace where no GPU is in use."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
 
 
 @contextlib.contextmanager
