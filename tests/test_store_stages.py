@@ -163,7 +163,7 @@ def test_why_of_one_stage_knows_whether_those_before_it_are_up_to_date(
     monkeypatch.setattr(dvc_status, "changed_before", lambda target: {target: ["data/moved (modified)"]})
     assert told() == [
         "index: out of date: data/moved (modified)",
-        "  `dvc repro index` lists the files anew and computes nothing; then ask again",
+        "  `dvc repro index` runs that alone; then ask again",
         usual,
         "  more may come: crop runs first, this is for what lies here so far",
     ]

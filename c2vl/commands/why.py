@@ -60,7 +60,7 @@ def said_of_files(stale: set[str]) -> Iterator[str]:
         yield f"{name}: out of date: {', '.join(what[:MOST_CHANGES])}{more}"
     if changed:
         stale.add(LISTED)
-        yield f"  `dvc repro {LISTED}` lists the files anew and computes nothing; then ask again"
+        yield f"  `dvc repro {LISTED}` runs that alone; then ask again"
 
 
 def said(stage: StoredStage, stale: set[str]) -> Iterator[str]:
