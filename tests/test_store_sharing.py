@@ -106,6 +106,9 @@ def test_failures_handed_over_are_sealed_once_and_tried_again_by_the_next_run(tm
     filled(Stage(world()), ALL, tmp_path / "out")
     store = run.open_store(Stage(world()))[0]
     assert [failure.reason for failure in failures.handed_over(store.folder).values()] == ["no answer"]
+    (tmp_path / "full").touch()
+    with pytest.raises(UserError, match=r"The out .*full cannot be used"):  # not sealed, so they are still to be taken over
+        ran(Stage(world(), raise_at=0), tmp_path / "full")
     assert ran(Stage(world(), raise_at=0), tmp_path / "out")["failed"] == 2
     assert failures.handed_over(store.folder) == {}
     noted = failures.failed_last_time(store.folder)
