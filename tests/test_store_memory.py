@@ -55,6 +55,9 @@ def test_merging_takes_the_memory_of_a_chunk_not_of_what_is_merged(tmp_path: Pat
         (name,) = store.merge(list(store.segments()))
     assert (store.folder / f"{name}.arrow").stat().st_size > 29 * MEGABYTE
     assert most[0] < 8 * MEGABYTE
+    with allocated() as most:
+        assert Store(tmp_path, "s", "f").count() == 60
+    assert most[0] < 4 * MEGABYTE
     for at in range(58, -1, -2):
         assert store.rows(wanted[at : at + 2])["answer"].equals(answers(wanted[at : at + 2], MEGABYTE // 2)["answer"])
 

@@ -104,7 +104,10 @@ def read_keys(folder: Path, name: str) -> np.ndarray:
         position = pa.ipc.open_file(source).schema.get_field_index(KEY.name)
     with pa.OSFile(path) as source:
         only = pa.ipc.IpcReadOptions(included_fields=[position])
-        return as_keys(pa.ipc.open_file(source, options=only).read_all().column(0).combine_chunks())
+        reader = pa.ipc.open_file(source, options=only)
+        # One by one: Arrow makes room for the columns that it does not read, too.
+        chunks = (as_keys(reader.get_batch(number).column(0)) for number in range(reader.num_record_batches))
+        return np.concatenate([key_array(()), *chunks])
 
 
 def key_array(keys: Sequence[bytes] | np.ndarray) -> np.ndarray:
