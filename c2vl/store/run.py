@@ -238,6 +238,7 @@ def _seal(work: Work, store: Store, planned: Plan, filled: Filled, out: Path) ->
                 add(table)
                 work.observe(table)
                 counts.update(table.column(STATUS).to_pylist())
+                del piece, table  # before the next is made
     clear_others(out, planned.ledgers)
     return counts
 

@@ -83,6 +83,7 @@ def pieces(rows: pa.Table, store: Store, failures: Mapping[bytes, Failure], sche
         at += size
         size = max(1, PIECE_BYTES * len(piece) // max(piece.nbytes, 1) // group) * group
         yield piece
+        del piece  # before the next is made
 
 
 def clear_others(out: Path, shards: Iterable[str]) -> None:
