@@ -175,6 +175,7 @@ def test_the_start_of_worker_processes_is_no_part_of_their_rate(monkeypatch: pyt
 
 def test_a_stage_whose_trial_fails_is_said_and_the_others_are_planned(monkeypatch: pytest.MonkeyPatch, raw: Path) -> None:
     def fails(stage: StoredStage, folder: Path, index: object, many: object = None) -> Cost:
+        assert (many is not None) == (stage.name == "skeleton")  # its processes start longer than samples take
         if stage.name == "caption":
             raise UserError("The trial of caption failed: no server.")
         return MEASURED[stage.name]

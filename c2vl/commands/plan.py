@@ -5,7 +5,7 @@ touched); what they cost is scaled up. So the hours are those of this machine wi
 (C2VL_DEVICE, C2VL_WORKERS, C2VL_BATCH_...), engines loaded included. Needs the index (`dvc repro index`).
 
 Start-up (interpreter, engine, first batch, worker processes) is told from the rate: engines are timed from their second batch
-on, skeletons by the difference between a few and 200. A stage whose trial fails is said, and the others are planned.
+on, skeletons by the difference between a few and a thousand. A stage whose trial fails is said, and the others are planned.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
 
 from c2vl import tables
@@ -34,7 +35,7 @@ OWN = {
     "dvc.lock",
     PARAMS_FILE.name,
 }  # of a project; a trial borrows all else
-MANY = 200  # more samples for a stage whose processes take a thousand times as long to start as a sample takes
+MANY = 1000  # more samples for a stage whose processes take a thousand times as long to start as a sample takes
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ def chosen(index: pa.Table, count: int) -> pa.Table:
     Raises:
         UserError: there is none.
     """
-    usable = index.filter(pa.compute.equal(index["status"], OK))
-    filmed = usable.filter(pa.compute.is_valid(usable["video_file"]))
+    usable = index.filter(pc.equal(index["status"], OK))
+    filmed = usable.filter(pc.is_valid(usable["video_file"]))
     pool = filmed if len(filmed) else usable
     if not len(pool):
         raise UserError(f"{INDEX} has no usable sample; its column `reason` says why.")
@@ -123,8 +124,9 @@ def cost(stage: StoredStage, folder: Path, index: pa.Table, many: pa.Table | Non
         each = record["later_seconds"] / (units - record["first_units"])
     elif many is not None and units:
         more = _run(stage, folder, many)
-        if (new := more["computed"] + more["failed"]) > units:
-            each = min(each, max(0.0, more["fill_seconds"] - seconds) / (new - units))
+        new, longer = more["computed"] + more["failed"], more["fill_seconds"] - seconds
+        if new > units:
+            each = min(each, longer / (new - units) if longer > 0 else more["fill_seconds"] / new)
         _run(stage, folder, index)  # the next stages get what they would have got
     elif record["first_units"]:
         each = record["engine_seconds"] / units
@@ -154,12 +156,13 @@ def costs(index: pa.Table, count: int, stages: Sequence[StoredStage] = STAGES) -
     """
     few, many = chosen(index, count), chosen(index, MANY)
     broken: set[str] = set()
+    names = {stage.name for stage in STAGES}
     with project() as folder:
         for stage in stages:
             try:
                 if before := broken.intersection(stage.after):
                     raise UserError(f"{stage.name} needs {sorted(before)[0]}, whose trial failed.")
-                found: Cost | Failed = cost(stage, folder, few, None if stage.after else many)
+                found: Cost | Failed = cost(stage, folder, few, None if names.intersection(stage.after) else many)
             except UserError as error:
                 broken.add(stage.name)
                 found = Failed(str(error))
