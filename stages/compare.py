@@ -36,7 +36,8 @@ def compare(benchmark: str, streams: list[Stream], seeds: int, again: bool) -> d
 
     params, baselines = load_section("pretrain", PretrainParams), load_section("baselines", BaselinesParams)
     protocols = load_section("evaluate", EvaluateParams)
-    settings = [section.model_dump(mode="json", exclude={"seed"}) for section in (params, baselines, protocols)]
+    settings = [section.model_dump(mode="json", exclude={"seed"}) for section in (params, baselines)]
+    settings.append(protocols.model_dump(mode="json"))
     content = data_fingerprint([DATA / "index", DATA / "skeleton", DATA / "embed"])
     found, todo, keys = {}, {}, {}
     for stream, method, seed in itertools.product(streams, METHODS, range(params.seed, params.seed + seeds)):

@@ -225,13 +225,14 @@ def test_compare_goes_on_where_it_stopped(tmp_path: Path, stage, capsys: pytest.
     }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(sections))
     stage("compare.py", "--seeds", "2")
-    first = capsys.readouterr().out
+    start, _, first = capsys.readouterr().out.partition("\n")
+    assert start == "8 runs: 0 kept from before, 8 to do"
     runs = tmp_path / "results/compare/runs"
     made = {path.name: path.stat().st_mtime_ns for path in runs.iterdir()}
     assert len(made) == 8
     (runs / "xsub-joint-infonce-1.json").unlink()
     stage("compare.py", "--seeds", "2")
-    assert capsys.readouterr().out == first
+    assert capsys.readouterr().out == "8 runs: 7 kept from before, 1 to do\n" + first
     kept = {path.name: path.stat().st_mtime_ns for path in runs.iterdir()}
     assert [name for name in made if made[name] != kept[name]] == ["xsub-joint-infonce-1.json"]
     summary = json.loads((tmp_path / "results/compare/compare.json").read_text())
