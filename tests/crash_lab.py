@@ -25,7 +25,7 @@ from c2vl.datasets.index import build_index
 from c2vl.datasets.params import DataParams
 from c2vl.errors import one_sentence
 from c2vl.prompts.caption import CaptionParams, CaptionWork
-from c2vl.prompts.crop import CropParams, CropWork
+from c2vl.prompts.crop import CropParams, CropWork, detected_now
 from c2vl.prompts.embed import EmbedParams, EmbedWork
 from c2vl.skeletons.line import SkeletonParams
 from c2vl.skeletons.work import SkeletonWork
@@ -102,11 +102,13 @@ class NotedSkeletons(SkeletonWork):
 
 
 def noted(kind: type[Any]) -> type[Any]:
-    """`kind` with what its engine computes noted."""
+    """`kind` with what its engine computes noted; of `crop` what is detected, for cutting is no engine's work."""
 
     class Noted(kind):
         def compute(self, units: Sequence[Any], ready: Sequence[Any]) -> Any:
-            note(units)
+            engine = detected_now(ready) if issubclass(kind, CropWork) else units
+            if engine:
+                note(engine)
             return super().compute(units, ready)
 
     return Noted

@@ -193,20 +193,19 @@ class CropWork:
         return [image if isinstance(image, Failure) else (image, inputs.get(at)) for at, image in enumerate(images)]
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
-        """Boxes and scores of each frame: remembered where there are no inputs for the detector."""
-        new = _detected_now(ready)
+        """Boxes and scores of each frame: remembered where there are no inputs for the detector, and from now on."""
+        new = detected_now(ready)
         results = self._loaded().detect([ready[at][1] for at in new]) if new else []
         found = {at: {"boxes": result.boxes, "scores": result.scores} for at, result in zip(new, results, strict=True)}
+        if found:  # at once: a kill while crops are cut must not cost what the detector did
+            self.detections.add([self._detection_key(units[at].payload) for at in found], list(found.values()))
         known = [at for at in range(len(units)) if at not in found]
         keys = [self._detection_key(units[at].payload) for at in known]
         found |= zip(known, self.detections.get(keys), strict=True)
         return [found[at] for at in range(len(units))]
 
     def completed(self, units: Sequence[Unit], ready: Sequence[Any], computed: Sequence[Any]) -> list[Row | Failure]:
-        """Remember what was detected, choose, crop, encode."""
-        new = _detected_now(ready)
-        if new:
-            self.detections.add([self._detection_key(units[at].payload) for at in new], [computed[at] for at in new])
+        """Choose, crop, encode."""
         with reading_threads() as threads:  # a JPEG of a full-HD crop takes as long as a tenth of the engine's work
             frames, images = [unit.payload for unit in units], [image for image, _ in ready]
             boxes, scores = [row["boxes"].reshape(-1, 4) for row in computed], [row["scores"] for row in computed]
@@ -264,6 +263,6 @@ class CropWork:
         }
 
 
-def _detected_now(ready: Sequence[Any]) -> list[int]:
+def detected_now(ready: Sequence[Any]) -> list[int]:
     """Positions of prepared frames that are the detector's to look at: those with inputs for it."""
     return [position for position, (_, inputs) in enumerate(ready) if inputs is not None]

@@ -9,6 +9,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import Any, TypeVar
 
 import numpy as np
@@ -98,7 +99,11 @@ def fill(store: Store, work: Work, missing: Missing, allowed: float, columns: pa
             if isinstance(pool, ProcessPoolExecutor):
                 outcomes = _done_elsewhere(store, work, todo, publisher, pool)
             else:
-                outcomes = _published(_computed(work, todo, pool, filled), partial(_publish, work, publisher), writer)
+                computed, publish = _computed(work, todo, pool, filled), partial(_publish, work, publisher)
+                if isinstance(work, Completing):
+                    outcomes = _meanwhile(computed, publish, writer)
+                else:  # publishing takes milliseconds; done meanwhile, a kill could cost two batches of the engine
+                    outcomes = chain.from_iterable(publish(*batch) for batch in computed)
             for key, outcome in progress(outcomes, work.stage, "units", len(missing)):
                 if not isinstance(outcome, Failure):
                     filled.computed += 1
@@ -155,10 +160,10 @@ def _computed(work: Work, todo: Iterator[list[Unit]], pool: Executor, filled: Fi
         yield batch, ready, computed
 
 
-def _published(
+def _meanwhile(
     computed: Iterator[Batch], publish: Callable[[list[Unit], list[Any], list[Any]], list[Outcome]], writer: Executor
 ) -> Iterator[Outcome]:
-    """Yield each unit's outcome once its batch is published, which is done while the engine computes the next one."""
+    """Yield each unit's outcome once its batch is completed and published, which is done while the engine computes the next."""
     last: Future[list[Outcome]] | None = None
     for batch in computed:
         last, before = writer.submit(publish, *batch), last
