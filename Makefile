@@ -56,7 +56,7 @@ groundingdino:  ## Create .venv-groundingdino, for `crop.detector.backend: groun
 	$(PYTHON) -m venv .venv-groundingdino
 	.venv-groundingdino/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/groundingdino.txt
 
-compare: $(STAMP)  ## Repeat the demo's comparison over 5 seeds: mean and deviation into results/compare and the report
+compare: $(STAMP)  ## Repeat the comparison over 5 seeds, on xsub and xview: results/compare, and in the report
 	@c2vl profile --require demo
 	dvc repro
 	python stages/compare.py

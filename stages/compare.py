@@ -1,6 +1,6 @@
 """C²VL, InfoNCE, supervised and random encoders over several seeds (`make compare`; not a stage of `dvc.yaml`).
 
-Writes `results/compare/compare.json` (`benchmark`, `seeds`, `streams[stream] = {methods, gain}` as of
+Writes `results/compare/compare.json` (`seeds`, and `cells`, each with `benchmark`, `stream` and `methods`, `gain` as of
 `c2vl.evaluation.compare.summarise`), `results/compare/compare.md`, and one file a finished run in `results/compare/runs`:
 stopped and started again, it goes on with the next run. `--again` forgets finished runs, for instance after a change of code.
 """
@@ -27,7 +27,7 @@ DATA, OUT = Path("data"), Path("results/compare")
 METHODS: tuple[Method, ...] = ("c2vl", "infonce", "supervised", "random")
 
 
-def compare(benchmark: str, streams: list[Stream], seeds: int, again: bool) -> dict[str, Any]:
+def compare(benchmarks: list[str], streams: list[Stream], seeds: int, again: bool) -> dict[str, Any]:
     """Run what is not finished yet, side by side, and return the summary."""
     from c2vl.ablation.methods import run_method
     from c2vl.evaluation.compare import data_fingerprint, finished, keep, run_key, summarise
@@ -40,7 +40,8 @@ def compare(benchmark: str, streams: list[Stream], seeds: int, again: bool) -> d
     settings.append(protocols.model_dump(mode="json"))
     content = data_fingerprint([DATA / "index", DATA / "skeleton", DATA / "embed"])
     found, todo, keys = {}, {}, {}
-    for stream, method, seed in itertools.product(streams, METHODS, range(params.seed, params.seed + seeds)):
+    seed_list = list(range(params.seed, params.seed + seeds))
+    for benchmark, stream, method, seed in itertools.product(benchmarks, streams, METHODS, seed_list):
         name = f"{benchmark}-{stream}-{method}-{seed}"
         keys[name] = run_key(settings, content, benchmark, stream, method, seed)
         kept = None if again else finished(OUT / "runs" / f"{name}.json", keys[name])
@@ -50,20 +51,18 @@ def compare(benchmark: str, streams: list[Stream], seeds: int, again: bool) -> d
         else:
             found[name] = kept
     print(f"{len(keys)} runs: {len(found)} kept from before, {len(todo)} to do", flush=True)
-    for name, metrics in progress(side_by_side(todo, run_method), f"compare {benchmark}", "runs", len(todo)):
+    for name, metrics in progress(side_by_side(todo, run_method), "compare", "runs", len(todo)):
         keep(OUT / "runs" / f"{name}.json", keys[name], metrics)
         found[name] = metrics
     for name in keys:
         accuracies = ", ".join(f"{protocol} {100 * values['top1']:.1f} %" for protocol, values in sorted(found[name].items()))
         print(f"{name}: {accuracies}")
-    seed_list = list(range(params.seed, params.seed + seeds))
-    summaries = {
-        stream: summarise(
-            {method: [found[f"{benchmark}-{stream}-{method}-{seed}"] for seed in seed_list] for method in METHODS}
-        )
-        for stream in streams
-    }
-    return {"benchmark": benchmark, "seeds": seed_list, "streams": summaries}
+    cells = []
+    for benchmark, stream in itertools.product(benchmarks, streams):
+        place = f"{benchmark}-{stream}"
+        runs: dict[str, Any] = {method: [found[f"{place}-{method}-{seed}"] for seed in seed_list] for method in METHODS}
+        cells.append({"benchmark": benchmark, "stream": stream, **summarise(runs)})
+    return {"seeds": seed_list, "cells": cells}
 
 
 @one_sentence
@@ -71,23 +70,26 @@ def main() -> None:
     """Compare the methods and write the summary."""
     parser = argparse.ArgumentParser(description="Compare C²VL with its baselines over several seeds.")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--benchmark", default="xsub")
+    parser.add_argument("--benchmarks", nargs="+", help="default: those of params.yaml")
     parser.add_argument("--streams", nargs="+", choices=STREAMS, default=["joint"])
     parser.add_argument("--again", action="store_true", help="compute finished runs again")
     arguments = parser.parse_args()
     if arguments.seeds < 1:
         parser.error("--seeds must be at least 1")
 
+    from c2vl.datasets.params import DataParams
     from c2vl.evaluation.compare import markdown
     from c2vl.files import write_bytes, write_json
 
-    with logged(f"compare-{arguments.benchmark}"):
-        summary = compare(
-            arguments.benchmark, [known for known in STREAMS if known in arguments.streams], arguments.seeds, arguments.again
-        )
+    benchmarks = arguments.benchmarks or load_section("data", DataParams).benchmarks
+    streams = [known for known in STREAMS if known in arguments.streams]
+    with logged("compare"):
+        summary = compare(benchmarks, streams, arguments.seeds, arguments.again)
         write_json(OUT / "compare.json", summary)
-        titles = {stream: f"{arguments.benchmark}, {stream} stream, {arguments.seeds} seeds" for stream in summary["streams"]}
-        text = "\n".join(markdown(part, titles[stream]) for stream, part in summary["streams"].items())
+        text = "\n".join(
+            markdown(cell, f"{cell['benchmark']}, {cell['stream']} stream, {arguments.seeds} seeds")
+            for cell in summary["cells"]
+        )
         write_bytes(OUT / "compare.md", text.encode())
         print(text)
 

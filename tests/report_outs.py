@@ -249,10 +249,9 @@ def write_compare(root: Path, seeds: int = 5) -> None:
 
     methods = {method: {"linear": {"top1": spread(values)}, "knn": {"top1": spread(values)}} for method, values in top1.items()}
     gain = spread([float(mine - hard) for mine, hard in zip(top1["c2vl"], top1["infonce"], strict=True)])
-    stream = {"methods": methods, "gain": {"linear": {"top1": gain}, "knn": {"top1": gain}}}
-    write_json(
-        root / "results/compare/compare.json", {"benchmark": "xsub", "seeds": list(range(seeds)), "streams": {"joint": stream}}
-    )
+    gains = {"linear": {"top1": gain}, "knn": {"top1": gain}}
+    cell = {"benchmark": "xsub", "stream": "joint", "methods": methods, "gain": gains}
+    write_json(root / "results/compare/compare.json", {"seeds": list(range(seeds)), "cells": [cell]})
 
 
 def write_protocols(root: Path, targets: dict[str, str] | None = None, fractions: tuple[str, ...] = ("0.01", "0.1")) -> None:

@@ -222,6 +222,7 @@ def test_compare_goes_on_where_it_stopped(tmp_path: Path, stage, capsys: pytest.
         "pretrain": PARAMS.model_copy(update={"epochs": 1}).model_dump(mode="json"),
         "baselines": {"supervised": {"epochs": 1, "learning_rate": 0.1, "milestones": []}},
         "evaluate": {"linear": {"epochs": 2}},
+        "data": {"dataset": "studio", "raw": "data/studio", "benchmarks": [BENCHMARK], "train_subjects": [1]},
     }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(sections))
     stage("compare.py", "--seeds", "2")
@@ -237,7 +238,9 @@ def test_compare_goes_on_where_it_stopped(tmp_path: Path, stage, capsys: pytest.
     assert [name for name in made if made[name] != kept[name]] == ["xsub-joint-infonce-1.json"]
     summary = json.loads((tmp_path / "results/compare/compare.json").read_text())
     assert summary["seeds"] == [0, 1]
-    assert set(summary["streams"]["joint"]["methods"]) == {"c2vl", "infonce", "supervised", "random"}
+    (cell,) = summary["cells"]
+    assert (cell["benchmark"], cell["stream"]) == ("xsub", "joint")
+    assert set(cell["methods"]) == {"c2vl", "infonce", "supervised", "random"}
     assert "| c2vl |" in (tmp_path / "results/compare/compare.md").read_text()
 
 

@@ -222,8 +222,9 @@ def test_verdicts_are_honest_whichever_way_it_fell():
     assert "C²VL leads InfoNCE by 20.0 points" in told(0.8, 0.6)
     assert "C²VL trails InfoNCE by 20.0 points" in told(0.6, 0.8)
     assert "may be chance" in told(0.61, 0.6)
-    streams = {"joint": {"methods": {}, "gain": {"linear": {"top1": {"mean": -0.02, "std": 0.01, "values": [-0.03, -0.01]}}}}}
-    (sentence,) = compared.verdicts({"benchmark": "xsub", "seeds": [0, 1], "streams": streams})
+    gain = {"linear": {"top1": {"mean": -0.02, "std": 0.01, "values": [-0.03, -0.01]}}}
+    cell = {"benchmark": "xsub", "stream": "joint", "methods": {}, "gain": gain}
+    (sentence,) = compared.verdicts({"seeds": [0, 1], "cells": [cell]})
     assert "2.0 ± 1.0 points below InfoNCE" in sentence and "better in 0 of 2 seeds" in sentence
 
 

@@ -15,22 +15,23 @@ COLUMNS = (("linear", "linear"), ("knn", "KNN"), ("end_to_end", "its own classif
 
 
 def compare_table(compare: Mapping[str, Any]) -> Table | None:
-    """Top-1 of every method and stream, mean ± standard deviation over the seeds."""
+    """Top-1 of every method, benchmark and stream, mean ± standard deviation over the seeds."""
     rows: list[Row] = []
-    for stream, part in (compare.get("streams") or {}).items():
+    for part in compare.get("cells") or ():
+        of = words(part["benchmark"]), words(part["stream"])
         for method, name in METHODS.items():
             if method in part["methods"]:
                 cells = _cells(part["methods"][method])
-                rows.append(Row((words(name), words(stream), *cells), "ours" if method == "c2vl" else "baseline"))
+                rows.append(Row((words(name), *of, *cells), "ours" if method == "c2vl" else "baseline"))
         if part.get("gain"):
-            rows.append(Row((words("C²VL − InfoNCE, seed by seed"), words(stream), *_cells(part["gain"], signed=True)), "head"))
+            rows.append(Row((words("C²VL − InfoNCE, seed by seed"), *of, *_cells(part["gain"], signed=True)), "head"))
     if not rows:
         return None
     count = len(compare["seeds"])
     return Table(
         "compare",
-        f"The same over {count} seeds, {compare['benchmark']}",
-        ("method", "stream", *(head for _, head in COLUMNS)),
+        f"The same over {count} seeds",
+        ("method", "benchmark", "stream", *(head for _, head in COLUMNS)),
         tuple(rows),
         "Top-1 accuracy in percent on test clips, last epoch: mean ± sample standard deviation. A seed changes the initial "
         "weights, the order of the clips and the augmentation; the split stays.",
@@ -49,23 +50,23 @@ def _cells(protocols: Mapping[str, Any], signed: bool = False) -> list[Cell]:
 def compare_plot(compare: Mapping[str, Any]) -> Plot | None:
     """Every seed of every method as a dot."""
     runs: dict[str, Runs] = {}
-    for stream, part in (compare.get("streams") or {}).items():
+    for part in compare.get("cells") or ():
         named = {method: lookup(part["methods"], method, "linear", "top1", "values") for method in METHODS}
-        runs[stream] = {method: values for method, values in named.items() if values}
-    return seeds(runs, METHODS, str(compare.get("benchmark", "")))
+        runs[f"{part['benchmark']}, {part['stream']} stream"] = {method: values for method, values in named.items() if values}
+    return seeds(runs, METHODS)
 
 
 def verdicts(compare: Mapping[str, Any]) -> list[str]:
-    """One honest sentence a stream: how C²VL and InfoNCE compare over the seeds."""
+    """One honest sentence a benchmark and stream: how C²VL and InfoNCE compare over the seeds."""
     told = []
-    for stream, part in (compare.get("streams") or {}).items():
+    for part in compare.get("cells") or ():
         gain = lookup(part, "gain", "linear", "top1")
         if gain is None:
             continue
         wins, count = sum(value > 0 for value in gain["values"]), len(gain["values"])
         change = f"{abs(gain['mean']) * 100:.1f} ± {gain['std'] * 100:.1f} points {'above' if gain['mean'] >= 0 else 'below'}"
         told.append(
-            f"Over {count} seeds on {compare['benchmark']}, {stream} stream, C²VL is {change} InfoNCE in linear evaluation, "
-            f"and better in {wins} of {count} seeds."
+            f"Over {count} seeds on {part['benchmark']}, {part['stream']} stream, C²VL is {change} InfoNCE in linear "
+            f"evaluation, and better in {wins} of {count} seeds."
         )
     return told

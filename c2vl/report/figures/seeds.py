@@ -12,22 +12,21 @@ from c2vl.report.style import INK, METHOD_COLOURS, Plot, drawing, finish
 Runs = Mapping[str, Sequence[float]]  # method → accuracy of each seed, 0…1
 
 
-def seeds(runs: Mapping[str, Runs], names: Mapping[str, str], benchmark: str) -> Plot | None:
-    """Plot the runs of each method, one panel a stream.
+def seeds(runs: Mapping[str, Runs], names: Mapping[str, str]) -> Plot | None:
+    """Plot the runs of each method, one panel a benchmark and stream.
 
     Args:
-        runs: stream → method → accuracies.
+        runs: title of a panel → method → accuracies.
         names: method → what to call it.
-        benchmark: its name, for the title.
     """
-    runs = {stream: of for stream, of in runs.items() if of}
+    runs = {title: of for title, of in runs.items() if of}
     if not runs:
         return None
     with drawing():
         most = max(len(of) for of in runs.values())
         figure = Figure(figsize=(1.6 + 4.4 * len(runs), 0.75 + 0.42 * most), layout="constrained")
         axes = figure.subplots(1, len(runs), squeeze=False, sharex=True)[0]
-        for axis, (stream, of) in zip(axes, runs.items(), strict=True):
+        for axis, (title, of) in zip(axes, runs.items(), strict=True):
             for y, (method, values) in enumerate(of.items()):
                 colour, mean = METHOD_COLOURS.get(method, INK), float(np.mean(values)) * 100
                 axis.plot([mean, mean], [y - 0.26, y + 0.26], color=colour, linewidth=2.2)
@@ -38,8 +37,8 @@ def seeds(runs: Mapping[str, Runs], names: Mapping[str, str], benchmark: str) ->
             axis.xaxis.set_major_formatter("{x:.0f} %")
             axis.grid(False, axis="y")
             axis.margins(x=0.1)
-            axis.set_title(f"{stream} stream")
+            axis.set_title(title)
         caption = (
             "Linear evaluation, top-1 on test clips. Each dot is one seed, the bar their mean. The axis does not start at zero."
         )
-        return finish(figure, "seeds", f"Every seed, {benchmark}", caption)
+        return finish(figure, "seeds", "Every seed", caption)
