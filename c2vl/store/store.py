@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from c2vl.errors import UserError
 from c2vl.files import make_durable, write_json
-from c2vl.store.keys import KEY_BYTES
+from c2vl.store.key_index import KeyIndex
 from c2vl.store.pick import pick
 from c2vl.store.segments import (
     KEY,
@@ -68,8 +68,7 @@ class Store:
         self.fingerprint = fingerprint
         self.damaged = 0
         self._description, self._verify = description, verify
-        self._keys: dict[str, np.ndarray] = {}  # intact segments: name -> keys
-        self._index: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+        self._keys = KeyIndex()  # of intact segments
         self._changing = threading.RLock()  # a stage publishes in one thread and looks for others' rows in another
         self._take_in()
 
@@ -84,30 +83,30 @@ class Store:
 
     def _take_in(self) -> list[np.ndarray]:
         names = self._names()
-        self._keys = {name: keys for name, keys in self._keys.items() if name in names}
-        self._index = None
-        fresh = sorted(names - self._keys.keys())
+        self._keys.keep(names)
+        fresh = sorted(name for name in names if name not in self._keys)
         if fresh:
             with ThreadPoolExecutor(4) as pool:  # hashing releases the interpreter
-                found = zip(fresh, pool.map(self._checked, fresh), strict=True)
-                self._keys |= {name: keys for name, keys in found if keys is not None}
+                for name, keys in zip(fresh, pool.map(self._checked, fresh), strict=True):
+                    if keys is not None:
+                        self._keys.add(name, keys)
         return [self._keys[name] for name in fresh if name in self._keys]
 
     def count(self) -> int:
         """How many results there are; one in two segments counts once."""
-        return len(np.unique(np.concatenate([key_array(()), *self._keys.values()])))
+        return self._keys.count()
 
     def known(self) -> set[bytes]:
         """Keys of all results, as objects: many times what arrays take."""
-        return set().union(*map(_as_set, self._keys.values()))
+        return self._keys.known()
 
     def segments(self) -> dict[str, int]:
         """Names of the segments and how many rows each holds."""
-        return {name: len(keys) for name, keys in self._keys.items()}
+        return self._keys.rows()
 
     def missing(self, keys: Sequence[bytes] | np.ndarray) -> np.ndarray:
         """Which of `keys` have no result, (N,) bool."""
-        return self._locate(key_array(keys)) < 0
+        return self._keys.lacks(key_array(keys))
 
     def publish(self, rows: pa.Table, durable: bool = True) -> str:
         """Add `rows` (with their `key`) as one segment: all of them or, at a crash, none. Return its name.
@@ -138,8 +137,7 @@ class Store:
     def note(self, name: str, keys: np.ndarray) -> None:
         """Take in a segment that this process, or a worker of its own, has just written."""
         with self._changing:
-            self._keys[name] = keys
-            self._index = None
+            self._keys.add(name, keys)
 
     def make_one(self, names: Sequence[str]) -> list[str]:
         """Put one durable segment in the place of `names`; return its name (none where other processes took them).
@@ -272,48 +270,16 @@ class Store:
         self.note(name, np.concatenate(keys))
         for source in sources:
             if source != name:
-                self._keys.pop(source, None)
+                self._keys.remove(source)
                 (self.folder / (source + SUFFIX)).unlink(missing_ok=True)
         return name
 
-    def _built(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(keys of all segments one after the other, their sorting order, where each segment begins).
-
-        24 bytes a key: the segments' own arrays become parts of the first.
-        """
-        if self._index is None:
-            names = sorted(self._keys)
-            keys = np.concatenate([key_array(()), *(self._keys[name] for name in names)])
-            starts = np.cumsum([0, *(len(self._keys[name]) for name in names)])
-            self._keys = {name: keys[starts[i] : starts[i + 1]] for i, name in enumerate(names)}
-            self._index = keys, np.argsort(keys, kind="stable"), starts
-        return self._index
-
-    def _locate(self, wanted: np.ndarray) -> np.ndarray:
-        """Place of each key in the index, that in the first segment which has it; -1 where it is not."""
-        keys, order, _ = self._built()
-        if not len(keys):
-            return np.full(len(wanted), -1)
-        place = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)]
-        return np.where(keys[place] == wanted, place, -1)
-
     def _gather(self, wanted: np.ndarray) -> pa.Table:
-        place = self._locate(wanted)
-        if (place < 0).any():
-            raise KeyError(bytes(wanted[place < 0][0]).hex())
         if not len(wanted):
             return (self.schema() or pa.schema([])).append(KEY).empty_table()
-        names, starts = sorted(self._keys), self._built()[2]
-        segment = np.searchsorted(starts, place, side="right") - 1
+        names, segment, row = self._keys.find(wanted)
         order = np.argsort(segment, kind="stable")
-        parts = [
-            take_rows(self.folder, names[number], place[order][segment[order] == number] - starts[number])
-            for number in np.unique(segment)
-        ]
+        parts = [take_rows(self.folder, names[number], row[segment == number]) for number in np.unique(segment)]
         back = np.empty(len(order), np.int64)
         back[order] = np.arange(len(order))
         return pick(pa.concat_tables(parts), back)
-
-
-def _as_set(keys: np.ndarray) -> set[bytes]:
-    return {key.ljust(KEY_BYTES, b"\0") for key in keys.tolist()}
