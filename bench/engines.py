@@ -1,13 +1,14 @@
 """How busy the stages keep their engines: `python bench/engines.py [--clips N] [--full]`, a Markdown table.
 
 For each engine, in one run, items a second: of the model alone on tensors that are ready, in the batches that the stage
-cuts; of preparing alone (decoding, cropping, processor), a core; of the whole stage (preparing, engine, rows, store,
-sealing; without loading); and of the usual script that takes one frame after the other. Then the share of the stage's time
-that its engine was at work; stage / model once more without the time in which the kernel made the main thread wait for a
-core (Linux), which is what to look at beside other work, whose share of two cores a stage of two threads feels more than a
-model of one; and the most that stage / model can be where every preparing thread has a core of its own: 1, or
-less where preparing costs more than the engine. On a CPU with the shipped tiny checkpoints and videos of the demo's size;
-`--full` takes the paper's engines at full size with random weights on full-HD videos, and needs a GPU.
+cuts, before and after the stage; of preparing alone (decoding, cropping, processor), a core; of the whole stage (preparing,
+engine, rows, store, sealing; without loading, and without waiting for processes that prepare where `C2VL_PREPARE` asks for
+them); and of the usual script that takes one frame after the other. Then the share of the stage's time that its engine was
+at work; stage / model once more without the time in which the kernel made the main thread wait for a core (Linux), which is
+what to look at beside other work, whose share of two cores a stage of two threads feels more than a model of one; and the
+most that stage / model can be where every preparing thread has a core of its own: 1, or less where preparing costs more than
+the engine. On a CPU with the shipped tiny checkpoints and videos of the demo's size; `--full` takes the paper's engines at
+full size with random weights on full-HD videos, and needs a GPU.
 Videos are noise with something upright moving. Settings are this machine's environment variables, as for the stages; a
 GPU's batch is found first and not timed.
 """
@@ -24,7 +25,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import harmonic_mean, median
 from typing import Any
 
 import cv2
@@ -89,7 +90,7 @@ def engine(name: str, params: Any, full: bool) -> Any:
     return kind(params, full_size.build(name, device, torch_dtype(params)), full_size.processor(name), device, f"full-{name}")
 
 
-def rate(count: int, work: Callable[[], object]) -> tuple[float, float]:
+def rate(count: int, work: Callable[[], object], notes: dict[str, Any] | None = None) -> tuple[float, float]:
     """Items a second of `work`, of all of its time and of that in which this thread did not wait for a core."""
     import torch
 
@@ -97,7 +98,7 @@ def rate(count: int, work: Callable[[], object]) -> tuple[float, float]:
     work()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - began - (notes or {}).get("starting_seconds", 0.0)
     return count / seconds, count / (seconds - core_wait() + waited)
 
 
@@ -149,9 +150,11 @@ def measure(
         prepare = count / (time.process_time() - began)
         ready = [[item[1] if isinstance(item, tuple) else item for item in batch] for batch in made]
         alone(ready[0])  # kernels are chosen, memory is taken
-        model, model_free = rate(count, lambda: [alone(batch) for batch in ready])  # noqa: B023 - called at once
+        before = rate(count, lambda: [alone(batch) for batch in ready])  # noqa: B023 - called at once
         notes: dict[str, Any] = {}
-        stage, stage_free = rate(len(units), lambda: run(work, root / f"{work.stage}-{number}", notes))  # noqa: B023
+        stage, stage_free = rate(len(units), lambda: run(work, root / f"{work.stage}-{number}", notes), notes)  # noqa: B023
+        after = rate(count, lambda: [alone(batch) for batch in ready])  # noqa: B023
+        model, model_free = (harmonic_mean(pair) for pair in zip(before, after, strict=True))
         busy.append(notes["engine_seconds"] * stage / len(units))
         free.append(stage_free / model_free)
         rates.append((model, prepare, stage, rate(16, lambda: [single(unit) for unit in units[:16]])[0]))  # noqa: B023

@@ -22,6 +22,7 @@ this machine, by environment variables (never in params.yaml, which is part of D
   C2VL_WORKERS=8            processes for CPU work C2VL_STORE=/big/disk   where computed samples are kept
   C2VL_THREADS=4            of training on a CPU   C2VL_SAVE_SECONDS=60   between saves of a training's state
   C2VL_COMPILE=1            torch.compile          C2VL_CAPTION_URL=…     of a captioning server (docs/engines.md)
+  C2VL_PREPARE=threads      or processes, ahead of an engine; default: threads, in a long run processes
 """
 
 

@@ -47,6 +47,11 @@ def workers() -> int:
     return positive_integer("C2VL_WORKERS", cores)
 
 
+def workers_each() -> int:
+    """This process's part of `workers`, where torchrun or accelerate started several here (`LOCAL_WORLD_SIZE`)."""
+    return max(1, workers() // positive_integer("LOCAL_WORLD_SIZE", 1))
+
+
 def batch_size(stage: str, default: int | Callable[[], int]) -> int:
     """Items a stage's engine takes at once (`C2VL_BATCH_<STAGE>`); a callable default is asked only when it is needed."""
     name = f"C2VL_BATCH_{stage.upper()}"

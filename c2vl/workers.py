@@ -1,12 +1,15 @@
-"""Worker processes that end with the process that started them."""
+"""Workers beside an engine: processes that end with the one that started them, threads that let the engine go first."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from multiprocessing.connection import wait
+
+NICE = 5  # of 19: a core that is shared gives three quarters of its time to the engine
 
 
 def follow_parent() -> None:
@@ -15,3 +18,14 @@ def follow_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+
+
+def step_back(by: int = NICE) -> None:
+    """Have the scheduler prefer others to this thread, where it can: what is prepared ahead can wait, the engine should not.
+
+    Args:
+        by: added niceness. Not much for a thread, for it may hold Python's lock, and then the engine waits with it.
+    """
+    if sys.platform == "linux":  # there a thread has a priority of its own
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + by))

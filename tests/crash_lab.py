@@ -102,7 +102,10 @@ class NotedSkeletons(SkeletonWork):
 
 
 def noted(kind: type[Any]) -> type[Any]:
-    """`kind` with what its engine computes noted; of `crop` what is detected, for cutting is no engine's work."""
+    """`kind` with what its engine computes noted; of `crop` what is detected, for cutting is no engine's work.
+
+    With `LAB_THREADS=forbidden` nothing may be prepared in this process.
+    """
 
     class Noted(kind):
         def compute(self, units: Sequence[Any], ready: Sequence[Any]) -> Any:
@@ -110,6 +113,11 @@ def noted(kind: type[Any]) -> type[Any]:
             if engine:
                 note(engine)
             return super().compute(units, ready)
+
+        def prepare(self, units: Sequence[Any]) -> Any:
+            if os.environ.get("LAB_THREADS") == "forbidden":
+                raise AssertionError("prepared in this process")
+            return super().prepare(units)
 
     return Noted
 

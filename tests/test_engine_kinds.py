@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -235,12 +236,16 @@ def test_pictures_prepared_together_are_to_the_bit_what_the_processor_makes_of_e
     random = np.random.default_rng(1)
     pictures = [random.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in SHAPES]
     together = Together(ThreadProcessors(processor), **always)
-    for picture, item in zip(pictures, together(torch.float32, pictures), strict=True):
+    elsewhere = pickle.loads(pickle.dumps(together))  # as another process has it
+    made, made_there = together(torch.float32, pictures), elsewhere(torch.float32, pictures)
+    for picture, item, there in zip(pictures, made, made_there, strict=True):
         expected = processor(images=picture, return_tensors="pt", **always)
-        assert item.keys() == expected.keys()
+        assert item.keys() == there.keys() == expected.keys()
         assert all(torch.equal(item[name], expected[name]) and item[name].is_contiguous() for name in item)
+        assert all(torch.equal(item[name], there[name]) for name in item)
     way = together.way()
     assert how == ("one by one" if way.words is None else "all in one call" if way.mixed else "by shape")
+    assert (elsewhere.way().words is None, elsewhere.way().mixed) == (way.words is None, way.mixed)
 
 
 def test_crops_prepared_in_many_threads_at_once_are_those_of_one_thread(images: list[np.ndarray]) -> None:
@@ -326,7 +331,10 @@ def test_siglip_texts_fill_the_context_and_do_not_depend_on_their_company(siglip
 
 def test_siglip_images_do_not_depend_on_their_company(siglip: Path, images: list[np.ndarray]) -> None:
     encoder = Encoder.load(EncoderParams(model=str(siglip)), "cpu")
+    sent = pickle.loads(pickle.dumps(encoder.preparer))
     for image, item in zip(images, encoder.prepare_images(images), strict=True):
+        (there,) = sent([image])
+        assert all(torch.equal(item[name], there[name]) for name in item)
         expected = encoder._processor.image_processor(images=image, return_tensors="pt")
         assert item.keys() == expected.keys() and all(torch.equal(item[name], expected[name]) for name in item)
     alone = np.concatenate([encoder.images([image]) for image in images])

@@ -20,6 +20,8 @@ from pathlib import Path
 import crash_lab
 import pytest
 
+from c2vl.store.handover import AVAILABLE
+
 pytestmark = pytest.mark.slow
 
 KILLS = {"skeleton": 30, "crop": 36, "caption": 36, "vision": 52, "language": 52}  # 206 in all
@@ -143,6 +145,22 @@ def test_killed_at_each_step_of_publishing_merging_and_sealing_in_turn(lab: Lab,
         assert process.exitcode == -signal.SIGKILL
         lab.finish("standin", trial)
         assert computed(trial) <= lab.units["standin"] + 4 + 1  # a batch, and the unit that fails and is tried again
+
+
+@pytest.mark.skipif(not AVAILABLE, reason="this system has no memory without a name to share")
+@pytest.mark.parametrize("stage", ["crop", "caption", "vision"])
+def test_prepared_in_processes_the_outs_have_the_same_bytes_also_after_a_kill(lab: Lab, tmp_path: Path, stage: str) -> None:
+    """The detector, the captioner and the encoder on what processes handed over; then killed half way, with its processes."""
+    begun = lab.begin(stage, tmp_path / "whole", C2VL_PREPARE="processes", LAB_THREADS="forbidden")
+    begun.join(60)
+    assert begun.exitcode == 0, (tmp_path / "whole" / "said").read_text()
+    assert content(tmp_path / "whole" / "out") == content(lab.world / stage)
+    kill = ("before", lab.steps[stage] // 2)
+    begun = lab.begin(stage, tmp_path / "killed", kill, C2VL_PREPARE="processes", LAB_THREADS="forbidden")
+    begun.join(60)
+    assert begun.exitcode == -signal.SIGKILL, (tmp_path / "killed" / "said").read_text()
+    lab.finish(stage, tmp_path / "killed")
+    assert computed(tmp_path / "killed") <= lab.units[stage] + crash_lab.BATCH
 
 
 def test_a_killed_worker_process_is_said_and_costs_its_batch(lab: Lab, tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from c2vl.engines.batching import Batching
 from c2vl.engines.fingerprints import fingerprint
 from c2vl.engines.inputs import ThreadProcessors, alike, joined
 from c2vl.engines.loading import load_pretrained
+from c2vl.engines.pictures import Pictures
 from c2vl.engines.repeats import repeats
-from c2vl.engines.square import mean_colour, pad_to_square
+from c2vl.engines.square import mean_colour
 from c2vl.engines.together import Together
 from c2vl.engines.weights import resolve
 from c2vl.errors import UserError
@@ -183,11 +184,14 @@ class Captioner:
         """Answer the question for each crop (H, W, 3) uint8 RGB."""
         return self.answer(self.prepare(images))
 
+    @property
+    def preparer(self) -> Pictures:
+        """What `prepare` does, for other processes."""
+        return Pictures(self._together, self._model.dtype, self._colour if self._params.pad_to_square else None)
+
     def prepare(self, images: Sequence[np.ndarray]) -> list[Inputs]:
         """Pad if asked, resize, normalise, tokenise; needs no device and may be called in any thread."""
-        if self._params.pad_to_square:
-            images = [pad_to_square(image, self._colour) for image in images]
-        return self._together(self._model.dtype, images)
+        return self.preparer(images)
 
     def answer(self, ready: Sequence[Inputs]) -> list[Answer]:
         """Answer for prepared crops; those with prompts of one length share a batch."""

@@ -15,14 +15,13 @@ from c2vl.engines.batching import Batching
 from c2vl.engines.fingerprints import fingerprint
 from c2vl.engines.inputs import ThreadProcessors, alike, joined
 from c2vl.engines.loading import load_pretrained
+from c2vl.engines.pictures import Pictures, Sized, SizedPictures
 from c2vl.engines.precision import example_picture, trouble
 from c2vl.engines.together import Together
 from c2vl.engines.weights import original_identity, resolve
 
 if TYPE_CHECKING:
     import torch
-
-    from c2vl.engines.inputs import Inputs
 
 AT_ONCE, LARGEST = 16, 32  # on a CPU, and the most that is tried elsewhere: prepared, a frame takes 10 to 20 MB
 HEAVIEST = (1080, 1920)  # NTU RGB+D's videos
@@ -79,15 +78,6 @@ class Detections:
     scores: np.ndarray
 
 
-@dataclass(frozen=True)
-class Ready:
-    """An image after everything that needs no engine."""
-
-    inputs: Inputs
-    height: int
-    width: int
-
-
 class PeopleDetector(Protocol):
     """What the crop stage needs of a detector, whichever package runs it."""
 
@@ -141,12 +131,16 @@ class Detector:
         """Detect people in each image (H, W, 3) uint8 RGB."""
         return self.detect(self.prepare(images))
 
-    def prepare(self, images: Sequence[np.ndarray]) -> list[Ready]:
-        """Resize and normalise each image (H, W, 3) uint8 RGB; needs no device and may be called in any thread."""
-        made = self._together(self._model.dtype, images)
-        return [Ready(inputs, *image.shape[:2]) for inputs, image in zip(made, images, strict=True)]
+    @property
+    def preparer(self) -> SizedPictures:
+        """What `prepare` does, for other processes."""
+        return SizedPictures(Pictures(self._together, self._model.dtype))
 
-    def detect(self, ready: Sequence[Ready]) -> list[Detections]:
+    def prepare(self, images: Sequence[np.ndarray]) -> list[Sized]:
+        """Resize and normalise each image (H, W, 3) uint8 RGB; needs no device and may be called in any thread."""
+        return self.preparer(images)
+
+    def detect(self, ready: Sequence[Sized]) -> list[Detections]:
         """Detect people in prepared images.
 
         Images of equal size share a forward pass. Those of another size get their own: padding them to a
@@ -162,7 +156,7 @@ class Detector:
         one = self.prepare([np.zeros((*HEAVIEST, 3), np.uint8)])
         return self._batching.size(lambda count: self._detect(one * count))
 
-    def _detect(self, ready: Sequence[Ready]) -> list[Detections]:
+    def _detect(self, ready: Sequence[Sized]) -> list[Detections]:
         """Detect in images of one size, in one forward pass."""
         import torch
 

@@ -13,7 +13,8 @@ from c2vl.engines.batching import Batching
 from c2vl.engines.fingerprints import fingerprint
 from c2vl.engines.inputs import ThreadProcessors, alike, joined
 from c2vl.engines.loading import load_pretrained
-from c2vl.engines.square import mean_colour, pad_to_square
+from c2vl.engines.pictures import Pictures
+from c2vl.engines.square import mean_colour
 from c2vl.engines.together import Together
 from c2vl.engines.weights import resolve
 
@@ -92,11 +93,14 @@ class Encoder:
         ready = self.prepare_texts(texts)
         return self.encode_texts(ready), np.array([words.truncated for words in ready], bool)
 
+    @property
+    def preparer(self) -> Pictures:
+        """What `prepare_images` does, for other processes."""
+        return Pictures(self._together, self._model.dtype, self._colour if self._params.pad_to_square else None)
+
     def prepare_images(self, images: Sequence[np.ndarray]) -> list[Inputs]:
         """Pad if asked, resize and normalise each image; needs no device and may be called in any thread."""
-        if self._params.pad_to_square:
-            images = [pad_to_square(image, self._colour) for image in images]
-        return self._together(self._model.dtype, images)
+        return self.preparer(images)
 
     def prepare_texts(self, texts: Sequence[str]) -> list[Words]:
         """Tokenise. A text beyond the context is cut and keeps its end token, because that is where CLIP pools."""

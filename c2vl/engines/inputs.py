@@ -24,10 +24,14 @@ class ThreadProcessors:
     def __init__(self, processor: Any) -> None:
         self._original, self._copies, self._lock = processor, threading.local(), threading.Lock()
 
+    def __reduce__(self) -> tuple[type[ThreadProcessors], tuple[Any]]:
+        return ThreadProcessors, (self._original,)
+
     def __call__(self, dtype: torch.dtype, **arguments: Any) -> Inputs:
         """Process one item: its tensors on the CPU, numbers with a fraction already as `dtype`."""
         made = tensors(self.here()(**arguments, return_tensors="pt"))
-        return {name: value.to(dtype) if value.is_floating_point() else value for name, value in made.items()}
+        made = {name: value.to(dtype) if value.is_floating_point() else value for name, value in made.items()}
+        return {name: value.contiguous() for name, value in made.items()}  # as they come from another process
 
     def here(self) -> Any:
         """This thread's copy."""

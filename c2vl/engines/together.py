@@ -12,6 +12,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,14 +46,18 @@ class Together:
 
     Args:
         processors: a processor of images and text, or an image processor.
+        found: how it is used, where that is known.
         always: arguments besides `images`, such as `text` (a string) or `size`.
     """
 
-    def __init__(self, processors: ThreadProcessors, **always: Any) -> None:
+    def __init__(self, processors: ThreadProcessors, found: Way | None = None, /, **always: Any) -> None:
         self._processors, self._always = processors, always
-        self._found: Way | None = None
+        self._found = found
         self._masks: dict[tuple[int, ...], torch.Tensor] = {}
         self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(Together, **self._always), (self._processors, self.way())
 
     def __call__(self, dtype: torch.dtype, images: Sequence[np.ndarray]) -> list[Inputs]:
         """One item for each image (H, W, 3) uint8 RGB: its tensors on the CPU, numbers with a fraction already as `dtype`."""

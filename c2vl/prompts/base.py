@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from c2vl import machine
 from c2vl.engines.base import EngineParams
-from c2vl.prompts.jpeg import from_jpeg
-from c2vl.store.work import Unit
+from c2vl.workers import step_back
 
 if TYPE_CHECKING:
     import torch
@@ -33,12 +31,7 @@ def told(name: str, params: EngineParams) -> dict[str, Any]:
 
 def reading_threads() -> Executor:
     """Threads for reading ahead; OpenCV and decord let go of the interpreter while they decode."""
-    return ThreadPoolExecutor(min(machine.workers(), MOST_THREADS), thread_name_prefix="read")
-
-
-def decoded_crops(units: Sequence[Unit]) -> list[Any]:
-    """The images of units whose payload is a JPEG."""
-    return [from_jpeg(unit.payload) for unit in units]
+    return ThreadPoolExecutor(min(machine.workers(), MOST_THREADS), "read", step_back)
 
 
 def mean(total: float, count: int) -> float | None:

@@ -14,9 +14,10 @@ from c2vl import machine, tables
 from c2vl.engines.captioner import Answer, Answerer, CaptionerParams, NoAnswer
 from c2vl.engines.load import load_captioner
 from c2vl.params import ParamsModel
-from c2vl.prompts.base import decoded_crops, engine_device, mean, reading_threads, told
+from c2vl.prompts.base import engine_device, mean, reading_threads, told
 from c2vl.prompts.distinct import Distinct
 from c2vl.prompts.inputs import crop_units
+from c2vl.prompts.reading import ReadCrops, portable
 from c2vl.store.work import Failure, Row, Unit
 from c2vl.tables.schemas import CAPTION, OK
 
@@ -77,10 +78,18 @@ class CaptionWork:
         """Threads that decode JPEG."""
         return reading_threads()
 
+    def preparer(self) -> ReadCrops | None:
+        """For other processes, unless a server answers."""
+        return portable(ReadCrops, self._captioner)
+
+    def columns(self, units: Sequence[Unit]) -> tuple[Sequence[Any], ...]:
+        """The crops, JPEG."""
+        return ([unit.payload for unit in units],)
+
     def prepare(self, units: Sequence[Unit]) -> list[Any]:
         """Decode the crops and make them ready for the captioner."""
         assert self._captioner is not None
-        return self._captioner.prepare(decoded_crops(units))
+        return ReadCrops(self._captioner.prepare)(*self.columns(units))
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
         """Ask."""

@@ -21,8 +21,9 @@ from c2vl.engines.detector import DetectorParams, PeopleDetector
 from c2vl.engines.load import load_detector
 from c2vl.params import ParamsModel
 from c2vl.prompts.base import engine_device, mean, reading_threads, told
-from c2vl.prompts.frame import Frame, read_frames
+from c2vl.prompts.frame import Frame
 from c2vl.prompts.jpeg import to_jpeg
+from c2vl.prompts.reading import ReadFrames, portable
 from c2vl.prompts.window import Fallback, find_window
 from c2vl.store.keys import content_key
 from c2vl.store.remembered import Remembered
@@ -181,16 +182,18 @@ class CropWork:
         """Decoding threads."""
         return reading_threads()
 
-    def prepare(self, units: Sequence[Unit]) -> list[Any]:
-        """Decode each unit's frame and, where nothing was detected in it yet, make it ready for the detector.
+    def preparer(self) -> ReadFrames | None:
+        """For other processes, where there is a detector to prepare for."""
+        return portable(ReadFrames, self._detector)
 
-        Neighbours of one video share its opening.
-        """
+    def columns(self, units: Sequence[Unit]) -> tuple[Sequence[Any], ...]:
+        """Frames, and in which of them nothing was detected yet."""
         frames = [unit.payload for unit in units]
-        images, lacks = read_frames(frames), self._lack_detections(frames)
-        new = [at for at, image in enumerate(images) if lacks[at] and not isinstance(image, Failure)]
-        inputs = dict(zip(new, self._loaded().prepare([images[at] for at in new]), strict=True)) if new else {}
-        return [image if isinstance(image, Failure) else (image, inputs.get(at)) for at, image in enumerate(images)]
+        return frames, self._lack_detections(frames).tolist()
+
+    def prepare(self, units: Sequence[Unit]) -> list[Any]:
+        """Decode each unit's frame and, where nothing was detected in it yet, make it ready for the detector."""
+        return ReadFrames(lambda images: self._loaded().prepare(images))(*self.columns(units))
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
         """Boxes and scores of each frame: remembered where there are no inputs for the detector, and from now on."""
@@ -206,9 +209,11 @@ class CropWork:
 
     def completed(self, units: Sequence[Unit], ready: Sequence[Any], computed: Sequence[Any]) -> list[Row | Failure]:
         """Choose, crop, encode."""
+        frames, images = [unit.payload for unit in units], [image for image, _ in ready]
+        boxes, scores = [row["boxes"].reshape(-1, 4) for row in computed], [row["scores"] for row in computed]
+        if machine.workers() == 1:  # this is a thread of its own already
+            return list(map(self._row, frames, images, boxes, scores))
         with reading_threads() as threads:  # a JPEG of a full-HD crop takes as long as a tenth of the engine's work
-            frames, images = [unit.payload for unit in units], [image for image, _ in ready]
-            boxes, scores = [row["boxes"].reshape(-1, 4) for row in computed], [row["scores"] for row in computed]
             return list(threads.map(self._row, frames, images, boxes, scores))
 
     def _row(self, frame: Frame, image: np.ndarray, boxes: np.ndarray, scores: np.ndarray) -> Row | Failure:

@@ -14,8 +14,9 @@ from pydantic import Field
 from c2vl import machine, tables
 from c2vl.engines.encoder import Encoder, EncoderParams
 from c2vl.params import ParamsModel
-from c2vl.prompts.base import decoded_crops, engine_device, reading_threads, told
+from c2vl.prompts.base import engine_device, reading_threads, told
 from c2vl.prompts.inputs import answer_units, crop_units
+from c2vl.prompts.reading import ReadCrops, portable
 from c2vl.store.work import Failure, Row, Unit
 from c2vl.tables.schemas import feature
 
@@ -82,12 +83,19 @@ class EmbedWork:
         """Threads that decode JPEG."""
         return reading_threads()
 
+    def preparer(self) -> ReadCrops | None:
+        """For other processes; texts are tokenised faster than they are sent."""
+        return portable(ReadCrops, self._encoder) if self._knowledge == "vision" else None
+
+    def columns(self, units: Sequence[Unit]) -> tuple[Sequence[Any], ...]:
+        """The crops, JPEG, or the answers."""
+        return ([unit.payload for unit in units],)
+
     def prepare(self, units: Sequence[Unit]) -> list[Any]:
         """Decode the crops and make them ready for the encoder, or tokenise the answers."""
         assert self._encoder is not None
-        if self._knowledge == "vision":
-            return list(self._encoder.prepare_images(decoded_crops(units)))
-        return list(self._encoder.prepare_texts([unit.payload for unit in units]))
+        read = ReadCrops(self._encoder.prepare_images) if self._knowledge == "vision" else self._encoder.prepare_texts
+        return list(read(*self.columns(units)))
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
         """Encode."""

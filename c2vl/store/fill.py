@@ -21,10 +21,12 @@ from c2vl.progress import progress
 from c2vl.store.batch import Written, done_here, each
 from c2vl.store.missing import Missing
 from c2vl.store.publisher import Publisher
+from c2vl.store.readers import Readers
 from c2vl.store.segments import key_array
 from c2vl.store.share import batches, blocks
 from c2vl.store.store import Store
 from c2vl.store.work import Completing, Failure, Row, Unit, Work
+from c2vl.workers import step_back
 
 Result = TypeVar("Result")
 Outcome = tuple[bytes, Row | Failure | None]  # key, failure or something else
@@ -48,6 +50,7 @@ class Filled:
         computed: units with a row.
         failures: of the others, by key.
         engine_seconds: in the engine.
+        starting_seconds: until processes that prepare were up, where they were asked for; no part of the filling.
         seconds: in all of the filling.
         first_units: in the first batch that an engine computed; a start-up is in its time.
         later_seconds: from then to the end of the last batch.
@@ -56,6 +59,7 @@ class Filled:
     computed: int = 0
     failures: dict[bytes, Failure] = field(default_factory=dict)
     engine_seconds: float = 0.0
+    starting_seconds: float = 0.0
     seconds: float = 0.0
     first_units: int = 0
     later_seconds: float = 0.0
@@ -65,6 +69,7 @@ class Filled:
         return {
             "engine_seconds": round(self.engine_seconds, 3),
             "fill_seconds": round(self.seconds, 3),
+            "starting_seconds": round(self.starting_seconds, 3),
             "first_units": self.first_units,
             "later_seconds": round(self.later_seconds, 3),
         }
@@ -90,16 +95,19 @@ def fill(store: Store, work: Work, missing: Missing, allowed: float, columns: pa
     """
     filled = Filled()
     size = work.batch_size()  # on a GPU found by trying, which is no part of the filling's rate
-    began = time.perf_counter()
     pool = work.pool()
+    asked = time.perf_counter()
+    readers = Readers(work, pool, len(missing), min(workers(), MOST_AHEAD))
+    began = time.perf_counter()
+    filled.starting_seconds = began - asked
     try:
         # The writer ends, with what it was given, before the publisher does.
-        with Publisher(store, columns) as publisher, ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
+        with Publisher(store, columns) as publisher, ThreadPoolExecutor(1, "write", step_back) as writer:
             todo = _missing(store, work, missing, size)
             if isinstance(pool, ProcessPoolExecutor):
                 outcomes = _done_elsewhere(store, work, todo, publisher, pool)
             else:
-                computed, publish = _computed(work, todo, pool, filled), partial(_publish, work, publisher)
+                computed, publish = _computed(work, todo, readers, filled), partial(_publish, work, publisher)
                 if isinstance(work, Completing):
                     outcomes = _meanwhile(computed, publish, writer)
                 else:  # publishing takes milliseconds; done meanwhile, a kill could cost two batches of the engine
@@ -118,6 +126,7 @@ def fill(store: Store, work: Work, missing: Missing, allowed: float, columns: pa
             "lower C2VL_WORKERS and run again: what it finished is kept."
         ) from None
     finally:
+        readers.shutdown()
         pool.shutdown(cancel_futures=True)
     filled.seconds = time.perf_counter() - began
     return filled
@@ -138,7 +147,8 @@ def _done_elsewhere(
     """Yield each unit's outcome, its batch done by a worker process and handed to the publisher before."""
     store.describe()
     whole = partial(done_here, work.prepare, store.folder, publisher.schema)
-    for batch, done in _ahead(todo, whole, pool):
+    # Each process should have some, and one more to go on with.
+    for batch, done in _ahead(todo, partial(pool.submit, whole), Future.result, workers()):
         if isinstance(done.rows, Written):
             publisher.add_published(done.rows.name, done.rows.keys, done.rows.size)
         else:
@@ -146,10 +156,10 @@ def _done_elsewhere(
         yield from ((_key(unit), failure) for unit, failure in zip(batch, done.failures, strict=True))
 
 
-def _computed(work: Work, todo: Iterator[list[Unit]], pool: Executor, filled: Filled) -> Iterator[Batch]:
+def _computed(work: Work, todo: Iterator[list[Unit]], readers: Readers, filled: Filled) -> Iterator[Batch]:
     """Yield batches that the engine is done with."""
     first = 0.0
-    for batch, ready in _ahead(todo, partial(each, work.prepare), pool):
+    for batch, ready in _ahead(todo, readers.submit, readers.prepared, min(workers(), MOST_AHEAD)):
         began = time.perf_counter()
         computed = _of_good(work.compute, ready, batch, ready)
         ended = time.perf_counter()
@@ -204,20 +214,21 @@ def _missing(store: Store, work: Work, missing: Missing, size: int) -> Iterator[
 
 
 def _ahead(
-    todo: Iterator[list[Unit]], prepare: Callable[[list[Unit]], Result], pool: Executor
+    todo: Iterator[list[Unit]],
+    submit: Callable[[list[Unit]], Future[Any]],
+    result: Callable[[Future[Any]], Result],
+    most: int,
 ) -> Iterator[tuple[list[Unit], Result]]:
-    """Prepare batches in `pool` while the caller computes earlier ones; they come out in order."""
-    # Threads only read ahead of the engine; processes do all the work there is, and each should have some.
-    most = workers() if isinstance(pool, ProcessPoolExecutor) else min(workers(), MOST_AHEAD)
-    waiting: deque[tuple[list[Unit], Future[Result]]] = deque()
+    """Have up to `most` batches made ready while the caller is busy with an earlier one; they come out in order."""
+    waiting: deque[tuple[list[Unit], Future[Any]]] = deque()
     for batch in todo:
-        waiting.append((batch, pool.submit(prepare, batch)))
+        waiting.append((batch, submit(batch)))
         if len(waiting) > most:
             first, ready = waiting.popleft()
-            yield first, ready.result()
+            yield first, result(ready)
     while waiting:
         first, ready = waiting.popleft()
-        yield first, ready.result()
+        yield first, result(ready)
 
 
 def _key(unit: Unit) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -86,6 +86,17 @@ class Work(Protocol):
 
     def metrics(self) -> dict[str, Any]:
         """What the sealed shards say, of deterministic things only."""
+
+
+@runtime_checkable
+class Portable(Protocol):
+    """A stage that other processes can prepare: they hold nothing of it but what `preparer` gives, and see no units."""
+
+    def preparer(self) -> Callable[..., list[Any]] | None:
+        """What makes prepared items of `columns`, to be pickled; None where only this process can."""
+
+    def columns(self, units: Sequence[Unit]) -> tuple[Sequence[Any], ...]:
+        """What it is called with for these units: columns with an item a unit, to be pickled."""
 
 
 @runtime_checkable

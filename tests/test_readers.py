@@ -1,0 +1,181 @@
+"""Prepared in processes instead of threads, a stage's out is the same; what goes wrong there is said or done here."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import wait
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from standin_stage import Stage, Stop, world
+
+from c2vl.errors import UserError
+from c2vl.store import readers, run
+from c2vl.store.handover import AVAILABLE
+from c2vl.store.readers import WAY
+from c2vl.store.work import Failure, Row, Unit
+
+needs_processes = pytest.mark.skipif(not AVAILABLE, reason="this system has no memory without a name to share")
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("C2VL_WORKERS", "2")
+    monkeypatch.delenv("C2VL_STORE", raising=False)
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
+Pair = tuple[np.ndarray, int]  # a content's bytes, and the process that prepared them
+
+
+def decoded(contents: Sequence[bytes]) -> list[Any]:
+    if any(content.startswith(b"raise") for content in contents):
+        raise ValueError("not a picture")
+    return [
+        Failure("unreadable", "no picture at all")
+        if content.startswith(b"unreadable")
+        else (np.frombuffer(content, np.uint8).copy(), os.getpid())
+        for content in contents
+    ]
+
+
+def killed(contents: Sequence[bytes]) -> list[Any]:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return []
+
+
+class Pictures(Stage):
+    """`Stage` whose items are prepared as arrays, here or elsewhere; notes which processes did."""
+
+    def __init__(self, *given: Any, how: Callable[..., list[Any]] | None = decoded, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.how = how
+        self.prepared_by: list[int] = []
+
+    def preparer(self) -> Callable[..., list[Any]] | None:
+        return self.how
+
+    def columns(self, units: Sequence[Unit]) -> tuple[Sequence[Any], ...]:
+        return ([unit.payload for unit in units],)
+
+    def prepare(self, units: Sequence[Unit]) -> list[Any]:
+        return decoded(*self.columns(units))
+
+    def compute(self, units: Sequence[Unit], ready: Sequence[Pair]) -> list[Row | Failure]:
+        self.prepared_by += [process for _, process in ready]
+        return super().compute(units, [array.tobytes() for array, _ in ready])
+
+
+def contents() -> dict[str, list[bytes | None]]:
+    """With an item that cannot be decoded and one whose decoding raises."""
+    made = world()
+    first, second = list(made)[:2]
+    made[first][0], made[second][2] = b"unreadable", b"raise"
+    return made
+
+
+def sealed(work: Stage, out: Path) -> dict[str, bytes]:
+    notes: dict[str, Any] = {}
+    run.run(work, out, notes)
+    return {path.name: path.read_bytes() for path in sorted(out.iterdir())}
+
+
+def whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **named: Any) -> dict[str, bytes]:
+    """What threads make, in a store of their own."""
+    with monkeypatch.context() as patch:
+        patch.setenv("C2VL_STORE", str(tmp_path / "threads-store"))
+        patch.setenv(WAY, "threads")
+        work = Pictures(contents(), **named)
+        made = sealed(work, tmp_path / "threads")
+    assert set(work.prepared_by) == {os.getpid()}
+    return made
+
+
+@needs_processes
+def test_the_sealed_bytes_are_those_of_threads_failures_included(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = whole(tmp_path, monkeypatch)
+    monkeypatch.setenv(WAY, "processes")
+    work = Pictures(contents())
+    assert sealed(work, tmp_path / "out") == expected
+    assert os.getpid() not in work.prepared_by
+
+
+@needs_processes
+def test_auto_stays_with_threads_for_a_short_run_and_changes_over_within_a_long_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = whole(tmp_path, monkeypatch, size=1)
+    monkeypatch.setenv(WAY, "auto")
+    monkeypatch.setattr(readers, "AFTER", 0.1)
+    monkeypatch.setattr(readers, "WORTH", 1e6)
+    short = Pictures(contents(), size=1, delay=0.02)
+    sealed(short, tmp_path / "short")
+    assert set(short.prepared_by) == {os.getpid()}
+    monkeypatch.setenv("C2VL_STORE", str(tmp_path / "another-store"))
+    monkeypatch.setattr(readers, "WORTH", 0.0)
+    up = readers.Readers._up
+    monkeypatch.setattr(readers.Readers, "_up", lambda self: bool(wait(self._greetings)) and up(self))  # however slow the start
+    long = Pictures(contents(), size=1, delay=0.02)
+    assert sealed(long, tmp_path / "long") == expected
+    assert long.prepared_by[0] == os.getpid() != long.prepared_by[-1]
+
+
+@needs_processes
+def test_a_killed_process_ends_the_stage_with_a_sentence_and_the_rerun_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = whole(tmp_path, monkeypatch)
+    monkeypatch.setenv(WAY, "processes")
+    with pytest.raises(UserError, match=r"caption: a worker process was killed.*lower C2VL_WORKERS"):
+        sealed(Pictures(contents(), how=killed), tmp_path / "out")
+    assert sealed(Pictures(contents()), tmp_path / "out") == expected
+
+
+@needs_processes
+def test_what_cannot_be_sent_to_a_process_is_said_and_prepared_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    expected = whole(tmp_path, monkeypatch)
+    monkeypatch.setenv(WAY, "processes")
+    lock = threading.Lock()
+    work = Pictures(contents(), how=lambda given: decoded(given) if lock else [])
+    assert sealed(work, tmp_path / "out") == expected
+    assert set(work.prepared_by) == {os.getpid()}
+    assert "caption: what prepares cannot be sent to another process" in capfd.readouterr().out
+
+
+@needs_processes
+def test_an_engine_that_must_prepare_itself_does_so_without_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    expected = whole(tmp_path, monkeypatch)
+    monkeypatch.setenv(WAY, "processes")
+    capfd.readouterr()
+    assert sealed(Pictures(contents(), how=None), tmp_path / "out") == expected
+    assert "threads" not in capfd.readouterr().out
+
+
+@needs_processes
+def test_no_process_is_left_when_the_stage_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(WAY, "processes")
+    work = Pictures(contents(), raise_at=2)
+    with pytest.raises(Stop):
+        sealed(work, tmp_path / "out")
+    for process in set(work.prepared_by):
+        for _ in range(200):
+            if not Path(f"/proc/{process}").exists():
+                break
+            threading.Event().wait(0.05)
+        assert not Path(f"/proc/{process}").exists()
+
+
+def test_another_value_of_the_variable_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(WAY, "fibres")
+    with pytest.raises(UserError, match=r"C2VL_PREPARE must be one of auto, threads, processes, not 'fibres'"):
+        sealed(Pictures(contents()), tmp_path / "out")
