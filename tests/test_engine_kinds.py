@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from c2vl.engines import Captioner, CaptionerParams, Detector, DetectorParams, Encoder, EncoderParams, fingerprint
+from c2vl.engines.heap import VARIABLES
 from c2vl.engines.inputs import ThreadProcessors
 from c2vl.engines.precision import example_picture, trouble
 from c2vl.engines.repeats import repeats
@@ -37,6 +39,24 @@ def one_thread() -> Iterator[None]:
 def images() -> list[np.ndarray]:
     rng = np.random.default_rng(0)
     return [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in [(90, 160), (120, 80), (90, 160)]]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="how memory is kept is told to Linux's C library")
+def test_an_engine_on_a_cpu_does_not_fetch_the_same_memory_from_the_system_for_every_batch(
+    images: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import resource
+
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    encoder = Encoder.load(EncoderParams(model=str(TINY / "encoder")), "cpu")
+    batch = encoder.prepare_images((images * 11)[:32])
+    for _ in range(4):  # the heap grows to what it needs
+        encoder.encode_images(batch)
+    before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+    encoder.encode_images(batch)
+    faults = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before
+    assert faults / len(batch) < 10  # pages; hundreds as the C library comes
 
 
 # --- detectors

@@ -316,7 +316,7 @@ def test_a_hub_snapshot_without_safetensors_is_read_as_tensors_alone(checkpoints
     require_complete(old, "owner/old", old_weights=True)
     with pytest.raises(UserError, match="only safetensors"):
         require_complete(old, str(old))  # a directory of one's own must have safetensors
-    model, _ = load_pretrained(AutoModel, Weights("owner/old", old, "sha:1"), torch.float32)
+    model, _ = load_pretrained(AutoModel, Weights("owner/old", old, "sha:1"), torch.float32, torch.device("cpu"))
     state = model.state_dict()
     assert tensors and all(torch.equal(state[name], tensor.float()) for name, tensor in tensors.items())
 
@@ -326,7 +326,7 @@ def test_a_hub_snapshot_without_safetensors_is_read_as_tensors_alone(checkpoints
 
     torch.save({"weights": Hostile()}, old / "pytorch_model.bin")
     with pytest.raises(UserError, match="owner/old"):
-        load_pretrained(AutoModel, Weights("owner/old", old, "sha:1"), torch.float32)
+        load_pretrained(AutoModel, Weights("owner/old", old, "sha:1"), torch.float32, torch.device("cpu"))
     assert not (tmp_path / "ran").exists()
 
 

@@ -175,10 +175,9 @@ class Captioner:
         import torch
         from transformers import AutoModelForImageTextToText
 
-        weights = resolve(params.model, params.revision)
-        model, processor = load_pretrained(AutoModelForImageTextToText, weights, torch_dtype(params))
-        where = torch.device(device)
-        return cls(params, model.to(where).eval(), processor, where, fingerprint(params))
+        weights, where = resolve(params.model, params.revision), torch.device(device)
+        model, processor = load_pretrained(AutoModelForImageTextToText, weights, torch_dtype(params), where)
+        return cls(params, model, processor, where, fingerprint(params))
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Answer]:
         """Answer the question for each crop (H, W, 3) uint8 RGB."""

@@ -116,13 +116,12 @@ class Detector:
         from transformers import AutoModelForZeroShotObjectDetection
 
         weights, where = resolve(params.model, params.revision), torch.device(device)
-        model, processor = load_pretrained(AutoModelForZeroShotObjectDetection, weights, torch.float32)
-        loaded = cls(params, model.to(where).eval(), processor, where, fingerprint(params))
+        model, processor = load_pretrained(AutoModelForZeroShotObjectDetection, weights, torch.float32, where)
+        loaded = cls(params, model, processor, where, fingerprint(params))
         if params.dtype != "float32":
             unsound = trouble(loaded._model, torch_dtype(params), loaded._on_a_test_picture)
             if unsound:
-                loaded._model, _ = load_pretrained(AutoModelForZeroShotObjectDetection, weights, torch.float32)
-                loaded._model.to(where).eval()
+                loaded._model, _ = load_pretrained(AutoModelForZeroShotObjectDetection, weights, torch.float32, where)
             said = f"not sound here, {unsound}; computing in float32" if unsound else "agrees with float32 on a test picture"
             print(f"detector: {params.dtype} {said}", flush=True)
         return loaded

@@ -79,10 +79,9 @@ class Encoder:
         import torch
         from transformers import AutoModel
 
-        weights = resolve(params.model, params.revision)
-        model, processor = load_pretrained(AutoModel, weights, torch_dtype(params))
-        where = torch.device(device)
-        return cls(params, model.to(where).eval(), processor, where, fingerprint(params))
+        weights, where = resolve(params.model, params.revision), torch.device(device)
+        model, processor = load_pretrained(AutoModel, weights, torch_dtype(params), where)
+        return cls(params, model, processor, where, fingerprint(params))
 
     def images(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Features (N, width) float16 of images (H, W, 3) uint8 RGB."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
+from c2vl.engines.heap import keep_freed_memory
 from c2vl.engines.weights import Weights
 from c2vl.errors import UserError
 
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
     import torch
 
 
-def load_pretrained(kind: Any, weights: Weights, dtype: torch.dtype) -> tuple[Any, Any]:
-    """Return the model (an Auto class `kind`, weights as `dtype`) and its processor.
+def load_pretrained(kind: Any, weights: Weights, dtype: torch.dtype, device: torch.device) -> tuple[Any, Any]:
+    """Return the model (an Auto class `kind`, weights as `dtype`, on `device`, ready to be used) and its processor.
 
     The image processor is the Pil one whatever else is installed: torchvision's gives other pixel values
     (by up to 0.0175), so the same crop would get other features on another machine.
@@ -38,4 +39,6 @@ def load_pretrained(kind: Any, weights: Weights, dtype: torch.dtype) -> tuple[An
         why = " ".join(str(error).split())[:200]
         wanted = kind.__name__.removeprefix("AutoModelFor").removeprefix("Auto")
         raise UserError(f"{weights.name} could not be loaded as a {wanted} model with a processor ({why}).") from error
-    return model, processor
+    if device.type == "cpu":
+        keep_freed_memory()
+    return model.to(device).eval(), processor
