@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -24,8 +25,9 @@ def step_back(by: int = NICE) -> None:
     """Have the scheduler prefer others to this thread, where it can: what is prepared ahead can wait, the engine should not.
 
     Args:
-        by: added niceness. Not much for a thread, for it may hold Python's lock, and then the engine waits with it.
+        by: niceness above the main thread's. Not much for a thread: it may hold Python's lock, and then the engine waits too.
     """
     if sys.platform == "linux":  # there a thread has a priority of its own
-        thread = threading.get_native_id()
-        os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + by))
+        with contextlib.suppress(OSError):
+            usual = os.getpriority(os.PRIO_PROCESS, os.getpid())  # the main thread's
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(19, usual + by))

@@ -123,6 +123,19 @@ def test_a_slot_is_taken_until_the_last_array_in_it_is_gone() -> None:
     assert free(slots) == 1
 
 
+def test_a_slot_that_was_used_is_taken_before_one_that_would_have_to_grow() -> None:
+    slots = Slots(3)
+    inherited = slots.inherited()
+    used = set()
+    for _ in range(5):
+        slot = slots.take()
+        assert slot is not None
+        used.add(slot)
+        slots.open(inherited.pack(np.ones(10), slot))
+        gc.collect()
+    assert len(used) == 1
+
+
 def test_what_holds_no_array_frees_its_slot_at_once_and_a_larger_batch_gets_a_larger_slot() -> None:
     slots = Slots(1)
     inherited = slots.inherited()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import wait
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 from standin_stage import Stage, Stop, world
 
 from c2vl.errors import UserError
-from c2vl.store import readers, run
+from c2vl.store import crew, readers, run
 from c2vl.store.handover import AVAILABLE
 from c2vl.store.readers import WAY
 from c2vl.store.work import Failure, Row, Unit
@@ -48,6 +48,20 @@ def decoded(contents: Sequence[bytes]) -> list[Any]:
 def killed(contents: Sequence[bytes]) -> list[Any]:
     os.kill(os.getpid(), signal.SIGKILL)
     return []
+
+
+def die(process: int, ballast: bytes) -> Any:
+    """What a process other than `process` finds in place of a preparer."""
+    if os.getpid() != process:
+        os._exit(1)
+    return decoded
+
+
+class Dying:
+    """A preparer that is too much for the process that it is sent to."""
+
+    def __reduce__(self) -> Any:
+        return die, (os.getpid(), b"." * 2**20)
 
 
 class Pictures(Stage):
@@ -119,21 +133,52 @@ def test_auto_stays_with_threads_for_a_short_run_and_changes_over_within_a_long_
     assert set(short.prepared_by) == {os.getpid()}
     monkeypatch.setenv("C2VL_STORE", str(tmp_path / "another-store"))
     monkeypatch.setattr(readers, "WORTH", 0.0)
-    up = readers.Readers._up
-    monkeypatch.setattr(readers.Readers, "_up", lambda self: bool(wait(self._greetings)) and up(self))  # however slow the start
+    up = crew.Crew.is_up
+    monkeypatch.setattr(crew.Crew, "is_up", lambda self: bool(self.wait()) or up(self))  # however slow the start
     long = Pictures(contents(), size=1, delay=0.02)
     assert sealed(long, tmp_path / "long") == expected
     assert long.prepared_by[0] == os.getpid() != long.prepared_by[-1]
 
 
 @needs_processes
-def test_a_killed_process_ends_the_stage_with_a_sentence_and_the_rerun_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("how", [killed, Dying()], ids=["at work", "at the start, with more sent to it than a pipe holds"])
+def test_when_a_process_is_killed_threads_go_on_and_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], how: Callable[..., list[Any]]
 ) -> None:
     expected = whole(tmp_path, monkeypatch)
     monkeypatch.setenv(WAY, "processes")
-    with pytest.raises(UserError, match=r"caption: a worker process was killed.*lower C2VL_WORKERS"):
-        sealed(Pictures(contents(), how=killed), tmp_path / "out")
+    work = Pictures(contents(), how=how)
+    assert sealed(work, tmp_path / "out") == expected
+    assert set(work.prepared_by) == {os.getpid()}
+    said = "caption: a process that prepares ended, perhaps for lack of memory; threads go on"
+    assert capfd.readouterr().out.count(said) == 1
+
+
+def refused(*given: Any, **named: Any) -> Any:
+    raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
+@needs_processes
+@pytest.mark.parametrize("call", ["os.memfd_create", "os.pipe", "multiprocessing.util.spawnv_passfds"])
+def test_where_the_system_refuses_processes_or_memory_to_share_threads_go_on_and_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], call: str
+) -> None:
+    expected = whole(tmp_path, monkeypatch)
+    monkeypatch.setenv(WAY, "processes")
+    with monkeypatch.context() as patch:
+        patch.setattr(call, refused)
+        work = Pictures(contents())
+        assert sealed(work, tmp_path / "out") == expected
+    assert set(work.prepared_by) == {os.getpid()}
+    assert "caption: no process can prepare ([Errno 1] Operation not permitted); threads go on" in capfd.readouterr().out
+
+
+def test_where_the_system_refuses_another_priority_all_is_done_with_the_usual_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = whole(tmp_path, monkeypatch)
+    monkeypatch.setattr(os, "setpriority", refused)
+    monkeypatch.setenv(WAY, "threads")
     assert sealed(Pictures(contents()), tmp_path / "out") == expected
 
 
@@ -147,7 +192,7 @@ def test_what_cannot_be_sent_to_a_process_is_said_and_prepared_here(
     work = Pictures(contents(), how=lambda given: decoded(given) if lock else [])
     assert sealed(work, tmp_path / "out") == expected
     assert set(work.prepared_by) == {os.getpid()}
-    assert "caption: what prepares cannot be sent to another process" in capfd.readouterr().out
+    assert "caption: no process can prepare (Can't pickle" in capfd.readouterr().out
 
 
 @needs_processes

@@ -7,7 +7,12 @@ import os
 import sys
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3  # of mallopt(3)
-VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_MMAP_THRESHOLD_")  # of the user, who then knows better
+VARIABLES = (
+    "MALLOC_TRIM_THRESHOLD_",
+    "MALLOC_TOP_PAD_",
+    "MALLOC_MMAP_THRESHOLD_",
+    "GLIBC_TUNABLES",
+)  # of the user, who then knows better
 KEPT = 256 * 2**20  # bytes that may lie free
 AT_ONCE = 16 * 2**20  # bytes by which the heap grows
 LARGEST = 32 * 2**20  # bytes; larger blocks always are the system's own, and go back to it

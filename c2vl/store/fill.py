@@ -96,11 +96,12 @@ def fill(store: Store, work: Work, missing: Missing, allowed: float, columns: pa
     filled = Filled()
     size = work.batch_size()  # on a GPU found by trying, which is no part of the filling's rate
     pool = work.pool()
-    asked = time.perf_counter()
     readers = Readers(work, pool, len(missing), min(workers(), MOST_AHEAD))
-    began = time.perf_counter()
-    filled.starting_seconds = began - asked
+    asked = began = time.perf_counter()
     try:
+        readers.start()
+        began = time.perf_counter()
+        filled.starting_seconds = began - asked
         # The writer ends, with what it was given, before the publisher does.
         with Publisher(store, columns) as publisher, ThreadPoolExecutor(1, "write", step_back) as writer:
             todo = _missing(store, work, missing, size)
@@ -148,7 +149,7 @@ def _done_elsewhere(
     store.describe()
     whole = partial(done_here, work.prepare, store.folder, publisher.schema)
     # Each process should have some, and one more to go on with.
-    for batch, done in _ahead(todo, partial(pool.submit, whole), Future.result, workers()):
+    for batch, done in _ahead(todo, partial(pool.submit, whole), lambda _, done: done.result(), workers()):
         if isinstance(done.rows, Written):
             publisher.add_published(done.rows.name, done.rows.keys, done.rows.size)
         else:
@@ -216,7 +217,7 @@ def _missing(store: Store, work: Work, missing: Missing, size: int) -> Iterator[
 def _ahead(
     todo: Iterator[list[Unit]],
     submit: Callable[[list[Unit]], Future[Any]],
-    result: Callable[[Future[Any]], Result],
+    result: Callable[[list[Unit], Future[Any]], Result],
     most: int,
 ) -> Iterator[tuple[list[Unit], Result]]:
     """Have up to `most` batches made ready while the caller is busy with an earlier one; they come out in order."""
@@ -225,10 +226,10 @@ def _ahead(
         waiting.append((batch, submit(batch)))
         if len(waiting) > most:
             first, ready = waiting.popleft()
-            yield first, result(ready)
+            yield first, result(first, ready)
     while waiting:
         first, ready = waiting.popleft()
-        yield first, result(ready)
+        yield first, result(first, ready)
 
 
 def _key(unit: Unit) -> bytes:

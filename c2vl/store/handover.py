@@ -41,16 +41,21 @@ class Slots:
     """Pieces of memory without a name, as large as what is laid into them, which this process shares with those it starts.
 
     A slot is free again when the last array that lies in it is gone. Nothing is left behind, however a process ends.
+
+    Raises:
+        OSError: the system gives none.
     """
 
     def __init__(self, count: int) -> None:
-        self._descriptors = [os.memfd_create(f"c2vl-{slot}") for slot in range(count)]
-        self._free = deque(range(count))
+        self._descriptors: list[int] = []
         weakref.finalize(self, _close, self._descriptors)
+        for slot in range(count):
+            self._descriptors.append(os.memfd_create(f"c2vl-{slot}"))
+        self._free = deque(range(count))
 
     def take(self) -> int | None:
         """A free slot, for `Inherited.pack`; None where there is none."""
-        return self._free.popleft() if self._free else None
+        return self._free.pop() if self._free else None  # the last that was used: the others need not grow
 
     def inherited(self) -> Inherited:
         """The slots for another process, as an argument of the call that starts it."""

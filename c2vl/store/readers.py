@@ -1,30 +1,32 @@
 """Who prepares batches ahead of the engine: threads at first, processes as soon as a long run is worth starting some.
 
 A thread that prepares and the thread that runs the engine hand Python's lock to and fro, and an engine of many small kernels
-loses a tenth to a fifth of its time to that. A process costs seconds to start, and memory. What comes out is the same.
+loses a tenth to a fifth of its time to that. A process costs seconds to start, and memory. What comes out is the same, and
+where processes cannot be started, or are killed, threads go on.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
+import sys
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
-from multiprocessing import get_context
+from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future
 from typing import Any
 
 from c2vl.errors import UserError
 from c2vl.machine import workers_each
 from c2vl.store.batch import each
-from c2vl.store.handover import AVAILABLE, Inherited, Packed, Slots
+from c2vl.store.crew import Crew
+from c2vl.store.handover import AVAILABLE, Packed
 from c2vl.store.work import Portable, Unit, Work
-from c2vl.workers import NICE, follow_parent, step_back
 
 WAY, WAYS = "C2VL_PREPARE", ("auto", "threads", "processes")
 MOST_PROCESSES = 8  # they feed one engine
 IN_USE = 4  # batches that are with the engine, being completed or about to be forgotten
 AFTER, WORTH = 10.0, 180.0  # seconds that a run is watched, and that it must still take, for processes to be started
+POSSIBLE = AVAILABLE and sys.version_info >= (3, 11, 5)  # before, a pool whose process is killed may never end (gh-94777)
 
 
 class Readers:
@@ -41,41 +43,48 @@ class Readers:
     """
 
     def __init__(self, work: Work, threads: Executor, total: int, ahead: int) -> None:
-        self._work, self._threads, self._total = work, threads, total
+        self._work, self._threads, self._total, self._ahead = work, threads, total, ahead
         self._way = way()
-        self._portable = work if isinstance(work, Portable) and AVAILABLE and self._way != "threads" else None
-        self._processes: ProcessPoolExecutor | None = None
-        self._greetings: list[Future[int]] = []
-        self._slots = Slots(ahead + IN_USE if self._portable is not None else 0)
+        self._portable = work if isinstance(work, Portable) and POSSIBLE and self._way != "threads" else None
+        self._crew: Crew | None = None
+        self._began, self._asked = time.monotonic(), 0
+
+    def start(self) -> None:
+        """Have processes ready where they are asked for whatever it takes; waits for them."""
         if self._way == "processes":
             self._start()
-            wait(self._greetings)
-        self._began, self._asked = time.monotonic(), 0
+            if self._crew is not None:
+                self._crew.wait()
+        self._began = time.monotonic()
 
     def submit(self, units: Sequence[Unit]) -> Future[Any]:
         """Have a batch prepared; for `prepared`."""
         self._asked += len(units)
-        if self._processes is None and self._worth():
+        if self._crew is None and self._worth():
             self._start()
-        if self._portable is not None and self._processes is not None and self._up():
-            slot = self._slots.take()
-            if slot is not None:
-                return self._processes.submit(_pack_prepared, slot, *self._portable.columns(units))
+        if self._portable is not None and self._crew is not None:
+            try:
+                ready = self._crew.submit(*self._portable.columns(units)) if self._crew.is_up() else None
+            except (OSError, BrokenExecutor) as error:
+                self._stay(error)
+            else:
+                if ready is not None:
+                    return ready
         return self._threads.submit(each, self._work.prepare, units)
 
-    def prepared(self, ready: Future[Any]) -> Any:
-        """What a future of `submit` brings, waited for.
-
-        Raises:
-            BrokenExecutor: a process was killed.
-        """
-        made = ready.result()
-        return self._slots.open(made) if isinstance(made, Packed) else made
+    def prepared(self, units: Sequence[Unit], ready: Future[Any]) -> Any:
+        """What the future that `submit` gave for `units` brings, waited for."""
+        try:
+            made = ready.result()
+            return self._crew.open(made) if isinstance(made, Packed) and self._crew is not None else made
+        except (OSError, MemoryError, BrokenExecutor) as error:
+            self._stay(error)
+            return each(self._work.prepare, units)
 
     def shutdown(self) -> None:
         """End the processes; the threads are the caller's."""
-        if self._processes is not None:
-            self._processes.shutdown(wait=False, cancel_futures=True)
+        if self._crew is not None:
+            self._crew.dismiss()
 
     def _worth(self) -> bool:
         seconds = time.monotonic() - self._began
@@ -88,28 +97,20 @@ class Readers:
             self._portable = None
             return
         try:
-            sent = pickle.dumps(preparer)
-        except (pickle.PicklingError, TypeError, AttributeError) as error:
-            self._stay(f"what prepares cannot be sent to another process ({error})")
+            self._crew = Crew(preparer, min(workers_each(), MOST_PROCESSES), self._ahead + IN_USE)
+        except (pickle.PicklingError, TypeError, AttributeError, OSError, NotImplementedError, BrokenExecutor) as error:
+            self._stay(error)
+
+    def _stay(self, why: Exception) -> None:
+        """Go on in threads; say so once."""
+        if self._portable is None:
             return
-        count = min(workers_each(), MOST_PROCESSES)
-        arguments = (sent, self._slots.inherited())
-        self._processes = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_begin, initargs=arguments)
-        self._greetings = [self._processes.submit(os.getpid) for _ in range(count)]
-
-    def _up(self) -> bool:
-        """Whether all processes are ready."""
-        if not all(greeting.done() for greeting in self._greetings):
-            return False
-        failed = [greeting for greeting in self._greetings if greeting.exception() is not None]
-        self._greetings = []
-        if failed:
-            self._stay("processes that prepare could not be started")
-        return not failed
-
-    def _stay(self, why: str) -> None:
         self._portable = None
-        print(f"{self._work.stage}: {why}; it is done in threads, which is a little slower", flush=True)
+        if self._crew is not None:
+            self._crew.dismiss()
+        killed = "a process that prepares ended, perhaps for lack of memory"
+        said = killed if isinstance(why, BrokenExecutor) else f"no process can prepare ({' '.join(str(why).split())[:200]})"
+        print(f"{self._work.stage}: {said}; threads go on, which is a little slower", flush=True)
 
 
 def way() -> str:
@@ -122,19 +123,3 @@ def way() -> str:
     if chosen not in WAYS:
         raise UserError(f"The environment variable {WAY} must be one of {', '.join(WAYS)}, not '{chosen}'.")
     return chosen
-
-
-_preparer: Callable[..., list[Any]]  # of this process, where it is one that prepares
-_slots: Inherited
-
-
-def _begin(preparer: bytes, slots: Inherited) -> None:
-    global _preparer, _slots
-    follow_parent()
-    step_back(2 * NICE)
-    os.environ["OMP_NUM_THREADS"] = "1"  # there are as many processes as cores; read when torch is imported, which follows
-    _preparer, _slots = pickle.loads(preparer), slots
-
-
-def _pack_prepared(slot: int, *columns: Sequence[Any]) -> Packed:
-    return _slots.pack(each(_preparer, *columns), slot)
