@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import statistics
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -51,12 +52,13 @@ def test_an_engine_on_a_cpu_does_not_fetch_the_same_memory_from_the_system_for_e
         monkeypatch.delenv(name, raising=False)
     encoder = Encoder.load(EncoderParams(model=str(TINY / "encoder")), "cpu")
     batch = encoder.prepare_images((images * 11)[:32])
-    for _ in range(4):  # the heap grows to what it needs
+    faults = []
+    for _ in range(9):
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
         encoder.encode_images(batch)
-    before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
-    encoder.encode_images(batch)
-    faults = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before
-    assert faults / len(batch) < 10  # pages; hundreds as the C library comes
+        faults.append(resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before)
+    # The median, because the heap grows by fits and starts to what it needs.
+    assert statistics.median(faults) / len(batch) < 3  # pages; hundreds as the C library comes
 
 
 # --- detectors
