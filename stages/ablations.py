@@ -1,6 +1,7 @@
 """Tables VI-VIII, Fig. 6 and what the paper leaves open, as sweeps (`make ablations`; not a stage of `dvc.yaml`).
 
-Reads `ablations.yaml` and section `pretrain` of `params.yaml`, which every setting changes in a few places. Writes
+Reads `ablations.yaml` and section `pretrain` of `params.yaml`, which every setting changes in a few places; a sweep runs on
+those of its benchmarks that `data.benchmarks` has. Writes
 `results/ablations/ablations.json` (`dataset`, `stream`, `seeds`, `base`, `sweeps[name]` as of
 `c2vl.ablation.outs.summary`), the same as `.csv`, `.md` and `.tex`, and one file a finished run in
 `results/ablations/runs`: stopped and started again, it goes on with the next run. `--again` forgets finished runs, for
@@ -37,7 +38,12 @@ def main() -> None:
     from c2vl.evaluation.params import EvaluateParams
     from c2vl.training.params import PretrainParams
 
-    declared = read_ablations(arguments.file)
+    data = load_section("data", DataParams)
+    declared = read_ablations(arguments.file).of(data)
+    if not declared.sweeps:
+        raise UserError(
+            f"{arguments.file} has no sweep on {' or '.join(data.benchmarks)}; name that in a sweep's `benchmarks`."
+        )
     unknown = set(arguments.sweeps) - declared.sweeps.keys()
     if unknown:
         raise UserError(f"{arguments.file} has no sweep '{min(unknown)}'; it has {', '.join(declared.sweeps)}.")
@@ -45,7 +51,6 @@ def main() -> None:
     seeds, stream = arguments.seeds or declared.seeds, declared.stream
     base = applied(load_section("pretrain", PretrainParams), declared.base, f"{arguments.file}, `base`")
     protocols = load_section("evaluate", EvaluateParams)
-    dataset = load_section("data", DataParams).dataset
     content = data_fingerprint([DATA / "index", DATA / "skeleton", DATA / "embed"])
     with logged("ablations"):
         todo = {}
@@ -62,7 +67,8 @@ def main() -> None:
         for name, sweep in chosen.items():
             mine = {(setting, benchmark): runs for (of, setting, benchmark), runs in keys.items() if of == name}
             summaries[name] = summary(sweep, {place: [found[key] for key in runs] for place, runs in mine.items()})
-        print(write_outs(OUT, summaries, {"dataset": dataset, "stream": stream, "seeds": seed_list, "base": declared.base}))
+        head = {"dataset": data.dataset, "stream": stream, "seeds": seed_list, "base": declared.base}
+        print(write_outs(OUT, summaries, head))
 
 
 if __name__ == "__main__":

@@ -11,14 +11,15 @@ import pyarrow as pa
 import pytest
 
 from c2vl import tables
-from c2vl.ablation.declared import Setting, Sweep, applied, jobs, read_ablations
+from c2vl.ablation.declared import Ablations, Setting, Sweep, applied, jobs, read_ablations
 from c2vl.ablation.outs import summary, table_csv, write_outs
 from c2vl.ablation.runs import key_of, run_all
 from c2vl.ablation.tables import table
 from c2vl.ablation.validation import validation_data
+from c2vl.datasets.params import DataParams
 from c2vl.errors import UserError
 from c2vl.evaluation.params import EvaluateParams
-from c2vl.models.settings import TWO_CORES
+from c2vl.models.settings import PUBLISHED, TWO_CORES
 from c2vl.params import load_section
 from c2vl.training.clips import load_clips
 from c2vl.training.params import PretrainParams
@@ -42,19 +43,41 @@ def metrics(linear: float, knn: float) -> dict[str, dict[str, float]]:
     return {"linear": {"top1": linear}, "knn": {"top1": knn}}
 
 
-def test_every_declared_setting_is_one_of_the_demos_parameters() -> None:
-    declared = read_ablations(ROOT / "ablations.yaml")
-    base = applied(load_section("pretrain", PretrainParams, ROOT / "profiles/demo.yaml"), declared.base, "base")
+def declared_for(profile: str) -> tuple[Ablations, PretrainParams]:
+    """What `stages/ablations.py` runs under a profile, and the parameters that settings change."""
+    params = ROOT / "profiles" / f"{profile}.yaml"
+    declared = read_ablations(ROOT / "ablations.yaml").of(load_section("data", DataParams, params))
+    return declared, applied(load_section("pretrain", PretrainParams, params), declared.base, "base")
+
+
+@pytest.mark.parametrize("profile", ["demo", "small", "paper"])
+def test_every_declared_setting_is_one_of_the_profiles_parameters(profile: str) -> None:
+    declared, base = declared_for(profile)
+    assert declared.sweeps.keys() == read_ablations(ROOT / "ablations.yaml").sweeps.keys()
     for name, sweep in declared.sweeps.items():
         every = [applied(base, setting.set, name).model_dump_json() for setting in sweep.settings]
-        assert len(set(every)) == len(every), f"two settings of {name} are the same"
+        if profile == "demo":  # elsewhere some of the values tried are the profile's own
+            assert len(set(every)) == len(every), f"two settings of {name} are the same"
         assert len({setting.name for setting in sweep.settings}) == len(every)
 
 
-def test_encoders_are_swept_at_the_sizes_for_two_cores() -> None:
-    base = load_section("pretrain", PretrainParams, ROOT / "profiles/demo.yaml")
-    swept = [applied(base, row.set, "").encoder for row in read_ablations(ROOT / "ablations.yaml").sweeps["encoders"].settings]
-    assert {encoder.name: encoder for encoder in swept} == TWO_CORES
+def test_real_data_are_swept_with_published_encoders_for_as_long_as_params_say() -> None:
+    """And the embedded world at the sizes for two cores."""
+    for profile, sizes in (("demo", TWO_CORES), ("paper", PUBLISHED)):
+        declared, base = declared_for(profile)
+        swept = [applied(base, row.set, "").encoder for row in declared.sweeps["encoders"].settings]
+        assert {encoder.name: encoder for encoder in swept} == sizes
+        assert (base.epochs == load_section("pretrain", PretrainParams, ROOT / f"profiles/{profile}.yaml").epochs) == (
+            profile == "paper"
+        )
+        assert ("two cores" in declared.sweeps["encoders"].title) == (profile == "demo")
+
+
+def test_sweeps_run_on_the_benchmarks_that_the_data_set_has() -> None:
+    declared = read_ablations(ROOT / "ablations.yaml")
+    ntu120 = DataParams.model_validate({"dataset": "ntu120", "raw": "data/raw", "benchmarks": ["xsub", "xset"]})
+    assert {tuple(sweep.benchmarks) for sweep in declared.of(ntu120).sweeps.values()} == {("xsub",)}
+    assert not declared.of(ntu120.model_copy(update={"benchmarks": ["xset"]})).sweeps
 
 
 def test_the_papers_tables_are_declared_with_its_numbers() -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import yaml
 from pydantic import Field, ValidationError
 
+from c2vl.datasets.params import DataParams
 from c2vl.errors import UserError
 from c2vl.params import ParamsModel
 from c2vl.training.params import PretrainParams
@@ -22,11 +23,12 @@ class Setting(ParamsModel):
 
     `set` maps dotted names of section `pretrain` to values (a whole sub-section may be replaced); `paper` holds the paper's
     accuracy in percent by benchmark, of NTU RGB+D 60: it is shown as the paper's and compared with nothing. `x` is the
-    setting's place on the axis of a figure.
+    setting's place on the axis of a figure. `studio_set` takes the place of `set` on the embedded world.
     """
 
     name: str
     set: dict[str, Any] = Field(default_factory=dict)
+    studio_set: dict[str, Any] | None = None
     paper: dict[str, float] = Field(default_factory=dict)
     x: float | None = None
 
@@ -35,10 +37,11 @@ class Sweep(ParamsModel):
     """A table (settings without `x`) or a figure (with).
 
     On `validation` a part of the training subjects is held out in place of the test split, others for each seed: that is
-    where a default may be chosen. On `test` it may not.
+    where a default may be chosen. On `test` it may not. `studio_title` takes the place of `title` on the embedded world.
     """
 
     title: str
+    studio_title: str | None = None
     reference: str = ""
     split: Split = "test"
     benchmarks: list[str] = Field(default=["xsub"], min_length=1)
@@ -47,12 +50,34 @@ class Sweep(ParamsModel):
 
 
 class Ablations(ParamsModel):
-    """The file. `stream`, `seeds` and `base` (changes of section `pretrain`, as a setting's `set`) hold for every sweep."""
+    """The file. `stream`, `seeds` and `base` (changes of section `pretrain`, as a setting's `set`) hold for every sweep.
+
+    `studio_base` takes the place of `base` on the embedded world.
+    """
 
     stream: Literal["joint", "motion", "bone"] = "joint"
     seeds: int = Field(default=3, ge=1)
     base: dict[str, Any] = Field(default_factory=dict)
+    studio_base: dict[str, Any] | None = None
     sweeps: dict[str, Sweep]
+
+    def of(self, data: DataParams) -> Ablations:
+        """What runs on a data set: the studio's own values on the studio, and of each sweep the benchmarks of `data`.
+
+        A sweep with none of them is left out.
+        """
+        studio = data.dataset == "studio"
+
+        def chosen(usual: Any, on_the_studio: Any) -> Any:
+            return on_the_studio if studio and on_the_studio is not None else usual
+
+        sweeps = {}
+        for name, sweep in self.sweeps.items():
+            settings = [row.model_copy(update={"set": chosen(row.set, row.studio_set)}) for row in sweep.settings]
+            title = chosen(sweep.title, sweep.studio_title)
+            if benchmarks := [each for each in sweep.benchmarks if each in data.benchmarks]:
+                sweeps[name] = sweep.model_copy(update={"title": title, "settings": settings, "benchmarks": benchmarks})
+        return self.model_copy(update={"base": chosen(self.base, self.studio_base), "sweeps": sweeps})
 
 
 class Job(NamedTuple):

@@ -31,7 +31,8 @@ def run_method(
     from c2vl.training.stage import prepare
 
     prepare()
-    training, test = loaded(data, benchmark, "test", 0, params.objective.kinds, machine.device())
+    device = machine.device()
+    training, test = loaded(data, benchmark, "test", 0, params.objective.kinds, device)
     trained = train(method, *training, benchmark, stream, params, baselines)
     features = frozen_features(trained.network.encoder, training.clips, test, stream, params.view.frames)
-    return evaluate(features, training.classes, protocols, own_logits(trained.network, features)).metrics()
+    return evaluate(features, training.classes, protocols, own_logits(trained.network, features), device).metrics()

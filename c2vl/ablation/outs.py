@@ -33,9 +33,7 @@ def summary(sweep: Sweep, runs: Mapping[tuple[str, str], Sequence[Metrics]]) -> 
         results: dict[str, dict[str, Any]] = {}
         for benchmark in sweep.benchmarks:
             seeds = runs[setting.name, benchmark]
-            results[benchmark] = {
-                protocol: spread([run[protocol]["top1"] for run in seeds], alone=None) for protocol in PROTOCOLS
-            }
+            results[benchmark] = {protocol: spread([run[protocol]["top1"] for run in seeds]) for protocol in PROTOCOLS}
         rows.append({"name": setting.name, "x": setting.x, "paper": setting.paper, "results": results})
     told = {"title": sweep.title, "reference": sweep.reference, "split": sweep.split, "axis": sweep.axis}
     return {**told, "benchmarks": sweep.benchmarks, "rows": rows}

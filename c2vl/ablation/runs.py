@@ -66,10 +66,11 @@ def run_one(job: Job, data: Path, stream: Stream, protocols: EvaluateParams) -> 
 
     torch.set_num_threads(1)
     seed = job.seed if job.split == "validation" else 0
-    training, test = loaded(data, job.benchmark, job.split, seed, job.params.objective.kinds, machine.device())
+    device = machine.device()
+    training, test = loaded(data, job.benchmark, job.split, seed, job.params.objective.kinds, device)
     trained = train("c2vl", *training, job.benchmark, stream, job.params, BaselinesParams())
     features = frozen_features(trained.network.encoder, training.clips, test, stream, job.params.view.frames)
-    done = evaluate(features, training.classes, protocols)
+    done = evaluate(features, training.classes, protocols, device=device)
     last = trained.curves[-1]
     told = {name: value for name in ("diagonal", "entropy", "probe") if (value := getattr(last, name)) is not None}
     return {**done.metrics(), "curves": told}
