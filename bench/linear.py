@@ -48,7 +48,7 @@ def main() -> None:
     reached = top1(features.test_labels, linear.scores.argmax(1))
     print(f"linear, {LinearParams().epochs} epochs: {spent:.1f} s (top 1 {reached:.3f}; {shape})")
     began = time.perf_counter()
-    nearest = knn_evaluation(features)
+    nearest = knn_evaluation(features, device=arguments.device)
     spent = time.perf_counter() - began
     print(f"KNN of {test:,} clips: {spent:.1f} s (top 1 {top1(features.test_labels, nearest.predictions):.3f})")
 

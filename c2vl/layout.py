@@ -19,12 +19,14 @@ class Cell:
         value: as programs read it; None: as the text.
         mark: `best`, `reached`, `missed`, or nothing: shown as a sign, never by colour alone.
         left: whether it is words (flush left) and not a number.
+        spread: standard deviation of the value, as programs read it; None where there is none.
     """
 
     text: str
     value: float | int | str | None = None
     mark: str = ""
     left: bool = False
+    spread: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,18 @@ class Table:
         return f"### {self.heading}\n\n" + "\n".join(lines) + f"\n{note}"
 
     def csv(self) -> str:
-        """The table as CSV, numbers unrounded; `kind` says whose a row is."""
+        """The table as CSV, numbers unrounded; a column of means is followed by its `… std`; `kind` says whose a row is."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([*self.columns, "kind"])
+        spread = [any(row.cells[place].spread is not None for row in self.rows) for place in range(len(self.columns))]
+        heads = zip(self.columns, spread, strict=True)
+        writer.writerow([name for head, also in heads for name in ([head, f"{head} std"] if also else [head])] + ["kind"])
         for row in self.rows:
-            writer.writerow([*(cell.text if cell.value is None else cell.value for cell in row.cells), row.kind])
+            values: list[float | int | str] = []
+            for cell, also in zip(row.cells, spread, strict=True):
+                values.append(cell.text if cell.value is None else cell.value)
+                values += ["" if cell.spread is None else cell.spread] if also else []
+            writer.writerow([*values, row.kind])
         return text.getvalue()
 
     def latex(self) -> str:
@@ -112,7 +120,7 @@ def percent(share: float | None, mark: str = "", spread: float | None = None) ->
     if share is None:
         return Cell("–", "")
     text = f"{share * 100:.1f}" + (f" ± {spread * 100:.1f}" if spread is not None else "")
-    return Cell(text, share, mark)
+    return Cell(text, share, mark, spread=spread)
 
 
 def best_of(rows: list[list[float | None]]) -> list[float | None]:

@@ -4,7 +4,7 @@ Reads `data/index`, `data/skeleton`, `results/pretrain/<benchmark>-<stream>` (pr
 Every draw takes the same share of each class, at least one clip. Writes `results/finetune/semi/<benchmark>-<stream>/`:
 
 - `metrics.json`: `[start][fraction] = {labelled, top1, top5, mean_class, best_on_test}`, the latter four
-  `{mean, std, values}` over the draws (sample deviation), shares in 0…1; fractions as text, such as `0.01`;
+  `{mean, std, values}` over the draws (sample deviation, null of one draw), shares in 0…1; fractions as text, such as `0.01`;
 - `scores.parquet`: as of `finetune`, with `fraction` (double) and `draw` (int64) before `sample`;
 - `draws.parquet`: `fraction, draw, sample`: the clips that had labels;
 - `finetune.csv`: as of `finetune`, with `fraction, draw`.

@@ -24,11 +24,11 @@ from c2vl.evaluation.compare import finished, keep, markdown, run_key, summarise
 from c2vl.evaluation.encoded import Encoded, load_encoded, save_encoded
 from c2vl.evaluation.features import Features
 from c2vl.evaluation.frozen import frozen_features
-from c2vl.evaluation.fusion import fuse
+from c2vl.evaluation.fusion import fuse, fuse_streams
 from c2vl.evaluation.heads import load_head
 from c2vl.evaluation.knn import knn_evaluation
 from c2vl.evaluation.linear import linear_evaluation
-from c2vl.evaluation.metrics import best, mean_class, per_class, top1, top_k
+from c2vl.evaluation.metrics import best, mean_class, per_class, spread, top1, top_k
 from c2vl.evaluation.outs import Outs
 from c2vl.evaluation.params import LinearParams
 from c2vl.evaluation.retrieval import both_ways, ranks
@@ -95,6 +95,22 @@ def test_fusion_weighs_the_streams() -> None:
         fuse({"joint": joint}, {"bone": 1.0})
 
 
+def test_fusion_agrees_with_scikit_learns_soft_voting() -> None:
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.ensemble import VotingClassifier
+    from sklearn.naive_bayes import GaussianNB
+    from sklearn.neighbors import KNeighborsClassifier
+
+    features, weights = blobs(spread=3.0), {"joint": 0.6, "bone": 0.6, "motion": 0.4}
+    classifiers = (GaussianNB(), KNeighborsClassifier(5), LinearDiscriminantAnalysis())
+    named = list(zip(weights, classifiers, strict=True))
+    voting = VotingClassifier(named, voting="soft", weights=list(weights.values())).fit(features.train, features.train_labels)
+    scores = {name: one.predict_proba(features.test) for name, one in voting.named_estimators_.items()}
+    np.testing.assert_allclose(fuse(scores, weights), voting.predict_proba(features.test))
+    equal = VotingClassifier(named, voting="soft").fit(features.train, features.train_labels)
+    np.testing.assert_allclose(fuse_streams(scores, weights)["fusion_equal"], equal.predict_proba(features.test))
+
+
 def test_frozen_means_frozen(tmp_path: Path) -> None:
     """No weight and no BatchNorm statistic changes, and a clip's features do not depend on its company."""
     write_data(tmp_path)
@@ -121,6 +137,7 @@ def test_summary_is_mean_and_sample_deviation_with_paired_gain(tmp_path: Path) -
     assert summary["gain"]["linear"]["top1"]["values"] == pytest.approx([0.1, 0.2])
     assert "| c2vl | 70.0 ± 14.1 | 100.0 ± 0.0 | 35.0 ± 7.1 |  |" in markdown(summary, "title")
     assert "| c2vl | 60.0 | 100.0 | 30.0 |  |" in markdown(summarise({"c2vl": [seed(0.6)]}), "one seed has no deviation")
+    assert spread([0.5]) == {"mean": 0.5, "std": None, "values": [0.5]}
     path = tmp_path / "run.json"
     key = run_key({"a": 1}, "xsub", 0)
     assert finished(path, key) is None
@@ -291,6 +308,18 @@ def test_calibration_error_agrees_with_a_loop_over_the_bins() -> None:
             expected += len(chosen) / 400 * abs(np.mean(right[chosen]) - np.mean(confidence[chosen]))
     assert calibration_error(reliability(labels, scores)) == pytest.approx(expected)
     assert calibration_error(reliability(np.zeros(4, int), np.array([[1.0, 0.0]] * 4))) == 0.0
+
+
+def test_reliability_agrees_with_scikit_learns_calibration_curve() -> None:
+    from sklearn.calibration import calibration_curve
+
+    rng = np.random.default_rng(7)
+    scores = rng.dirichlet(np.full(4, 0.5), size=500)
+    labels = np.where(rng.random(500) < 0.6, scores.argmax(1), rng.integers(4, size=500))
+    accuracy, confidence = calibration_curve(scores.argmax(1) == labels, scores.max(1), n_bins=15)
+    filled = [one for one in reliability(labels, scores) if one.clips]
+    np.testing.assert_allclose([one.accuracy for one in filled], accuracy)
+    np.testing.assert_allclose([one.confidence for one in filled], confidence)
 
 
 def test_retrieval_by_hand() -> None:

@@ -19,6 +19,9 @@ from c2vl import tables
 from c2vl.evaluation.features import Features
 from c2vl.evaluation.linear import linear_evaluation
 from c2vl.evaluation.params import LinearParams
+from c2vl.finetuning.params import FinetuneParams
+from c2vl.finetuning.train import finetune, settings
+from c2vl.models.registry import build_encoder
 from c2vl.training.clips import load_clips
 from c2vl.training.methods import train
 from c2vl.training.params import BaselinesParams, SupervisedParams
@@ -65,6 +68,22 @@ def test_poisoned_test_samples_change_no_weight(worlds: tuple[Path, Path], metho
     first, second = (one.network.state_dict() for one in trained)
     assert all(torch.equal(value, second[name]) for name, value in first.items())
     assert trained[0].curves == trained[1].curves
+
+
+def test_the_test_split_changes_no_finetuned_weight_however_often_it_is_looked_at(worlds: tuple[Path, Path]) -> None:
+    """Finetuning, semi-supervised learning and transfer train by this one function."""
+    networks, curves = [], []
+    for data, every in zip(worlds, (1, 0), strict=True):
+        train, test = (load_clips(data, BENCHMARK, split, "cpu") for split in ("train", "test"))
+        schedule: dict[str, Any] = {"epochs": 3, "milestones": [2], "batch": 8, "learning_rate": 0.05, "test_every": every}
+        own = settings(PARAMS, FinetuneParams(benchmarks=[BENCHMARK], streams=["joint"], **schedule), 0)
+        torch.manual_seed(0)
+        encoder = build_encoder(PARAMS.encoder.model_copy(update={"dropout": 0.5}))  # looking must not draw random numbers
+        done = finetune(encoder, train, np.arange(len(train)), test, CLASSES, "joint", own, "test")
+        networks.append(done.network.state_dict())
+        curves.append([(row.loss, row.accuracy) for row in done.curves])
+    assert all(torch.equal(value, networks[1][name]) for name, value in networks[0].items())
+    assert curves[0] == curves[1]
 
 
 def test_the_poison_is_in_the_test_split_and_nowhere_else(worlds: tuple[Path, Path]) -> None:

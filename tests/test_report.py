@@ -13,6 +13,7 @@ import report_outs
 
 from c2vl import tables
 from c2vl.errors import UserError
+from c2vl.evaluation.metrics import spread
 from c2vl.files import read_json, write_json
 from c2vl.layout import Row, Table, percent, words
 from c2vl.report import compared, learnt, seen
@@ -226,6 +227,8 @@ def test_verdicts_are_honest_whichever_way_it_fell():
     cell = {"benchmark": "xsub", "stream": "joint", "methods": {}, "gain": gain}
     (sentence,) = compared.verdicts({"seeds": [0, 1], "cells": [cell]})
     assert "2.0 ± 1.0 points below InfoNCE" in sentence and "better in 0 of 2 seeds" in sentence
+    cell["gain"] = {"linear": {"top1": spread([0.05])}}
+    assert "C²VL is 5.0 points above InfoNCE" in compared.verdicts({"seeds": [0], "cells": [cell]})[0], "one has no deviation"
 
 
 def test_targets_are_judged_only_against_a_truth():
@@ -247,7 +250,7 @@ def test_confusions_separation_and_durations_by_hand():
 
 def test_a_table_is_raw_as_csv_and_rounded_as_markdown():
     table = Table("t", "T", ("a|b", "n"), (Row((words("x | y"), percent(0.12345, "best", 0.01))),))
-    assert table.csv() == "a|b,n,kind\nx | y,0.12345,ours\n"
+    assert table.csv() == "a|b,n,n std,kind\nx | y,0.12345,0.01,ours\n"
     assert "| x \\| y | **12.3 ± 1.0** |" in table.markdown()
     assert percent(None).text == "–"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 import shutil
 import subprocess
@@ -94,6 +95,8 @@ def test_semi_and_transfer_say_spread_labels_and_chance(ntu: Outs) -> None:
     assert semi.columns == ("method", "modality", "xsub 1 %", "xsub 10 %")
     assert [cell.text for cell in semi.rows[1].cells] == ["C²VL", "J", "37.5 ± 1.2", "37.5 ± 1.2"]
     assert "xsub 1 %: 4; xsub 10 %: 40" in semi.note
+    raw = {row["method"]: row for row in csv.DictReader(io.StringIO(semi.csv())) if row["kind"] != "paper"}
+    assert (float(raw["C²VL"]["xsub 1 %"]), float(raw["C²VL"]["xsub 1 % std"])) == (0.375, 0.0125)
     assert [row.cells[-1].text for row in transfer.rows] == ["12.5", "50.0", "62.5", "67.5"]
 
 

@@ -106,7 +106,7 @@ def protocol_lines(found: dict[str, Any]) -> Iterator[str]:
         for stream, starts in streams.items():
             for fraction in next(iter(starts.values()), {}):
                 tops = {start: by_fraction[fraction]["top1"] for start, by_fraction in starts.items()}
-                shown = _side_by_side({s: f"{_percent(top['mean'])} ± {_percent(top['std'])}" for s, top in tops.items()})
+                shown = _side_by_side({start: _over_draws(top) for start, top in tops.items()})
                 yield f"{f'{100 * float(fraction):g} % of labels, {benchmark} {stream}':37}{shown}"
     for target, about in found.get("transfer", {}).items():
         for stream, starts in about["streams"].items():
@@ -120,6 +120,11 @@ def _side_by_side(cells: dict[str, str]) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f}"
+
+
+def _over_draws(found: dict[str, Any]) -> str:
+    mean = _percent(found["mean"])
+    return mean if found["std"] is None else f"{mean} ± {_percent(found['std'])}"  # one draw has no deviation
 
 
 def _read(path: Path) -> dict[str, Any] | None:

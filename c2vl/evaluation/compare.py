@@ -54,8 +54,8 @@ def summarise(runs: Mapping[str, Sequence[dict[str, dict[str, float]]]]) -> dict
         runs: by method, the metrics of each seed in the same order of seeds.
 
     Returns:
-        `methods[method][protocol][metric] = {mean, std, values}`, and `gain[protocol][metric]` likewise of the
-        difference c2vl - infonce, seed by seed.
+        `methods[method][protocol][metric] = {mean, std, values}` (std None of one seed), and `gain[protocol][metric]`
+        likewise of the difference c2vl - infonce, seed by seed.
     """
     methods: dict[str, Any] = {}
     for method, seeds in runs.items():
@@ -88,4 +88,4 @@ def _cell(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return ""
     mean = f"{100 * found['mean']:.1f}"
-    return f"{mean} ± {100 * found['std']:.1f}" if len(found["values"]) > 1 else mean  # one seed has no deviation
+    return mean if found["std"] is None else f"{mean} ± {100 * found['std']:.1f}"

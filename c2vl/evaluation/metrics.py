@@ -49,7 +49,7 @@ def score_metrics(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
     }
 
 
-def spread(values: Sequence[float], alone: float | None = 0.0) -> dict[str, Any]:
-    """Mean and sample standard deviation (`alone` of one value) of `values`, with the values: `{mean, std, values}`."""
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else alone
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Mean and sample standard deviation (None of one value) of `values`, with the values: `{mean, std, values}`."""
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return {"mean": float(np.mean(values)), "std": deviation, "values": [float(value) for value in values]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from c2vl.layout import Cell, Row, Table, percent, words
@@ -30,7 +31,7 @@ def compare_table(compare: Mapping[str, Any]) -> Table | None:
     count = len(compare["seeds"])
     return Table(
         "compare",
-        f"The same over {count} seeds",
+        f"The same over {count} {'seeds' if count > 1 else 'seed'}",
         ("method", "benchmark", "stream", *(head for _, head in COLUMNS)),
         tuple(rows),
         "Top-1 accuracy in percent on test clips, last epoch: mean ± sample standard deviation. A seed changes the initial "
@@ -42,7 +43,7 @@ def _cells(protocols: Mapping[str, Any], signed: bool = False) -> list[Cell]:
     found = [lookup(protocols, protocol, "top1") for protocol, _ in COLUMNS]
     cells = [percent(None) if spread is None else percent(spread["mean"], spread=spread["std"]) for spread in found]
     return [
-        Cell(f"+{cell.text}", cell.value) if signed and isinstance(cell.value, float) and cell.value > 0 else cell
+        replace(cell, text=f"+{cell.text}") if signed and isinstance(cell.value, float) and cell.value > 0 else cell
         for cell in cells
     ]
 
@@ -64,9 +65,11 @@ def verdicts(compare: Mapping[str, Any]) -> list[str]:
         if gain is None:
             continue
         wins, count = sum(value > 0 for value in gain["values"]), len(gain["values"])
-        change = f"{abs(gain['mean']) * 100:.1f} ± {gain['std'] * 100:.1f} points {'above' if gain['mean'] >= 0 else 'below'}"
+        many = "seeds" if count > 1 else "seed"
+        deviation = "" if gain["std"] is None else f" ± {gain['std'] * 100:.1f}"
+        change = f"{abs(gain['mean']) * 100:.1f}{deviation} points {'above' if gain['mean'] >= 0 else 'below'}"
         told.append(
-            f"Over {count} seeds on {part['benchmark']}, {part['stream']} stream, C²VL is {change} InfoNCE in linear "
-            f"evaluation, and better in {wins} of {count} seeds."
+            f"Over {count} {many} on {part['benchmark']}, {part['stream']} stream, C²VL is {change} InfoNCE in linear "
+            f"evaluation, and better in {wins} of {count} {many}."
         )
     return told

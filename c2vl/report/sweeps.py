@@ -77,7 +77,8 @@ def _number(pattern: str, part: Mapping[str, Any]) -> str:
 def _how(ablations: Mapping[str, Any]) -> str:
     base = ", ".join(f"{name} {value}" for name, value in (ablations.get("base") or {}).items())
     changed = f"; trained with {base}" if base else ""
-    return f"{ablations['stream'].capitalize()} stream, {len(ablations['seeds'])} seeds{changed}."
+    seeds = len(ablations["seeds"])
+    return f"{ablations['stream'].capitalize()} stream, {seeds} {'seeds' if seeds > 1 else 'seed'}{changed}."
 
 
 def _lowered(title: str) -> str:
