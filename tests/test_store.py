@@ -367,16 +367,66 @@ def test_trouble_with_the_disk_is_one_sentence_and_loses_nothing_published(
     assert ran(Stage(world()), tmp_path / "out")["computed"] == len(set(good(world()))) - len(kept)
 
 
-def test_a_store_that_vanishes_under_a_run_is_said(tmp_path: Path) -> None:
-    class Vanishing(Stage):
-        def completed(self, units: Any, ready: Any, computed: Any) -> Any:  # where nothing is published meanwhile
-            if self.batches > 3:
-                shutil.rmtree(tmp_path / "home" / "store", ignore_errors=True)
-                self.batches = -100
-            return computed
+def test_a_store_that_vanishes_under_a_run_ends_it_at_once_and_is_not_begun_anew(tmp_path: Path) -> None:
+    """As an unmounted disk does: the rest of a night's results would lie under its mount point."""
+    place = tmp_path / "home" / "store"
 
-    with pytest.raises(UserError, match="vanished"):
-        ran(Vanishing(world()), tmp_path / "out")
+    class Vanishing(Stage):
+        def compute(self, units: Any, ready: Any) -> Any:
+            if self.batches == 3:
+                place.rename(tmp_path / "elsewhere")
+            return super().compute(units, ready)
+
+    vanishing = Vanishing(world(), size=4)
+    with pytest.raises(UserError, match=r"The store .* vanished during the run; bring it back"):
+        ran(vanishing, tmp_path / "out")
+    assert vanishing.batches == 4
+    assert not place.exists()
+    (tmp_path / "elsewhere").rename(place)
+    notes = ran(Stage(world(), size=4), tmp_path / "out")
+    assert notes["computed"] <= len(set(good(world()))) - 3 * 4 + 1  # what was published is there; one unit failed
+
+
+def test_what_worker_processes_write_into_a_store_that_vanished_is_not_taken_for_kept(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store", "s", "f")
+    store.describe()
+    (tmp_path / "store").rename(tmp_path / "elsewhere")
+    name = segments.write_segment(store.folder, table(keys(3)))
+    with publisher.Publisher(store, ROWS.remove(1)) as writer, pytest.raises(UserError, match="vanished during the run"):
+        writer.add_published(name, np.array(keys(3), "S16"), 100)
+
+
+@pytest.mark.parametrize("harm", ["flip", "cut", "empty", "gone"])
+def test_what_is_damaged_while_a_run_goes_on_is_not_sealed_and_the_next_run_mends_it(tmp_path: Path, harm: str) -> None:
+    """Segments of a run's own are never read back before it seals, which may be days later."""
+    ran(Stage(world(), size=4), tmp_path / "whole")
+    shutil.rmtree(tmp_path / "home")
+
+    class Damaged(Stage):
+        def compute(self, units: Any, ready: Any) -> Any:
+            if self.batches == 6:
+                path = max((tmp_path / "home").rglob("*.arrow"), key=lambda path: path.stat().st_size)
+                path.unlink() if harm == "gone" else hurt(path, harm, 0.4)  # among the answers
+            return super().compute(units, ready)
+
+    with pytest.raises(UserError, match=r"results vanished from the store .* run again"):
+        ran(Damaged(world(), size=4), tmp_path / "out")
+    ran(Stage(world(), size=4), tmp_path / "out")
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
+def test_what_is_damaged_between_the_last_check_and_sealing_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compact = Store.compact
+
+    def cutting(store: Store) -> None:
+        compact(store)
+        hurt(next(store.folder.glob("*.arrow")), "cut", 0.5)
+
+    monkeypatch.setattr(Store, "compact", cutting)
+    with pytest.raises(UserError, match=r"results vanished from the store .* run again"):
+        ran(Stage(world()), tmp_path / "out")
 
 
 def test_no_usable_sample_is_said(tmp_path: Path) -> None:

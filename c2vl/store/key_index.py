@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,12 +12,37 @@ from c2vl.store.keys import KEY_BYTES
 from c2vl.store.segments import key_array
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """The index at one moment: what is asked of it is answered from one of these, whatever another thread adds meanwhile.
+
+    Attributes:
+        names: of the segments, sorted.
+        keys: of all of them, one segment after the other, (N,) `S16`.
+        order: (N,) that sorts the keys.
+        starts: where each segment begins among the keys, and their end.
+    """
+
+    names: list[str]
+    keys: np.ndarray
+    order: np.ndarray
+    starts: np.ndarray
+
+    def places(self, wanted: np.ndarray) -> np.ndarray:
+        """Place of each key, that in the first segment which has it; -1 where it is not."""
+        if not len(self.keys):
+            return np.full(len(wanted), -1)
+        place = self.order[np.minimum(np.searchsorted(self.keys, wanted, sorter=self.order), len(self.keys) - 1)]
+        return np.where(self.keys[place] == wanted, place, -1)
+
+
 class KeyIndex:
-    """Names of segments and their keys `S16`; sorted when it is first asked after a change."""
+    """Names of segments and their keys `S16`; sorted when it is first asked after a change. Any thread may ask or add."""
 
     def __init__(self) -> None:
         self._keys: dict[str, np.ndarray] = {}
-        self._sorted: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+        self._sorted: Snapshot | None = None
+        self._changing = threading.Lock()
 
     def __contains__(self, name: object) -> bool:
         return name in self._keys
@@ -28,18 +55,20 @@ class KeyIndex:
 
     def add(self, name: str, keys: np.ndarray) -> None:
         """Take in a segment."""
-        self._keys[name] = keys
-        self._sorted = None
-
-    def remove(self, name: str) -> None:
-        """Forget a segment, if it is known."""
-        if self._keys.pop(name, None) is not None:
+        with self._changing:
+            self._keys = {**self._keys, name: keys}
             self._sorted = None
+
+    def remove(self, names: Collection[str]) -> None:
+        """Forget segments, where they are known."""
+        self.keep(self._keys.keys() - names)
 
     def keep(self, names: Collection[str]) -> None:
         """Forget all segments but `names`."""
-        self._keys = {name: keys for name, keys in self._keys.items() if name in names}
-        self._sorted = None
+        with self._changing:
+            kept = {name: keys for name, keys in self._keys.items() if name in names}
+            if len(kept) < len(self._keys):
+                self._keys, self._sorted = kept, None
 
     def rows(self) -> dict[str, int]:
         """Names of the segments and how many rows each holds."""
@@ -55,7 +84,7 @@ class KeyIndex:
 
     def lacks(self, wanted: np.ndarray) -> np.ndarray:
         """Which of the keys `wanted` no segment has, (N,) bool."""
-        return self._places(wanted) < 0
+        return self._built().places(wanted) < 0
 
     def find(self, wanted: np.ndarray) -> tuple[list[str], np.ndarray, np.ndarray]:
         """Where the keys `wanted` are, each in the first segment that has it.
@@ -66,33 +95,23 @@ class KeyIndex:
         Raises:
             KeyError: no segment has one of them.
         """
-        places, names = self._places(wanted), sorted(self._keys)
+        index = self._built()
+        places = index.places(wanted)
         if (places < 0).any():
             raise KeyError(bytes(wanted[places < 0][0]).hex())
-        starts = self._built()[2]
-        segment = np.searchsorted(starts, places, side="right") - 1
-        return names, segment, places - starts[segment]
+        segment = np.searchsorted(index.starts, places, side="right") - 1
+        return index.names, segment, places - index.starts[segment]
 
-    def _places(self, wanted: np.ndarray) -> np.ndarray:
-        """Place of each key in the index, that in the first segment which has it; -1 where it is not."""
-        keys, order, _ = self._built()
-        if not len(keys):
-            return np.full(len(wanted), -1)
-        place = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)]
-        return np.where(keys[place] == wanted, place, -1)
-
-    def _built(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(keys of all segments one after the other, their sorting order, where each segment begins).
-
-        The segments' own arrays become parts of the first.
-        """
-        if self._sorted is None:
-            names = sorted(self._keys)
-            keys = np.concatenate([key_array(()), *(self._keys[name] for name in names)])
-            starts = np.cumsum([0, *(len(self._keys[name]) for name in names)])
-            self._keys = {name: keys[starts[i] : starts[i + 1]] for i, name in enumerate(names)}
-            self._sorted = keys, np.argsort(keys, kind="stable"), starts
-        return self._sorted
+    def _built(self) -> Snapshot:
+        """The segments' own arrays become parts of its keys."""
+        with self._changing:
+            if self._sorted is None:
+                names = sorted(self._keys)
+                keys = np.concatenate([key_array(()), *(self._keys[name] for name in names)])
+                starts = np.cumsum([0, *(len(self._keys[name]) for name in names)])
+                self._keys = {name: keys[starts[i] : starts[i + 1]] for i, name in enumerate(names)}
+                self._sorted = Snapshot(names, keys, np.argsort(keys, kind="stable"), starts)
+            return self._sorted
 
 
 def _as_set(keys: np.ndarray) -> set[bytes]:

@@ -76,6 +76,7 @@ class Publisher:
         Raises:
             UserError: the store cannot be written.
         """
+        self._store.describe()
         self._store.note(name, keys)
         self._now_durable([name], size)
 

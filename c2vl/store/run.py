@@ -220,7 +220,7 @@ def _fill(work: Work, store: Store, planned: Plan, given: Mapping[bytes, Failure
         work.load()
         columns = stored_columns(work.schema(None), planned.known)
         filled = fill(store, work, planned.missing, allowed - failed.total(), columns)
-        store.refresh()
+        store.recheck()
         store.compact()
     filled.failures |= given
     return filled
@@ -249,4 +249,7 @@ def _pieces(work: Work, store: Store, rows: pa.Table, filled: Filled, schema: pa
         with said_plainly(store.folder):
             yield from pieces(rows, store, filled.failures, schema)
     except KeyError:
-        raise UserError(f"{work.stage}: results vanished from the store {store.folder} during the run; run again.") from None
+        damaged = f" ({store.damaged:,} damaged files were set aside)" if store.damaged else ""
+        raise UserError(
+            f"{work.stage}: results vanished from the store {store.folder} during the run{damaged}; run again."
+        ) from None

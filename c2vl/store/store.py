@@ -69,6 +69,7 @@ class Store:
         self.damaged = 0
         self._description, self._verify = description, verify
         self._keys = KeyIndex()  # of intact segments
+        self._described = False
         self._changing = threading.RLock()  # a stage publishes in one thread and looks for others' rows in another
         self._take_in()
 
@@ -80,6 +81,13 @@ class Store:
         """
         with self._changing:
             return np.concatenate([key_array(()), *self._take_in()])
+
+    def recheck(self) -> None:
+        """As `refresh`, of a store that verifies all segments anew: its own were never read back, others hours ago."""
+        with self._changing:
+            if self._verify:
+                self._keys.keep(())
+            self._take_in()
 
     def _take_in(self) -> list[np.ndarray]:
         names = self._names()
@@ -128,11 +136,17 @@ class Store:
         """Leave the description beside the rows, for who reads or adds to them without this object.
 
         Raises:
-            UserError: as `publish`.
+            UserError: as `publish`; or the folder vanished: hours of results would go into a new one, on another disk.
         """
         with said_plainly(self.folder):
             if not (self.folder / DESCRIPTION).exists():
+                if self._described or (len(self._keys.rows()) and not self.folder.exists()):
+                    raise UserError(
+                        f"The store {self.folder} vanished during the run; bring it back, if its disk is not mounted or "
+                        "somebody moved it, then run again: what was published in it is kept there."
+                    )
                 write_json(self.folder / DESCRIPTION, dict(self._description or {}))
+            self._described = True
 
     def note(self, name: str, keys: np.ndarray) -> None:
         """Take in a segment that this process, or a worker of its own, has just written."""
@@ -156,12 +170,14 @@ class Store:
         """Return the rows of `keys`, in their order, without the column `key`.
 
         Raises:
-            KeyError: one of them has no result (any more).
+            KeyError: one of them has no result (any more), or the segment that had it was damaged since it was checked.
         """
         wanted = key_array(keys)
         for attempt in range(5):
             try:
                 return self._gather(wanted).drop_columns("key")
+            except pa.ArrowException as error:
+                raise KeyError(str(error)) from None
             except OSError as error:  # another process has merged the segment since we listed it
                 if attempt == 4 or not is_gone(error):
                     raise
@@ -171,7 +187,7 @@ class Store:
     def schema(self) -> pa.Schema | None:
         """Schema of the rows without `key`, or None where there are none."""
         for name in sorted(self._keys):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, pa.ArrowException):  # who reads its rows will say so
                 schema = read_schema(self.folder, name)
                 return schema.remove(schema.get_field_index("key"))
         return None
@@ -268,10 +284,10 @@ class Store:
         rows = sum(len(self._keys[name]) for name in sources)
         name = write_stream(self.folder, read_schema(self.folder, sources[0]), noted(), rows, size)
         self.note(name, np.concatenate(keys))
-        for source in sources:
-            if source != name:
-                self._keys.remove(source)
-                (self.folder / (source + SUFFIX)).unlink(missing_ok=True)
+        replaced = [source for source in sources if source != name]
+        self._keys.remove(replaced)
+        for source in replaced:
+            (self.folder / (source + SUFFIX)).unlink(missing_ok=True)
         return name
 
     def _gather(self, wanted: np.ndarray) -> pa.Table:
@@ -282,4 +298,7 @@ class Store:
         parts = [take_rows(self.folder, names[number], row[segment == number]) for number in np.unique(segment)]
         back = np.empty(len(order), np.int64)
         back[order] = np.arange(len(order))
-        return pick(pa.concat_tables(parts), back)
+        found = pick(pa.concat_tables(parts), back)
+        if not np.array_equal(as_keys(found.column(KEY.name)), wanted):
+            raise KeyError("a segment does not hold the keys it held")
+        return found
