@@ -134,6 +134,7 @@ def measure(
     free: list[float] = []
     busy: list[float] = []
     for number in range(rounds):
+        (root / f"store-{number}").mkdir()
         os.environ["C2VL_STORE"] = str(root / f"store-{number}")
         work = make()
         work.load = lambda: None

@@ -37,8 +37,18 @@ def state_dir() -> Path:
 
 
 def store_dir() -> Path:
-    """Root of the sample store (`C2VL_STORE`, default `.c2vl/store`)."""
-    return Path(os.environ.get("C2VL_STORE") or state_dir() / "store")
+    """Root of the sample store (`C2VL_STORE`, default `.c2vl/store`).
+
+    Raises:
+        UserError: a folder that the user named is not there. It is not made: on a node whose disk is not mounted a new
+            store would be filled where nobody looks for it.
+    """
+    named = os.environ.get("C2VL_STORE")
+    if named and not Path(named).is_dir():
+        raise UserError(
+            f"The folder {named} that C2VL_STORE names is not there; mount its disk, or make the folder for a new store."
+        )
+    return Path(named) if named else state_dir() / "store"
 
 
 def workers() -> int:

@@ -286,7 +286,7 @@ def test_the_stage_keeps_every_answer_and_asks_again_only_for_what_failed(
 ) -> None:
     for name, value in {"URL": server.url, "IN_FLIGHT": "4"}.items():
         monkeypatch.setenv(f"C2VL_CAPTION_{name}", value)
-    monkeypatch.setenv("C2VL_STORE", str(tmp_path / "store"))
+    monkeypatch.delenv("C2VL_STORE", raising=False)
     monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
     shard = "S001C001"
     rows = [

@@ -200,6 +200,12 @@ def test_a_store_that_cannot_be_written_fails(here: Path, monkeypatch: pytest.Mo
     assert found[0].state == "FAIL" and "Read-only" in found[0].said and "C2VL_STORE" in found[0].todo
 
 
+def test_a_store_that_is_named_and_not_there_fails(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("C2VL_STORE", str(here / "not mounted"))
+    found = states(examine("disks", machine.disks))
+    assert found["store"] == "FAIL" and found["project"] != "FAIL"
+
+
 @pytest.mark.parametrize(
     ("remote", "state", "said"),
     [(None, "note", "none"), ("remote", "ok", "nothing there yet"), ("ssh://127.0.0.1:1/x", "FAIL", "")],

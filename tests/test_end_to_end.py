@@ -163,7 +163,7 @@ def test_unreadable_params(project: Project, stage: str) -> None:
 
 @pytest.mark.parametrize("command", [("crop.py",), ("features.py", "xsub", "joint"), ("pretrain.py", "xsub", "joint")])
 def test_a_device_that_is_not_there(project: Project, tmp_path: Path, command: tuple[str, ...]) -> None:
-    nothing_stored = str(tmp_path / "store")  # a stage whose samples are all stored needs no device
+    nothing_stored = str(tmp_path)  # a stage whose samples are all stored needs no device
     said = sentence(project, "python", f"stages/{command[0]}", *command[1:], C2VL_DEVICE="cuda:77", C2VL_STORE=nothing_stored)
     assert "cuda:77" in said
 

@@ -103,7 +103,7 @@ def sealed(work: Stage, out: Path) -> dict[str, bytes]:
 def whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **named: Any) -> dict[str, bytes]:
     """What threads make, in a store of their own."""
     with monkeypatch.context() as patch:
-        patch.setenv("C2VL_STORE", str(tmp_path / "threads-store"))
+        patch.setenv("C2VL_HOME", str(tmp_path / "threads-home"))
         patch.setenv(WAY, "threads")
         work = Pictures(contents(), **named)
         made = sealed(work, tmp_path / "threads")
@@ -131,7 +131,7 @@ def test_auto_stays_with_threads_for_a_short_run_and_changes_over_within_a_long_
     short = Pictures(contents(), size=1, delay=0.02)
     sealed(short, tmp_path / "short")
     assert set(short.prepared_by) == {os.getpid()}
-    monkeypatch.setenv("C2VL_STORE", str(tmp_path / "another-store"))
+    monkeypatch.setenv("C2VL_HOME", str(tmp_path / "another-home"))
     monkeypatch.setattr(readers, "WORTH", 0.0)
     up = crew.Crew.is_up
     monkeypatch.setattr(crew.Crew, "is_up", lambda self: bool(self.wait()) or up(self))  # however slow the start

@@ -429,6 +429,17 @@ def test_what_is_damaged_between_the_last_check_and_sealing_is_a_sentence(
         ran(Stage(world()), tmp_path / "out")
 
 
+def test_a_store_that_is_named_and_not_there_is_not_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("C2VL_STORE", str(tmp_path / "mnt" / "store"))
+    work = Stage(world())
+    for command in (lambda: ran(work, tmp_path / "out"), lambda: run.fill_share(work, tmp_path / "out", share.ALL, {})):
+        with pytest.raises(UserError, match=r"C2VL_STORE names is not there; mount its disk, or make the folder"):
+            command()
+    assert work.loaded == 0 and not (tmp_path / "mnt").exists()
+    (tmp_path / "mnt" / "store").mkdir(parents=True)
+    assert ran(work, tmp_path / "out")["computed"] > 0
+
+
 def test_no_usable_sample_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no sample is usable"):
         ran(Stage({sample(1, 1): [None]}), tmp_path / "out")
@@ -466,6 +477,7 @@ def test_a_run_log_that_cannot_be_written_does_not_undo_the_run(
 
 
 def started(tmp_path: Path, out: str, delay: float, home: str = "home") -> subprocess.Popen[str]:
+    (tmp_path / "store").mkdir(exist_ok=True)
     environment = os.environ | {"C2VL_HOME": str(tmp_path / home), "C2VL_STORE": str(tmp_path / "store")}
     process = subprocess.Popen(
         [sys.executable, standin_stage.__file__, str(tmp_path / out), str(delay)],

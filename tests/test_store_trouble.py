@@ -187,7 +187,7 @@ def test_a_disk_that_really_fills_up_and_one_that_really_is_read_only(
     small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: dict[str, bytes]
 ) -> None:
     monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("C2VL_STORE", str(small_disk / "store"))
+    monkeypatch.setenv("C2VL_STORE", str(small_disk))
     with pytest.raises(
         UserError, match=r"is on a full disk; free some space or .*, then run again: what was published is kept"
     ):

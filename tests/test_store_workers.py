@@ -93,6 +93,7 @@ def test_a_launcher_s_processes_share_the_work(project: TinyProject, whole: dict
 def test_two_machines_see_one_store(project: TinyProject, whole: dict[str, bytes], tmp_path: Path) -> None:
     """Two working copies, each with locks and logs of its own, and one folder of samples."""
     shared = str(tmp_path / "shared")
+    Path(shared).mkdir()
     other = project.clone(tmp_path / "other")
     both = [
         copy.begin("python", str(HERE), "--fill", "--share", f"{number}/2", C2VL_STORE=shared)

@@ -48,6 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     if arguments.samples < 1:
         raise UserError("--samples must be at least 1.")
+    store = machine.store_dir().absolute()
     data, index = load_section("data", DataParams), tables.read(INDEX)
     print(f"{INDEX}: {_usable(index):,} usable samples of {data.dataset}; trial of {arguments.samples} in a temporary project:")
     measured = {}
@@ -61,7 +62,6 @@ def run(arguments: argparse.Namespace) -> None:
     found = list(lines(measured, {stage.name: stage for stage in STAGES}, index, data.raw))
     print("\n" + table(found))
     written = sum(line.written or 0 for line in found)
-    store = machine.store_dir().absolute()
     free = shutil.disk_usage(next(path for path in (store, *store.parents) if path.exists())).free
     print(f"\nwrites: the store, then the sealed outs, then DVC's cache: up to {size(3 * written)}; {size(free)} are free.")
     if any(not line.exact for line in found):

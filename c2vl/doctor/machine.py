@@ -13,6 +13,7 @@ from pathlib import Path
 
 from c2vl import machine
 from c2vl.doctor.finding import Finding, gib
+from c2vl.errors import UserError
 
 OLDEST_PYTHON = (3, 11)
 LEAST_MEMORY, LEAST_DISK = 4 * 2**30, 10 * 2**30  # the demo's; a full run needs more of both
@@ -74,7 +75,12 @@ def memory() -> Iterator[Finding]:
 
 def disks() -> Iterator[Finding]:
     """Room and permission where the store and DVC's cache lie."""
-    for what, folder in (("store", machine.store_dir()), ("project", Path("."))):
+    places = [("project", Path("."))]
+    try:
+        places.insert(0, ("store", machine.store_dir()))
+    except UserError as error:
+        yield Finding("FAIL", "store", str(error))
+    for what, folder in places:
         existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
         free = shutil.disk_usage(existing).free
         try:

@@ -137,7 +137,8 @@ def _run(stage: StoredStage, folder: Path, index: pa.Table) -> dict[str, Any]:
     """Run the stage on the samples of `index`; return its record in the run log."""
     tables.write(folder / INDEX, index)
     script, *arguments = stage.target.split("@")
-    environment = {**os.environ, "C2VL_HOME": str(folder / ".c2vl"), "C2VL_STORE": str(folder / ".c2vl" / "store")}
+    environment = {name: value for name, value in os.environ.items() if name != "C2VL_STORE"}
+    environment["C2VL_HOME"] = str(folder / ".c2vl")
     environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, str(Path("stages") / f"{script}.py"), *arguments]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
