@@ -6,7 +6,9 @@ import errno
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +182,47 @@ def test_where_the_system_refuses_another_priority_all_is_done_with_the_usual_on
     monkeypatch.setattr(os, "setpriority", refused)
     monkeypatch.setenv(WAY, "threads")
     assert sealed(Pictures(contents()), tmp_path / "out") == expected
+
+
+@needs_processes
+def test_batches_that_wait_for_their_turn_when_processes_are_given_up_are_prepared_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    expected = whole(tmp_path, monkeypatch, size=1)
+    monkeypatch.setenv(WAY, "processes")
+    monkeypatch.setenv("C2VL_WORKERS", "8")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")  # one process here, of eight batches ahead
+    monkeypatch.setattr(crew.Crew, "open", refused)
+    assert sealed(Pictures(contents(), size=1), tmp_path / "out") == expected
+    assert capfd.readouterr().out.count("caption: no process can prepare") == 1
+
+
+def fallen_asleep() -> Any:
+    time.sleep(60)
+
+
+class Slow:
+    """A preparer that takes long to arrive."""
+
+    def __reduce__(self) -> Any:
+        return fallen_asleep, ()
+
+
+@needs_processes
+def test_processes_that_start_do_not_hear_an_interrupt_and_end_at_once_when_they_are_dismissed() -> None:
+    others = set(active_children())
+    starting = crew.Crew(Slow(), 2, 1)  # type: ignore[arg-type]
+    started = set(active_children()) - others
+    assert len(started) == 2
+    for process in started:
+        status = dict(line.split(":", 1) for line in Path(f"/proc/{process.pid}/status").read_text().splitlines())
+        assert int(status["SigBlk"], 16) & 1 << signal.SIGINT - 1
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert not starting.is_up()
+    starting.dismiss()
+    for process in started:
+        process.join(20)
+        assert process.exitcode == -signal.SIGKILL
 
 
 @needs_processes

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import pickle
-import select
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from contextlib import suppress
+from multiprocessing import active_children, get_context
+from multiprocessing.connection import wait
 from multiprocessing.reduction import DupFd
 from typing import Any
 
 from c2vl.store.batch import each
 from c2vl.store.handover import Inherited, Packed, Slots
-from c2vl.workers import NICE, follow_parent, step_back
+from c2vl.workers import NICE, deaf_to_interrupts, follow_parent, step_back
 
 LOOK_SECONDS = 0.1
 
@@ -42,10 +43,18 @@ class Crew:
         start = Start(sent, came_up, self._slots.inherited())
         self._pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_begin, initargs=(start,))
         try:
-            self._greetings = [self._pool.submit(os.getpid) for _ in range(count)]  # a process is started for each
+            self._start()
         except BaseException:
             self.dismiss()
             raise
+
+    def _start(self) -> None:
+        others = set(active_children())
+        try:
+            with deaf_to_interrupts():
+                self._greetings = [self._pool.submit(os.getpid) for _ in range(self._count)]  # a process is started for each
+        finally:
+            self._processes = set(active_children()) - others
 
     def is_up(self) -> bool:
         """Whether all processes are ready.
@@ -77,11 +86,14 @@ class Crew:
         return self._slots.open(packed)
 
     def dismiss(self) -> None:
-        """End the processes as soon as they are through with their batch."""
+        """End the processes as soon as they are through with their batch; while they start, which may take long, at once."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._up < self._count:
+            for process in self._processes:
+                process.kill()
 
     def _look(self, seconds: float) -> bool:
-        while self._up < self._count and select.select([self._came_up], [], [], seconds)[0]:
+        while self._up < self._count and wait([self._came_up], seconds):
             self._up += len(os.read(self._came_up, self._count))
         for greeting in self._greetings:
             if greeting.done():
@@ -115,7 +127,8 @@ class Start:
 
     def say_ready(self) -> None:
         """Let the parent know."""
-        os.write(self._came_up, b"+")
+        with suppress(BrokenPipeError):  # it has just been killed
+            os.write(self._came_up, b"+")
 
 
 _preparer: Callable[..., list[Any]]  # of this process, where it is one that prepares

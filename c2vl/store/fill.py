@@ -18,7 +18,7 @@ import pyarrow as pa
 from c2vl.errors import UserError
 from c2vl.machine import workers
 from c2vl.progress import progress
-from c2vl.store.batch import Written, done_here, each
+from c2vl.store.batch import Done, Written, done_here, each
 from c2vl.store.missing import Missing
 from c2vl.store.publisher import Publisher
 from c2vl.store.readers import Readers
@@ -26,7 +26,7 @@ from c2vl.store.segments import key_array
 from c2vl.store.share import batches, blocks
 from c2vl.store.store import Store
 from c2vl.store.work import Completing, Failure, Row, Unit, Work
-from c2vl.workers import step_back
+from c2vl.workers import deaf_to_interrupts, step_back
 
 Result = TypeVar("Result")
 Outcome = tuple[bytes, Row | Failure | None]  # key, failure or something else
@@ -148,8 +148,13 @@ def _done_elsewhere(
     """Yield each unit's outcome, its batch done by a worker process and handed to the publisher before."""
     store.describe()
     whole = partial(done_here, work.prepare, store.folder, publisher.schema)
+
+    def submit(batch: list[Unit]) -> Future[Done]:
+        with deaf_to_interrupts():  # the first calls start processes
+            return pool.submit(whole, batch)
+
     # Each process should have some, and one more to go on with.
-    for batch, done in _ahead(todo, partial(pool.submit, whole), lambda _, done: done.result(), workers()):
+    for batch, done in _ahead(todo, submit, lambda _, done: done.result(), workers()):
         if isinstance(done.rows, Written):
             publisher.add_published(done.rows.name, done.rows.keys, done.rows.size)
         else:

@@ -12,7 +12,7 @@ import pickle
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from typing import Any
 
 from c2vl.errors import UserError
@@ -77,6 +77,8 @@ class Readers:
         try:
             made = ready.result()
             return self._crew.open(made) if isinstance(made, Packed) and self._crew is not None else made
+        except CancelledError:  # it waited for its turn when the processes were given up
+            return each(self._work.prepare, units)
         except (OSError, MemoryError, BrokenExecutor) as error:
             self._stay(error)
             return each(self._work.prepare, units)
