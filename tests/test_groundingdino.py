@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -172,8 +173,8 @@ from groundingdino.models import build_model
 from groundingdino.models.GroundingDINO import groundingdino as package
 from groundingdino.util.slconfig import SLConfig
 from transformers import BertConfig, BertModel
-text, out = sys.argv[1:]
-arguments = SLConfig.fromfile(os.path.join(os.path.dirname(groundingdino.config.__file__), "GroundingDINO_SwinT_OGC.py"))
+config, text, out = sys.argv[1:]
+arguments = SLConfig.fromfile(os.path.join(os.path.dirname(groundingdino.config.__file__), config))
 arguments.device, arguments.text_encoder_type = "cpu", text
 package.get_tokenlizer.get_pretrained_language_model = lambda name: BertModel(BertConfig())
 torch.manual_seed(0)
@@ -190,10 +191,21 @@ def real_python() -> Path | None:
     return next((path for path in (Path(named), ROOT / ".venv-groundingdino/bin/python") if path.is_file()), None)
 
 
+SWIN_T = {"image_size": 224, "embed_dim": 96, "depths": [2, 2, 6, 2], "num_heads": [3, 6, 12, 24], "window_size": 7}
+SWIN_B = {"image_size": 384, "embed_dim": 128, "depths": [2, 2, 18, 2], "num_heads": [4, 8, 16, 32], "window_size": 12}
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("config", "swin"),
+    [("GroundingDINO_SwinT_OGC.py", SWIN_T), ("GroundingDINO_SwinB_cfg.py", SWIN_B)],
+    ids=["Swin-T", "Swin-B"],
+)
 @pytest.mark.skipif(real_python() is None, reason="no .venv-groundingdino (make groundingdino), no C2VL_GROUNDINGDINO_PYTHON")
-def test_groundingdino_py_and_transformers_agree_on_equal_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Swin-T at full size with random weights, written as an original `.pth`, read by both."""
+def test_groundingdino_py_and_transformers_agree_on_equal_weights(
+    config: str, swin: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model at full size with random weights, written as an original `.pth`, read by both."""
     import transformers
     from grounding_dino_names import renamed
 
@@ -205,10 +217,14 @@ def test_groundingdino_py_and_transformers_agree_on_equal_weights(tmp_path: Path
     bert.mkdir()
     (bert / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
     (bert / "config.json").write_text('{"model_type": "bert"}')
-    original, converted = tmp_path / "swint.pth", tmp_path / "converted"
-    subprocess.run([str(real_python()), "-c", BUILD, str(bert), str(original)], check=True, capture_output=True, timeout=300)
+    original, converted = tmp_path / "original.pth", tmp_path / "converted"
+    subprocess.run(
+        [str(real_python()), "-c", BUILD, config, str(bert), str(original)], check=True, capture_output=True, timeout=300
+    )
     state = torch.load(original, weights_only=True, mmap=True)["model"]
-    model = transformers.GroundingDinoForObjectDetection(transformers.GroundingDinoConfig())
+    model = transformers.GroundingDinoForObjectDetection(
+        transformers.GroundingDinoConfig(backbone_config=transformers.SwinConfig(**swin, out_indices=[2, 3, 4]))
+    )
     unmatched = model.load_state_dict(renamed({name.removeprefix("module."): one for name, one in state.items()}), strict=False)
     assert not unmatched.unexpected_keys
     assert {name.rpartition(".")[0] for name in unmatched.missing_keys} == {"model.backbone.conv_encoder.model.swin.layernorm"}
