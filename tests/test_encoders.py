@@ -368,6 +368,19 @@ def test_graph_encoders_do_not_care_who_is_first(name: str) -> None:
         torch.testing.assert_close(encoder(x.flip(-1)), encoder(x))
 
 
+@each_encoder
+def test_clips_of_another_skeleton_are_one_sentence(keys: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=r"has 25 joints, the clips' 20; set `pretrain.encoder.graph`"):
+        built(keys)(torch.randn(2, 3, 12, 20, 2))
+
+
+@each_encoder
+def test_a_skeleton_added_to_the_list_can_be_named(keys: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph of a few lines is all that another skeleton takes."""
+    monkeypatch.setitem(GRAPHS, "cross", SkeletonGraph.from_bones("cross", [(2, 1), (3, 1), (4, 1), (5, 1)], root=1))
+    assert built({**keys, "graph": "cross"})(torch.randn(2, 3, 12, 5, 2)).shape == (2, FEATURES[keys["name"]])
+
+
 def test_transformer_s_joint_half_is_a_set_and_its_frame_half_a_sequence() -> None:
     encoder = built(SMALL[-1]).eval()
     x = torch.randn(2, 3, 12, 25, 2)

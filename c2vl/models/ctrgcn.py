@@ -114,7 +114,7 @@ class CTRGCN(nn.Module):
         initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        present = present_slots(padded_slots(x))
+        present = present_slots(padded_slots(x, self.input_norm.joints))
         return mean_over_persons(self.input_norm(x), present, self.persons, lambda bodies: self.blocks(bodies).mean((2, 3)))
 
 

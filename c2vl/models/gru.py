@@ -65,6 +65,7 @@ class GRU(nn.Module):
     ) -> None:
         super().__init__()
         self.features = 2 * width
+        self.joints = graph.joints
         inputs = SLOTS * graph.joints * in_channels
         self.input_norm = nn.BatchNorm1d(inputs)
         self.layers = nn.ModuleList(Layer(2 * width if layer else inputs, width, reading) for layer in range(layers))
@@ -73,7 +74,7 @@ class GRU(nn.Module):
                 nn.init.xavier_uniform_(parameter)  # as in the published pretraining
 
     def forward(self, x: Tensor) -> Tensor:
-        x = padded_slots(x).permute(0, 4, 3, 1, 2).flatten(1, 3)  # (B, M*V*C, T)
+        x = padded_slots(x, self.joints).permute(0, 4, 3, 1, 2).flatten(1, 3)  # (B, M*V*C, T)
         x = self.input_norm(x).transpose(1, 2)
         for layer in self.layers:
             x, read = layer(x)

@@ -152,7 +152,7 @@ class MSG3D(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        present = present_slots(padded_slots(x))
+        present = present_slots(padded_slots(x, self.input_norm.joints))
         return mean_over_persons(self.input_norm(x), present, self.persons, lambda bodies: self.stages(bodies).mean((2, 3)))
 
 

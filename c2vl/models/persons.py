@@ -8,17 +8,25 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from c2vl.errors import UserError
+
 SLOTS = 2  # the actors that the skeleton line keeps of a clip
 
 Persons = Literal["padded", "present"]
 
 
-def padded_slots(x: Tensor) -> Tensor:
+def padded_slots(x: Tensor, joints: int) -> Tensor:
     """Fill up to both person slots with zeros, as the data sets do; (B, C, T, V, M) to (B, C, T, V, 2).
 
     Raises:
+        UserError: the clips' skeleton is not the encoder's, which has `joints` joints.
         ValueError: there are more than two slots.
     """
+    if x.shape[3] != joints:
+        raise UserError(
+            f"This encoder's skeleton has {joints} joints, the clips' {x.shape[3]}; set `pretrain.encoder.graph` in "
+            "params.yaml to the skeleton of the data (c2vl/skeletons/graph.py lists those there are)."
+        )
     missing = SLOTS - x.shape[-1]
     if missing < 0:
         raise ValueError(f"a clip has at most {SLOTS} persons, not {x.shape[-1]}")
@@ -61,10 +69,11 @@ class PersonNorm(nn.Module):
 
     def __init__(self, joints: int, channels: int) -> None:
         super().__init__()
+        self.joints = joints
         self.norm = nn.BatchNorm1d(SLOTS * joints * channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = padded_slots(x)
+        x = padded_slots(x, self.joints)
         clips, channels, frames, joints, slots = x.shape
         x = self.norm(x.permute(0, 4, 3, 1, 2).reshape(clips, -1, frames))
         return x.view(clips, slots, joints, channels, frames).transpose(2, 3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from torch import nn
 
 from c2vl.models.ctrgcn import CTRGCN
@@ -16,7 +16,15 @@ from c2vl.models.transformer import Transformer
 from c2vl.params import ParamsModel
 from c2vl.skeletons.graph import GRAPHS, SkeletonGraph
 
-GraphName = Literal["ntu25", "kinect20"]
+
+def _known_graph(name: str) -> str:
+    if name not in GRAPHS:
+        raise ValueError(f"no skeleton is called {name}; c2vl/skeletons/graph.py has {', '.join(GRAPHS)}")
+    return name
+
+
+GraphName = Annotated[str, AfterValidator(_known_graph)]
+"""A key of `GRAPHS`: a skeleton that is added there can be named in params.yaml."""
 
 
 class STGCNParams(ParamsModel):

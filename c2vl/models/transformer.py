@@ -42,14 +42,14 @@ class Transformer(nn.Module):
     ) -> None:
         super().__init__()
         self.features = 2 * width
-        self.frames = frames
+        self.frames, self.joints = frames, graph.joints
         self.embed_frames = embedding(SLOTS * graph.joints * in_channels, width)
         self.embed_joints = embedding(frames * in_channels, width)
         self.register_buffer("positions", sinusoids(frames, width), persistent=False)
         self.over_frames, self.over_joints = (encoder(width, heads, layers) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = padded_slots(x)
+        x = padded_slots(x, self.joints)
         if x.shape[2] != self.frames:
             raise UserError(
                 f"This transformer takes clips of {self.frames} frames, not {x.shape[2]}; "
