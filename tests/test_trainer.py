@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import multiprocessing
@@ -30,6 +31,7 @@ from c2vl.skeletons.views import test_view as view_of
 from c2vl.training import loop
 from c2vl.training.checkpoint import load_checkpoint
 from c2vl.training.clips import Clips, load_clips
+from c2vl.training.curves import told as told_of
 from c2vl.training.devices import Devices
 from c2vl.training.keep import LAST_GOOD, LIVE, STATE, Keep, forget, training_key
 from c2vl.training.loop import fit
@@ -127,7 +129,7 @@ def test_killed_at_any_step_it_ends_bit_for_bit_as_if_uninterrupted(variant: str
     monkeypatch.setenv("C2VL_SAVE_SECONDS", "0")
     task = SupervisedTraining if method == "supervised" else Pretraining
     steps = params.epochs * STEPS
-    for after in range(1, steps + 1) if variant == "epoch, learnt temperature" else (3,):
+    for after in range(1, steps + 1):
         folder = tmp_path / str(after)
         with monkeypatch.context() as patch:
             interrupt(patch, task, after)
@@ -220,6 +222,35 @@ def test_when_the_loss_is_lost_the_last_good_network_is_kept_and_named(tmp_path,
     kept = load_checkpoint(tmp_path / LAST_GOOD)
     for name, value in good.network.state_dict().items():
         torch.testing.assert_close(kept.network.state_dict()[name], value, rtol=0, atol=0)
+
+
+def test_weights_lost_in_the_very_last_step_are_not_published(tmp_path, monkeypatch, clips, prompts) -> None:
+    """No later loss would tell."""
+    params = PARAMS.model_copy(update={"epochs": 2})
+    after = Pretraining.after_step
+    counter = itertools.count(1)
+
+    def lose(self) -> None:
+        after(self)
+        if next(counter) == params.epochs * STEPS:
+            self.network.skeleton_head.weight.data[0, 0] = float("inf")
+
+    monkeypatch.setattr(Pretraining, "after_step", lose)
+    with pytest.raises(
+        UserError, match=rf"weights are not numbers after epoch 2 \(.* after epoch 1 is kept in .*{LAST_GOOD}\)"
+    ):
+        run(clips, prompts, params, tmp_path)
+    assert all(value.isfinite().all() for value in load_checkpoint(tmp_path / LAST_GOOD).network.state_dict().values())
+
+
+def test_the_bar_tells_what_a_collapse_would_show(capsys, clips, prompts) -> None:
+    """Also without a tracker, and the last probe until there is another."""
+    curves = run(clips, prompts, PARAMS).curves
+    last, probe = curves[-1], curves[1].probe
+    assert probe is not None
+    told = f"epoch 3/3, loss {last.loss:.3g}, temperature 0.3, diagonal {last.diagonal:.3g}, entropy {last.entropy:.3g}, probe "
+    assert told in capsys.readouterr().err
+    assert told_of([*curves[:2], dataclasses.replace(last, probe=None)])[-1] == f"probe {probe:.3g}"
 
 
 def test_dvclive_gets_the_curves_also_of_a_resumed_run(tmp_path, monkeypatch, clips, prompts) -> None:
@@ -491,6 +522,16 @@ def test_a_learnt_temperature_has_its_own_rate_and_no_decay(clips, prompts) -> N
     assert groups[1]["params"] == [task.objective.temperature.log]
     assert (groups[1]["weight_decay"], groups[1]["lr"], groups[1]["fixed_rate"]) == (0.0, 0.005, True)
     assert groups[0]["weight_decay"] == PARAMS.weight_decay
+
+
+def test_a_step_leaves_a_learnt_temperature_within_bounds(clips, prompts) -> None:
+    """Beyond them it would have no gradient and never come back."""
+    task = pretraining(clips, prompts, learnable_temperature=True)
+    task.objective.temperature.log.data.fill_(-100.0)
+    task.after_step()
+    task.objective.temperature().backward()
+    assert task.objective.temperature().item() == pytest.approx(0.01)
+    assert task.objective.temperature.log.grad.item() > 0
 
 
 def test_compiled_encoders_keep_their_names(monkeypatch, clips) -> None:

@@ -23,6 +23,18 @@ class Epoch:
     probe: float | None = None
 
 
+TOLD = ("loss", "temperature", "diagonal", "entropy", "accuracy", "probe")  # what tells a collapse
+
+
+def told(epochs: list[Epoch]) -> list[str]:
+    """The last epoch's loss and diagnostics as a progress bar shows them, and the last probe."""
+    if not epochs:
+        return []
+    probes = [epoch.probe for epoch in epochs if epoch.probe is not None]
+    values = asdict(epochs[-1]) | {"probe": probes[-1] if probes else None}
+    return [f"{name} {values[name]:.3g}" for name in TOLD if values[name] is not None]
+
+
 def to_csv(epochs: list[Epoch]) -> str:
     """The rows as CSV, with seven significant digits: all that float32 has."""
     out = io.StringIO()

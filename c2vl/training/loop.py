@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from c2vl.errors import UserError
 from c2vl.progress import meter
-from c2vl.training.curves import Epoch
+from c2vl.training.curves import Epoch, told
 from c2vl.training.devices import Devices
 from c2vl.training.environment import compiled
 from c2vl.training.keep import LIVE, Keep
@@ -74,11 +74,11 @@ def fit(
         task: what is trained.
         params: batch, epochs, schedule, optimiser, precision, tracker.
         name: of the progress bar.
-        save_good: called with the network of the last epoch whose loss was a number, when a later one's is not.
+        save_good: called with the network of the last epoch that left loss and weights finite, when a later one does not.
         probe: fills a column of the curves every `probe_every` epochs.
 
     Raises:
-        UserError: the loss is not a number, or processes that train together do not find the same state.
+        UserError: the loss or the weights are not numbers, or processes that train together do not find the same state.
     """
     task.network = devices.with_global_statistics(task.network.to(devices.device).train())
     encoder = task.network.get_submodule("encoder")
@@ -111,7 +111,7 @@ def fit(
     done = first * steps + (at.step if at else 0)
     with closing(tracker), meter(params.epochs * steps * batch, name, "clips", done * batch, devices.main) as bar:
         for epoch in range(first, params.epochs):
-            bar.set_postfix_str(f"epoch {epoch + 1}/{params.epochs}", refresh=False)
+            bar.set_postfix_str(", ".join([f"epoch {epoch + 1}/{params.epochs}", *told(curves)]), refresh=False)
             task.begin_epoch(epoch)
             if at is None:
                 at = Progress(epoch, 0, shuffled(task.rows, generator), None)
@@ -136,15 +136,20 @@ def fit(
             assert at.sums is not None
             task.after_epoch()
             means = (at.sums / steps).tolist()
-            if not math.isfinite(means[0]):
-                raise UserError(_lost(task, epoch, good, curves, save_good if devices.main else None))
+            now = LastGood.of(task.network, epoch + 1)
+            if now is None or not math.isfinite(means[0]):
+                lost = f"weights are not numbers after epoch {epoch + 1}"
+                if not math.isfinite(means[0]):
+                    lost = f"loss is not a number in epoch {epoch + 1}"
+                raise UserError(_lost(task, lost, good, curves, save_good if devices.main else None))
+            good = now
             row = task.row(epoch, rate_at(epoch, steps - 1, steps, params), means)
             if probe and devices.main and _due(epoch, params):
                 row = replace(row, probe=probe(encoder))
             curves.append(row)
             tracker.log(row)
-            good = LastGood.of(task.network, len(curves)) or good
             at = None
+        bar.set_postfix_str(", ".join([f"epoch {params.epochs}/{params.epochs}", *told(curves)]))
     if (
         keep and devices.main and first < params.epochs
     ):  # done: who starts again before the result is published goes on from here
@@ -209,11 +214,11 @@ def _restore(
     return at, [Epoch(**row) for row in state["curves"]]
 
 
-def _lost(task: Task, epoch: int, good: LastGood | None, curves: list[Epoch], save_good: SaveGood | None) -> str:
-    """The sentence for a loss that is not a number; writes the last good network."""
+def _lost(task: Task, lost: str, good: LastGood | None, curves: list[Epoch], save_good: SaveGood | None) -> str:
+    """The sentence for a loss or weights that are not numbers; writes the last good network."""
     kept = ""
     if save_good and good and good.epochs:
         task.network.load_state_dict(good.weights)
         folder = save_good(task.network, curves[: good.epochs])
         kept = f" (the encoder as it was after epoch {good.epochs} is kept in {folder})"
-    return f"The {task.what} loss is not a number in epoch {epoch + 1}{kept}; {task.advice}"
+    return f"The {task.what} {lost}{kept}; {task.advice}"
