@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from c2vl.objective.embeddings import AlignedEncoder, Embeddings
-from c2vl.objective.infonce import infonce
 from c2vl.objective.loss import C2VLLoss
 from c2vl.objective.params import ObjectiveParams
 from c2vl.objective.partition import alpha_at, split_rows
@@ -59,14 +58,14 @@ def loop_logits(a: Tensor, b: Tensor, tau: float) -> list[list[float]]:
     return [[dot(x, y) / tau for y in b] for x in a]
 
 
-def test_infonce_is_equations_1_to_3() -> None:
-    s, v = units(0), units(1)
-    expected = 0.0
+def loop_infonce(s: Tensor, v: Tensor, tau: float) -> float:
+    """L_infoNCE of one kind of prompt: Eq. 1 in both directions, as Eq. 2 and 3 add them up."""
+    loss = 0.0
     for a, b in ((s, v), (v, s)):
-        for i in range(B):
-            total = sum(math.exp(dot(a[i], b[j]) / TAU) for j in range(B))
-            expected -= math.log(math.exp(dot(a[i], b[i]) / TAU) / total) / B
-    assert float(infonce(s, v, TAU)) == pytest.approx(expected, abs=1e-12)
+        for i in range(len(s)):
+            total = sum(math.exp(dot(a[i], b[j]) / tau) for j in range(len(s)))
+            loss -= math.log(math.exp(dot(a[i], b[i]) / tau) / total) / len(s)
+    return loss
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.2, 1.0])
@@ -102,9 +101,15 @@ def batch(requires_grad: bool = False) -> Embeddings:
 
 
 def objective(alpha: float = 0.6, seed: int = 0, student: Embeddings | None = None, **switches):
-    params = ObjectiveParams(temperature=TAU, target_temperature=0.3, **switches)
+    params = ObjectiveParams(**({"temperature": TAU, "target_temperature": 0.3} | switches))
     student = student or batch()
-    return C2VLLoss(params).double()(student, student.detach(), alpha, torch.Generator().manual_seed(seed))
+    return exact(C2VLLoss(params))(student, student.detach(), alpha, torch.Generator().manual_seed(seed))
+
+
+def exact(loss: C2VLLoss) -> C2VLLoss:
+    """In float64, with the temperature that the parameters say (its logarithm was rounded to float32)."""
+    loss.double().temperature.log.data.fill_(math.log(loss.params.temperature))
+    return loss
 
 
 @pytest.mark.parametrize("partition", [True, False])
@@ -123,27 +128,46 @@ def test_loss_is_equations_11_to_13(partition: bool) -> None:
         for (a, b), p, q in (((s, x), p_s2x, q_s2x), ((x, s), p_x2s, q_x2s)):
             expected += alpha * loop_h([p[i] for i in first], loop_logits(a[first], b, TAU))
             expected += (1 - alpha) * loop_h([q[i] for i in rest], loop_logits(a[rest], b, TAU))
-    assert float(objective(alpha, partition=partition).loss) == pytest.approx(expected, abs=1e-6)
+    assert float(objective(alpha, partition=partition).loss) == pytest.approx(expected, abs=1e-12)
 
 
-def test_alpha_one_and_beta_zero_is_infonce_exactly() -> None:
+HARD = {"intra": False, "inter": False}
+
+
+@pytest.mark.parametrize("switches", [{"beta": 0.0}, {"beta": 0.0, "partition": False}, {"beta": 0.0, "inter": False}, HARD])
+def test_hard_targets_and_alpha_one_with_beta_zero_are_equations_1_to_3(switches: dict) -> None:
     student = batch()
-    hard = sum(infonce(student.skeleton, x, TAU) for x in student.prompts.values())
-    for switches in ({"beta": 0.0}, {"beta": 0.0, "partition": False}, {"intra": False, "inter": False}):
-        torch.testing.assert_close(objective(1.0, **switches).loss, hard, rtol=1e-7, atol=1e-7)
+    hard = sum(loop_infonce(student.skeleton, x, TAU) for x in student.prompts.values())
+    assert float(objective(1.0, **switches).loss) == pytest.approx(hard, abs=1e-12)
 
 
-def test_gradients() -> None:
-    """The loss is differentiated through the logits alone: the teacher's targets are held fixed by a fixed teacher."""
-    params = ObjectiveParams(temperature=TAU, target_temperature=0.3)
-    teacher, loss = batch(), C2VLLoss(params).double()
+@pytest.mark.parametrize("switches", [{}, {"partition": False}, {"intra": False}, {"inter": False}, HARD])
+def test_gradients(switches: dict) -> None:
+    """The loss is differentiated through the logits alone, and their temperature: the targets are a fixed teacher's."""
+    params = ObjectiveParams(temperature=TAU, target_temperature=0.3, learnable_temperature=True, **switches)
+    teacher, loss = batch(), exact(C2VLLoss(params))
 
-    def value(s: Tensor, v: Tensor, language: Tensor) -> Tensor:
-        student = Embeddings(s, {"vision": v, "language": language})
-        return loss(student, teacher, 0.5, torch.Generator().manual_seed(1)).loss
+    def value(s: Tensor, v: Tensor, language: Tensor, log: Tensor) -> Tensor:
+        given = Embeddings(s, {"vision": v, "language": language}), teacher, 0.5, torch.Generator().manual_seed(1)
+        return torch.func.functional_call(loss, {"temperature.log": log}, given).loss
 
     inputs = tuple(units(seed).requires_grad_() for seed in (20, 21, 22))
-    assert torch.autograd.gradcheck(value, inputs)
+    assert torch.autograd.gradcheck(value, (*inputs, loss.temperature.log))
+
+
+def test_targets_have_the_logits_temperature_unless_they_have_one_and_pass_no_gradient_to_it() -> None:
+    """With one of their own that equals the logits' nothing changes, not even the gradient with respect to the latter."""
+    found = []
+    for own in (None, TAU):
+        loss = exact(C2VLLoss(ObjectiveParams(temperature=TAU, target_temperature=own, learnable_temperature=True)))
+        value = loss(batch(), batch(), 0.5, torch.Generator().manual_seed(1)).loss
+        value.backward()
+        found.append(torch.stack([value.detach(), loss.temperature.log.grad]))
+    torch.testing.assert_close(*found, rtol=1e-12, atol=1e-12)
+    loss.temperature.log.data.fill_(math.log(0.5))  # learnt since
+    assert float(loss.target_temperature()) == TAU
+    loss.params = loss.params.model_copy(update={"target_temperature": None})
+    assert float(loss.target_temperature()) == pytest.approx(0.5)
 
 
 def test_every_switch_changes_the_loss() -> None:
