@@ -15,6 +15,7 @@ import torch
 from safetensors.numpy import load_file
 from torch import Tensor, nn
 
+from c2vl.engines.encoder import EncoderParams
 from c2vl.errors import UserError
 from c2vl.evaluation.linear import LinearHead
 from c2vl.export.folder import export, exported_network
@@ -96,7 +97,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Checkpoint
     checkpoint = Checkpoint(network.eval(), config)
     out = tmp_path_factory.mktemp("exported") / "encoder"
     about = {"classes": [f"class {label}" for label in range(CLASSES)], "top1": 0.5}
-    export(out, checkpoint, "studio", head, about)
+    export(out, checkpoint, "studio", head, about, EncoderParams(model=str(out / "clip"), revision="abc", dtype="float32"))
     return out, checkpoint, head
 
 
@@ -129,6 +130,22 @@ def test_the_card_s_program_gives_what_the_pipeline_gives(
         np.testing.assert_allclose(found["features"], features, atol=1e-4)
         np.testing.assert_allclose(found["scores"], scores, atol=1e-4)
         np.testing.assert_allclose(found["embedding"], embedded / np.linalg.norm(embedded), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_the_card_s_other_program_compares_with_sentences(exported: tuple[Path, Checkpoint, LinearHead], monkeypatch) -> None:
+    out, checkpoint, _ = exported
+    card = (out / "README.md").read_text()
+    programs = re.findall(r"```python\n(.*?)```", card, re.S)
+    rng = np.random.default_rng(1)
+    text, embedding = (rng.normal(size=size).astype(np.float32) for size in ((8,), (3, 6)))
+    given: dict[str, Any] = {"np": np, "text": text, "embedding": embedding}
+    monkeypatch.chdir(out)
+    exec(programs[1], given)
+    with torch.inference_mode():
+        said = checkpoint.network.embed_prompts("language", torch.from_numpy(text / np.linalg.norm(text))[None])[0]
+    np.testing.assert_allclose(given["similarity"], embedding @ said.numpy(), atol=1e-5)
+    assert "(8 numbers) of `clip` at `abc`" in card, "the model, and not where it lies"
 
 
 @pytest.mark.slow

@@ -34,6 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     from c2vl.evaluation.heads import load_head
     from c2vl.export.folder import export
     from c2vl.params import load_section
+    from c2vl.prompts.embed import EmbedParams
     from c2vl.recognition.recogniser import trained_streams
     from c2vl.training.checkpoint import load_checkpoint
 
@@ -46,7 +47,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError(f"There is no encoder '{name}' in {RESULTS / 'pretrain'}; {hint}.")
     has_head = arguments.stream in trained_streams(RESULTS, benchmark)
     head, about = load_head(RESULTS / "evaluate/heads", name) if has_head else (None, {})
-    config = export(arguments.out, load_checkpoint(RESULTS / "pretrain" / name), data.dataset, head, about)
+    prompts = load_section("embed", EmbedParams).encoder
+    config = export(arguments.out, load_checkpoint(RESULTS / "pretrain" / name), data.dataset, head, about, prompts)
     print(f"{arguments.out}: {name}, outputs {', '.join(output['name'] for output in config['outputs'])}; ", end="")
     print(f"ONNX and torch differ by {config['onnx']['largest_difference']:.1g} at most.")
     if head is None:

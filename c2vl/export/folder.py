@@ -13,6 +13,7 @@ from safetensors.torch import save
 from torch import nn
 
 from c2vl import __version__
+from c2vl.engines.base import EngineParams
 from c2vl.errors import UserError
 from c2vl.evaluation.linear import LinearHead
 from c2vl.export.card import model_card
@@ -20,11 +21,16 @@ from c2vl.export.network import ExportedNetwork
 from c2vl.export.onnx_file import OPSET, write_onnx
 from c2vl.files import write_bytes, write_json
 from c2vl.skeletons.graph import GRAPHS
-from c2vl.training.checkpoint import Checkpoint
+from c2vl.training.checkpoint import Checkpoint, EncoderConfig
 
 
 def export(
-    out: Path, checkpoint: Checkpoint, dataset: str, head: LinearHead | None = None, about: Mapping[str, Any] | None = None
+    out: Path,
+    checkpoint: Checkpoint,
+    dataset: str,
+    head: LinearHead | None = None,
+    about: Mapping[str, Any] | None = None,
+    prompts: EngineParams | None = None,
 ) -> dict[str, Any]:
     """Write the folder `out`, whole or not at all; returns its config.
 
@@ -33,6 +39,7 @@ def export(
         checkpoint: the network.
         dataset: that it was trained on, for the card.
         head: the linear classifier, with `about`, its JSON (`classes`, `top1`).
+        prompts: the encoder of the prompts it was aligned with, for who compares embeddings with sentences.
 
     Raises:
         UserError: `out` is there, packages are missing, or the ONNX file computes something else than torch.
@@ -41,7 +48,7 @@ def export(
         raise UserError(f"{out} is there already; name another folder or remove it.")
     about = about or {}
     network = exported_network(checkpoint, head)
-    config = _config(checkpoint, network, dataset, about)
+    config = _config(checkpoint, network, dataset, about, prompts)
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
@@ -79,13 +86,15 @@ def _weights(checkpoint: Checkpoint, head: LinearHead | None) -> dict[str, torch
     return state
 
 
-def _config(checkpoint: Checkpoint, network: ExportedNetwork, dataset: str, about: Mapping[str, Any]) -> dict[str, Any]:
+def _config(
+    checkpoint: Checkpoint, network: ExportedNetwork, dataset: str, about: Mapping[str, Any], prompts: EngineParams | None
+) -> dict[str, Any]:
     config = checkpoint.config
     graph = network.graph
     width = int(checkpoint.encoder.features)  # type: ignore[arg-type]
     told = {
         "features": f"(batch, {width}), of the encoder",
-        "embedding": "(batch, width of the prompts' space), unit rows, to compare with prompts by their dot product",
+        "embedding": "(batch, width of the shared space), unit rows, to compare with those of prompts by their dot product",
         "scores": "(batch, classes), of the linear head, rows of sum 1",
     }
     return {
@@ -96,6 +105,7 @@ def _config(checkpoint: Checkpoint, network: ExportedNetwork, dataset: str, abou
         "graph": {"name": graph.name, "joints": graph.joints, "parents": list(graph.parents)},
         "outputs": [{"name": name, "is": told[name]} for name in network.outputs],
         "classes": list(about.get("classes", [])),
+        "prompts": _prompts(config, prompts),
         "trained": {
             "dataset": dataset,
             "benchmark": config.benchmark,
@@ -107,3 +117,13 @@ def _config(checkpoint: Checkpoint, network: ExportedNetwork, dataset: str, abou
         },
         "onnx": {"opset": OPSET, "largest_difference": None},
     }
+
+
+def _prompts(config: EncoderConfig, encoder: EngineParams | None) -> dict[str, Any] | None:
+    """What the shared space was learnt from: widths of the prompts' features by kind, and the model that made them."""
+    if not config.prompts:
+        return None
+    model = None if encoder is None else encoder.model
+    if model and Path(model).is_absolute():
+        model = Path(model).name  # where it lies on this machine is nobody's business
+    return {"widths": dict(config.prompts), "model": model, "revision": encoder.revision if encoder else None}
