@@ -6,7 +6,7 @@
 Columns, medians over the repetitions, in clips a second: `forward` and `forward + backward` of the encoder alone on a batch
 that is there; `step`: everything that a training step does (draw, crop, resize, rotate, prompts, encoder, heads, targets, loss,
 backward, SGD), by the trainer's own code. `outside`: what a step takes beyond the encoder's forward and backward, as a share
-of the step.
+of the step. Where a GPU has no memory for the batch, half of it is tried, and so on; `batch` is what was measured.
 
 Two baselines, each with how much faster `step` is. `DataLoader`: the same encoder, heads, loss and optimiser, fed as CTR-GCN's
 line feeds them: clips padded to 300 frames, crop, resize and rotation sample by sample in NumPy and torch, a DataLoader with
@@ -28,6 +28,7 @@ are made up, 5/8 to 5/2 times `--frames` long, a quarter of them with two person
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -149,9 +150,11 @@ def speeds(device: torch.device, precision: str) -> tuple[float, float]:
     return 2 * size**3 / product, 2 * x.numel() * x.element_size() / copy
 
 
-def measure(name: str, settings: str, arguments: argparse.Namespace, precision: str, device: torch.device) -> dict[str, float]:
+def measure(
+    name: str, settings: str, batch: int, arguments: argparse.Namespace, precision: str, device: torch.device
+) -> dict[str, float]:
     """One row: seconds a batch by column, GiB of the device at most, the floor."""
-    batch, frames = arguments.batch, arguments.frames
+    frames = arguments.frames
     encoder = (PUBLISHED if settings == "published" else TWO_CORES)[name]
     if hasattr(encoder, "frames"):
         encoder = encoder.model_copy(update={"frames": frames})
@@ -250,6 +253,19 @@ def measure(name: str, settings: str, arguments: argparse.Namespace, precision: 
     return row
 
 
+def where_memory_allows(measured: Callable[[int], dict[str, float]], batch: int) -> tuple[int, dict[str, float]]:
+    """What `measured` says at a batch, halved until it fits, and that batch."""
+    while True:
+        try:
+            return batch, measured(batch)
+        except torch.OutOfMemoryError:
+            if batch < 4:
+                raise
+        batch //= 2  # not within `except`: there the error still holds what did not fit
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
 def _three_digits(rate: float) -> str:
     return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
 
@@ -279,6 +295,7 @@ def main() -> None:
     heads = [
         "encoder",
         "precision",
+        "batch",
         "forward",
         "forward + backward",
         "step",
@@ -294,16 +311,21 @@ def main() -> None:
     ]
     print("| " + " | ".join(heads) + " |")
     print("|---|---" + "|---:" * (len(heads) - 2) + "|", flush=True)
+
+    def measured(batch: int) -> dict[str, float]:
+        if cuda:
+            torch.cuda.reset_peak_memory_stats(device)
+        return measure(name, settings, batch, arguments, precision, device)
+
     for name in arguments.encoders:
         for precision in kinds:
-            if cuda:
-                torch.cuda.reset_peak_memory_stats(device)
-            row = measure(name, settings, arguments, precision, device)
+            batch, row = where_memory_allows(measured, arguments.batch)
             rate = {
-                column: _three_digits(arguments.batch / row[column])
+                column: _three_digits(batch / row[column])
                 for column in ("forward", "forward + backward", "step", "DataLoader", "usual script")
             }
             cells = [
+                str(batch),
                 rate["forward"],
                 rate["forward + backward"],
                 rate["step"],
@@ -314,7 +336,7 @@ def main() -> None:
                 rate["usual script"],
                 f"{row['against usual script']:.2f} x",
                 _three_digits(1 / row["floor"]),
-                f"{100 * arguments.batch * row['floor'] / row['forward + backward']:.0f} %",
+                f"{100 * batch * row['floor'] / row['forward + backward']:.0f} %",
                 f"{row['memory']:.1f}" if cuda else "",
             ]
             print(f"| {name} | {precision} | " + " | ".join(cells) + " |", flush=True)
