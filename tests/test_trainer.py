@@ -463,6 +463,7 @@ def test_two_processes_compute_the_loss_the_gradient_and_the_training_of_one(tmp
         processes.append(subprocess.Popen([sys.executable, "-c", script], env=environment, stderr=subprocess.PIPE, text=True))
     errors = [process.communicate(timeout=300)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors
+    assert "Warning" not in errors[0]
     one = torch.load(tmp_path / "0-of-1.pt", weights_only=True)
     assert one["refused"] == ""
     for rank in (0, 1):
@@ -513,6 +514,37 @@ def test_what_does_not_fit_stays_on_the_host_and_says_so(monkeypatch, capsys) ->
     resident = Resident(torch.zeros(200, 3), cuda, "skeletons")
     assert resident.tensor.device.type == "cpu"
     assert "skeletons" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("teacher", ["epoch", "ema"])
+def test_a_teacher_normalises_by_the_batch_as_the_student_does(teacher: str, clips, prompts) -> None:
+    """By running statistics its targets would be of another distribution than the logits."""
+    task = pretraining(clips, prompts, teacher=teacher)
+    task.after_epoch()
+    for module in task.network.modules():
+        if isinstance(module, nn.Dropout):
+            module.eval()  # a teacher has none
+    inputs = task.inputs(prompts.usable()[:16], slice(0, 16), torch.Generator().manual_seed(3))
+    outputs = task.outputs(task.network, inputs)
+    torch.testing.assert_close(task.constants(inputs, outputs), outputs.detach())
+
+
+def test_the_average_of_a_teacher_follows_every_step_of_a_training(clips, prompts) -> None:
+    objective = PARAMS.objective.model_copy(update={"teacher": "ema", "ema_decay": 0.75})
+    params = PARAMS.model_copy(update={"objective": objective, "epochs": 2})
+
+    class Followed(Pretraining):
+        def after_step(self) -> None:
+            if not hasattr(self, "expected"):
+                self.expected = start
+            super().after_step()
+            self.expected = 0.75 * self.expected + 0.25 * self.network.skeleton_head.weight.detach()
+
+    task = Followed(clips.skeletons, prompts, "joint", params)
+    start = task.network.skeleton_head.weight.detach().clone()
+    fit(task, params, Devices("cpu"), "followed")
+    torch.testing.assert_close(task.teacher.network.skeleton_head.weight, task.expected)
+    assert not torch.equal(task.expected, task.network.skeleton_head.weight)
 
 
 def test_a_learnt_temperature_has_its_own_rate_and_no_decay(clips, prompts) -> None:

@@ -6,10 +6,11 @@ what one process computes, which is how the tests know that the code for many GP
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
@@ -27,11 +28,11 @@ class GlobalBatchNorm(_BatchNorm):
         dims = [0, *range(2, input.dim())]
         shape = [1, -1, *[1] * (input.dim() - 2)]
         own = torch.cat([input.sum(dims), input.new_tensor([input.numel() / input.shape[1]])])
-        both = all_reduce(own)
+        both: Tensor = _Sum.apply(own)
         count = both[-1].detach()
         mean = both[:-1] / count
         centred = input - mean.view(shape)
-        variance = all_reduce(centred.square().sum(dims)) / count
+        variance: Tensor = _Sum.apply(centred.square().sum(dims)) / count
         if self.track_running_stats:
             self._remember(mean.detach(), variance.detach() * count / (count - 1))
         output: Tensor = centred * (variance.view(shape) + self.eps).rsqrt()
@@ -46,6 +47,24 @@ class GlobalBatchNorm(_BatchNorm):
         share = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
         self.running_mean.lerp_(mean, share)
         self.running_var.lerp_(variance, share)
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over the processes. What each of them does with it depends on everybody's part, so gradients are summed too."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return _summed(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _summed(gradient)
+
+
+def _summed(x: Tensor) -> Tensor:
+    total = x.clone(memory_format=torch.contiguous_format)
+    torch.distributed.all_reduce(total)
+    return total
 
 
 def with_global_batchnorm(module: nn.Module) -> nn.Module:
