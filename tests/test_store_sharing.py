@@ -24,6 +24,7 @@ from c2vl.errors import UserError
 from c2vl.store import failures, publisher, run, seed
 from c2vl.store.dvc_status import changed_before
 from c2vl.store.missing import Missing
+from c2vl.store.outlook import outlook
 from c2vl.store.share import ALL, Share, blocks, share_of, share_of_environment
 from c2vl.store.work import Unit
 
@@ -54,6 +55,19 @@ def content(out: Path) -> dict[str, bytes]:
 
 def good(contents: standin_stage.Contents) -> set[bytes]:
     return {prompt for prompts in contents.values() for prompt in prompts if prompt and not prompt.startswith(b"bad")}
+
+
+def prompts(contents: standin_stage.Contents) -> list[bytes]:
+    """Of all rows that can be answered, equal ones too."""
+    return [prompt for asked in contents.values() for prompt in asked if prompt and not prompt.startswith(b"bad")]
+
+
+def test_what_is_foretold_of_an_empty_store_tells_equal_prompts_from_those_that_are_there(tmp_path: Path) -> None:
+    seen = outlook(Stage(world()), tmp_path / "out")
+    assert (seen.count(), seen.kept(), seen.lacking, seen.rows) == (len(good(world())) + 1, 0, 71, 71)
+    filled(Stage(world()), ALL, tmp_path / "out")
+    seen = outlook(Stage(world()), tmp_path / "out")
+    assert (seen.count(), seen.kept(), seen.lacking, len(seen.given)) == (0, 70, 1, 1)
 
 
 # --- shares ---
@@ -203,7 +217,11 @@ def test_an_out_seeds_an_empty_store_and_only_the_difference_is_computed(tmp_pat
     old = content(tmp_path / "out")
     without_store(tmp_path)
     again = Stage(world(2), company=False)
-    assert ran(again, tmp_path / "out")["computed"] == 0
+    seen = outlook(again, tmp_path / "out")
+    assert (seen.count(), seen.kept(), seen.seeded, seen.lacking) == (1, 0, len(prompts(world(2))), 1)
+    assert next(seen.reasons()) == "1 failed before: no answer (1)"
+    notes = ran(again, tmp_path / "out")
+    assert (notes["computed"], notes["why"]) == (0, "1 failed before")
     assert again.asked == [b"bad pixels"]  # a failure is nobody's seed
     assert content(tmp_path / "out") == old
     without_store(tmp_path)
@@ -284,5 +302,5 @@ def test_the_last_version_in_dvcs_cache_seeds_an_empty_store_although_dvc_remove
     assert f"{len(good(world(2))):,} rows taken over from the last version of data/caption" in said
     notes = json.loads((tmp_path / "notes.json").read_text())
     assert notes["computed"] == len(good(world(3)) - good(world(2)))
-    assert notes["why"] == f"{notes['computed'] + 1} new (setup S001, S002, S003)"  # one failed; failures seed nothing
+    assert notes["why"] == f"{notes['computed']} new (setup S002, S003), 1 failed before"  # failures seed nothing
     assert pq.read_table(tmp_path / "data/caption" / "S001C001.parquet").equals(before)

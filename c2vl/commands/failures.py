@@ -103,11 +103,13 @@ def retry(stage: StoredStage) -> None:
     from c2vl.store.failures import failed_last_time, forget_handed_over, handed_over
     from c2vl.store.listing import failed_rows
     from c2vl.store.run import open_store, plan
+    from c2vl.store.seed import drop_available, versions_of
     from c2vl.works import work_of
 
     work = work_of(stage)
     store, _ = open_store(work, verify=False)
     missing = plan(work, store).missing
+    drop_available(missing, [source for source in versions_of(stage.out) if source.md5])  # DVC removes those in the out itself
     failed = {bytes.fromhex(note["key"]) for note in failed_last_time(store.folder)} | handed_over(store.folder).keys()
     if stage.out.is_dir():
         failed |= {row["key"] for row in failed_rows(stage.out) if row.get("key")}

@@ -74,12 +74,15 @@ def said(stage: StoredStage, stale: set[str]) -> Iterator[str]:
         stale.add(stage.name)
         yield f"{stage.name}: cannot be told yet: {error}"
         return
-    kept = seen.rows - seen.count() - seen.seeded - len(seen.given)
-    counted = f"computes {seen.count():,} · has {kept:,} of {seen.rows:,}"
+    equal = seen.lacking - len(seen.missing)
+    once = f" and with them {equal:,} equal ones" if equal else ""
+    counted = f"computes {seen.count():,}{once} · has {seen.kept():,} of {seen.rows:,}"
     if seen.seeded:
         counted += f" · takes {seen.seeded:,} over from the last version of {stage.out}"
     if seen.given:
         counted += f" · seals {len(seen.given):,} failures of `--fill` as they are"
+    if seen.unusable:
+        counted += f" · {seen.unusable:,} have nothing to compute on"
     yield f"{stage.name}: {counted}"
     yield from (f"  {line}" for line in seen.reasons())
     if not seen.count() and not seen.sealed:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from c2vl.store.failures import failed_last_time, handed_over
+from c2vl.store.failures import Note, handed_over
 from c2vl.store.missing import Missing
 from c2vl.store.run import Plan, open_store, plan
-from c2vl.store.seed import drop_available, keys_of, versions_of
+from c2vl.store.seed import drop_available, failed_before, keys_of, versions_of
 from c2vl.store.segments import KEY, as_keys
 from c2vl.store.store import Store
 from c2vl.store.why import apart, changes, group, last_sealed
@@ -31,9 +31,11 @@ class Outlook:
     Attributes:
         rows: rows that are the stage's own to make.
         unusable: of these, those with nothing to compute on, such as samples without a video.
-        seeded: of the missing ones, those that the out's last version has.
-        missing: the other ones.
-        failed: of these, those that failed before.
+        seeded: those that the store lacks and the out's last version has.
+        lacking: those that both lack; equal ones are computed once.
+        missing: keys of the latter.
+        notes: of what failed before.
+        failed: keys of these that are missing.
         given: of these, those that workers failed on since the last sealing, which the next run takes over.
         sealed: whether the out has the results that are there already, and no others.
     """
@@ -44,7 +46,9 @@ class Outlook:
     rows: int
     unusable: int
     seeded: int
+    lacking: int
     missing: Missing
+    notes: list[Note]
     failed: set[bytes]
     given: set[bytes]
     sealed: bool
@@ -52,6 +56,10 @@ class Outlook:
     def count(self) -> int:
         """Units to compute."""
         return len(self.missing) - len(self.given)
+
+    def kept(self) -> int:
+        """Rows whose results are in the store."""
+        return self.rows - self.unusable - self.seeded - self.lacking
 
     def is_current(self) -> bool:
         """Whether a run would give the same out, unless something succeeds that failed before."""
@@ -64,8 +72,7 @@ class Outlook:
             yield from self._new(new)
         again = self.failed - self.given
         if again:
-            notes = [note for note in failed_last_time(self.store.folder) if bytes.fromhex(note["key"]) in again]
-            told = Counter(note["reason"] for note in notes).most_common(MOST_REASONS)
+            told = Counter(n["reason"] for n in self.notes if bytes.fromhex(n["key"]) in again).most_common(MOST_REASONS)
             yield f"{len(again):,} failed before: " + ", ".join(f"{reason} ({count:,})" for reason, count in told)
             if self.is_current():
                 yield f"`c2vl failures {self.work.stage} --retry` tries them now; `dvc repro` only does if more changed"
@@ -95,12 +102,23 @@ def outlook(work: Work, out: Path) -> Outlook:
     """
     store, description = open_store(work, verify=False)
     planned = plan(work, store)
-    missing = planned.missing
-    found = drop_available(missing, versions_of(out)) if len(missing) else 0
-    failed = missing.among(bytes.fromhex(note["key"]) for note in failed_last_time(store.folder))
+    missing, lacked = planned.missing, _lacking(planned)
+    sources = versions_of(out) if lacked else []
+    drop_available(missing, sources)
+    lacking, notes = _lacking(planned), failed_before(store, sources)
+    failed = missing.among(bytes.fromhex(note["key"]) for note in notes)
     given = missing.among(handed_over(store.folder))
     sealed, unusable = _is_sealed(planned, out), planned.unusable.total()
-    return Outlook(work, store, description, planned.rows, unusable, found, missing, failed, given, sealed)
+    rows = (planned.rows, unusable, lacked - lacking, lacking)
+    return Outlook(work, store, description, *rows, missing, notes, failed, given, sealed)
+
+
+def _lacking(planned: Plan) -> int:
+    """Rows whose keys are missing."""
+    if not len(planned.missing):
+        return 0
+    keys = (as_keys(rows.column(KEY.name).drop_null()) for _, rows in planned.ledgers.items())
+    return sum(int(np.count_nonzero(planned.missing.has(some))) for some in keys)
 
 
 def _is_sealed(planned: Plan, out: Path) -> bool:

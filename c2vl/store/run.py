@@ -23,7 +23,7 @@ from c2vl.store.ledgers import INHERITED, REASON, STATUS, Ledgers, ledger
 from c2vl.store.lock import stage_lock
 from c2vl.store.missing import Missing
 from c2vl.store.seal import clear_others, out_schema, pieces, stored_columns
-from c2vl.store.seed import seed, versions_of
+from c2vl.store.seed import failed_before, seed, versions_of
 from c2vl.store.segments import KEY, as_keys
 from c2vl.store.share import ALL, Share, blocks
 from c2vl.store.store import Store
@@ -130,8 +130,7 @@ def run(work: Work, out: Path, notes: dict[str, Any]) -> None:
         if store.damaged:
             print(f"{work.stage}: {store.damaged} damaged files of the store were set aside; their rows are made again.")
         planned = plan(work, store)
-        _seed(work, store, planned, out)
-        reason = why(store, planned.missing, description)
+        reason = why(store, planned.missing, description, _seed(work, store, planned, out))
         others = _of_others(store, planned)
         given = failures.handed_over(store.folder)
         given = {key: given[key] for key in planned.missing.among(given)}
@@ -167,8 +166,7 @@ def fill_share(work: Work, out: Path, share: Share, notes: dict[str, Any]) -> No
     with interruptible():
         store, description = open_store(work, verify=False)
         planned = plan(work, store, share)
-        _seed(work, store, planned, out)
-        reason = why(store, planned.missing, description)
+        reason = why(store, planned.missing, description, _seed(work, store, planned, out))
         with _noting_too_many(store, planned):
             filled = _fill(work, store, planned, {})
         failures.hand_over(store.folder, share, planned.notes(filled.failures))
@@ -200,12 +198,16 @@ def _noting_too_many(store: Store, planned: Plan) -> Iterator[None]:
         raise
 
 
-def _seed(work: Work, store: Store, planned: Plan, out: Path) -> None:
-    """Take over what the out's last version has of the missing rows."""
-    taken = seed(store, work, planned.known, planned.missing, versions_of(out)) if len(planned.missing) else 0
+def _seed(work: Work, store: Store, planned: Plan, out: Path) -> list[failures.Note]:
+    """Take over what the out's last version has of the missing rows; return notes of what failed before."""
+    if not len(planned.missing):
+        return []
+    sources = versions_of(out)
+    taken = seed(store, work, planned.known, planned.missing, sources)
     if taken:
         print(f"{work.stage}: {taken:,} rows taken over from the last version of {out}.", flush=True)
         store.note_sealed()  # what is still missing is then new, not a first run
+    return failed_before(store, sources)
 
 
 def _fill(work: Work, store: Store, planned: Plan, given: Mapping[bytes, Failure]) -> Filled:

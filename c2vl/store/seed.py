@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from c2vl.store.dvc_cache import cached_files
-from c2vl.store.ledgers import STATUS
+from c2vl.store.failures import LAST, Note, failed_last_time
+from c2vl.store.ledgers import REASON, STATUS
 from c2vl.store.missing import Missing
 from c2vl.store.seal import stored_columns
 from c2vl.store.segments import KEY, as_keys
@@ -85,6 +87,24 @@ def drop_available(missing: Missing, sources: list[Source]) -> int:
         with contextlib.suppress(OSError, pa.ArrowException, KeyError):
             found += missing.drop(keys_of(source.path))
     return found
+
+
+def failed_before(store: Store, sources: list[Source]) -> list[Note]:
+    """Notes of what failed in the last run, as the store has them or, where no run has ended yet, the out's last version."""
+    return failed_last_time(store.folder) if (store.folder / LAST).exists() else failed_in(sources)
+
+
+def failed_in(sources: list[Source]) -> list[Note]:
+    """Notes of the rows of `sources` that failed: on a machine that only pulled them the store has none of its own."""
+    found: dict[tuple[Any, ...], Note] = {}  # a row of the out may be in DVC's cache as well
+    for source in sources:
+        with contextlib.suppress(OSError, pa.ArrowException, KeyError):
+            if not pc.all(pc.equal(pq.read_table(source.path, columns=[STATUS]).column(STATUS), OK)).as_py():
+                told = [name for name in pq.read_schema(source.path).names if name in ("sample", "k", STATUS, REASON, KEY.name)]
+                rows = pq.read_table(source.path, columns=told, page_checksum_verification=True).to_pylist()
+                notes = ({**row, "key": row["key"].hex()} for row in rows if row[STATUS] != OK and row["key"])
+                found |= {(note["sample"], note.get("k"), note["key"]): note for note in notes}
+    return [*found.values()]
 
 
 def keys_of(path: Path) -> np.ndarray:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from c2vl.files import read_json
-from c2vl.store.failures import failed_last_time
+from c2vl.store.failures import Note
 from c2vl.store.missing import Missing
 from c2vl.store.store import DESCRIPTION, SEALED, Store
 
@@ -18,15 +18,16 @@ KINDS = {"S": "setup", "N": "performer", "F": "video"}  # NTU RGB+D; PKU-MMD II;
 SHORT = 24  # characters of a value
 
 
-def why(store: Store, missing: Missing, description: Mapping[str, Any]) -> str:
+def why(store: Store, missing: Missing, description: Mapping[str, Any], failed: Iterable[Note]) -> str:
     """A few words on what is missing and why.
 
     Args:
         store: of the stage, before it is filled.
         missing: keys that it lacks.
         description: what the store's fingerprint was made of.
+        failed: notes of the last run.
     """
-    again = missing.among(bytes.fromhex(note["key"]) for note in failed_last_time(store.folder))
+    again = missing.among(bytes.fromhex(note["key"]) for note in failed)
     new = missing.counts(without=again)
     said = [f"{len(again):,} failed before"] if again else []
     if new:
