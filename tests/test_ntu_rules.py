@@ -241,3 +241,7 @@ def test_clips_without_people_are_reasons() -> None:
         one.joints[:] = 0
     with pytest.raises(SkeletonError, match="all zero"):
         denoise(file_of(15, nothing))
+    for one in nothing:
+        one.joints[:] = (0.1, 0.2, 3)
+    with pytest.raises(SkeletonError, match="one point"):  # a view of nothing but zeros would stop a training
+        denoise(file_of(15, nothing))

@@ -226,6 +226,8 @@ def test_two_slots_become_actors_as_they_are() -> None:
     assert alone.bodies == 1 and alone.joints[:, 0].any() and not alone.joints[:, 1].any() and "second" in alone.log.note
     with pytest.raises(SkeletonError, match="no frame of the clip holds a body"):
         actors_of_slots(np.zeros((5, 2, 25, 3), np.float32))
+    with pytest.raises(SkeletonError, match="one point"):
+        actors_of_slots(np.full((5, 2, 25, 3), 0.5, np.float32))
 
 
 TRAIN, TEST = "A01N01-L", "A01N02-L"

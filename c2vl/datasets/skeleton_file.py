@@ -16,6 +16,7 @@ JOINTS = 25
 FIELDS = ["x", "y", "z", "depth_x", "depth_y", "u", "v", "qw", "qx", "qy", "qz", "tracked"]
 WANTED = ["x", "y", "z", "u", "v", "tracked"]
 FARTHEST = 1e9  # metres; squares and sums of such still fit a float32
+MAX_FRAMES = 100_000  # an hour; the longest clips of NTU have 300
 MAX_BODIES = 32  # a Kinect v2 tracks 6; far more in one frame is damage, not people
 
 _READ = csv.ReadOptions(column_names=FIELDS, use_threads=False)
@@ -82,7 +83,7 @@ def declared_frames(data: bytes) -> int:
     """
     if not data.strip():
         raise SkeletonError("the skeleton file is empty")
-    return _count(data.lstrip()[:64].splitlines()[0], "line 1: frame count", low=1)
+    return _count(data.lstrip()[:64].splitlines()[0], "line 1: frame count", low=1, high=MAX_FRAMES)
 
 
 def _parse(data: bytes) -> SkeletonFile:
@@ -96,7 +97,7 @@ def _parse(data: bytes) -> SkeletonFile:
             raise SkeletonError(f"the skeleton file is truncated: it ends at line {lines}")
         return data[starts[number] : starts[number + 1]]
 
-    frames = _count(line(0), "line 1: frame count", low=1)
+    frames = _count(line(0), "line 1: frame count", low=1, high=MAX_FRAMES)
     if frames > lines:
         raise SkeletonError(f"the skeleton file is truncated: {frames} frames declared in {lines} lines")
     frame: list[int] = []
@@ -150,7 +151,7 @@ def _tidied(data: bytes) -> bytes:
     return b"".join(b" ".join(b"nan" if b".#" in word else word for word in line) + b"\n" for line in words if line)
 
 
-def _count(line: bytes, what: str, low: int = 0, high: int = 10**6) -> int:
+def _count(line: bytes, what: str, high: int, low: int = 0) -> int:
     text = line.strip()
     if not text.isdigit() or len(text) > 9 or not low <= int(text) <= high:
         raise SkeletonError(f"{what} expected, found {_shown(text)}")

@@ -16,6 +16,7 @@ from c2vl.skeletons.denoise import keep_people
 
 Solo = Literal["zeros", "copy"]
 CENTRE = 1  # joint 2 of the Kinect's numbering: the middle of the spine
+ONE_POINT = "all joints of the clip lie in one point: nothing is left of it once it is centred"
 
 
 class SkeletonParams(ParamsModel):
@@ -132,13 +133,15 @@ def centred(joints: np.ndarray) -> np.ndarray:
     """Subtract joint 2 of actor 1's first frame with any non-zero value from (T, 2, 25, 3); absent frames stay zero.
 
     Raises:
-        SkeletonError: actor 1 has no such frame.
+        SkeletonError: actor 1 has no such frame, or nothing is left: a view needs a frame whose values do not sum to zero.
     """
     real = joints[:, 0].any(axis=(1, 2))
     if not real.any():
         raise SkeletonError("the joints of the first actor are all zero")
     centred = joints - joints[real.argmax(), 0, CENTRE]
     centred[~_present(joints)] = 0
+    if not _present(centred).any():
+        raise SkeletonError(ONE_POINT)
     return centred
 
 

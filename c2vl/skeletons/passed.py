@@ -13,12 +13,12 @@ import pyarrow as pa
 
 from c2vl import machine, tables
 from c2vl.datasets.preprocessed import ReadyFile, open_preprocessed
-from c2vl.skeletons.line import CENTRE
+from c2vl.skeletons.line import CENTRE, ONE_POINT
 from c2vl.store.keys import content_key
 from c2vl.store.work import Failure, Row, Unit
 from c2vl.tables.schemas import OK, SKELETON
 
-VERSION = 1  # of everything here that changes a row; raise it with the change
+VERSION = 2  # of everything here that changes a row; raise it with the change
 
 
 class PassedWork:
@@ -85,6 +85,8 @@ class PassedWork:
         if clip is None or clip.joints is None or clip.content != content:
             return Failure("changed", "the file changed after the index was made; run `dvc repro`")
         joints = centred(clip.joints)
+        if not joints.any():
+            return Failure("unusable", ONE_POINT)
         bodies = 2 if joints[:, 1].any() and not np.array_equal(joints[:, 0], joints[:, 1]) else 1
         return {
             "frames": len(joints),
