@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import ParamSpec
 
 P = ParamSpec("P")
@@ -13,6 +15,15 @@ P = ParamSpec("P")
 
 class UserError(Exception):
     """Something the user can mend; its text is one clear sentence that says what to do."""
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn whatever keeps a file from being written where the user wants it, at `path`, into a `UserError`."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror or error}); name another place.") from None
 
 
 def one_sentence(main: Callable[P, None]) -> Callable[P, None]:

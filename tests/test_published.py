@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import runpy
 import sys
@@ -194,3 +195,10 @@ def test_the_command_counts_sentences_and_tokens(tmp_path: Path, capsys: pytest.
     # he 's(2) h e r e(4) ,(1) 1 2 !(3), start and end: 13; `word` is one token: 82
     lengths = capsys.readouterr().out.split("from the shortest to the longest\n")[1].splitlines()
     assert {int(line.split()[0]) for line in lengths} == {2, 13, 82}
+    whole = bytearray(gzip.compress(merges.read_bytes()))
+    whole[10] ^= 0xFF  # behind the header: an error of zlib's own kind
+    for damaged in (whole, whole[:15], b"\x1f\x8b", b""):
+        (tmp_path / "merges.txt.gz").write_bytes(damaged)
+        with pytest.raises(SystemExit):
+            main(["prompts", str(path), "--merges", str(tmp_path / "merges.txt.gz")])
+        assert "is no merges file of CLIP" in capsys.readouterr().err

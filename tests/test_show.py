@@ -85,12 +85,26 @@ def test_a_gif_moves_and_has_the_video_beside_it_where_there_is_one(project: Pat
     assert sizes[SEEN] == pytest.approx(sizes[BARE] + 300 * 96 / 54, abs=60)
 
 
+def test_a_remark_on_a_usable_clip_is_on_the_page(project: Path) -> None:
+    main(["show", BARE, "--out", "without.png"])
+    index = Path("data/index/index.parquet")
+    rows = [row | {"reason": "overlaps the clip of line 1"} for row in tables.read(index).to_pylist()]
+    tables.write(index, tables.table_of(rows, schemas.index(["xsub"])))
+    main(["show", BARE, "--out", "with.png"])
+    with Image.open("without.png") as without, Image.open("with.png") as with_remark:
+        changed = np.flatnonzero((np.asarray(without) != np.asarray(with_remark)).any(axis=(1, 2)))
+    assert len(changed) and changed.max() < 80  # a line below the title, nothing else
+
+
 def test_what_cannot_be_shown_is_one_sentence(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("folder.png").mkdir()
     cases = {
         (SEEN.replace("A001", "A009"),): SEEN,
         ("../../etc/passwd",): "no sample",
         (UNUSABLE, "--out", "a.gif"): "no skeleton to animate",
         (SEEN, "--out", "a.jpg"): "must end in .png or .gif",
+        (BARE, "--out", "folder.png"): "folder.png cannot be written",
+        (BARE, "--out", "params.yaml/a.gif"): "params.yaml/a.gif cannot be written",
     }
     for arguments, expected in cases.items():
         with pytest.raises(SystemExit):

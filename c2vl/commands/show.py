@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: there is no such sample, or nothing of what was asked for can be drawn.
     """
-    from c2vl.errors import UserError
+    from c2vl.errors import UserError, writing
 
     out = arguments.out
     if out is not None and out.suffix.lower() not in (".png", ".gif"):
@@ -40,9 +40,11 @@ def run(arguments: argparse.Namespace) -> None:
     if out.suffix.lower() == ".gif":
         from c2vl.show.animation import write_animation
 
-        write_animation(sample, out)
+        with writing(out):
+            write_animation(sample, out)
     else:
         from c2vl.show.page import write_page
 
-        write_page(sample, out)
+        with writing(out):
+            write_page(sample, out)
     print(out)

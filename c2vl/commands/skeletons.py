@@ -28,17 +28,17 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: the outs are missing, or hold nothing to write.
     """
+    from c2vl.errors import writing
     from c2vl.skeletons.denoised import open_denoised
+    from c2vl.skeletons.to_ctrgcn import write_ctrgcn
+    from c2vl.skeletons.to_pyskl import write_pyskl
 
     denoised = open_denoised(DATA)
-    if arguments.format == "pyskl":
-        from c2vl.skeletons.to_pyskl import write_pyskl
-
-        written = [write_pyskl(denoised, arguments.folder)]
-    else:
-        from c2vl.skeletons.to_ctrgcn import write_ctrgcn
-
-        benchmarks = arguments.benchmark or denoised.benchmarks
-        written = [write_ctrgcn(denoised, benchmark, arguments.folder) for benchmark in benchmarks]
+    with writing(arguments.folder):
+        if arguments.format == "pyskl":
+            written = [write_pyskl(denoised, arguments.folder)]
+        else:
+            benchmarks = arguments.benchmark or denoised.benchmarks
+            written = [write_ctrgcn(denoised, benchmark, arguments.folder) for benchmark in benchmarks]
     for path in written:
         print(f"{path}: {len(denoised.rows):,} clips, {path.stat().st_size / 1e6:,.1f} MB")

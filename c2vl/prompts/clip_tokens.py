@@ -6,6 +6,7 @@ The file is `bpe_simple_vocab_16e6.txt.gz` of CLIP's repository; the package ope
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,10 @@ def _read(merges: Path) -> list[tuple[str, str]]:
     try:
         data = merges.read_bytes()
         text = (gzip.decompress(data) if merges.suffix == ".gz" else data).decode()
-        return [(first, second) for first, second in (line.split() for line in text.split("\n")[1 : MERGES + 1] if line)]
-    except (OSError, EOFError, ValueError) as error:
+        pairs = [(first, second) for first, second in (line.split() for line in text.split("\n")[1 : MERGES + 1] if line)]
+        if not pairs:
+            raise ValueError("it holds no merges")
+        return pairs
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         why = str(error)[:80]
         raise UserError(f"{merges} is no merges file of CLIP ({why}); expected bpe_simple_vocab_16e6.txt.gz.") from None

@@ -86,8 +86,11 @@ def _title(figure: Figure, area: tuple[float, ...], sample: Sample) -> None:
     axes.text(0.265, 0.60, "   ·   ".join(part for part in parts if part), fontsize=11, va="center", transform=axes.transAxes)
     legend = "blue: left side, orange: right side; yellow: people found (dotted: not of the action); pink: crop"
     axes.text(1, 0.08, legend, ha="right", va="center", fontsize=7.5, color=MUTED, transform=axes.transAxes)
+    said = textwrap.shorten(row["reason"], 130, placeholder=" …")
     if row["status"] != OK:
-        axes.text(0, 0.12, f"{row['status']}: {row['reason']}", color="#b00020", va="center", transform=axes.transAxes)
+        axes.text(0, 0.12, f"{row['status']}: {said}", color="#b00020", va="center", transform=axes.transAxes)
+    elif said:  # a remark on a clip that is used
+        axes.text(0, 0.12, said, color=MUTED, va="center", transform=axes.transAxes)
 
 
 def _moments(figure: Figure, area: tuple[float, ...], sample: Sample) -> None:
