@@ -8,6 +8,7 @@ import os
 import runpy
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,9 @@ def test_each_damage_is_a_row_with_a_reason(raw: Path, avi: bytes) -> None:
         "unreadable skeleton": 2,
     }
     assert counts["ignored"] == {"not_of_this_data_set": 0, "not_a_sample_name": 2}
+    assert counts["notes"] == [
+        "ignored for a name that is no sample's: 2, such as skeletons/S001C001P001R001A0003.skeleton",
+    ]
 
 
 def test_the_official_list_counts_even_when_the_file_is_there(tmp_path: Path) -> None:
@@ -132,6 +136,22 @@ def test_the_official_list_counts_even_when_the_file_is_there(tmp_path: Path) ->
     found = rows(tmp_path, "ntu60")
     assert [row["reason"] for row in found.values()] == ["the data set's authors list its skeleton as missing", ""]
     assert list(rows(tmp_path, "ntu120")) == [*found, "S018C001P008R001A061"]
+
+
+def test_what_was_passed_over_is_said(tmp_path: Path) -> None:
+    for name in ("S001C001P001R001A001", "S001C002P005R002A009", "S018C001P008R001A061"):
+        put(tmp_path / f"{name}.skeleton", SKELETON)
+    put(tmp_path / "S001C001P001R001A002.SKELETON", SKELETON)
+    put(tmp_path / "more" / "nturgbd_skeletons_s018_to_s032.7z", b"7z")
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("inside/rgb.ZIP", b"PK")
+    # S001C002P005R002A008 is on the list of the missing, as 301 others of NTU60: these are not missed.
+    assert build_index(params(tmp_path, "ntu60")).counts["notes"] == [
+        f"{56_880 - 302 - 2:,} of the 56,880 samples of ntu60 are not here",
+        "ignored as another data set's: 1",
+        "ignored for a name that is no sample's: 1, such as S001C001P001R001A002.SKELETON",
+        "archives not looked into: 2, such as more/nturgbd_skeletons_s018_to_s032.7z; unpack what is needed of them",
+    ]
 
 
 def test_links_are_followed_but_not_in_circles(raw: Path, tmp_path: Path) -> None:
@@ -165,6 +185,10 @@ def test_nothing_to_index_is_one_sentence(tmp_path: Path) -> None:
     put(tmp_path / "S001C001P008R001A001.skeleton", b"")
     with pytest.raises(UserError, match=r"1 unreadable skeleton"):
         build_index(params(tmp_path, "ntu60"))
+    for name, dataset in (("a.zip", "studio"), ("a.zip", "pku2"), ("a.skeleton", "ntu60")):
+        put(tmp_path / "files" / name, b"x")
+        with pytest.raises(UserError, match="name the folder that it lies in"):
+            build_index(params(tmp_path / "files" / name, dataset))
 
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -194,20 +194,57 @@ def test_a_pyskl_file_goes_through_index_and_skeleton(project: Path, protocol: i
     annotations[3]["label"] = 17  # not what its name says
     annotations[4]["keypoint"] = annotations[4]["keypoint"][..., :2]
     annotations[5]["keypoint"][0, 3, 3, 1] = np.inf
+    annotations[6]["keypoint"] = np.full((1, 20, 25, 3), 3e38, np.float32)  # finite, but not the difference of two such
+    annotations[7]["keypoint"] = np.ones((1, 20, 25, 3), np.float16)
     use(pyskl(project / "ntu60_3danno.pkl", annotations, protocol), "ntu60", "xsub")
     run_stage("index")
     run_stage("skeleton")
     found = skeletons()
-    assert found.keys() == set(NAMES) - {NAMES[3], NAMES[4], NAMES[5]}
+    assert found.keys() == set(NAMES) - set(NAMES[3:8])
     index = {row["sample"]: row for row in tables.rows_of(tables.read(Path("data/index/index.parquet")))}
     assert "class 1, the file says 17" in index[NAMES[3]]["reason"] and "no 3D NTU" in index[NAMES[4]]["reason"]
-    assert "infinite" in index[NAMES[5]]["reason"]
+    assert "infinite" in index[NAMES[5]]["reason"] and "absurd" in index[NAMES[6]]["reason"]
+    unusable = {row["sample"]: row["reason"] for row in tables.rows_of(tables.read(Path("data/skeleton"))) if row["reason"]}
+    assert list(unusable) == [NAMES[7]] and "one point" in unusable[NAMES[7]]
     for place, name in enumerate(NAMES):
         if name in found:
             expected = keypoints[name].astype(np.float32).transpose(1, 0, 2, 3)
             expected = expected[:15] if place == 0 else expected
             np.testing.assert_array_equal(found[name]["joints"][:, : expected.shape[1]], expected - expected[0, 0, 1])
             assert found[name]["xsub"] == ("test" if place % 2 else "train")
+
+
+def test_what_a_pyskl_file_names_and_has_not_or_has_and_names_not_is_said(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keypoint = np.random.default_rng(1).normal(1, 1, (1, 20, 25, 3)).astype(np.float16)
+    names = [*NAMES[:4:2], "kinetics_0001"]
+    annotations = [{"frame_dir": name, "label": 0, "keypoint": keypoint} for name in names]
+    split = {"xsub_train": [names[0], "S001C001P009R001A001"], "xsub_val": []}
+    (project / "a.pkl").write_bytes(pickle.dumps({"split": split, "annotations": annotations}))
+    use(project / "a.pkl", "ntu60", "xsub")
+    run_stage("index")
+    printed = capsys.readouterr().out
+    assert "1 clips of its lists are not in it, such as S001C001P009R001A001" in printed
+    assert "ignored for a name that is no sample's: 1, such as kinetics_0001" in printed
+    assert "56,576 of the 56,880 samples of ntu60 are not here" in printed
+    index = {row["sample"]: row for row in tables.rows_of(tables.read(Path("data/index/index.parquet")))}
+    assert [index[name]["xsub"] for name in names[:2]] == ["train", ""]
+    assert [index[name]["reason"] for name in names[:2]] == ["", "it is in no list of xsub"]
+    split["xsub_val"] = [names[0]]
+    (project / "a.pkl").write_bytes(pickle.dumps({"split": split, "annotations": annotations}))
+    with pytest.raises(SystemExit):
+        run_stage("index")
+    assert f"has '{names[0]}' among both training and test clips of xsub" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_a_file_is_one_sentence(project: Path, made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(made / "data", "data")
+    Path("out").write_text("a file")
+    for what in ("ctrgcn", "pyskl"):
+        with pytest.raises(SystemExit):
+            main(["skeletons", what, "out"])
+        assert capsys.readouterr().err == "c2vl: out cannot be written (File exists); name another place.\n"
 
 
 def test_a_file_that_does_not_fit_is_one_sentence(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

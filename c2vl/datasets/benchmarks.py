@@ -21,6 +21,8 @@ NTU120_SUBJECTS = NTU60_SUBJECTS | frozenset(
 NTU60_SETUPS, NTU60_ACTIONS = 17, 60  # NTU120 goes on from there: setups 18-32, actions 61-120
 TRAIN_CAMERAS = frozenset([2, 3])
 
+SAMPLES = {"ntu60": 56_880, "ntu120": 114_480}  # those whose skeletons are missing included
+
 BENCHMARKS: dict[str, tuple[str, ...]] = {
     "studio": ("xsub", "xview"),
     "ntu60": ("xsub", "xview"),

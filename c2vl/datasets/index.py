@@ -16,6 +16,7 @@ from c2vl.datasets.names import SampleName
 from c2vl.datasets.params import DataParams
 from c2vl.datasets.preprocessed import is_preprocessed
 from c2vl.datasets.probe import Probe, probe_all
+from c2vl.datasets.remarks import not_here, passed_over
 from c2vl.datasets.rows import Chosen, Index, choose
 from c2vl.datasets.scan import RawFiles, scan
 from c2vl.errors import UserError
@@ -44,13 +45,19 @@ def build_index(params: DataParams) -> Index:
 
 def _build(params: DataParams) -> Index:
     """The index of a folder with one file a sample (NTU RGB+D, studio)."""
-    found, strangers = scan(params.raw)
+    found = scan(params.raw)
     classes = class_names(params.dataset, params.raw)
-    samples = {name: files for name, files in found.items() if belongs(params.dataset, name)}
+    samples = {name: files for name, files in found.samples.items() if belongs(params.dataset, name)}
     paths = [path for files in samples.values() for path in (*files.skeletons, *files.videos)]
     probes = dict(zip(paths, probe_all(params.raw, paths), strict=True))
     index = assemble(params, samples, probes, classes)
-    index.counts["ignored"] = {"not_of_this_data_set": len(found) - len(samples), "not_a_sample_name": len(strangers)}
+    others = len(found.samples) - len(samples)
+    index.counts["ignored"] = {"not_of_this_data_set": others, "not_a_sample_name": len(found.strangers)}
+    index.counts["notes"] = [
+        *not_here(params.dataset, set(map(str, samples))),
+        *([f"ignored as another data set's: {others:,}"] if others else []),
+        *passed_over(found.strangers, found.packed),
+    ]
     return index
 
 

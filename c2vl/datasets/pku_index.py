@@ -21,6 +21,7 @@ from c2vl.datasets.pku_scan import VideoFiles, scan
 from c2vl.datasets.pku_splits import Splits, parse_splits
 from c2vl.datasets.places import PlaceError
 from c2vl.datasets.probe import Probe, on_workers, probe_all
+from c2vl.datasets.remarks import passed_over
 from c2vl.datasets.rows import Chosen, Index, choose
 from c2vl.errors import UserError
 from c2vl.tables import schemas
@@ -43,6 +44,7 @@ def build(params: DataParams) -> Index:
     probes = dict(zip(paths, probe_all(params.raw, paths), strict=True))
     index = assemble(params, found.videos, readings, probes, splits, classes)
     index.counts["ignored"] = {"not_of_this_data_set": 0, "not_a_sample_name": len(found.strangers)}
+    index.counts["notes"] += passed_over(found.strangers, found.packed)
     return index
 
 

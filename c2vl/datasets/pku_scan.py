@@ -9,7 +9,7 @@ from pathlib import Path
 from c2vl.datasets import places
 from c2vl.datasets.pku import VideoName, parse_video
 from c2vl.datasets.places import MARK, PlaceError
-from c2vl.datasets.scan import all_places, base_name
+from c2vl.datasets.scan import all_places, base_name, is_packed, printable
 from c2vl.errors import UserError
 
 HEAD = 4096  # bytes; more than a frame's line
@@ -35,11 +35,13 @@ class Found:
         videos: files by video, sorted by name.
         splits: places of the split files by benchmark.
         strangers: files that look like raw files but bear no video's name.
+        packed: archives that are not looked into.
     """
 
     videos: dict[VideoName, VideoFiles]
     splits: dict[str, list[str]]
     strangers: list[str]
+    packed: list[str]
 
 
 def scan(dataset: str, raw: Path) -> Found:
@@ -50,8 +52,10 @@ def scan(dataset: str, raw: Path) -> Found:
     """
     videos: dict[VideoName, VideoFiles] = {}
     splits: dict[str, list[str]] = {}
-    strangers = []
+    strangers, packed = list[str](), list[str]()
     for place in sorted(all_places(raw), key=lambda place: MARK in place):
+        if is_packed(place):
+            packed.append(printable(place))
         stem, dot, suffix = base_name(place).rpartition(".")
         if not dot or suffix.lower() not in ("txt", "skeleton", "label", "avi"):
             continue
@@ -64,7 +68,7 @@ def scan(dataset: str, raw: Path) -> Found:
             place.encode()
         except ValueError:
             if place != "classes.txt":
-                strangers.append(place.encode(errors="backslashreplace").decode())
+                strangers.append(printable(place))
             continue
         files = videos.setdefault(name, VideoFiles())
         kinds = {"avi": files.videos, "label": files.labels, "skeleton": files.skeletons}
@@ -76,7 +80,7 @@ def scan(dataset: str, raw: Path) -> Found:
             f"{raw} (`data.raw`) holds no file such as {example}.txt (skeleton or labels) or {example}.avi, nor do the folders "
             f"in it; unpack {'part I' if dataset == 'pku1' else 'part II'} of PKU-MMD there."
         )
-    return Found(dict(sorted(videos.items())), splits, strangers)
+    return Found(dict(sorted(videos.items())), splits, strangers, packed)
 
 
 def _kind(raw: Path, place: str, files: VideoFiles) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
+from c2vl.datasets.skeleton_file import sensible
 from c2vl.errors import UserError
 
 PERSONS, JOINTS, COORDINATES = 2, 25, 3
@@ -50,6 +51,8 @@ class ReadyFile(Protocol):
 
     benchmarks: tuple[str, ...]  # that the file has splits of
     classes: int  # labels are below
+    strangers: tuple[str, ...]  # clips that bear no sample's name, and are left out
+    lacking: tuple[str, ...]  # clips of its splits that it does not hold
 
     def clips(self) -> Iterator[ReadyClip]:
         """All clips in the order of the file, one in memory at a time where the format allows it."""
@@ -88,8 +91,8 @@ def checked(joints: np.ndarray) -> tuple[np.ndarray | None, str]:
     """(joints as float32 without the padding at their end, trouble) of (T, 2, 25, 3)."""
     with np.errstate(over="ignore"):
         joints = np.ascontiguousarray(joints, np.float32)
-    if not np.isfinite(joints).all():
-        return None, "joint coordinates are NaN or infinite"
+    if not sensible(joints):
+        return None, "joint coordinates are NaN or infinite or absurd"
     real = np.flatnonzero(joints.any(axis=(1, 2, 3)))
     if not len(real):
         return None, "the clip holds no joints, zeros only"

@@ -35,6 +35,9 @@ class CtrGcnFile:
         UserError: the file is damaged or not of this format, or its name does not say the benchmark.
     """
 
+    strangers: tuple[str, ...] = ()  # it has no names, or ours, which are checked
+    lacking: tuple[str, ...] = ()
+
     def __init__(self, path: Path) -> None:
         named = _FILE_NAME.fullmatch(path.stem)
         if named is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
 from c2vl import tables
@@ -11,6 +12,7 @@ from c2vl.datasets.classes import class_names
 from c2vl.datasets.names import SampleName, parse_name
 from c2vl.datasets.params import DataParams
 from c2vl.datasets.preprocessed import ReadyClip, ReadyFile, open_preprocessed
+from c2vl.datasets.remarks import not_here, passed_over
 from c2vl.datasets.rows import Index
 from c2vl.errors import UserError
 from c2vl.progress import progress
@@ -33,6 +35,8 @@ def build(params: DataParams) -> Index:
     splits = {benchmark: Counter({"train": 0, "test": 0}) for benchmark in BENCHMARKS[params.dataset]}
     for clip in progress(file.clips(), "index", "clips"):
         kind, reason = _exclusion(clip, clip.sample in missing, len(classes))
+        if not kind and (outside := [benchmark for benchmark in file.benchmarks if benchmark not in clip.splits]):
+            reason = f"it is in no list of {' and '.join(outside)}"
         rows.append(_row(params, clip, kind, reason, splits))
         if kind:
             kinds[kind] += 1
@@ -44,8 +48,17 @@ def build(params: DataParams) -> Index:
         "excluded": dict(sorted(kinds.items())),
         "videos": {"no video file": len(rows)} if rows else {},
         "splits": {benchmark: dict(count) for benchmark, count in splits.items()},
+        "ignored": {"not_of_this_data_set": 0, "not_a_sample_name": len(file.strangers)},
+        "notes": _notes(params.dataset, file, {row["sample"] for row in rows}),
     }
     return Index(tables.table_of(rows, schemas.index(BENCHMARKS[params.dataset])), classes, counts)
+
+
+def _notes(dataset: str, file: ReadyFile, samples: Collection[str]) -> list[str]:
+    notes = not_here(dataset, samples)
+    if file.lacking:
+        notes.append(f"{len(file.lacking):,} clips of its lists are not in it, such as {file.lacking[0][:60]}")
+    return notes + passed_over(file.strangers)
 
 
 def _fits(params: DataParams, file: ReadyFile, classes: int) -> None:

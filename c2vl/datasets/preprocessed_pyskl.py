@@ -36,16 +36,6 @@ class PysklFile:
             raise UserError(f"{path} is no pyskl file: `annotations` must be a list and `split` a dictionary.")
         self._path = path
         self._annotations = content["annotations"]
-        self._splits: dict[str, dict[str, str]] = {}
-        benchmarks: dict[str, None] = {}
-        for key, names in content["split"].items():
-            benchmark, _, side = key.rpartition("_") if isinstance(key, str) else ("", "", "")
-            if benchmark in ("xsub", "xview", "xset") and side in SIDES and isinstance(names, list):
-                benchmarks[benchmark] = None
-                for name in names:
-                    if isinstance(name, str):
-                        self._splits.setdefault(name, {})[benchmark] = SIDES[side]
-        self.benchmarks = tuple(benchmarks)
         self._place: dict[str, int] = {}
         for at, annotation in enumerate(self._annotations):
             name = annotation.get("frame_dir") if isinstance(annotation, dict) else None
@@ -53,17 +43,24 @@ class PysklFile:
                 raise UserError(f"{path}: annotation {at} has no `frame_dir`.")
             if self._place.setdefault(name, at) != at:
                 raise UserError(f"{path} has two annotations of {name[:60]!r}.")
+        self._splits: dict[str, dict[str, str]] = {}
+        benchmarks: dict[str, None] = {}
+        for key, names in content["split"].items():
+            benchmark, _, side = key.rpartition("_") if isinstance(key, str) else ("", "", "")
+            if benchmark in ("xsub", "xview", "xset") and side in SIDES and isinstance(names, list):
+                benchmarks[benchmark] = None
+                for name in filter(lambda name: isinstance(name, str), names):
+                    if self._splits.setdefault(name, {}).setdefault(benchmark, SIDES[side]) != SIDES[side]:
+                        raise UserError(f"{path} has {name[:60]!r} among both training and test clips of {benchmark}.")
+        self.benchmarks = tuple(benchmarks)
+        self.strangers = tuple(name for name in self._place if not _is_sample(name))
+        self.lacking = tuple(name for name in self._splits if name not in self._place)
         labels = [_whole(annotation.get("label")) for annotation in self._annotations]
         self.classes = max((label for label in labels if label is not None), default=-1) + 1
 
     def clips(self) -> Iterator[ReadyClip]:
-        """In the order of the file; names that are no sample ids are left out."""
-        for name in self._place:
-            try:
-                shard_of(name)
-            except ValueError:
-                continue
-            yield self.clip(name)
+        """In the order of the file, without `strangers`."""
+        return (self.clip(name) for name in self._place if _is_sample(name))
 
     def clip(self, sample: str) -> ReadyClip:
         """One clip."""
@@ -73,6 +70,13 @@ class PysklFile:
             return ReadyClip(sample, 0, splits, trouble="its `label` is not a class number")
         joints, trouble = _joints(annotation.get("keypoint"))
         return ReadyClip(sample, label, splits, joints, trouble)
+
+
+def _is_sample(name: str) -> bool:
+    try:
+        return bool(shard_of(name))
+    except ValueError:
+        return False
 
 
 def _joints(keypoint: Any) -> tuple[np.ndarray | None, str]:

@@ -12,6 +12,7 @@ from c2vl.datasets.places import MARK, ZIP, PlaceError, members
 from c2vl.errors import UserError
 
 SKELETON, VIDEO = ".skeleton", "_rgb.avi"
+PACKED = (".7z", ".rar", ".tar", ".tgz", ".gz", ".bz2", ".xz", ZIP)  # not looked into; a zip only where it lies in another
 
 
 @dataclass
@@ -22,8 +23,23 @@ class RawFiles:
     videos: list[str] = field(default_factory=list)
 
 
-def scan(raw: Path) -> tuple[dict[SampleName, RawFiles], list[str]]:
-    """Return the raw files of every sample, sorted by name, and the files that look like raw files but bear no sample's name.
+@dataclass(frozen=True)
+class Found:
+    """What a raw folder holds.
+
+    Attributes:
+        samples: files by sample, sorted by name.
+        strangers: files that look like raw files but bear no sample's name.
+        packed: archives that are not looked into.
+    """
+
+    samples: dict[SampleName, RawFiles]
+    strangers: list[str]
+    packed: list[str]
+
+
+def scan(raw: Path) -> Found:
+    """List the raw files of NTU RGB+D or the studio.
 
     Links to folders are followed, each folder once.
 
@@ -32,15 +48,18 @@ def scan(raw: Path) -> tuple[dict[SampleName, RawFiles], list[str]]:
     """
     samples: dict[SampleName, RawFiles] = {}
     strangers: list[str] = []
+    packed: list[str] = []
     for path in sorted(all_places(raw), key=lambda place: MARK in place):
-        suffix = next((suffix for suffix in (SKELETON, VIDEO) if path.endswith(suffix)), None)
+        suffix = next((suffix for suffix in (SKELETON, VIDEO) if path.lower().endswith(suffix)), None)
         if suffix is None:
+            if is_packed(path):
+                packed.append(printable(path))
             continue
         try:
             name = parse_name(base_name(path).removesuffix(suffix))
             path.encode()  # a folder's name that is not UTF-8 cannot stand in a table
         except ValueError:
-            strangers.append(path.encode(errors="backslashreplace").decode())
+            strangers.append(printable(path))
             continue
         files = samples.setdefault(name, RawFiles())
         (files.skeletons if suffix == SKELETON else files.videos).append(path)
@@ -49,7 +68,17 @@ def scan(raw: Path) -> tuple[dict[SampleName, RawFiles], list[str]]:
             f"{raw} (`data.raw`) holds no file such as S001C001P001R001A001{SKELETON} or …{VIDEO}, nor do the folders in it; "
             "put the data set there, unpacked or as zip archives."
         )
-    return dict(sorted(samples.items())), strangers
+    return Found(dict(sorted(samples.items())), strangers, packed)
+
+
+def is_packed(place: str) -> bool:
+    """Whether a place that `all_places` gave is an archive, and so may hold samples that are not seen."""
+    return place.lower().endswith(PACKED)
+
+
+def printable(place: str) -> str:
+    """A place whose name may not be UTF-8, for people."""
+    return place.encode(errors="backslashreplace").decode()
 
 
 def base_name(place: str) -> str:
@@ -64,6 +93,11 @@ def all_places(raw: Path) -> Iterator[str]:
         UserError: `raw` is no folder, a folder cannot be read, or an archive is damaged: it may hold thousands of
             samples, which must not be missing in silence.
     """
+    if raw.exists() and not raw.is_dir():
+        raise UserError(
+            f"{raw} (`data.raw`) is neither a folder nor a preprocessed .npz or .pkl file; name the folder that it lies in, "
+            "whose zip archives are read without unpacking them."
+        )
     if not raw.is_dir():
         raise UserError(
             f"the raw folder {raw} (`data.raw`) is missing; put the data set there, or make the demo's with `dvc repro`."

@@ -42,7 +42,7 @@ def filmed(params: DataParams) -> bool:
         return False
     if params.dataset in pku.DATASETS:
         return any(one.videos for one in pku_scan.scan(params.dataset, params.raw).videos.values())
-    found, _ = scan.scan(params.raw)
+    found = scan.scan(params.raw).samples
     return any(files.videos and belongs(params.dataset, name) for name, files in found.items())
 
 
@@ -65,13 +65,13 @@ def _ntu(params: DataParams) -> Iterator[Finding]:
     from c2vl.datasets.benchmarks import belongs
     from c2vl.datasets.scan import scan
 
-    found, strangers = scan(params.raw)
-    samples = [files for name, files in found.items() if belongs(params.dataset, name)]
+    found = scan(params.raw)
+    samples = [files for name, files in found.samples.items() if belongs(params.dataset, name)]
     skeletons = sum(bool(files.skeletons) for files in samples)
     videos = sum(bool(files.videos) for files in samples)
     told = f"{skeletons:,} skeletons and {videos:,} videos of {len(samples):,} samples as {params.dataset}"
-    others = f", {len(found) - len(samples):,} of other data sets" if len(found) > len(samples) else ""
-    odd = f", {len(strangers):,} files with strange names" if strangers else ""
+    others = f", {len(found.samples) - len(samples):,} of other data sets" if len(found.samples) > len(samples) else ""
+    odd = f", {len(found.strangers):,} files with strange names" if found.strangers else ""
     yield _verdict(f"{params.raw}: {told}{others}{odd}", skeletons, videos, "unpack the skeletons there")
 
 
