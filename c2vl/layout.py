@@ -95,7 +95,8 @@ class Table:
             body += [r"\midrule"] if row.rule and body else []
             body.append(" & ".join(_styled(cell, row.kind) for cell in _told(row)) + r" \\")
         ending = "" if self.title.endswith("?") else "."
-        caption = escaped(f"{self.title}{ending} {self.note}".strip())  # LaTeX numbers its tables itself
+        title = self.title[:1].upper() + self.title[1:]  # it stands alone: LaTeX numbers its tables itself
+        caption = escaped(f"{title}{ending} {self.note}".strip())
         lines = [r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", rf"\label{{tab:{self.name}}}"]
         lines += [rf"\begin{{tabular}}{{{''.join('l' if left else 'r' for left in self._of_words())}}}", r"\toprule"]
         lines += [" & ".join(map(escaped, self.columns)) + r" \\", r"\midrule", *body]

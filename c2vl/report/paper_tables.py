@@ -155,6 +155,7 @@ def _table(
         leads = [ours and v is not None and round(v, 3) == most for v, most in zip(values, top, strict=True)]
         numbers = [percent(value, "best" if lead else "") for value, lead in zip(values, leads, strict=True)]
         rows.append(Row((*cells, *numbers), kind, rule))
+    note += f" Marked: the best of our {'single streams' if fused < len(lines) else 'rows'}." if best else ""
     return Table(name, f"{title}, {outs.dataset_name}", heads, tuple(rows), note + _whose(rows), number)
 
 

@@ -37,6 +37,7 @@ VARIABLES = {
     **{colour: f"class-{number}" for number, colour in enumerate(OKABE_ITO)},
 }
 METHOD_COLOURS = {"c2vl": C2VL, "infonce": INFONCE, "random": RANDOM, "supervised": SUPERVISED}
+METHOD_MARKERS = {"c2vl": "o", "infonce": "D", "random": "s", "supervised": "^"}
 METHOD_NAMES = {"c2vl": "C²VL", "infonce": "InfoNCE", "random": "untrained", "supervised": "supervised"}
 STREAM_STYLES = {"joint": "-", "bone": "--", "motion": ":"}
 

@@ -9,9 +9,10 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from c2vl.report.style import METHOD_COLOURS, METHOD_NAMES, STREAM_STYLES, Plot, drawing, finish
+from c2vl.report.style import METHOD_COLOURS, METHOD_MARKERS, METHOD_NAMES, STREAM_STYLES, Plot, drawing, finish
 
 Curve = Mapping[str, NDArray[np.float64]]  # column → one value an epoch, NaN where it has no meaning
+MARKED = 8  # about as many points of a curve carry its marker
 PANELS = (("loss", "Loss"), ("probe", "KNN probe, held-out training clips"), ("diagonal", "Targets: mass on the true pair"))
 
 
@@ -39,8 +40,9 @@ def curves(of: Mapping[tuple[str, str], Curve], benchmark: str) -> Plot | None:
                     curve[column][known] * (100 if column == "probe" else 1),
                     STREAM_STYLES.get(stream, "-"),
                     color=METHOD_COLOURS.get(method),
-                    marker="o" if known.sum() < 12 else None,
-                    markersize=3.2,
+                    marker=METHOD_MARKERS.get(method),
+                    markevery=max(1, int(known.sum()) // MARKED),  # a colour is never the only sign
+                    markersize=3.6,
                     label=label,
                 )
             axis.set_title(title)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from c2vl.report.style import METHOD_COLOURS, METHOD_NAMES, MUTED, Plot, drawing, finish
+from c2vl.report.style import METHOD_COLOURS, METHOD_MARKERS, METHOD_NAMES, MUTED, Plot, drawing, finish
 
 Bins = list[tuple[float, float, int]]  # mean confidence, accuracy, clips; bins without clips left out
-LOOKS = {"random": ("s", ":"), "infonce": ("D", "--"), "c2vl": ("o", "-"), "supervised": ("^", "-.")}
+LINES = {"random": ":", "infonce": "--", "c2vl": "-", "supervised": "-."}
 
 
 def reliability(of: Mapping[str, Bins], error: Mapping[str, float | None], benchmark: str) -> Plot | None:
@@ -20,7 +20,7 @@ def reliability(of: Mapping[str, Bins], error: Mapping[str, float | None], bench
         error: by method, the expected calibration error.
         benchmark: its name, for the title.
     """
-    methods = [method for method in LOOKS if of.get(method)]
+    methods = [method for method in LINES if of.get(method)]
     if not methods:
         return None
     with drawing():
@@ -28,7 +28,7 @@ def reliability(of: Mapping[str, Bins], error: Mapping[str, float | None], bench
         axis = figure.subplots()
         axis.plot([0, 100], [0, 100], color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
         for method in methods:
-            marker, line = LOOKS[method]
+            marker, line = METHOD_MARKERS[method], LINES[method]
             total = sum(clips for _, _, clips in of[method])
             sure, right = ([row[place] * 100 for row in of[method]] for place in (0, 1))
             told = f", error {error[method]:.3f}" if error.get(method) is not None else ""
