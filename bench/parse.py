@@ -35,7 +35,6 @@ from c2vl.studio.vocabulary import ACTIONS  # noqa: E402
 
 NTU60, CORES = 56_880, 8
 SETUP = NTU60 // 17  # files of a setup, from three cameras: shards are as large as NTU60's
-FRAMES_PER_SECOND = 30
 MEBIBYTE = 1024  # ru_maxrss is in KiB
 WATCHED = """
 import json, resource, runpy, sys
@@ -57,9 +56,8 @@ def best(work: Callable[[Any], Any], items: Sequence[Any], rounds: int) -> float
     return min(times)
 
 
-def readers(performances: int, rounds: int) -> None:
+def readers(files: Sequence[bytes], rounds: int) -> None:
     """Print the first table."""
-    files = [data for _, data, _ in studio_files(1, performances, FRAMES_PER_SECOND)]
     parsed = [parse_skeleton(data) for data in files]
     size = sum(map(len, files))
     rows = {
@@ -109,9 +107,8 @@ def stage(name: str, folder: Path) -> Spent:
     return Spent(time.perf_counter() - began, own, workers, peak / MEBIBYTE)
 
 
-def stages(numbers: Sequence[int], performances: int) -> None:
+def stages(numbers: Sequence[int], pool: Sequence[bytes]) -> None:
     """Print the second table."""
-    pool = [data for _, data, _ in studio_files(1, performances, FRAMES_PER_SECOND)]
     workers = os.environ.get("C2VL_WORKERS") or str(len(os.sched_getaffinity(0)))
     print(f"\nreal stages, C2VL_WORKERS={workers}, shards as large as NTU60's; seconds; own and workers: processor time\n")
     print(f"{'files':>8}  {'stage':10}{'wall':>8}{'own':>8}{'workers':>9}{'peak MiB':>10}")
@@ -146,10 +143,12 @@ def main() -> None:
     parser.add_argument("--performances", type=int, default=40, help="distinct performances, three files each (40)")
     parser.add_argument("--rounds", type=int, default=7, help="rounds of which the quickest counts (7)")
     parser.add_argument("--stage", type=int, nargs="+", default=[], metavar="FILES", help="run the stages on so many files")
+    parser.add_argument("--frames-per-second", type=int, default=30, help="of the performances; fewer make shorter files (30)")
     arguments = parser.parse_args()
-    readers(arguments.performances, arguments.rounds)
+    files = [data for _, data, _ in studio_files(1, arguments.performances, arguments.frames_per_second)]
+    readers(files, arguments.rounds)
     if arguments.stage:
-        stages(arguments.stage, arguments.performances)
+        stages(arguments.stage, files)
 
 
 if __name__ == "__main__":
