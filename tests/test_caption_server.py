@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -183,6 +186,39 @@ def test_passing_trouble_is_tried_again_and_leaves_no_gap(server: Server) -> Non
     }
 
 
+@pytest.mark.parametrize(
+    "rubbish", [b"[" * 200_000, json.dumps({"choices": [{"message": {"content": [{"type": "text", "text": "a"}]}}]}).encode()]
+)
+def test_whatever_a_server_returns_costs_that_crop_and_no_other(server: Server, rubbish: bytes) -> None:
+    server.behaviour = lambda handler, shade, before: handler.reply(200, rubbish) if shade == 2 else handler.answer(shade)
+    one, none, *others = answers(asker(server), range(1, 10))
+    assert one == Answer("shade 1", True) and isinstance(none, NoAnswer)
+    assert others == [Answer(f"shade {shade}", True) for shade in range(3, 10)]
+
+
+def test_half_an_emoji_at_the_end_of_an_answer_can_be_written_to_a_table(server: Server) -> None:
+    choice = b'{"choices": [{"message": {"content": "He waves \\ud83d"}, "finish_reason": "length"}]}'
+    server.behaviour = lambda handler, shade, before: handler.reply(200, choice)
+    assert answers(asker(server), range(1, 2)) == [Answer("He waves ?", False)]
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_not_waited_for(server: Server) -> None:
+    def dripping(handler: Handler, shade: int, before: int) -> None:
+        if before:
+            return handler.answer(shade)
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        for _ in range(50):
+            handler.wfile.write(b" ")
+            time.sleep(0.1)
+
+    server.behaviour = dripping
+    captioner, began = asker(server), time.monotonic()
+    assert answers(captioner, range(1, 4)) == [Answer(f"shade {shade}", True) for shade in range(1, 4)]
+    assert time.monotonic() - began < 3 and captioner._server.troubles == {"no answer in time": 3}
+
+
 def test_one_bad_picture_is_a_reason_and_the_rest_go_on(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     def picky(handler: Handler, shade: int, before: int) -> None:
         if shade == 3:
@@ -279,6 +315,37 @@ def test_retry_after_is_a_number_or_a_date_and_never_too_long() -> None:
     assert retry_after("9999") == 60
     assert 3 < retry_after(formatdate(time.time() + 5, usegmt=True)) <= 5
     assert retry_after(formatdate(time.time() - 5, usegmt=True)) == retry_after("soon") == retry_after(None) == 0
+
+
+ENDING = """
+import sys
+from pathlib import Path
+from test_caption_server import CaptionParams, CaptionWork, params, run
+sys.stderr = sys.stdout
+try:
+    run(CaptionWork(CaptionParams(max_failed=0.0, captioner=params()), Path("crop")), Path("caption"), {})
+except Exception as error:
+    print(type(error).__name__)
+"""
+
+
+def test_a_stage_that_ends_neither_asks_on_nor_waits_for_a_stuck_server(server: Server, tmp_path: Path) -> None:
+    shard = "S001C001"
+    good = {"k": 0, "status": "ok", "reason": ""}
+    rows = [good | {"sample": f"{shard}P{shade:03d}R001A001", "crop": to_jpeg(crop(shade), 95)} for shade in range(1, 26)]
+    tables.write(tmp_path / "crop" / f"{shard}.parquet", tables.table_of(rows, tables.schemas.CROP))
+
+    def stuck(handler: Handler, shade: int, before: int) -> None:
+        handler.reply(400, {"error": {"message": "too dark"}}) if shade == 1 else time.sleep(30)
+
+    server.behaviour = stuck
+    told = {"C2VL_CAPTION_URL": server.url, "C2VL_CAPTION_IN_FLIGHT": "2", "C2VL_WORKERS": "1", "C2VL_BATCH_CAPTION": "1"}
+    here = Path(__file__).resolve().parent
+    told["PYTHONPATH"] = os.pathsep.join([str(here), str(here.parent)])
+    done = subprocess.run([sys.executable, "-c", ENDING], cwd=tmp_path, env=os.environ | told, timeout=25, capture_output=True)
+    said = done.stdout.decode()
+    assert "TooManyError" in said and "caption: 0 answers" in said, said + done.stderr.decode()
+    assert server.asked.total() <= 4  # two in flight, and those that took their places
 
 
 def test_the_stage_keeps_every_answer_and_asks_again_only_for_what_failed(

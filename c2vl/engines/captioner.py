@@ -133,6 +133,9 @@ class Answerer(Protocol):
     def batch_size(self) -> int:
         """Crops to hand over at once."""
 
+    def close(self) -> None:
+        """No more will be asked."""
+
 
 class Captioner:
     """Answers by greedy decoding.
@@ -203,6 +206,9 @@ class Captioner:
         """Crops at once on this device, measured with answers as long as they may get; see `c2vl.engines.batching`."""
         one, longest = self.prepare([np.zeros((*HEAVIEST, 3), np.uint8)]), self._params.max_new_tokens
         return self._batching.size(lambda count: self._generate(joined(one * count, self._device), min_new_tokens=longest))
+
+    def close(self) -> None:
+        """Nothing is under way here."""
 
     def _answer(self, ready: Sequence[Inputs]) -> list[Answer]:
         inputs = joined(ready, self._device)

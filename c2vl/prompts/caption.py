@@ -96,6 +96,11 @@ class CaptionWork:
         assert self._captioner is not None
         return [_row(answer) for answer in self._captioner.answer(ready)]
 
+    def close(self) -> None:
+        """Wait for no server's answers any more."""
+        if self._captioner is not None:
+            self._captioner.close()
+
     def observe(self, table: pa.Table) -> None:
         """Count answers and words."""
         rows = [row for row in tables.rows_of(table.select(["answer", "finished", "repeats", "status"])) if row["status"] == OK]

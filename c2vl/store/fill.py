@@ -25,7 +25,7 @@ from c2vl.store.readers import Readers
 from c2vl.store.segments import key_array
 from c2vl.store.share import batches, blocks
 from c2vl.store.store import Store
-from c2vl.store.work import Completing, Failure, Row, Unit, Work
+from c2vl.store.work import Closing, Completing, Failure, Row, Unit, Work
 from c2vl.workers import deaf_to_interrupts, step_back
 
 Result = TypeVar("Result")
@@ -128,6 +128,8 @@ def fill(store: Store, work: Work, missing: Missing, allowed: float, columns: pa
         ) from None
     finally:
         readers.shutdown()
+        if isinstance(work, Closing):
+            work.close()
         pool.shutdown(cancel_futures=True)
     filled.seconds = time.perf_counter() - began
     return filled

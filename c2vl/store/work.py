@@ -108,6 +108,14 @@ class Completing(Protocol):
 
 
 @runtime_checkable
+class Closing(Protocol):
+    """A stage whose engine goes on by itself, as a server that was asked ahead does, until it is told."""
+
+    def close(self) -> None:
+        """Nothing more will be computed: all is done, or something ended the run."""
+
+
+@runtime_checkable
 class Finishing(Protocol):
     """A stage that puts a last touch to its shards when they are sealed, one that does not deserve a result of its own."""
 

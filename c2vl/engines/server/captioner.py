@@ -6,7 +6,7 @@ import base64
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any
 
 import cv2
@@ -15,6 +15,7 @@ import numpy as np
 from c2vl.engines.captioner import Answer, CaptionerParams, NoAnswer
 from c2vl.engines.fingerprints import fingerprint
 from c2vl.engines.server.connection import Connection, RefusedError
+from c2vl.engines.server.threads import RequestThreads
 from c2vl.engines.square import pad_to_square
 from c2vl.errors import UserError
 
@@ -34,9 +35,9 @@ class ServerCaptioner:
         assert params.server is not None
         self.fingerprint = fingerprint(params)
         self._params, self._model, self._server = params, params.server.model, connection
-        self._threads = ThreadPoolExecutor(connection.in_flight, thread_name_prefix="ask")
-        self._began = self._told = time.monotonic()
         require_model(connection, self._model)
+        self._threads = RequestThreads(connection.in_flight)
+        self._began = self._told = time.monotonic()
 
     def prepare(self, images: Sequence[np.ndarray]) -> list[Future[Answer | NoAnswer]]:
         """Send crops (H, W, 3) uint8 RGB on their way; batches that are prepared ahead keep the server busy."""
@@ -55,12 +56,7 @@ class ServerCaptioner:
         Raises:
             UserError: the server is gone, refuses the key, or answers nothing at all.
         """
-        try:
-            answers = [one.result() for one in ready]
-        except BaseException:  # also an interrupt: what was sent ahead must not be waited for
-            self._server.stop()
-            self._threads.shutdown(wait=False, cancel_futures=True)
-            raise
+        answers = [one.result() for one in ready]
         if time.monotonic() - self._told > TELL_EVERY:
             self.tell()
         return answers
@@ -68,6 +64,12 @@ class ServerCaptioner:
     def batch_size(self) -> int:
         """Crops to hand over at once."""
         return self._server.in_flight
+
+    def close(self) -> None:
+        """Ask nothing more, wait for nothing, and say how it went."""
+        self._server.stop()
+        self._threads.cancel()
+        self.tell()
 
     def tell(self) -> None:
         """Say how it goes."""
@@ -120,7 +122,8 @@ def understood(content: Any) -> Answer | NoAnswer:
         choice = content["choices"][0]
         text = choice["message"]["content"]
         if text is None or isinstance(text, str):
-            return Answer((text or "").strip(), choice.get("finish_reason") == "stop")
+            told = (text or "").encode("utf-8", "replace").decode()  # half an emoji, where an answer was cut off, is no text
+            return Answer(told.strip(), choice.get("finish_reason") == "stop")
     except (KeyError, IndexError, TypeError, AttributeError):
         pass
     return NoAnswer("the captioning server's answer is no chat completion")

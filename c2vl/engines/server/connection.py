@@ -22,6 +22,7 @@ TRIES = 6  # of one request
 LONGEST_WAIT = 60.0  # seconds between two tries, whatever `Retry-After` says
 AGAIN = {408, 409, 425, 429, 500, 502, 503, 504, 529}
 DEAD_AFTER = 30.0  # seconds in which nothing but trouble came back
+PIECE = 2**16  # bytes of a body read at once
 HOPELESS = 50  # requests without an answer, before there was any: it is not the pictures
 
 
@@ -49,7 +50,7 @@ class Connection:
         self, url: str, key: str, in_flight: int, timeout: float, wait: float = 0.5, dead_after: float = DEAD_AFTER
     ) -> None:
         self.in_flight = in_flight
-        self._url, self._wait, self._dead_after = url.rstrip("/"), wait, dead_after
+        self._url, self._timeout, self._wait, self._dead_after = url.rstrip("/"), timeout, wait, dead_after
         self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
         self._pool = urllib3.PoolManager(maxsize=in_flight, block=False, timeout=urllib3.Timeout(timeout), retries=False)
         self._lock = threading.Lock()
@@ -106,23 +107,37 @@ class Connection:
                 raise UserError(self._gone or "The captioning was stopped.")
             began = time.monotonic()
             try:
-                response = self._pool.request(method, self._url + path, body=body, headers=self._headers, redirect=False)
+                response = self._pool.request(
+                    method, self._url + path, body=body, headers=self._headers, redirect=False, preload_content=False
+                )
+                told = self._whole(response, began)
                 if response.status == 200:
-                    content = json.loads(response.data)
+                    content = json.loads(told)
                     with self._lock:
                         self._failing_since, self._failed = None, 0
                     return content
                 trouble = f"HTTP {response.status}"
             except urllib3.exceptions.HTTPError as error:
                 trouble = said(error)
-            except ValueError:
+            except (ValueError, RecursionError):
                 trouble = "an answer that is not JSON"
             else:
                 if response.status not in AGAIN:
-                    self._refuse(response.status, response.data)
+                    self._refuse(response.status, told)
                 wait = max(wait, retry_after(response.headers.get("Retry-After")))
             self._note_trouble(trouble, began)
         raise RefusedError(f"the captioning server gave no answer in {TRIES} tries (last: {trouble})")
+
+    def _whole(self, response: urllib3.BaseHTTPResponse, began: float) -> bytes:
+        """The body, all of it in time: a server that sends a byte now and then would never end a socket's own patience."""
+        parts = []
+        while part := response.read1(PIECE):
+            parts.append(part)
+            if time.monotonic() - began > self._timeout:
+                response.close()
+                raise urllib3.exceptions.TimeoutError
+        response.release_conn()
+        return b"".join(parts)
 
     def stop(self) -> None:
         """Let requests that wait for their turn, or for a new try, fail at once."""
