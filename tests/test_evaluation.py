@@ -33,9 +33,11 @@ from c2vl.evaluation.outs import Outs
 from c2vl.evaluation.params import LinearParams
 from c2vl.evaluation.retrieval import both_ways, ranks
 from c2vl.evaluation.shared_space import class_name_features, zero_shot_scores
+from c2vl.evaluation.similarity import pair_similarities
 from c2vl.models.registry import build_encoder
 from c2vl.prompts.class_names import ClassNamesParams, write_class_names
 from c2vl.training.clips import load_clips
+from c2vl.training.prompts import Prompts
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -352,6 +354,43 @@ def test_ranks_agree_with_sorting_and_equal_similarities_count_against_us() -> N
     assert ranks(collapsed, collapsed, np.arange(10), np.arange(10)).tolist() == [10] * 10
     with pytest.raises(ValueError, match="right candidate"):
         ranks(collapsed, collapsed, np.arange(1, 11), np.arange(10))
+
+
+def test_pairs_are_a_clip_with_its_own_prompt_and_with_others_by_hand() -> None:
+    """Clip 1 has no prompt; with 5 others there are 4 negatives, each once, and cosines are of the heads' outputs."""
+    rng = np.random.default_rng(6)
+    features = rng.normal(size=(6, 4)).astype(np.float32)
+    names, prompt_features = list("abcdef"), rng.normal(size=(6, 2, 3)).astype(np.float16)
+    valid = torch.ones(6, 2, dtype=torch.bool)
+    valid[1] = False
+    heads = {
+        f"{name}.weight": rng.normal(size=(5, width)) for name, width in (("skeleton_head", 4), ("prompt_heads.vision", 3))
+    }
+    heads |= {f"{name[:-7]}.bias": rng.normal(size=5) for name in heads}
+    heads = {name: value.astype(np.float32) for name, value in heads.items()}
+    labels = np.array([0, 0, 0, 1, 1, 2])
+    encoded = Encoded("c2vl", "xsub", "joint", [], names, Features(features[:0], labels[:0], features, labels), heads, {})
+    pairs = pair_similarities(encoded, Prompts({"vision": torch.from_numpy(prompt_features)}, valid), seed=1)
+    assert pairs is not None
+    found = pairs.to_pylist()
+    assert (
+        [row["other"] for row in found if row["kind"] == "positive"] == [row["sample"] for row in found[::5]] == list("acdef")
+    )
+    for own in "acdef":
+        assert {row["other"] for row in found if row["sample"] == own} == set("acdef")
+
+    def unit_rows(x: np.ndarray) -> np.ndarray:
+        return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+    def headed(name: str, x: np.ndarray) -> np.ndarray:
+        return unit_rows(x @ heads[f"{name}.weight"].T + heads[f"{name}.bias"])
+
+    skeletons = headed("skeleton_head", features)
+    means = headed("prompt_heads.vision", unit_rows(unit_rows(prompt_features.astype(np.float64)).mean(1)))
+    for row in found:
+        one, other = names.index(row["sample"]), names.index(row["other"])
+        assert row["similarity"] == pytest.approx(float(skeletons[one] @ means[other]), abs=1e-3)
+        assert row["same_class"] == (labels[one] == labels[other])
 
 
 def test_zero_shot_takes_the_names_through_the_language_head() -> None:

@@ -119,10 +119,12 @@ class Outs:
         values = pa.array(list(features.astype(np.float32)), FEATURES.field("feature").type)
         self._features.append(pa.table([pa.array(samples), *key, pa.array(labels.astype(np.int16)), values], schema=FEATURES))
 
-    def similarities(self, benchmark: str, method: str, rows: list[dict[str, object]]) -> None:
-        """Add pairs from `pair_similarities`."""
-        full = [{"benchmark": benchmark, "method": method, **row} for row in rows]
-        self._similarity.append(pa.Table.from_pylist(full, schema=SIMILARITY))
+    def similarities(self, benchmark: str, method: str, pairs: pa.Table | None) -> None:
+        """Add the pairs of `pair_similarities`."""
+        if pairs is not None:
+            key = {"benchmark": [benchmark] * len(pairs), "method": [method] * len(pairs)}
+            columns = {**key, **dict(zip(pairs.column_names, pairs.columns, strict=True))}
+            self._similarity.append(pa.table({name: columns[name] for name in SIMILARITY.names}, schema=SIMILARITY))
 
     def write(self, folder: Path) -> None:
         """Publish `metrics.json`, the three tables and the three CSV files."""
