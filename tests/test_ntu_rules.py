@@ -211,6 +211,15 @@ def test_rules_differ_counts_actor_frames() -> None:
     assert denoise(file_of(40, dropped), "ctrgcn").log.rules_differ == 0  # a gap in a body nobody kept
 
 
+def test_a_clip_that_only_the_other_rules_leave_nothing_of_is_used() -> None:
+    records = scene(0, 20, a=sorted([*range(20)] * 2))  # one id twice in every frame: numbers run past the end
+    for one in records[:20]:
+        one.joints[:] = 0
+    with pytest.raises(SkeletonError, match="all zero"):
+        denoise(file_of(20, records), "ctrgcn")
+    assert denoise(file_of(20, records), "aligned").log.rules_differ == 10
+
+
 def test_notes_say_where_the_rules_were_completed() -> None:
     assert agrees(30, scene(0, 30, a=range(30), b=range(30))).log.note == ""
     short = agrees(20, scene(0, 20, a=range(5), b=range(4, 13), c=range(11, 20))).log

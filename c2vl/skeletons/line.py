@@ -162,7 +162,10 @@ def _differences(file: SkeletonFile, joints: np.ndarray, rules: Rules, solo: Sol
     numbers = ([body.numbers for body in read_bodies(file, either)[0]] for either in (rules, other))
     if all(np.array_equal(mine, theirs) for mine, theirs in zip(*numbers, strict=True)):
         return 0
-    theirs = _clip(file, other, solo)[0]
+    try:
+        theirs = _clip(file, other, solo)[0]
+    except SkeletonError:  # nothing is left by the other rules; these are asked for
+        theirs = joints[:0]
     shared = min(len(joints), len(theirs))
     differing = (joints[:shared] != theirs[:shared]).any(axis=(2, 3)).sum()
     extra = [longer[shared:].any(axis=(2, 3)).sum() for longer in (joints, theirs)]
