@@ -6,6 +6,7 @@ import json
 import runpy
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 import pytest
 import torch
 import yaml
+from pku_text import label_text, long_joints, skeleton_text
 from synthetic import BENCHMARK, CLASSES, write_data
 from test_training import PARAMS
 
@@ -24,6 +26,7 @@ from c2vl.finetuning.params import FinetuneParams, SemiParams, TransferParams
 from c2vl.finetuning.train import finetune, settings
 from c2vl.models.registry import build_encoder
 from c2vl.params import load_section
+from c2vl.skeletons.work import SkeletonWork
 from c2vl.training import loop
 from c2vl.training.checkpoint import load_checkpoint
 from c2vl.training.clips import Clips, load_clips
@@ -204,6 +207,32 @@ def test_transfer_trains_on_the_target_alone(world: Path) -> None:
     target = tables.read(world / "data/targets/elsewhere/index/index.parquet")
     test = set(target.filter(pc.equal(target[BENCHMARK], "test"))["sample"].to_pylist())
     assert set(scores["sample"].to_pylist()) == test
+
+
+def test_transfer_to_pku_mmd_ii_from_its_raw_files(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two videos, of a training and of a test performer: 51 classes, of which three occur, and no colour joints or videos."""
+    for name in ("A01N01-L", "A01N02-L"):
+        (tmp_path / "raw/Skeleton").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "raw/Label").mkdir(exist_ok=True)
+        (tmp_path / "raw/Skeleton" / f"{name}.txt").write_bytes(skeleton_text(long_joints(len(name), 150, second=(20, 50))))
+        labels = [(action, 25 * number, 25 * number + 20) for number, action in enumerate((48, 1, 8, 48, 1))]
+        (tmp_path / "raw/Label" / f"{name}.txt").write_bytes(label_text(labels))
+    shutil.copytree(world / "results/pretrain", tmp_path / "results/pretrain")
+    sections = yaml.safe_load((world / "params.yaml").read_text())
+    sections["skeleton"] = {"rules": "ctrgcn", "max_failed": 0.1}
+    target = {"dataset": "pku2", "raw": "raw", "benchmark": "xsub"}
+    sections["transfer"] = {**SHORT, "batch": 4, "streams": ["joint"], "targets": {"pku2": target}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(sections))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("C2VL_WORKERS", "1")
+    monkeypatch.setattr(SkeletonWork, "pool", lambda self: ThreadPoolExecutor(1))  # processes take seconds to start
+    for stage in ("target_index", "target_skeleton", "transfer"):
+        _run(monkeypatch, stage, "pku2")
+    _run(monkeypatch, "protocols")
+    found = metrics(tmp_path)["transfer"]["pku2"]
+    assert (found["dataset"], found["train"], found["test"], found["classes"]) == ("pku2", 5, 5, 51)
+    samples = tables.read(tmp_path / "results/finetune/transfer/pku2/scores.parquet")["sample"].to_pylist()
+    assert len(set(samples)) == 5 and all("N002" in sample for sample in samples)
 
 
 def test_protocols_gathers_without_any_transfer(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
