@@ -34,7 +34,7 @@ def main() -> None:
         notes.update(computed=index.counts["samples"], excluded=index.counts["excluded"])
     excluded = ", ".join(f"{count} {kind}" for kind, count in index.counts["excluded"].items()) or "none"
     print(f"index: {index.counts['samples']} samples, {index.counts['usable']} usable; excluded: {excluded}.")
-    for note in index.counts.get("notes", []):
+    for note in index.counts["notes"]:
         print(f"index: {note}.")
     for benchmark in params.benchmarks:
         for split, count in index.counts["splits"][benchmark].items():
