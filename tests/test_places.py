@@ -121,6 +121,16 @@ def stages(raw: Path, root: Path) -> tuple[dict[str, Any], list[bytes | None], l
     return notes, [unit.key for unit in units], read_frames([unit.payload for unit in units])
 
 
+def test_an_archive_packed_on_windows_is_read(raw: Path, tmp_path: Path) -> None:
+    content = archive([(f"nturgb+d\\{name}.skeleton", (raw / f"{name}.skeleton").read_bytes()) for name in NAMES])
+    (tmp_path / "zips").mkdir()
+    (tmp_path / "zips" / "classes.txt").write_text("drink\n")
+    (tmp_path / "zips" / "s.zip").write_bytes(content)
+    assert [row["skeleton_hash"] for row in rows(tmp_path / "zips").values()] == [
+        row["skeleton_hash"] for row in rows(raw).values()
+    ]
+
+
 def test_unpacking_recomputes_nothing(raw: Path, tmp_path: Path) -> None:
     packed(raw, tmp_path / "zips")
     first, keys, images = stages(tmp_path / "zips", tmp_path / "a")
@@ -186,7 +196,9 @@ def test_an_archive_that_cannot_be_listed_stops_the_index_with_its_name(tmp_path
         build_index(params(tmp_path))
 
 
-@pytest.mark.parametrize("place", ["../x.skeleton", "/etc/passwd", "a/../../x", "a\\b", "C:/x", "", "s.zip!../x", "s.zip!/x"])
+@pytest.mark.parametrize(
+    "place", ["../x.skeleton", "/etc/passwd", "a/../../x", "a\\b", "C:/x", "", "s.zip!../x", "s.zip!/x", "s.zip!..\\x"]
+)
 def test_a_place_from_a_table_does_not_lead_out_of_the_folder(tmp_path: Path, place: str) -> None:
     with pytest.raises(PlaceError, match="leads out of the folder"):
         places.read(tmp_path, place)

@@ -206,7 +206,8 @@ def _opened(path: str, size: int, changed: int, process: int) -> _Archive:
 
 def _checked(place: str) -> tuple[str, str | None]:
     path, member = split(place)
-    if leads_out(path) or (member is not None and leads_out(member)):
+    # Some programs on Windows write members as `folder\name`; a member is looked up in its archive, never on the disk.
+    if leads_out(path) or (member is not None and leads_out(member.replace("\\", "/"))):
         raise PlaceError("its name leads out of the folder")
     return path, member
 
