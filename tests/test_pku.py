@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -313,6 +314,19 @@ def test_a_change_recomputes_the_clips_whose_lines_it_touches(raw: Path, tmp_pat
     assert (notes["computed"], notes["reused"]) == (1, 5)
     raw.rename(tmp_path / "moved")
     _, notes = denoised(tmp_path / "moved", tmp_path)
+    assert (notes["computed"], notes["reused"]) == (0, 6)
+
+
+def test_a_zip_archive_is_the_folder_it_was_made_of(raw: Path, tmp_path: Path) -> None:
+    denoised(raw, tmp_path)
+    unpacked = rows(raw)
+    (tmp_path / "zips").mkdir()
+    shutil.make_archive(str(tmp_path / "zips" / "PKUMMD"), "zip", raw)
+    zipped = rows(tmp_path / "zips")
+    assert zipped["A001N001V001C048L001"]["skeleton_file"] == f"PKUMMD.zip!Skeleton/{TRAIN}.txt"
+    for sample, row in unpacked.items():
+        assert zipped[sample] == row | {name: f"PKUMMD.zip!{row[name]}" for name in ("skeleton_file", "video_file")}
+    _, notes = denoised(tmp_path / "zips", tmp_path)
     assert (notes["computed"], notes["reused"]) == (0, 6)
 
 
