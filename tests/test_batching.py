@@ -57,6 +57,25 @@ def test_one_item_that_does_not_fit_is_one_sentence() -> None:
         of("cpu").run([1, 2], Engine(room=0))
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "MPS backend out of memory (MPS allocated: 17.9 GB)",
+        "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes",
+    ],
+)
+def test_memory_that_runs_out_outside_torch_s_own_class_halves_the_batch_too(said: str) -> None:
+    def crowded(items: Sequence[int]) -> list[int]:
+        if len(items) > 2:
+            raise RuntimeError(said)
+        return list(items)
+
+    assert of("cpu").run([1, 2, 3, 4, 5], crowded) == [1, 2, 3, 4, 5]
+
+
 def test_other_errors_of_the_engine_pass_through() -> None:
     def broken(items: Sequence[int]) -> list[int]:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")

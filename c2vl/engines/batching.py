@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 GAIN = 1.1  # a doubled batch must be this much quicker an item to be worth its memory
 FIRST = 4
 SECTION = "batch"
+# What torch's own class does not stand for: an error of CUDA's runtime, cuBLAS and cuDNN, Apple's devices, the CPU's allocator.
+NO_MEMORY = ("out of memory", "_STATUS_ALLOC_FAILED", "can't allocate memory")
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -102,10 +104,10 @@ def fitting(forward: Callable[[Any], Any], argument: Any) -> Any:
 
 
 def out_of_memory(error: RuntimeError) -> bool:
-    """Whether a device, or the CPU's allocator, had no memory left."""
+    """Whether a device, one of its libraries, or the CPU's allocator had no memory left."""
     import torch
 
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in NO_MEMORY)
 
 
 def probe(

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 MOST_HEADER, MOST_BYTES = 2**20, 2**31  # of a frame; more is not ours
+NO_MEMORY = ("out of memory", "_STATUS_ALLOC_FAILED", "can't allocate memory")
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as the original normalises
 EMBED = {96: "GroundingDINO_SwinT_OGC", 128: "GroundingDINO_SwinB_cfg"}  # width of the patch embedding -> the package's config
 
@@ -124,7 +125,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
                 contents = [part.tobytes() for pair in found for part in pair]
                 write_frame(answers, {"kind": "found", "counts": counts}, *contents)
         except Exception as error:
-            memory = "out of memory" in str(error) or "can't allocate memory" in str(error)
+            memory = any(words in str(error) for words in NO_MEMORY)
             message = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             write_frame(answers, {"kind": "memory" if memory else "error", "message": message})
 
