@@ -22,7 +22,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import harmonic_mean, median
@@ -39,6 +40,7 @@ from c2vl.prompts.crop import CropParams, CropWork
 from c2vl.prompts.embed import EmbedParams, EmbedWork
 from c2vl.prompts.frame import read_frames
 from c2vl.prompts.jpeg import from_jpeg, to_jpeg
+from c2vl.store.readers import Readers
 from c2vl.store.run import run
 from c2vl.store.share import batches, blocks
 
@@ -99,7 +101,25 @@ def rate(count: int, work: Callable[[], object], notes: dict[str, Any] | None = 
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     seconds = time.perf_counter() - began - (notes or {}).get("starting_seconds", 0.0)
-    return count / seconds, count / (seconds - core_wait() + waited)
+    waited = core_wait() - waited - (notes or {}).get("starting_waited", 0.0)
+    return count / seconds, count / (seconds - waited)
+
+
+@contextmanager
+def noting_start(notes: dict[str, Any]) -> Iterator[None]:
+    """Note for how long this thread waits for a core while processes start, which is no part of the stage's time."""
+    start = Readers.start
+
+    def noted(readers: Readers) -> None:
+        before = core_wait()
+        start(readers)
+        notes["starting_waited"] = core_wait() - before
+
+    Readers.start = noted  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Readers.start = start  # type: ignore[method-assign]
 
 
 def core_wait() -> float:
@@ -134,7 +154,7 @@ def measure(
     free: list[float] = []
     busy: list[float] = []
     for number in range(rounds):
-        (root / f"store-{number}").mkdir()
+        (root / f"store-{number}").mkdir(exist_ok=True)  # all stages share it
         os.environ["C2VL_STORE"] = str(root / f"store-{number}")
         work = make()
         work.load = lambda: None
@@ -153,7 +173,8 @@ def measure(
         alone(ready[0])  # kernels are chosen, memory is taken
         before = rate(count, lambda: [alone(batch) for batch in ready])  # noqa: B023 - called at once
         notes: dict[str, Any] = {}
-        stage, stage_free = rate(len(units), lambda: run(work, root / f"{work.stage}-{number}", notes), notes)  # noqa: B023
+        with noting_start(notes):
+            stage, stage_free = rate(len(units), lambda: run(work, root / f"{work.stage}-{number}", notes), notes)  # noqa: B023
         after = rate(count, lambda: [alone(batch) for batch in ready])  # noqa: B023
         model, model_free = (harmonic_mean(pair) for pair in zip(before, after, strict=True))
         busy.append(notes["engine_seconds"] * stage / len(units))

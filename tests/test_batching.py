@@ -64,7 +64,7 @@ def test_one_item_that_does_not_fit_is_one_sentence() -> None:
         "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
         "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
         "MPS backend out of memory (MPS allocated: 17.9 GB)",
-        "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes",
+        "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 9",
     ],
 )
 def test_memory_that_runs_out_outside_torch_s_own_class_halves_the_batch_too(said: str) -> None:
@@ -169,3 +169,13 @@ def test_items_of_equal_shapes_share_a_batch_and_keep_their_order() -> None:
     assert alike([short, long, short, long, short]) == [[0, 2, 4], [1, 3]]
     batch = joined([long, long], torch.device("cpu"))
     assert batch["ids"].shape == (2, 4) and batch["pixels"].shape == (2, 2, 2)
+
+
+def test_the_processes_of_a_machine_divide_its_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    from c2vl.prompts.base import reading_threads
+
+    monkeypatch.setenv("C2VL_WORKERS", "8")
+    for processes, each in (("1", 8), ("4", 2), ("16", 1)):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+        with reading_threads() as threads:
+            assert threads._max_workers == each  # type: ignore[attr-defined]

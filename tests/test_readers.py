@@ -191,7 +191,7 @@ def test_batches_that_wait_for_their_turn_when_processes_are_given_up_are_prepar
     expected = whole(tmp_path, monkeypatch, size=1)
     monkeypatch.setenv(WAY, "processes")
     monkeypatch.setenv("C2VL_WORKERS", "8")
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")  # one process here, of eight batches ahead
+    monkeypatch.setattr(readers, "MOST_PROCESSES", 1)
     monkeypatch.setattr(crew.Crew, "open", refused)
     assert sealed(Pictures(contents(), size=1), tmp_path / "out") == expected
     assert capfd.readouterr().out.count("caption: no process can prepare") == 1

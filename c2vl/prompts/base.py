@@ -19,7 +19,7 @@ def engine_device() -> torch.device:
     """The device engines run on; on a CPU they use the cores this machine's settings allow."""
     import torch
 
-    torch.set_num_threads(machine.workers())
+    torch.set_num_threads(machine.workers_each())
     return machine.device()
 
 
@@ -31,7 +31,7 @@ def told(name: str, params: EngineParams) -> dict[str, Any]:
 
 def reading_threads() -> Executor:
     """Threads for reading ahead; OpenCV and decord let go of the interpreter while they decode."""
-    return ThreadPoolExecutor(min(machine.workers(), MOST_THREADS), "read", step_back)
+    return ThreadPoolExecutor(min(machine.workers_each(), MOST_THREADS), "read", step_back)
 
 
 def mean(total: float, count: int) -> float | None:

@@ -211,7 +211,7 @@ class CropWork:
         """Choose, crop, encode."""
         frames, images = [unit.payload for unit in units], [image for image, _ in ready]
         boxes, scores = [row["boxes"].reshape(-1, 4) for row in computed], [row["scores"] for row in computed]
-        if machine.workers() == 1:  # this is a thread of its own already
+        if machine.workers_each() == 1:  # this is a thread of its own already
             return list(map(self._row, frames, images, boxes, scores))
         with reading_threads() as threads:  # a JPEG of a full-HD crop takes as long as a tenth of the engine's work
             return list(threads.map(self._row, frames, images, boxes, scores))

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from c2vl.errors import UserError
-from c2vl.machine import workers
+from c2vl.machine import workers, workers_each
 from c2vl.progress import progress
 from c2vl.store.batch import Done, Written, done_here, each
 from c2vl.store.missing import Missing
@@ -96,7 +96,7 @@ def fill(store: Store, work: Work, missing: Missing, allowed: float, columns: pa
     filled = Filled()
     size = work.batch_size()  # on a GPU found by trying, which is no part of the filling's rate
     pool = work.pool()
-    readers = Readers(work, pool, len(missing), min(workers(), MOST_AHEAD))
+    readers = Readers(work, pool, len(missing), min(workers_each(), MOST_AHEAD))
     asked = began = time.perf_counter()
     try:
         readers.start()
@@ -167,7 +167,7 @@ def _done_elsewhere(
 def _computed(work: Work, todo: Iterator[list[Unit]], readers: Readers, filled: Filled) -> Iterator[Batch]:
     """Yield batches that the engine is done with."""
     first = 0.0
-    for batch, ready in _ahead(todo, readers.submit, readers.prepared, min(workers(), MOST_AHEAD)):
+    for batch, ready in _ahead(todo, readers.submit, readers.prepared, min(workers_each(), MOST_AHEAD)):
         began = time.perf_counter()
         computed = _of_good(work.compute, ready, batch, ready)
         ended = time.perf_counter()
