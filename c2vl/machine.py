@@ -80,7 +80,8 @@ def device() -> torch.device:
     """The device to compute on (`C2VL_DEVICE`, default: CUDA where there is one, else the CPU).
 
     Where several processes were started on a machine with several GPUs, each takes its own. A scheduler that shows a process
-    one GPU only is fine too: the rank is taken modulo the GPUs that are visible.
+    one GPU only is fine too: the rank is taken modulo the GPUs that are visible. A GPU has its index, as the device of a tensor
+    on it does: torch holds `cuda` and `cuda:0` for two.
 
     Raises:
         UserError: the named device does not exist on this machine.
@@ -88,10 +89,11 @@ def device() -> torch.device:
     import torch
 
     name = os.environ.get("C2VL_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and torch.cuda.device_count() > 1:
-        name = f"cuda:{local_rank() % torch.cuda.device_count()}"
+    place = name
+    if name == "cuda" and torch.cuda.device_count() > 0:
+        place = f"cuda:{local_rank() % torch.cuda.device_count()}"
     try:
-        chosen = torch.device(name)
+        chosen = torch.device(place)
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError):
         raise UserError(f"The device '{name}' (C2VL_DEVICE) is not there on this machine; unset it or use 'cpu'.") from None

@@ -31,6 +31,8 @@ class Resident:
         size = tensor.numel() * tensor.element_size()
         stays = tensor.device.type == "cpu" and not fits(size, self.device)
         self.tensor = tensor if stays else tensor.to(self.device)
+        if not stays:
+            self.device = self.tensor.device  # with its index, else rows of `cuda:0` would seem to be elsewhere than on `cuda`
         if stays:
             print(
                 f"{what or 'data'}: {size / 2**30:.1f} GiB do not fit on {self.device} beside the network; they stay in host "

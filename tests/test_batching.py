@@ -143,7 +143,8 @@ def test_the_environment_overrides_and_spares_the_probe(monkeypatch: pytest.Monk
         ({}, 8, "cuda:0"),
         ({"LOCAL_RANK": "3"}, 8, "cuda:3"),  # accelerate launch, torchrun
         ({"SLURM_LOCALID": "2"}, 8, "cuda:2"),  # srun, every task sees all
-        ({"SLURM_LOCALID": "2"}, 1, "cuda"),  # srun --gpus-per-task=1: each sees its own
+        ({}, 1, "cuda:0"),  # as the device of a tensor on it
+        ({"SLURM_LOCALID": "2"}, 1, "cuda:0"),  # srun --gpus-per-task=1: each sees its own
         ({"LOCAL_RANK": "5"}, 4, "cuda:1"),
         ({"LOCAL_RANK": "3", "C2VL_DEVICE": "cuda:7"}, 8, "cuda:7"),  # said is said
         ({"LOCAL_RANK": "3", "C2VL_DEVICE": "cpu"}, 8, "cpu"),

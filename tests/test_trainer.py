@@ -503,6 +503,19 @@ def test_data_left_on_the_host_give_the_same_batches(clips, prompts) -> None:
             resident.device = torch.device("cpu")
 
 
+def test_rows_of_the_only_gpu_are_taken_there(monkeypatch) -> None:
+    """`cuda` and the device of what was put there, `cuda:0`, are two for torch; `meta` stands in for the latter."""
+    put = torch.Tensor.to
+    monkeypatch.setattr("c2vl.resident.fits", lambda *_: True)
+    monkeypatch.setattr(
+        torch.Tensor, "to", lambda x, where, **how: put(x, "meta" if where == torch.device("cuda") else where, **how)
+    )
+    resident = Resident(torch.zeros(5, 3), "cuda")
+    assert resident.device == resident.tensor.device
+    rows = resident[torch.tensor([[0, 4], [2, 2]])]
+    assert (rows.device.type, tuple(rows.shape)) == ("meta", (2, 2, 3))
+
+
 def test_what_does_not_fit_stays_on_the_host_and_says_so(monkeypatch, capsys) -> None:
     import c2vl.resident
 
