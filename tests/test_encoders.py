@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +289,17 @@ def test_gru_reads_as_said(reading: str) -> None:
             outputs, state = reference(frame[:, None], state)
         expected = outputs[:, 0]
     torch.testing.assert_close(encoder(x), expected)
+
+
+def test_on_a_gpu_the_gru_is_kept_out_of_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which would compute it in float16, whatever was asked for. `meta` stands in for a GPU."""
+    said = []
+    monkeypatch.setattr(torch, "autocast", lambda device, enabled: said.append((device, enabled)) or nullcontext())
+    encoder, x = GRU(NTU25, width=4, layers=2), torch.randn(2, 3, 6, 25, 2)
+    encoder(x)
+    assert not said
+    encoder.to("meta")(x.to("meta"))
+    assert said == [("meta", False)]
 
 
 def test_positions_are_sines_and_cosines() -> None:

@@ -7,7 +7,8 @@ at a time to a bidirectional GRU, so both of a layer's "directions" read forward
 
 from __future__ import annotations
 
-from typing import Literal
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,15 @@ def on_cpu(x: Tensor) -> bool:
     return x.device.type == "cpu" and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
 
 
+def _no_half_precision(x: Tensor) -> AbstractContextManager[Any]:
+    """Autocast is off within it, but on a CPU.
+
+    Torch's autocast computes cuDNN's GRU in float16 also where bfloat16 is asked for (ATen/cudnn/AutocastRNN.cpp), and
+    gradients in float16 vanish if they are not scaled. In float32 cuDNN uses TF32.
+    """
+    return nullcontext() if x.device.type == "cpu" else torch.autocast(x.device.type, enabled=False)
+
+
 class GRU(nn.Module):
     """Encode clips (B, C, T, V, M) into features (B, 2 * width): the last layer's outputs after all frames.
 
@@ -76,6 +86,7 @@ class GRU(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = padded_slots(x, self.joints).permute(0, 4, 3, 1, 2).flatten(1, 3)  # (B, M*V*C, T)
         x = self.input_norm(x).transpose(1, 2)
-        for layer in self.layers:
-            x, read = layer(x)
+        with _no_half_precision(x):
+            for layer in self.layers:
+                x, read = layer(x)
         return read
