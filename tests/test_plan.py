@@ -90,6 +90,8 @@ def test_stages_that_come_later_are_scaled_by_the_trials_ratio(monkeypatch: pyte
     }
     assert found["caption"].seconds == pytest.approx(3500 * 2 + 6) and not found["caption"].exact
     assert found["crop"].written == 4000 * 10_000
+    assert (found["caption"].read, found["embed-vision"].read) == (3500 * 10_000, 3500 * 10_000)  # crops
+    assert found["embed-language"].read == 3500 * 100  # answers
 
 
 def test_what_the_store_has_is_subtracted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

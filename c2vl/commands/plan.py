@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from c2vl.plan.estimate import Line
 
 HELP = "what a run would take on this machine: samples, calls, bytes, hours, from a trial of a few samples"
-HEAD = ("stage", "has", "to compute", "reads", "writes", "time")
+HEAD = ("stage", "computes", "has", "to compute", "reads", "writes", "time")
+# What a stage computes on, one call of its engine each (or a place in a batch of them).
+UNITS = {"skeleton": "skeletons", "crop": "frames", "caption": "crops", "embed-vision": "crops", "embed-language": "answers"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"  {stage.name}: {cost.said}", flush=True)
         else:
             rate = f"{1 / cost.each:.3g} a second" if cost.each else "no rate: nothing computed, or too quick to be told"
-            print(f"  {stage.name}: {cost.units} units, {rate}, {cost.fixed:.0f} s besides", flush=True)
+            print(f"  {stage.name}: {cost.units} {UNITS[stage.name]}, {rate}, {cost.fixed:.0f} s besides", flush=True)
     found = list(lines(measured, {stage.name: stage for stage in STAGES}, index, data.raw))
     print("\n" + table(found))
     written = sum(line.written or 0 for line in found)
@@ -103,9 +105,9 @@ def table(found: Iterable[Line]) -> str:
         unknown = line.seconds is None or line.written is None
         written, time = ("?", "?") if unknown else (about + size(line.written or 0), about + duration(line.seconds or 0.0))
         todo = "?" if unknown and not line.exact else f"{about}{line.todo:,}"
-        rows.append((line.stage, f"{line.has:,}", todo, about + size(line.read), written, time))
+        rows.append((line.stage, UNITS[line.stage], f"{line.has:,}", todo, about + size(line.read), written, time))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    laid = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    laid = ["  ".join([*map(str.ljust, row[:2], widths), *map(str.rjust, row[2:], widths[2:])]) for row in rows]
     return "\n".join([laid[0], "-" * len(laid[0]), *laid[1:]])
 
 

@@ -18,6 +18,7 @@ from c2vl.tables.schemas import OK
 from c2vl.works import StoredStage, work_of
 
 SIZED = 1000  # files whose size is looked up
+RAW = {"skeleton": "skeleton_file", "crop": "video_file"}  # what is read of the raw files, a column of the index
 BEFORE = {"crop": "skeleton", "caption": "crop", "embed-vision": "crop", "embed-language": "caption"}
 
 
@@ -31,7 +32,7 @@ class Line:
         todo: units to compute; an estimate where the stages before are not done (`exact` is false then).
         exact: whether `todo` was counted.
         seconds: to compute them here, as this machine is set up now; None where the trial failed.
-        read: bytes of raw files to read.
+        read: bytes to read, of raw files or of what the stage before made.
         written: bytes to write into the store; None likewise.
     """
 
@@ -69,7 +70,10 @@ def lines(costs: Mapping[str, Cost | Failed], stages: Mapping[str, StoredStage],
         else:  # what comes may be more samples, or those that were counted made anew: not more than all
             todo[name], rows[name] = min(counted + coming, max(whole, counted)), max(whole, counted + has)
             has = min(has, rows[name] - todo[name])
-        read, exact = _raw_bytes(name, usable, raw, todo[name], has), _exact(before, counted, coming)
+        read = (
+            _raw_bytes(name, usable, raw, todo[name], has) if name in RAW else _made_bytes(costs.get(BEFORE[name]), todo[name])
+        )
+        exact = _exact(before, counted, coming)
         if isinstance(cost, Failed):
             yield Line(name, has, todo[name], exact, None, read, None)
             continue
@@ -113,8 +117,8 @@ def _counted(stage: StoredStage) -> tuple[int | None, int]:
 
 def _raw_bytes(stage: str, usable: pa.Table, raw: Path, todo: int, has: int) -> int:
     """Bytes of the raw files of the samples to compute, from the sizes of at most a thousand of them."""
-    column = {"skeleton": "skeleton_file", "crop": "video_file"}.get(stage)
-    if column is None or not todo:
+    column = RAW[stage]
+    if not todo:
         return 0
     if raw.is_file():  # a preprocessed file
         return raw.stat().st_size if stage == "skeleton" else 0
@@ -125,3 +129,8 @@ def _raw_bytes(stage: str, usable: pa.Table, raw: Path, todo: int, has: int) -> 
             sizes.append(places.state(raw, file)[0])
     share = todo / (todo + has)
     return round(share * len(files) * sum(sizes) / len(sizes)) if sizes else 0
+
+
+def _made_bytes(before: Cost | Failed | None, todo: int) -> int:
+    """Bytes of the rows of the stage before that `todo` units are made of, as large as the trial's."""
+    return round(todo * before.bytes / before.usable) if isinstance(before, Cost) and before.usable else 0
