@@ -85,6 +85,19 @@ def test_a_gif_moves_and_has_the_video_beside_it_where_there_is_one(project: Pat
     assert sizes[SEEN] == pytest.approx(sizes[BARE] + 300 * 96 / 54, abs=60)
 
 
+def test_a_clip_with_long_empty_stretches_is_drawn(project: Path) -> None:
+    """As pyskl's files have them: frames without people stay in."""
+    path = Path("data/skeleton/S001C002.parquet")
+    (row,) = tables.rows_of(tables.read(path))
+    joints = np.zeros((300, 2, 25, 3), np.float32)
+    joints[131] = row["joints"].reshape(-1, 2, 25, 3)[0]
+    tables.write(path, tables.table_of([row | {"joints": joints, "frames": len(joints)}], schemas.SKELETON))
+    for out in ("empty.png", "empty.gif"):
+        main(["show", BARE, "--out", out])
+        with Image.open(out) as picture:
+            assert len(np.unique(np.asarray(picture.convert("RGB")))) > 50
+
+
 def test_a_remark_on_a_usable_clip_is_on_the_page(project: Path) -> None:
     main(["show", BARE, "--out", "without.png"])
     index = Path("data/index/index.parquet")

@@ -29,12 +29,12 @@ def write_animation(sample: Sample, path: Path) -> None:
     if joints is None or sample.skeleton is None:
         reason = sample.skeleton["reason"] if sample.skeleton else "the stage skeleton has no row of it"
         raise UserError(f"{sample.row['sample']} has no skeleton to animate ({reason}); a PNG shows what there is.")
-    count = min(len(joints), MOST_FRAMES)
-    at = np.linspace(0, len(joints) - 1, count).round().astype(int)
+    somebody = np.flatnonzero(joints.any(axis=(1, 2, 3)))  # preprocessed files may have empty frames inside
+    at = somebody[np.linspace(0, len(somebody) - 1, min(len(somebody), MOST_FRAMES)).round().astype(int)]
     seen = sample.video_range
-    wanted = [seen[round(share * (len(seen) - 1))] for share in np.linspace(0, 1, count)] if len(seen) else []
+    wanted = [seen[round(place * (len(seen) - 1) / max(len(joints) - 1, 1))] for place in at.tolist()] if len(seen) else []
     videos = sample.frames(wanted)
-    figures = _skeletons(joints[at, : sample.skeleton["bodies"]])
+    figures = _skeletons(joints[:, : sample.skeleton["bodies"]], at)
     pictures = [
         _beside(_video(sample, videos, wanted[place]), figure) if wanted and videos else figure
         for place, figure in enumerate(figures)
@@ -46,7 +46,8 @@ def write_animation(sample: Sample, path: Path) -> None:
         )
 
 
-def _skeletons(joints: np.ndarray) -> list[Image.Image]:
+def _skeletons(joints: np.ndarray, at: np.ndarray) -> list[Image.Image]:
+    """Frames `at` of (T, bodies, 25, 3), at one scale for the whole clip."""
     flat, present = flattened(joints), np.asarray(joints.any(axis=(2, 3)))
     low, high = flat[present].reshape(-1, 2).min(axis=0), flat[present].reshape(-1, 2).max(axis=0)
     tall = HEIGHT * FINER
@@ -54,7 +55,7 @@ def _skeletons(joints: np.ndarray) -> list[Image.Image]:
     width = int(max((high[0] - low[0]) * scale + 0.12 * tall, 0.6 * tall))
     offset = np.array([width / 2, tall / 2]) - (low + high) / 2 * scale
     pictures = []
-    for points, here in zip(flat, present, strict=True):
+    for points, here in zip(flat[at], present[at], strict=True):
         picture = Image.new("RGB", (width, tall), PAPER)
         draw = ImageDraw.Draw(picture)
         ground = high[1] * scale + offset[1] + 2 * FINER

@@ -100,7 +100,8 @@ def _moments(figure: Figure, area: tuple[float, ...], sample: Sample) -> None:
         reason = sample.skeleton["reason"] if sample.skeleton else "the stage skeleton has no row of it"
         _blank(figure, *area).text(0.5, 0.5, f"no skeleton: {reason}", ha="center", color=MUTED)
         return
-    chosen = _spread(range(len(joints)), MOMENTS[sample.skeleton["bodies"]])
+    somebody = np.flatnonzero(joints.any(axis=(1, 2, 3))).tolist()  # preprocessed files may have empty frames inside
+    chosen = _spread(somebody, MOMENTS[sample.skeleton["bodies"]])
     shown = joints[chosen, : sample.skeleton["bodies"]]
     flat = flattened(shown)
     present = np.asarray(shown.any(axis=(2, 3)))  # (M, bodies)
