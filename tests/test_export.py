@@ -187,6 +187,13 @@ def test_a_folder_that_is_there_is_left_alone(exported: tuple[Path, Checkpoint, 
     assert {path.name: path.stat().st_mtime_ns for path in exported[0].iterdir()} == before
 
 
+def test_a_place_that_cannot_be_written_to_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    config = EncoderConfig(method="random", benchmark="xsub", stream="joint", seed=0, encoder=ENCODERS[0], frames=FRAMES)
+    with pytest.raises(UserError, match=r"file/out cannot be made \(.+\); name a folder"):
+        export(tmp_path / "file" / "out", Checkpoint(config.build().eval(), config), "studio")
+
+
 def test_pre_processing_in_the_graph_is_the_pipeline_s() -> None:
     """Centre, middle 95 % and resizing, for every length that changes what is left out at the ends."""
     network = ExportedNetwork(nn.Identity(), NTU25, "joint", FRAMES)

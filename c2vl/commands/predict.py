@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> None:
 def print_answer(answer: dict[str, Any]) -> None:
     """A file's actions as a small table; nothing for a file that could not be used, which was told already."""
     if "error" not in answer:
-        persons = f"{answer['persons']} person" + ("s" if answer["persons"] > 1 else "")
-        print(f"{answer['file']} ({answer['frames']} frames, {persons})")
+        counts = (f"{answer[what]} {what if answer[what] != 1 else what[:-1]}" for what in ("frames", "persons"))
+        print(f"{answer['file']} ({', '.join(counts)})")
         for action in answer["actions"]:
             print(f"  {100 * action['score']:5.1f} %  {action['action']}")

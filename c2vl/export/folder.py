@@ -42,15 +42,18 @@ def export(
         prompts: the encoder of the prompts it was aligned with, for who compares embeddings with sentences.
 
     Raises:
-        UserError: `out` is there, packages are missing, or the ONNX file computes something else than torch.
+        UserError: `out` is there or cannot be made, packages are missing, or the ONNX file computes something else than torch.
     """
     if out.exists():
         raise UserError(f"{out} is there already; name another folder or remove it.")
     about = about or {}
     network = exported_network(checkpoint, head)
     config = _config(checkpoint, network, dataset, about, prompts)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    except OSError as error:
+        raise UserError(f"{out} cannot be made ({error.strerror}); name a folder in a place that can be written to.") from None
     try:
         metadata = {key: config[key] for key in ("encoder", "stream", "frames", "graph", "classes", "outputs")}
         config["onnx"]["largest_difference"] = write_onnx(folder / "model.onnx", network, metadata)
