@@ -17,7 +17,8 @@ Methods are `c2vl`, `infonce`, `random`, `supervised`; streams `joint`, `bone`, 
   - `retrieval[benchmark][stream][method] = {clips, sentences, sentence_to_skeleton, skeleton_to_sentence}`, the last two
     `{recall1, recall5, recall10, chance1, chance5, chance10, median_rank, same_class}`: test clips against the distinct
     ones of their middle sentences (`c2vl/evaluation/retrieval.py`);
-  - `samples[benchmark] = {train, test, classes, chance}`.
+  - `samples[benchmark] = {train, test, classes, chance}`;
+  - `settings = {knn_neighbours, fusion}`, of section `evaluate`: what the page has to tell beside the numbers.
 - `heads/<benchmark>-<stream>.{safetensors,json}`: C²VL's linear heads, for recognition elsewhere: `weight` (classes, D),
   `bias` (classes,), `mean` and `scale` (D,), float32; logits of encoder features x are
   `((x - mean) / scale) @ weight.T + bias`; the JSON has `classes` (names), `benchmark, stream, method, features,
@@ -151,6 +152,7 @@ def main() -> None:
     with logged("evaluate") as notes:
         torch.set_num_threads(threads())
         outs, device = Outs(class_names(DATA)), machine.device()
+        outs.metrics["settings"] = {"knn_neighbours": params.knn_neighbours, "fusion": params.fusion.model_dump()}
         for benchmark in benchmarks:
             evaluate_benchmark(benchmark, params, outs, device)
         outs.write(OUT)

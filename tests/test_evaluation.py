@@ -191,6 +191,7 @@ def test_stages_from_tables_to_metrics(tmp_path: Path, stage) -> None:
     stage("evaluate.py")
     out = tmp_path / "results/evaluate"
     metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["settings"] == {"knn_neighbours": 1, "fusion": {"joint": 0.6, "bone": 0.6, "motion": 0.4}}
     assert metrics["samples"][BENCHMARK] == {"train": 47, "test": 16, "classes": CLASSES, "chance": 0.25}
     assert set(metrics["linear"][BENCHMARK]) == {"joint", "bone", "motion", "fusion", "fusion_equal"}
     assert set(metrics["knn"][BENCHMARK]["joint"]) == {"c2vl", "infonce", "random", "supervised"}

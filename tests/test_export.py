@@ -20,7 +20,7 @@ from c2vl.errors import UserError
 from c2vl.evaluation.linear import LinearHead
 from c2vl.export.folder import export, exported_network
 from c2vl.export.network import ExportedNetwork
-from c2vl.export.onnx_file import TOLERANCE, difference
+from c2vl.export.onnx_file import TOLERANCE, difference, moving
 from c2vl.models.encode import encode
 from c2vl.models.registry import (
     CTRGCNParams,
@@ -218,4 +218,5 @@ def test_a_wrong_file_would_be_seen() -> None:
                 return [(value + self.error).numpy() for value in network(torch.from_numpy(inputs["joints"]))]
 
     assert difference(network, Session(0)) == 0
+    assert np.abs(np.diff(moving(2, 300, 25, 0), axis=1)).max() < 0.2, "metres from frame to frame, as people move"
     assert difference(network, Session(1e-3)) == pytest.approx(1e-3, rel=0.01)

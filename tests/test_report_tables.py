@@ -17,9 +17,10 @@ from c2vl.files import read_json, write_json
 from c2vl.layout import Row, Table, escaped, percent, words
 from c2vl.params import load_section
 from c2vl.report import beyond, sweeps
+from c2vl.report.learnt import streams_table
 from c2vl.report.outs import Outs
 from c2vl.report.page import write_report
-from c2vl.report.paper_tables import linear_table, of_paper, paper_tables, semi_table, transfer_table
+from c2vl.report.paper_tables import knn_table, linear_table, of_paper, paper_tables, semi_table, transfer_table
 from c2vl.report.params import ReportParams
 from c2vl.report.seen import packaged
 from c2vl.training.params import PretrainParams
@@ -87,6 +88,16 @@ def test_our_numbers_are_those_of_the_outs_unrounded(ntu: Outs, tmp_path: Path) 
     assert float(rows["C²VL", "J+M+B", "ours"]["xview"]) == linear["fusion"]["c2vl"]["top1"]
     assert float(rows["untrained", "J", "baseline"]["xview"]) == linear["joint"]["random"]["top1"]
     assert float(rows["C²VL", "J+M+B", "paper"]["xview"]) == 0.928
+
+
+def test_notes_tell_the_settings_that_the_numbers_were_made_with(ntu: Outs) -> None:
+    other = Outs(ntu.root)
+    settings = {"knn_neighbours": 5, "fusion": {"joint": 1.0, "bone": 0.5, "motion": 0.25}}
+    other.__dict__["metrics"] = {**ntu.metrics, "settings": settings}
+    knn, streams = knn_table(other), streams_table(other, other.benchmarks)
+    assert knn is not None and streams is not None
+    assert "the 5 nearest training clips by cosine vote" in knn.note and "(k = 1)" not in knn.note
+    assert "weighed 1 joint, 0.5 bone, 0.25 motion" in streams.note
 
 
 def test_semi_and_transfer_say_spread_labels_and_chance(ntu: Outs) -> None:

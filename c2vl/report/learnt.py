@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from c2vl.layout import Cell, Row, Table, best_of, percent, words
 from c2vl.report.figures.versus import Line
 from c2vl.report.outs import Outs, lookup
@@ -24,9 +22,9 @@ METHODS = {
 }
 
 
-def methods_table(metrics: dict[str, Any], benchmarks: list[str]) -> Table:
+def methods_table(outs: Outs, benchmarks: list[str]) -> Table:
     """The joint stream under every method: linear evaluation and KNN, a pair of columns a benchmark."""
-    lines = []
+    metrics, lines = outs.metrics, []
     for method, name in METHODS.items():
         values = []
         for benchmark in benchmarks:
@@ -46,7 +44,7 @@ def methods_table(metrics: dict[str, Any], benchmarks: list[str]) -> Table:
         ("joint stream", *heads),
         rows,
         "Top-1 accuracy in percent on test clips, last epoch. Marked: the best that saw no label during pretraining. "
-        "KNN: the nearest training clip by cosine (k = 1).",
+        f"KNN: {outs.nearest}.",
     )
 
 
@@ -77,9 +75,9 @@ def streams_table(outs: Outs, benchmarks: list[str]) -> Table | None:
     heads = [f"{benchmark} {what}" for benchmark in benchmarks for what in ("linear", "top-5", "best on test", "KNN")]
     note = (
         "Accuracy in percent, last epoch. “Best on test” picks the epoch by its test accuracy, as the field often reports; "
-        "it is no fair estimate. "
-        "Three streams add their scores, weighed 0.6 joint, 0.6 bone, 0.4 motion."
+        "it is no fair estimate."
     )
+    note += f" Three streams add their scores, weighed {outs.weights}." if outs.weights else ""
     return Table("streams", "C²VL by stream", ("stream", *heads), tuple(rows), note)
 
 

@@ -74,6 +74,20 @@ class Outs:
         """
         return dict(self._required("results/evaluate/metrics.json", "evaluate"))
 
+    @property
+    def nearest(self) -> str:
+        """What KNN asks, in words."""
+        count = lookup(self.metrics, "settings", "knn_neighbours") or 1
+        return (
+            f"the {count} nearest training clips by cosine vote" if count > 1 else "the nearest training clip by cosine (k = 1)"
+        )
+
+    @property
+    def weights(self) -> str:
+        """What the streams weigh in their fusion, in words; empty where that is not known."""
+        found = lookup(self.metrics, "settings", "fusion") or {}
+        return ", ".join(f"{found[stream]:g} {stream}" for stream in ("joint", "bone", "motion") if stream in found)
+
     @cached_property
     def scores(self) -> dict[str, Any]:
         """Engine scores; empty if they were not computed."""

@@ -86,7 +86,7 @@ def gather(outs: Outs, raw: Path, params: ReportParams, records: Sequence[Mappin
             "prompts": seen.prompt_table(outs.scores),
             "words": seen.words_alone_table(outs.scores),
             "broken": seen.broken_table(outs.scores),
-            "methods": learnt.methods_table(outs.metrics, benchmarks),
+            "methods": learnt.methods_table(outs, benchmarks),
             "streams": learnt.streams_table(outs, benchmarks),
             "compare": compared.compare_table(outs.compare),
             "zero_shot": beyond.zero_shot_table(outs),

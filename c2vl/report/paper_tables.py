@@ -86,7 +86,7 @@ def knn_table(outs: Outs) -> Table | None:
 
     lines = _lines(outs, outs.benchmarks, FROZEN, found, "knn", outs.encoder)
     lines = [(heads[:1], values, kind, rule) for heads, values, kind, rule in lines]
-    note = "Top-1 accuracy in percent on test clips, joint stream; the class is the nearest training clip's by cosine (k = 1)."
+    note = f"Top-1 accuracy in percent on test clips, joint stream, KNN: {outs.nearest}."
     return _table("table-4-knn", "Table IV", "KNN", ("method", *outs.benchmarks), lines, note, outs, best=True)
 
 
