@@ -348,11 +348,12 @@ def test_ranks_agree_with_sorting_and_equal_similarities_count_against_us() -> N
     rng = np.random.default_rng(2)
     queries, candidates = rng.normal(size=(40, 6)).astype(np.float32), rng.normal(size=(25, 6)).astype(np.float32)
     of_query, of_candidate = rng.integers(5, size=40), np.arange(25) % 5
-    for query, rank in enumerate(ranks(queries, candidates, of_query, of_candidate)):
+    for query, (rank, nearest) in enumerate(zip(*ranks(queries, candidates, of_query, of_candidate), strict=True)):
         order = np.argsort(-(candidates @ queries[query]))
+        assert nearest == order[0]
         assert rank == 1 + next(at for at, candidate in enumerate(order) if of_candidate[candidate] == of_query[query])
     collapsed = np.ones((10, 3), np.float32)
-    assert ranks(collapsed, collapsed, np.arange(10), np.arange(10)).tolist() == [10] * 10
+    assert ranks(collapsed, collapsed, np.arange(10), np.arange(10))[0].tolist() == [10] * 10
     with pytest.raises(ValueError, match="right candidate"):
         ranks(collapsed, collapsed, np.arange(1, 11), np.arange(10))
 

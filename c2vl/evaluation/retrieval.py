@@ -17,8 +17,10 @@ RECALL = (1, 5, 10)
 ROWS = 512  # queries compared at once
 
 
-def ranks(queries: Array, candidates: Array, query_groups: np.ndarray, candidate_groups: np.ndarray) -> np.ndarray:
-    """Rank (N,), from 1, of the best right candidate of each query by dot product.
+def ranks(
+    queries: Array, candidates: Array, query_groups: np.ndarray, candidate_groups: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of each query by dot product: the rank (N,), from 1, of its best right candidate; and the nearest candidate (N,).
 
     Args:
         queries: (N, d).
@@ -29,7 +31,8 @@ def ranks(queries: Array, candidates: Array, query_groups: np.ndarray, candidate
     Raises:
         ValueError: a query has no right candidate.
     """
-    found = []
+    found: list[np.ndarray] = []
+    nearest: list[np.ndarray] = []
     for start in range(0, len(queries), ROWS):
         similarity = queries[start : start + ROWS] @ candidates.T  # (n, M)
         right = query_groups[start : start + ROWS, None] == candidate_groups[None, :]
@@ -37,7 +40,9 @@ def ranks(queries: Array, candidates: Array, query_groups: np.ndarray, candidate
             raise ValueError("a query has no right candidate")
         best = np.where(right, similarity, -np.inf).max(1, keepdims=True)
         found.append(1 + ((similarity >= best) & ~right).sum(1))
-    return np.concatenate(found) if found else np.zeros(0, np.int64)
+        nearest.append(similarity.argmax(1))
+    none = [np.zeros(0, np.int64)]
+    return np.concatenate(found or none), np.concatenate(nearest or none)
 
 
 def expected(right: np.ndarray, candidates: int, k: int) -> float:
@@ -64,16 +69,12 @@ def both_ways(skeletons: Array, sentences: Array, groups: np.ndarray, labels: np
     said = [set(labels[groups == group].tolist()) for group in identity]
     count = np.bincount(np.searchsorted(identity, groups), minlength=len(identity))
     one = sentences[first]
-    by_sentence = {
-        **_summary(ranks(one, skeletons, identity, groups), count, len(groups)),
-        "same_class": float(np.mean([int(labels[at]) in own for at, own in zip(_nearest(one, skeletons), said, strict=True)])),
-    }
-    by_skeleton = {
-        **_summary(ranks(skeletons, one, groups, identity), np.ones(len(groups)), len(identity)),
-        "same_class": float(
-            np.mean([int(y) in said[at] for at, y in zip(_nearest(skeletons, one), labels.tolist(), strict=True)])
-        ),
-    }
+    rank, nearest = ranks(one, skeletons, identity, groups)
+    same = [int(labels[at]) in own for at, own in zip(nearest, said, strict=True)]
+    by_sentence = {**_summary(rank, count, len(groups)), "same_class": float(np.mean(same))}
+    rank, nearest = ranks(skeletons, one, groups, identity)
+    same = [int(label) in said[at] for at, label in zip(nearest, labels, strict=True)]
+    by_skeleton = {**_summary(rank, np.ones(len(groups)), len(identity)), "same_class": float(np.mean(same))}
     counts = {"clips": len(groups), "sentences": len(identity)}
     return {**counts, "sentence_to_skeleton": by_sentence, "skeleton_to_sentence": by_skeleton}
 
@@ -82,8 +83,3 @@ def _summary(rank: np.ndarray, right: np.ndarray, candidates: int) -> dict[str, 
     recall = {f"recall{k}": float((rank <= k).mean()) for k in RECALL}
     chance = {f"chance{k}": expected(right, candidates, k) for k in RECALL}
     return {**recall, **chance, "median_rank": float(np.median(rank))}
-
-
-def _nearest(queries: Array, candidates: Array) -> np.ndarray:
-    blocks = [queries[at : at + ROWS] @ candidates.T for at in range(0, len(queries), ROWS)]
-    return np.concatenate([block.argmax(1) for block in blocks])
