@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from c2vl.errors import UserError
 
 if TYPE_CHECKING:
     import torch
+
+QUOTA = Path("/sys/fs/cgroup/cpu.max")  # microseconds of processor time in a period of so many, as the kernel tells a container
 
 
 def positive_integer(name: str, default: int) -> int:
@@ -53,8 +56,16 @@ def store_dir() -> Path:
 
 def workers() -> int:
     """Processes for CPU-bound work (`C2VL_WORKERS`, default: the cores this process may use)."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return positive_integer("C2VL_WORKERS", cores)
+    return positive_integer("C2VL_WORKERS", cores())
+
+
+def cores() -> int:
+    """Those this process may run on; of a container with a quota, as many as it is allowed the time of."""
+    seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with suppress(OSError, ValueError):  # not Linux, or `max`: no quota
+        quota, period = map(int, QUOTA.read_text(encoding="ascii").split())
+        seen = min(seen, max(1, round(quota / period)))
+    return seen
 
 
 def workers_each() -> int:

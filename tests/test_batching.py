@@ -172,6 +172,20 @@ def test_items_of_equal_shapes_share_a_batch_and_keep_their_order() -> None:
     assert batch["ids"].shape == (2, 4) and batch["pixels"].shape == (2, 2, 2)
 
 
+@pytest.mark.parametrize(
+    ("told", "few"), [("max 100000", False), ("100000 100000", True), ("20000 100000", True), ("", False), (None, False)]
+)
+def test_a_container_s_quota_is_as_good_as_fewer_cores(
+    told: str | None, few: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("C2VL_WORKERS", raising=False)
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda process: set(range(64)), raising=False)
+    monkeypatch.setattr(machine, "QUOTA", tmp_path / "cpu.max")
+    if told is not None:
+        (tmp_path / "cpu.max").write_text(f"{told}\n")
+    assert machine.workers() == (1 if few else 64)
+
+
 def test_the_processes_of_a_machine_divide_its_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     from c2vl.prompts.base import reading_threads
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -64,6 +66,19 @@ def test_a_hub_model_that_is_not_here_is_a_note_without_asking_the_network(here:
     change("embed.encoder.model", "nobody/nothing")
     found = {finding.what: finding for finding in examine("engines", engines.engines)}
     assert found["encoder"].state == "note" and "hf download nobody/nothing" in found["encoder"].todo
+
+
+def test_a_transformers_that_is_too_old_fails_though_it_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "5.17.0" if name == "transformers" else installed(name))
+    ok, old = machine.packages()
+    assert (ok.state, old.state) == ("ok", "FAIL") and "transformers 5.17.0 is older than 5.23" in old.said
+
+
+def test_the_oldest_packages_are_those_of_the_installation() -> None:
+    needs = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    for name, (major, minor) in machine.OLDEST.items():
+        assert f"{name}>={major}.{minor}" in needs
 
 
 def test_videos_are_read_back_frame_by_frame() -> None:

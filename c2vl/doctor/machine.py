@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from c2vl.doctor.finding import Finding, gib
 from c2vl.errors import UserError
 
 OLDEST_PYTHON = (3, 11)
+OLDEST = {"torch": (2, 7), "transformers": (5, 23)}  # as in pyproject.toml; a cluster's own image may have others
 LEAST_MEMORY, LEAST_DISK = 4 * 2**30, 10 * 2**30  # the demo's; a full run needs more of both
 
 
@@ -31,13 +33,20 @@ def python() -> Iterator[Finding]:
 def packages() -> Iterator[Finding]:
     """The packages that results depend on most."""
     names = ("torch", "transformers", "accelerate", "pyarrow", "dvc")
-    told, absent = [], []
+    told, absent, old = [], [], []
     for name in names:
         try:
-            told.append(f"{name} {importlib.metadata.version(name)}")
+            version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             absent.append(name)
+            continue
+        told.append(f"{name} {version}")
+        oldest = OLDEST.get(name, (0, 0))
+        if tuple(map(int, re.findall(r"\d+", version)[:2])) < oldest:
+            old.append(f"{name} {version} is older than {oldest[0]}.{oldest[1]}")
     yield Finding("ok", "packages", ", ".join(told))
+    if old:
+        yield Finding("FAIL", "packages", f"{', '.join(old)}, of which results are not known to be right", "make install")
     if absent:
         yield Finding("FAIL", "packages", f"{', '.join(absent)} not installed", "make install")
 
