@@ -330,6 +330,23 @@ def test_a_hub_snapshot_without_safetensors_is_read_as_tensors_alone(checkpoints
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("config.json", {"model_type": "theirs", "auto_map": {"AutoConfig": "theirs.Theirs", "AutoModel": "theirs.Theirs"}}),
+        ("processor_config.json", {"processor_class": "Theirs", "auto_map": {"AutoProcessor": "theirs.Theirs"}}),
+    ],
+)
+def test_code_that_lies_beside_the_weights_is_not_run(checkpoints: Path, tmp_path: Path, file: str, changes: dict) -> None:
+    theirs = tmp_path / "theirs"
+    shutil.copytree(checkpoints / "encoder", theirs)
+    (theirs / "theirs.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    (theirs / file).write_text(json.dumps(json.loads((theirs / file).read_text()) | changes))
+    with pytest.raises(UserError, match="custom code"):
+        Encoder.load(EncoderParams(model=str(theirs)), "cpu")
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_checkpoint_of_another_kind_is_one_clear_sentence(checkpoints: Path) -> None:
     with pytest.raises(UserError, match="ImageTextToText") as caught:
         Captioner.load(CaptionerParams(model=str(checkpoints / "detector")), "cpu")
