@@ -169,7 +169,9 @@ def measure(
         began = time.process_time()
         made = [work.prepare(batch) for batch in cut]
         prepare = count / (time.process_time() - began)
-        ready = [[item[1] if isinstance(item, tuple) else item for item in batch] for batch in made]
+        whole = [[item[1] if isinstance(item, tuple) else item for item in batch] for batch in made]
+        at_once = getattr(work, "_at_once", size)  # a sample's frames are prepared together, however few the detector takes
+        ready = [batch[begin : begin + at_once] for batch in whole for begin in range(0, len(batch), at_once)]
         alone(ready[0])  # kernels are chosen, memory is taken
         before = rate(count, lambda: [alone(batch) for batch in ready])  # noqa: B023 - called at once
         notes: dict[str, Any] = {}
@@ -182,7 +184,7 @@ def measure(
         rates.append((model, prepare, stage, rate(16, lambda: [single(unit) for unit in units[:16]])[0]))  # noqa: B023
     model, prepare, stage, singly = (median(column) for column in zip(*rates, strict=True))
     of_model, of_singly = median(one[2] / one[0] for one in rates), median(one[2] / one[3] for one in rates)
-    return Measured(len(units), size, model, prepare, stage, singly, median(busy), of_model, median(free), of_singly)
+    return Measured(len(units), at_once, model, prepare, stage, singly, median(busy), of_model, median(free), of_singly)
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,15 @@ from c2vl import tables
 from c2vl.engines import DetectorParams
 from c2vl.engines.detector import Detections
 from c2vl.prompts import crop as crop_stage
+from c2vl.prompts import frame as frames
 from c2vl.prompts.crop import CropParams, CropWork
 from c2vl.prompts.jpeg import from_jpeg, to_jpeg
 from c2vl.prompts.people import choose, joint_boxes, overlap, scaled_joints
 from c2vl.prompts.window import Fallback, Window, find_window, grown, squared
 from c2vl.store.keys import content_key
+from c2vl.store.run import run
 from c2vl.store.work import Failure
+from c2vl.video.decode import Decoded, decode
 
 NOBODY = np.full((25, 2), np.nan, np.float32)
 NONE = np.zeros((0, 4), np.float32)
@@ -321,6 +324,34 @@ def test_the_crop_key_is_of_what_is_read_and_not_of_where_it_lies(project: Path,
     assert stage(project, frames_per_clip=6).description() == stage(project).description()
     assert set(keys[:2]) < {unit.key for unit in stage(project, frames_per_clip=6).units(SHARD, "f")}
     assert content_key("f", 5) != content_key("f", 15)
+
+
+def test_a_video_is_opened_once_for_all_frames_though_the_detector_takes_fewer_at_once(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    class Small(Bright):
+        def detect(self, ready: Sequence[np.ndarray]) -> list[Detections]:
+            calls.append(len(ready))
+            return super().detect(ready)
+
+        def batch_size(self) -> int:
+            return 2
+
+    opened: list[str] = []
+
+    def counted(path: Path, indices: Iterable[int]) -> Decoded:
+        opened.append(path.name)
+        return decode(path, indices)
+
+    monkeypatch.setattr(frames, "decode", counted)
+    monkeypatch.setenv("C2VL_WORKERS", "1")
+    work = stage(project, frames_per_clip=5, max_failed=1.0)
+    work._detector, work.load = Small(), lambda: None  # type: ignore[method-assign]
+    run(work, project / "crop", {})
+    assert sorted(opened) == [f"{name(subject)}_rgb.avi" for subject in (1, 2, 3)]
+    assert calls == [2, 2, 1, 1]  # of the second video one frame is there
 
 
 def test_another_margin_cuts_anew_and_detects_nothing(project: Path) -> None:

@@ -89,6 +89,7 @@ class CropWork:
         self._index = tables.Grouped(rows)
         self._detector: PeopleDetector | None = None
         self._loading = Lock()
+        self._at_once = CUT_AT_ONCE
         self._frames = self._undetected = 0
         self._found = self._chosen = self._crops = 0
         self._coverage = array("d")
@@ -175,8 +176,9 @@ class CropWork:
             return self._detector
 
     def batch_size(self) -> int:
-        """Frames at once (`C2VL_BATCH_CROP`)."""
-        return machine.batch_size("crop", self._detector.batch_size if self._detector is not None else CUT_AT_ONCE)
+        """Frames at once (`C2VL_BATCH_CROP`), but no fewer than a sample has: its video is opened once for all of them."""
+        self._at_once = machine.batch_size("crop", self._detector.batch_size if self._detector is not None else CUT_AT_ONCE)
+        return max(self._at_once, self._params.frames_per_clip)
 
     def pool(self) -> Executor:
         """Decoding threads."""
@@ -197,11 +199,14 @@ class CropWork:
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
         """Boxes and scores of each frame: remembered where there are no inputs for the detector, and from now on."""
-        new = detected_now(ready)
-        results = self._loaded().detect([ready[at][1] for at in new]) if new else []
-        found = {at: {"boxes": result.boxes, "scores": result.scores} for at, result in zip(new, results, strict=True)}
-        if found:  # at once: a kill while crops are cut must not cost what the detector did
-            self.detections.add([self._detection_key(units[at].payload) for at in found], list(found.values()))
+        new, found = detected_now(ready), dict[int, dict[str, np.ndarray]]()
+        for begin in range(0, len(new), self._at_once):
+            part = new[begin : begin + self._at_once]
+            results = self._loaded().detect([ready[at][1] for at in part])
+            rows = [{"boxes": result.boxes, "scores": result.scores} for result in results]
+            # At once: a kill while more is detected, or crops are cut, must not cost what the detector did.
+            self.detections.add([self._detection_key(units[at].payload) for at in part], rows)
+            found |= zip(part, rows, strict=True)
         known = [at for at in range(len(units)) if at not in found]
         keys = [self._detection_key(units[at].payload) for at in known]
         found |= zip(known, self.detections.get(keys), strict=True)
