@@ -33,6 +33,7 @@ from c2vl.training.checkpoint import load_checkpoint
 from c2vl.training.clips import Clips, load_clips
 from c2vl.training.curves import told as told_of
 from c2vl.training.devices import Devices
+from c2vl.training.environment import compiled, save_seconds, threads
 from c2vl.training.keep import LAST_GOOD, LIVE, STATE, Keep, forget, training_key
 from c2vl.training.loop import fit
 from c2vl.training.methods import Trained, train
@@ -590,6 +591,20 @@ def test_compiled_encoders_keep_their_names(monkeypatch, clips) -> None:
     trained, _ = fit(SupervisedTraining(network, clips.skeletons, clips.labels, "joint", params), params, Devices("cpu"), "x")
     assert called == ["STGCN"]
     assert list(trained.state_dict()) == names
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [
+        *[("C2VL_SAVE_SECONDS", value, save_seconds) for value in ("soon", "nan", "-1")],
+        *[("C2VL_COMPILE", value, compiled) for value in ("true", "yes")],
+        *[("C2VL_THREADS", value, threads) for value in ("0", "all")],
+    ],
+)
+def test_a_setting_of_the_machine_that_says_nothing_is_not_ignored(name: str, value: str, read, monkeypatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=f"{name} must be .*'{value}'"):
+        read()
 
 
 def test_heads_stay_in_fp32_under_autocast() -> None:

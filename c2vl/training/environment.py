@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 from c2vl.errors import UserError
@@ -25,11 +26,17 @@ def save_seconds() -> float:
     """Seconds between two saves of the state of a training (`C2VL_SAVE_SECONDS`, default 60; 0: after every step)."""
     text = os.environ.get("C2VL_SAVE_SECONDS", "")
     try:
-        return float(text or SAVE_SECONDS)
+        seconds = float(text or SAVE_SECONDS)
     except ValueError:
-        raise UserError(f"The environment variable C2VL_SAVE_SECONDS must be a number of seconds, not '{text}'.") from None
+        seconds = math.nan
+    if not seconds >= 0:  # nor is nan: no time would ever be long enough
+        raise UserError(f"The environment variable C2VL_SAVE_SECONDS must be a number of seconds, not '{text}'.")
+    return seconds
 
 
 def compiled() -> bool:
     """Whether encoders are compiled by `torch.compile` (`C2VL_COMPILE=1`): the same function, other last bits."""
-    return os.environ.get("C2VL_COMPILE", "") == "1"
+    text = os.environ.get("C2VL_COMPILE", "")
+    if text not in ("", "0", "1"):
+        raise UserError(f"The environment variable C2VL_COMPILE must be 1 or 0, not '{text}'.")
+    return text == "1"
