@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from c2vl.engines.detector import DetectorParams
 from c2vl.engines.fingerprints import fingerprint
 from c2vl.engines.gdino import worker
-from c2vl.engines.gdino.client import ForeignDetector, resized_shape
+from c2vl.engines.gdino.client import ForeignDetector, resized_shape, vocabulary
 from c2vl.engines.load import load_detector
 from c2vl.errors import UserError
 
@@ -32,7 +33,8 @@ module = runpy.run_path(path, run_name="worker")
 class Model:
     def __init__(self, weights, device, text_encoder, prompt):
         if behaviour == "no package": raise ModuleNotFoundError("No module named 'groundingdino'")
-        assert (device, text_encoder, prompt) == ("cpu", "bert-base-uncased", "person."), (device, text_encoder, prompt)
+        assert (device, prompt) == ("cpu", "person."), (device, prompt)
+        assert os.path.isfile(os.path.join(text_encoder, "vocab.txt")), text_encoder
         print("chatter of a library", flush=True)
     def detect(self, images, threshold):
         if behaviour == "dies": print("Killed: no memory", file=sys.stderr, flush=True); os._exit(9)
@@ -71,7 +73,8 @@ def params(checkpoint: Path, **changes: object) -> DetectorParams:
 
 def load(checkpoint: Path, behaviour: str, monkeypatch: pytest.MonkeyPatch) -> ForeignDetector:
     monkeypatch.setenv("C2VL_GROUNDINGDINO_PYTHON", str(standin(checkpoint.parent, behaviour)))
-    monkeypatch.delenv("C2VL_GROUNDINGDINO_BERT", raising=False)
+    (checkpoint.parent / "vocab.txt").touch()
+    monkeypatch.setenv("C2VL_GROUNDINGDINO_BERT", str(checkpoint.parent))
     detector = load_detector(params(checkpoint), lambda: torch.device("cpu"))
     assert isinstance(detector, ForeignDetector)
     return detector
@@ -118,9 +121,41 @@ def test_a_worker_that_dies_is_one_sentence_with_its_last_words(checkpoint: Path
         detector.detect(detector.prepare(pictures()))
 
 
+def test_bert_s_words_are_there_or_said_to_be_missing_within_seconds(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import HfApi, constants
+
+    from c2vl.engines import hub
+
+    monkeypatch.setenv("C2VL_GROUNDINGDINO_PYTHON", "/nowhere/python")
+    monkeypatch.setenv("C2VL_GROUNDINGDINO_BERT", str(tmp_path / "gone"))
+    with pytest.raises(UserError, match=r"gone holds no vocab\.txt"):
+        load_detector(params(checkpoint), lambda: torch.device("cpu"))
+    monkeypatch.delenv("C2VL_GROUNDINGDINO_BERT")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(hub, "ANSWER_WITHIN", 0.5)
+    monkeypatch.setattr(HfApi, "model_info", lambda *args, **kwargs: time.sleep(60))  # a network that swallows packets
+    began = time.monotonic()
+    with pytest.raises(
+        UserError, match=r"needs the words of bert-base-uncased; set C2VL_GROUNDINGDINO_BERT .*cannot be reached"
+    ):
+        load_detector(params(checkpoint), lambda: torch.device("cpu"))
+    assert time.monotonic() - began < 5
+    snapshot = tmp_path / "models--bert-base-uncased" / "snapshots" / "0123456789abcdef0123456789abcdef01234567"
+    snapshot.mkdir(parents=True)
+    (snapshot / "vocab.txt").touch()
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text(snapshot.name)
+    assert vocabulary() == snapshot
+
+
 @pytest.mark.parametrize(("value", "match"), [("", "set C2VL_GROUNDINGDINO_PYTHON"), ("/nowhere/python", "cannot be run")])
 def test_no_environment_is_one_sentence(value: str, match: str, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("C2VL_GROUNDINGDINO_PYTHON", value)
+    (checkpoint.parent / "vocab.txt").touch()
+    monkeypatch.setenv("C2VL_GROUNDINGDINO_BERT", str(checkpoint.parent))
     with pytest.raises(UserError, match=match):
         load_detector(params(checkpoint), lambda: torch.device("cpu"))
 

@@ -74,7 +74,8 @@ def _server(model: str) -> Finding:
 
 
 def _groundingdino(model: str) -> Iterator[Finding]:
-    from c2vl.engines.gdino.client import BERT, PACKAGE, PYTHON, interpreter
+    from c2vl.engines.gdino.client import BERT, BERT_ID, PACKAGE, PYTHON, WORDS, interpreter, vocabulary
+    from c2vl.engines.hub import cached
     from c2vl.engines.weights import original_identity
 
     identity = original_identity(model)
@@ -93,12 +94,13 @@ def _groundingdino(model: str) -> Iterator[Finding]:
         has = f"groundingdino-py {found}, not {PACKAGE}" if found else "no groundingdino-py"
         yield Finding("FAIL", "detector", f"{python} has {has}", todo)
         return
-    folder = os.environ.get(BERT, "")
-    if folder and not (Path(folder).expanduser() / "vocab.txt").is_file():
-        yield Finding("FAIL", "detector", f"{BERT}={folder} holds no vocab.txt", "put bert-base-uncased's tokenizer there")
+    if not os.environ.get(BERT) and cached(BERT_ID, None, WORDS[0]) is None:
+        words = f"{BERT_ID}'s words are not in the local cache; the stage fetches them from the hub when it first runs"
+        yield Finding(
+            "note", "detector", words, f"without network: put its {', '.join(WORDS)} into a folder and set {BERT} to it"
+        )
         return
-    words = folder or "bert-base-uncased of the hub's cache, fetched when it is not there"
-    yield Finding("ok", "detector", f"groundingdino-py {found} in {python}; vocabulary: {words}")
+    yield Finding("ok", "detector", f"groundingdino-py {found} in {python}; vocabulary: {vocabulary()}")
 
 
 def _checkpoint(name: str, model: str, revision: str | None) -> Finding:

@@ -25,8 +25,14 @@ def looks_like_hub_id(model: str) -> bool:
 OLD_WEIGHTS = "pytorch_model*.bin"  # what repositories had before safetensors; CLIP ViT-L/14@336px has nothing else
 
 
-def cached(model: str, revision: str | None) -> Path | None:
-    """The snapshot folder of a hub model in the local cache, or None if it is not all there; asks no network."""
+def cached(model: str, revision: str | None, needs: str = "") -> Path | None:
+    """The snapshot folder of a hub model in the local cache, or None if it is not all there; asks no network.
+
+    Args:
+        model: its id.
+        revision: branch, tag or commit; None is the default branch.
+        needs: the file that is wanted of it; empty: weights, all of them, and their config.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -34,23 +40,29 @@ def cached(model: str, revision: str | None) -> Path | None:
         folder = Path(snapshot_download(model, revision=revision, local_files_only=True))
     except (LocalEntryNotFoundError, ValueError):
         return None
+    if needs:
+        return folder if (folder / needs).is_file() else None
     weights = any(folder.glob("*.safetensors")) or any(folder.glob(OLD_WEIGHTS))
     # A download that was stopped leaves a snapshot with some of the files; it is to be gone on with.
     return folder if weights and (folder / "config.json").is_file() and not lacking(folder) else None
 
 
-def fetch(model: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
+def fetch(model: str, revision: str | None, patterns: tuple[str, ...], needs: str = "") -> Path:
     """Return the snapshot folder of a hub model (its name is the commit), downloading what is missing.
 
     A revision that is in the local cache is used as it is, without asking whether the hub has a newer one:
     the same params must give the same outputs until the user changes them.
+
+    Args:
+        model, revision, needs: as of `cached`.
+        patterns: of the names of files to download.
 
     Raises:
         UserError: not in the cache and offline, no answer within seconds, or no such model or revision.
     """
     from huggingface_hub import constants, snapshot_download
 
-    found = cached(model, revision)
+    found = cached(model, revision, needs)
     if found is not None:
         return found
     if constants.HF_HUB_OFFLINE:
@@ -60,7 +72,8 @@ def fetch(model: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
         )
     commit, files = _ask(model, revision)
     # Weights are 1 to 15 GB: the old format only where there is no other.
-    wanted = list(patterns) if any(name.endswith(".safetensors") for name in files) else [*patterns, OLD_WEIGHTS]
+    old = not needs and not any(name.endswith(".safetensors") for name in files)
+    wanted = [*patterns, OLD_WEIGHTS] if old else list(patterns)
     try:
         return Path(snapshot_download(model, revision=commit, allow_patterns=wanted, etag_timeout=ANSWER_WITHIN))
     except Exception as error:

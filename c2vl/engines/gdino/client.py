@@ -19,6 +19,7 @@ from c2vl.engines.batching import Batching
 from c2vl.engines.detector import AT_ONCE, HEAVIEST, LARGEST, Detections, DetectorParams, detections
 from c2vl.engines.fingerprints import fingerprint
 from c2vl.engines.gdino import worker
+from c2vl.engines.hub import fetch
 from c2vl.engines.weights import GROUNDINGDINO
 from c2vl.errors import UserError
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 PYTHON, BERT = "C2VL_GROUNDINGDINO_PYTHON", "C2VL_GROUNDINGDINO_BERT"
+BERT_ID, WORDS = "bert-base-uncased", ("vocab.txt", "config.json", "tokenizer.json", "tokenizer_config.json")
 PACKAGE = GROUNDINGDINO.split()[-1]  # its version is part of the key
 SHORTEST, LONGEST = 800, 1333  # pixels, the original's
 
@@ -49,9 +51,11 @@ class ForeignDetector:
     def __init__(self, params: DetectorParams, device: torch.device, python: Path) -> None:
         self.fingerprint = fingerprint(params)
         self._params = params
+        words = vocabulary()
         self._batching = Batching("detector", self.fingerprint, device, AT_ONCE, LARGEST)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the worker
         environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+        environment["HF_HUB_OFFLINE"] = "1"  # all it reads lies here
         try:
             # A session of its own: Ctrl-C is for us, and the worker ends when its input does.
             self._process = subprocess.Popen(
@@ -66,7 +70,7 @@ class ForeignDetector:
             raise UserError(f"{PYTHON}={python} cannot be run ({error.strerror}); see docs/engines.md.") from None
         self._turn = threading.Lock()
         request = {"kind": "load", "weights": str(Path(params.model).expanduser().resolve()), "device": str(device)}
-        request |= {"text_encoder": os.environ.get(BERT) or "bert-base-uncased", "prompt": params.prompt.lower().strip()}
+        request |= {"text_encoder": str(words), "prompt": params.prompt.lower().strip()}
         ready, _ = self._ask({**request, "threshold": params.box_threshold})
         if ready["kind"] != "ready":
             self.close()
@@ -169,6 +173,27 @@ def interpreter() -> Path:
             "requirements/groundingdino.txt (docs/engines.md), or use the backend transformers."
         )
     return Path(python).expanduser()
+
+
+def vocabulary() -> Path:
+    """Folder with BERT's words: that of `C2VL_GROUNDINGDINO_BERT`, else of the hub, which the worker would ask for minutes.
+
+    Raises:
+        UserError: there is none.
+    """
+    named = os.environ.get(BERT, "")
+    if named:
+        folder = Path(named).expanduser().resolve()
+        if not (folder / WORDS[0]).is_file():
+            raise UserError(f"{BERT}={named} holds no {WORDS[0]}; put bert-base-uncased's tokenizer and config.json there.")
+        return folder
+    try:
+        return fetch(BERT_ID, None, WORDS, needs=WORDS[0])
+    except UserError as error:
+        files = ", ".join(WORDS)
+        raise UserError(
+            f"groundingdino-py needs the words of {BERT_ID}; set {BERT} to a folder with its {files} ({error})"
+        ) from None
 
 
 def resized_shape(height: int, width: int, shortest: int, longest: int) -> tuple[int, int]:
