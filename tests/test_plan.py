@@ -14,6 +14,7 @@ import yaml
 from c2vl import tables
 from c2vl.cli import main
 from c2vl.commands.plan import duration, size, table
+from c2vl.engines import batching
 from c2vl.errors import UserError
 from c2vl.plan import estimate, trial
 from c2vl.plan.estimate import Line, lines
@@ -204,6 +205,18 @@ def test_parameters_mean_the_same_in_the_trial_s_folder(monkeypatch: pytest.Monk
     found = trial.from_elsewhere(params)
     assert found["data"]["raw"] == str(tmp_path.parent / "raw") and found["targets"][0]["raw"] == "/raw"
     assert found["crop"] == {**params["crop"], "max_failed": 1.0} and found["caption"] == params["caption"]
+
+
+def test_a_batch_that_was_found_by_trying_is_not_looked_for_again_in_a_trial_nor_after_it(raw: Path) -> None:
+    trial.INDEX.parent.mkdir(parents=True)
+    (trial.INDEX.parent / "classes.json").write_text("[]")
+    batching.remember("a card, detector", 8)
+    with trial.project() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("C2VL_HOME", str(folder / ".c2vl"))
+        assert batching.remembered("a card, detector") == 8
+        batching.remember("a card, captioner", 32)
+    assert [batching.remembered(f"a card, {name}") for name in ("detector", "captioner")] == [8, 32]
+    assert [path.name for path in Path(".c2vl").iterdir()] == ["machine.json"]
 
 
 @pytest.mark.slow

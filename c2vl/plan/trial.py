@@ -21,6 +21,7 @@ import yaml
 from c2vl import tables
 from c2vl.errors import UserError
 from c2vl.files import read_json, write_bytes
+from c2vl.machine import state_dir
 from c2vl.params import PARAMS_FILE, read_params
 from c2vl.tables.schemas import OK
 from c2vl.works import INDEX, STAGES, StoredStage
@@ -35,6 +36,10 @@ OWN = {
     "dvc.lock",
     PARAMS_FILE.name,
 }  # of a project; a trial borrows all else
+KNOWN = (
+    "machine.json",
+    "digests.json",
+)  # found out about this machine and its checkpoints: a GPU's batches take minutes to find
 MANY = 1000  # more samples for a stage whose processes take a thousand times as long to start as a sample takes
 
 
@@ -80,7 +85,10 @@ def chosen(index: pa.Table, count: int) -> pa.Table:
 
 @contextmanager
 def project() -> Iterator[Path]:
-    """A folder that is this project to the stages, but with an empty store and no data."""
+    """A folder that is this project to the stages, but with an empty store and no data.
+
+    What is known of the machine goes in, and what the trial finds out of it comes back.
+    """
     with TemporaryDirectory(prefix="c2vl-plan-") as name:
         folder = Path(name)
         for entry in Path(".").iterdir():
@@ -92,7 +100,15 @@ def project() -> Iterator[Path]:
         for entry in Path("data").iterdir():  # raw files may lie beside the outs
             if entry.name not in {"index", "skeleton", "crop", "caption", "embed"}:
                 (folder / "data" / entry.name).symlink_to(entry.resolve())
+        _copy_known(state_dir(), folder / ".c2vl")
         yield folder
+        _copy_known(folder / ".c2vl", state_dir())
+
+
+def _copy_known(here: Path, there: Path) -> None:
+    for name in KNOWN:
+        if (here / name).is_file():
+            write_bytes(there / name, (here / name).read_bytes())
 
 
 def from_elsewhere(params: Any) -> Any:
