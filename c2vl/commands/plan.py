@@ -1,7 +1,8 @@
 """Before a run: how many samples, frames and calls, how many bytes and hours a stage, with what the store has subtracted.
 
 A few real samples go through the real stages in a temporary project with a store of its own: nothing of yours is
-touched, and a GPU's batch sizes, which are found by trying, are kept for the run. What the samples cost is scaled up. So the hours are those of this machine with these settings
+touched, and a GPU's batch sizes, which are found by trying, are kept for the run. What the samples cost is scaled up. So
+the hours are those of this machine with these settings
 (C2VL_DEVICE, C2VL_WORKERS, C2VL_BATCH_...), engines loaded included. Needs the index (`dvc repro index`).
 
 Start-up (interpreter, engine, first batch, worker processes) is told from the rate: engines are timed from their second batch
