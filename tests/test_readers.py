@@ -175,6 +175,17 @@ def test_where_the_system_refuses_processes_or_memory_to_share_threads_go_on_and
     assert "caption: no process can prepare ([Errno 1] Operation not permitted); threads go on" in capfd.readouterr().out
 
 
+def test_where_processes_are_asked_for_and_cannot_be_had_threads_do_it_and_a_line_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(readers, "POSSIBLE", False)
+    expected = whole(tmp_path, monkeypatch)
+    assert "processes" not in capfd.readouterr().out
+    monkeypatch.setenv(WAY, "processes")
+    assert sealed(Pictures(contents()), tmp_path / "out") == expected
+    assert "caption: processes prepare on Linux" in capfd.readouterr().out
+
+
 def test_where_the_system_refuses_another_priority_all_is_done_with_the_usual_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,8 @@ class Readers:
     def start(self) -> None:
         """Have processes ready where they are asked for whatever it takes; waits for them."""
         if self._way == "processes":
+            if not POSSIBLE and isinstance(self._work, Portable):
+                print(f"{self._work.stage}: processes prepare on Linux and from Python 3.11.5 on; threads do here", flush=True)
             self._start()
             if self._crew is not None:
                 self._crew.wait()
