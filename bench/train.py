@@ -43,6 +43,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from c2vl import machine
 from c2vl.errors import one_sentence
+from c2vl.heap import keep_freed_memory
 from c2vl.models.cost import cost
 from c2vl.models.settings import PUBLISHED, TWO_CORES
 from c2vl.models.transformer import EncoderLayer
@@ -286,6 +287,8 @@ def main() -> None:
     torch.set_num_threads(threads())
     device = machine.device()
     cuda = device.type == "cuda"
+    if not cuda:
+        keep_freed_memory()  # as `fit` does
     arguments.batch = arguments.batch or (400 if cuda else 32)
     arguments.frames = arguments.frames or (64 if cuda else 16)
     settings = arguments.settings or ("published" if cuda else "two-cores")

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from c2vl.engines import Captioner, CaptionerParams, Detector, DetectorParams, Encoder, EncoderParams, fingerprint
-from c2vl.engines.heap import VARIABLES
 from c2vl.engines.inputs import ThreadProcessors
 from c2vl.engines.precision import example_picture, trouble
 from c2vl.engines.repeats import repeats
 from c2vl.engines.together import Together
 from c2vl.errors import UserError
+from c2vl.heap import VARIABLES
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

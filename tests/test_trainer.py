@@ -10,6 +10,7 @@ import os
 import runpy
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -23,7 +24,9 @@ from synthetic import BENCHMARK, CLASSES, write_data
 from torch import nn
 
 from c2vl.errors import UserError
+from c2vl.heap import VARIABLES
 from c2vl.models.registry import build_encoder
+from c2vl.models.settings import TWO_CORES
 from c2vl.objective.embeddings import AlignedEncoder
 from c2vl.resident import Resident
 from c2vl.skeletons.ragged import RaggedSkeletons
@@ -605,6 +608,32 @@ def test_a_setting_of_the_machine_that_says_nothing_is_not_ignored(name: str, va
     monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match=f"{name} must be .*'{value}'"):
         read()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="how memory is kept is told to Linux's C library")
+def test_a_training_on_a_cpu_does_not_fetch_the_same_memory_from_the_system_in_every_step(monkeypatch, clips) -> None:
+    import resource
+
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    faults: list[int] = []
+
+    class Counted(SupervisedTraining):
+        def after_step(self) -> None:
+            faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+
+    params = PARAMS.model_copy(
+        update={
+            "encoder": TWO_CORES["transformer"],
+            "view": PARAMS.view.model_copy(update={"frames": 16}),
+            "batch": 40,
+            "epochs": 24,
+        }
+    )
+    network = ClassifyingEncoder(build_encoder(params.encoder), CLASSES)
+    fit(Counted(network, clips.skeletons, clips.labels, "joint", params), params, Devices("cpu"), "counted")
+    steps = [after - before for before, after in itertools.pairwise(faults)]
+    assert statistics.median(steps[8:]) < 100  # pages; hundreds and more as the C library comes
 
 
 def test_heads_stay_in_fp32_under_autocast() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
-from c2vl.engines.heap import keep_freed_memory
 from c2vl.engines.weights import Weights
 from c2vl.errors import UserError
+from c2vl.heap import keep_freed_memory
 
 if TYPE_CHECKING:
     import torch

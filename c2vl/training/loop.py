@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from c2vl.errors import UserError
+from c2vl.heap import keep_freed_memory
 from c2vl.progress import meter
 from c2vl.training.curves import Epoch, told
 from c2vl.training.devices import Devices
@@ -80,6 +81,8 @@ def fit(
     Raises:
         UserError: the loss or the weights are not numbers, or processes that train together do not find the same state.
     """
+    if devices.device.type == "cpu":
+        keep_freed_memory()
     task.network = devices.with_global_statistics(task.network.to(devices.device).train())
     encoder = task.network.get_submodule("encoder")
     if compiled():

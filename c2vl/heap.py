@@ -1,4 +1,4 @@
-"""The C library's heap, told to keep what an engine on a CPU frees: the next layer asks for as much again."""
+"""The C library's heap, told to keep what a network on a CPU frees: the next layer asks for as much again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def keep_freed_memory() -> None:
     """Have this process keep freed memory, up to `KEPT`, where its C library is glibc and its own variables say nothing.
 
     By itself glibc returns large blocks to the system and asks for them anew, which costs a page fault for every 4 KB: of a
-    small encoder a fifth of its time (`bench/engines.py`). On a GPU torch keeps memory itself.
+    small encoder a fifth of its time (`bench/engines.py`), of a training step a twentieth (docs/training.md). On a GPU torch
+    keeps memory itself.
     """
     if sys.platform != "linux" or any(name in os.environ for name in VARIABLES):
         return
