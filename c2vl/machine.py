@@ -7,6 +7,7 @@ would change DVC's key and make one lab's results look stale on another lab's ma
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -99,13 +100,38 @@ def device() -> torch.device:
     """
     import torch
 
-    name = os.environ.get("C2VL_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
-    place = name
-    if name == "cuda" and torch.cuda.device_count() > 0:
-        place = f"cuda:{local_rank() % torch.cuda.device_count()}"
+    name = _device_name()
     try:
-        chosen = torch.device(place)
+        chosen = torch.device(_place(name))
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError):
         raise UserError(f"The device '{name}' (C2VL_DEVICE) is not there on this machine; unset it or use 'cpu'.") from None
     return chosen
+
+
+def _device_name() -> str:
+    import torch
+
+    return os.environ.get("C2VL_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _place(name: str) -> str:
+    import torch
+
+    alone = name == "cuda" and torch.cuda.device_count() > 0
+    return f"cuda:{local_rank() % torch.cuda.device_count()}" if alone else name
+
+
+def lost_device() -> str | None:
+    """What CUDA says where the GPU of this process answers no more; None where it does, or none is in use.
+
+    To be asked after an error: after some (an illegal access, a card that fell off the bus) every later call fails too.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized() or not (name := _device_name()).startswith("cuda"):
+        return None
+    try:
+        torch.cuda.synchronize(_place(name))
+    except RuntimeError as error:
+        return " ".join(str(error).split())[:100]
+    return None

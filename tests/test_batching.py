@@ -194,3 +194,25 @@ def test_the_processes_of_a_machine_divide_its_workers(monkeypatch: pytest.Monke
         monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
         with reading_threads() as threads:
             assert threads._max_workers == each  # type: ignore[attr-defined]
+
+
+def test_a_gpu_is_lost_where_it_answers_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def answer(device: str) -> None:
+        asked.append(device)
+        if len(asked) > 1:
+            raise RuntimeError("CUDA error: an illegal memory access\nwas encountered")
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "synchronize", answer)
+    monkeypatch.setenv("C2VL_DEVICE", "cuda")
+    monkeypatch.setenv("LOCAL_RANK", "6")
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    assert machine.lost_device() is None and asked == []  # asking would begin to use one
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    assert machine.lost_device() is None
+    assert machine.lost_device() == "CUDA error: an illegal memory access was encountered"
+    assert asked == ["cuda:2", "cuda:2"]
+    monkeypatch.setenv("C2VL_DEVICE", "cpu")
+    assert machine.lost_device() is None

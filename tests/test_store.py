@@ -27,7 +27,7 @@ from standin_stage import Stage, Stop, sample, world
 
 from c2vl.errors import UserError
 from c2vl.runlog import logged
-from c2vl.store import failures, publisher, run, segments, share
+from c2vl.store import batch, failures, publisher, run, segments, share
 from c2vl.store.keys import content_key, fingerprint_of
 from c2vl.store.listing import noted_rows
 from c2vl.store.lock import stage_lock
@@ -319,6 +319,21 @@ def test_an_error_in_the_engine_costs_the_rows_that_cause_it(tmp_path: Path) -> 
     assert notes["failed"] == 2 + 4  # the shared prompt of four samples
     rows = [row for row in read(tmp_path / "out" / "S002C001.parquet") if row["status"] == "error"]
     assert {row["reason"] for row in rows} == {"RuntimeError: cannot see this"}
+
+
+def test_a_lost_gpu_ends_the_stage_and_fails_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lost(Stage):
+        def compute(self, units: Any, ready: Any) -> Any:
+            if f"{sample(2, 2)} 0".encode() in ready:
+                monkeypatch.setattr(batch, "lost_device", lambda: "CUDA error: unspecified launch failure")
+                raise RuntimeError("CUDA error: unspecified launch failure")
+            return super().compute(units, ready)
+
+    with pytest.raises(UserError, match=r"The GPU answers no more \(CUDA error: unspecified launch failure\)"):
+        ran(Lost(world(), company=False), tmp_path / "out")
+    store = run.open_store(Stage(world(), company=False))[0]
+    assert 0 < len(store.known()) < 3 * 24  # what was finished is kept
+    assert all(row["status"] != "error" for row in noted_rows(store, run.plan(Stage(world(), company=False), store)))
 
 
 def test_too_many_failures_fail_the_stage_in_one_sentence_and_keep_what_succeeded(tmp_path: Path) -> None:

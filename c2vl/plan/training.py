@@ -15,9 +15,10 @@ def clips_a_second(params: PretrainParams) -> float:
 
     from c2vl import machine
     from c2vl.models.registry import build_encoder
+    from c2vl.training.environment import threads
 
     device = machine.device()
-    torch.set_num_threads(machine.workers())
+    torch.set_num_threads(threads())  # on a CPU as many as a training takes
     count = CLIPS if device.type == "cpu" else params.batch
     encoder = build_encoder(params.encoder).to(device).train()
     x = torch.randn(count, 3, params.view.frames, 25, 2, device=device)

@@ -94,7 +94,7 @@ class SkeletonWork:
     def pool(self) -> Executor:
         """Fresh processes; a fork would inherit the stage's lock and outlive its parent with it."""
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(machine.workers(), mp_context=context, initializer=follow_parent)
+        return ProcessPoolExecutor(machine.workers_each(), mp_context=context, initializer=follow_parent)
 
     @staticmethod
     def prepare(units: Sequence[Unit]) -> list[Any]:

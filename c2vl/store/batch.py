@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from c2vl.errors import UserError
+from c2vl.machine import lost_device
 from c2vl.store.publisher import LARGE_BYTES
 from c2vl.store.segments import KEY, as_keys, write_segment
 from c2vl.store.trouble import said_plainly
@@ -19,12 +20,21 @@ from c2vl.tables import table_of
 
 
 def each(function: Callable[..., list[Any]], *columns: Sequence[Any]) -> list[Any]:
-    """Call `function` on whole columns; if that raises, on each row alone, so that a bad one spoils no other."""
+    """Call `function` on whole columns; if that raises, on each row alone, so that a bad one spoils no other.
+
+    Raises:
+        UserError: `function` did; or the GPU is lost, which is no fault of all the rows that would follow.
+    """
     try:
         return function(*columns)
     except UserError:
         raise
     except Exception as error:
+        if lost := lost_device():
+            raise UserError(
+                f"The GPU answers no more ({lost}); what was finished is kept: run again, on another device (C2VL_DEVICE) if "
+                "that does not help."
+            ) from error
         if len(columns[0]) > 1:
             return [one for row in zip(*columns, strict=True) for one in each(function, *([item] for item in row))]
         said = " ".join(str(error).split())[:200]

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from c2vl.errors import UserError
-from c2vl.machine import workers, workers_each
+from c2vl.machine import workers_each
 from c2vl.progress import progress
 from c2vl.store.batch import Done, Written, done_here, each
 from c2vl.store.missing import Missing
@@ -156,7 +156,7 @@ def _done_elsewhere(
             return pool.submit(whole, batch)
 
     # Each process should have some, and one more to go on with.
-    for batch, done in _ahead(todo, submit, lambda _, done: done.result(), workers()):
+    for batch, done in _ahead(todo, submit, lambda _, done: done.result(), workers_each()):
         if isinstance(done.rows, Written):
             publisher.add_published(done.rows.name, done.rows.keys, done.rows.size)
         else:
