@@ -66,10 +66,30 @@ def _sync_directory(folder: Path) -> None:
         os.close(handle)
 
 
-def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
-    """Publish `content` at `path` atomically."""
-    with published(path, durable) as temporary:
-        temporary.write_bytes(content)
+def write_bytes(path: Path, content: bytes | memoryview, durable: bool = True) -> None:
+    """Publish `content` at `path` atomically; as `published`, in fewer steps: the store does it beside a busy engine."""
+    folder, name = os.path.split(path)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.", suffix=".part")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.", suffix=".part")
+    try:
+        try:
+            left = memoryview(content)
+            while left:
+                left = left[os.write(handle, left) :]
+            if durable:
+                os.fsync(handle)
+        finally:
+            os.close(handle)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    if durable:
+        _sync_directory(path.parent)
 
 
 def write_json(path: Path, content: Any) -> None:

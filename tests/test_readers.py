@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ import numpy as np
 import pytest
 from standin_stage import Stage, Stop, world
 
+from c2vl import tables
 from c2vl.errors import UserError
-from c2vl.store import crew, readers, run
+from c2vl.store import batch, crew, publisher, readers, run
 from c2vl.store.handover import AVAILABLE
 from c2vl.store.readers import WAY
 from c2vl.store.work import Failure, Row, Unit
@@ -86,6 +88,118 @@ class Pictures(Stage):
     def compute(self, units: Sequence[Unit], ready: Sequence[Pair]) -> list[Row | Failure]:
         self.prepared_by += [process for _, process in ready]
         return super().compute(units, [array.tobytes() for array, _ in ready])
+
+
+def upper(ready: Sequence[Pair], suffixes: Sequence[str], answers: Sequence[Row]) -> list[Any]:
+    """Rows of prepared items and of what was computed; says which process made each."""
+    made: list[Any] = [
+        {**answer, "answer": f"{answer['answer'].upper()} {suffix} {len(array)}"}
+        for (array, _), suffix, answer in zip(ready, suffixes, answers, strict=True)
+    ]
+    if any(array.tobytes().startswith(b"stumble") for array, _ in ready):
+        raise ValueError("cannot be completed")
+    return made
+
+
+def upper_elsewhere(folder: str, *columns: Any) -> list[Any]:
+    Path(folder, str(os.getpid())).touch()
+    return upper(*columns)
+
+
+def upper_until_killed(folder: str, *columns: Any) -> list[Any]:
+    if len(os.listdir(folder)) >= 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    Path(folder, f"{os.getpid()}-{time.monotonic_ns()}").touch()
+    return upper(*columns)
+
+
+class Completed(Pictures):
+    """`Pictures` whose rows are made after the engine, here or elsewhere; `by` is a folder of names of processes that did."""
+
+    def __init__(self, by: Path, *given: Any, makes: Callable[..., list[Any]] = upper_elsewhere, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.by, self.makes = by, makes
+        by.mkdir(exist_ok=True)
+
+    def completer(self) -> Callable[..., list[Any]]:
+        return partial(self.makes, str(self.by))
+
+    def to_complete(self, units: Sequence[Unit], computed: Sequence[Any]) -> tuple[Sequence[Any], ...]:
+        return [str(unit.identity["k"]) for unit in units], computed
+
+    def completed(self, units: Sequence[Unit], ready: Sequence[Any], computed: Sequence[Any]) -> list[Row | Failure]:
+        (self.by / "here").touch()
+        return upper(ready, *self.to_complete(units, computed))
+
+
+def completed_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, list[bytes | None]]) -> dict[str, bytes]:
+    """What threads make, in a store of their own."""
+    with monkeypatch.context() as patch:
+        patch.setenv("C2VL_HOME", str(tmp_path / "threads-home"))
+        patch.setenv(WAY, "threads")
+        work = Completed(tmp_path / "threads-by", given, size=4)
+        made = sealed(work, tmp_path / "threads")
+    assert [path.name for path in work.by.iterdir()] == ["here"]
+    return made
+
+
+def stumbling() -> dict[str, list[bytes | None]]:
+    """`contents` with an item that cannot be completed."""
+    made = contents()
+    made[list(made)[3]][1] = b"stumble"
+    return made
+
+
+@needs_processes
+@pytest.mark.parametrize("large", [False, True], ids=["small batches", "batches that are waited for"])
+def test_what_processes_complete_and_write_themselves_is_sealed_as_what_threads_do_failures_in_their_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    expected = completed_whole(tmp_path, monkeypatch, stumbling())
+    monkeypatch.setenv(WAY, "processes")
+    if large:
+        monkeypatch.setattr(publisher, "FLUSH_BYTES", 0)
+    work = Completed(tmp_path / "by", stumbling(), size=4)
+    assert sealed(work, tmp_path / "out") == expected
+    by = {path.name for path in work.by.iterdir()}
+    assert by and by <= {str(process) for process in set(work.prepared_by) - {os.getpid()}}
+    rows = tables.read(tmp_path / "out", ["status", "reason"]).to_pylist()
+    assert {"status": "error", "reason": "ValueError: cannot be completed"} in rows
+    notes: dict[str, Any] = {}
+    run.run(Completed(tmp_path / "by", stumbling(), size=4), tmp_path / "out", notes)
+    assert notes["computed"] == 0
+
+
+@needs_processes
+def test_when_the_process_that_completes_is_killed_threads_complete_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    expected = completed_whole(tmp_path, monkeypatch, contents())
+    monkeypatch.setenv(WAY, "processes")
+    work = Completed(tmp_path / "by", contents(), size=4, makes=upper_until_killed)
+    assert sealed(work, tmp_path / "out") == expected
+    assert {"here"} < {path.name for path in work.by.iterdir()}
+    said = "caption: a process that prepares ended, perhaps for lack of memory; threads go on"
+    assert capfd.readouterr().out.count(said) == 1
+
+
+@needs_processes
+def test_a_store_that_a_process_cannot_write_ends_the_stage_with_its_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(WAY, "processes")
+    work = Completed(tmp_path / "by", contents(), size=4, makes=no_space)
+    with pytest.raises(UserError, match=r"The store .* is on a full disk; free some space"):
+        sealed(work, tmp_path / "out")
+
+
+def no_space(folder: str, *columns: Any) -> list[Any]:
+    vars(batch)["write_segment"] = refused_space  # of the process that completes
+    return upper(*columns)
+
+
+def refused_space(*given: Any) -> Any:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def contents() -> dict[str, list[bytes | None]]:

@@ -365,18 +365,17 @@ def test_too_many_failures_fail_the_stage_in_one_sentence_and_keep_what_succeede
 def test_trouble_with_the_disk_is_one_sentence_and_loses_nothing_published(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, said: str
 ) -> None:
-    write, begun = segments.Digesting.write, set()
+    write, count = os.write, iter(range(1000))
 
-    def failing(sink: segments.Digesting, content: bytes) -> int:
-        begun.add(sink)
-        if len(begun) > 3:
+    def failing(handle: int, content: bytes) -> int:
+        if next(count) > 3:
             raise OSError(number, os.strerror(number))
-        return write(sink, content)
+        return write(handle, content)
 
-    monkeypatch.setattr(segments.Digesting, "write", failing)
+    monkeypatch.setattr(os, "write", failing)
     with pytest.raises(UserError, match=said):
         ran(Stage(world()), tmp_path / "out")
-    monkeypatch.setattr(segments.Digesting, "write", write)
+    monkeypatch.setattr(os, "write", write)
     kept = run.open_store(Stage(world()))[0].known()
     assert len(kept) > 10
     assert ran(Stage(world()), tmp_path / "out")["computed"] == len(set(good(world()))) - len(kept)
@@ -406,9 +405,9 @@ def test_what_worker_processes_write_into_a_store_that_vanished_is_not_taken_for
     store = Store(tmp_path / "store", "s", "f")
     store.describe()
     (tmp_path / "store").rename(tmp_path / "elsewhere")
-    name = segments.write_segment(store.folder, table(keys(3)))
+    segment = batch.written(store.folder, table(keys(3)))
     with publisher.Publisher(store, ROWS.remove(1)) as writer, pytest.raises(UserError, match="vanished during the run"):
-        writer.add_published(name, np.array(keys(3), "S16"), 100)
+        writer.add_published(segment)
 
 
 @pytest.mark.parametrize("harm", ["flip", "cut", "empty", "gone"])

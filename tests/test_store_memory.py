@@ -133,11 +133,11 @@ def test_a_worker_process_writes_large_batches_itself_and_failures_are_in_their_
             writer.schema,
             units,
         )
-        if isinstance(done.rows, batch.Written):
-            writer.add_published(done.rows.name, done.rows.keys, done.rows.size)
+        if isinstance(done.rows, segments.Written):
+            writer.add_published(done.rows)
         else:
             writer.add_table(done.rows)
-    assert isinstance(done.rows, batch.Written) == many
+    assert isinstance(done.rows, segments.Written) == many
     assert [at for at, failure in enumerate(done.failures) if failure] == ([] if many else [3])
     good = [unit.key for unit, failure in zip(units, done.failures, strict=True) if failure is None]
     for reader in (store, Store(tmp_path, "s", "f")):

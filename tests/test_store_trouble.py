@@ -112,11 +112,12 @@ def known() -> set[bytes]:
     return run.open_store(Stage(world(), size=4))[0].known()
 
 
-CALLS = {  # and the first of them to be refused: a segment is written in some twenty pieces
-    "made": (files.tempfile, "mkstemp", 12),
-    "written": (segments.Digesting, "write", 200),
-    "made durable": (os, "fsync", 12),
-    "renamed": (os, "replace", 12),
+CALLS = {  # the first of them to be refused, and the seconds until batches are made durable: each by itself, or all at last
+    "made": (files.tempfile, "mkstemp", 12, 0.0),
+    "written": (os, "write", 12, 0.0),
+    "made durable": (os, "fsync", 12, 0.0),
+    "renamed": (os, "replace", 12, 0.0),
+    "merged": (segments.Digesting, "write", 3, 1e9),
 }
 ERRORS = {errno.ENOSPC: "full disk", errno.EROFS: "is read-only", errno.EDQUOT: "quota", errno.EIO: "cannot be used"}
 
@@ -126,7 +127,7 @@ ERRORS = {errno.ENOSPC: "full disk", errno.EROFS: "is read-only", errno.EDQUOT: 
 def test_a_disk_that_refuses_any_step_of_publishing_is_said_and_a_rerun_goes_on(
     home: Path, tmp_path: Path, whole: dict[str, bytes], when: str, number: int
 ) -> None:
-    owner, name, first = CALLS[when]
+    owner, name, first, seconds = CALLS[when]
     call, count = getattr(owner, name), iter(range(1000))
 
     def refusing(*arguments: Any, **named: Any) -> Any:
@@ -136,7 +137,7 @@ def test_a_disk_that_refuses_any_step_of_publishing_is_said_and_a_rerun_goes_on(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(owner, name, refusing)
-        patch.setattr(publisher, "FLUSH_SECONDS", 0.0)  # each batch is made durable
+        patch.setattr(publisher, "FLUSH_SECONDS", seconds)
         with pytest.raises(UserError, match=ERRORS[number]):
             ran(tmp_path / "out")
     kept = known()

@@ -21,10 +21,10 @@ from c2vl.engines.detector import DetectorParams, PeopleDetector
 from c2vl.engines.load import load_detector
 from c2vl.params import ParamsModel
 from c2vl.prompts.base import engine_device, mean, reading_threads, told
+from c2vl.prompts.cutting import CutCrops
 from c2vl.prompts.frame import Frame
-from c2vl.prompts.jpeg import to_jpeg
 from c2vl.prompts.reading import ReadFrames, portable
-from c2vl.prompts.window import Fallback, find_window
+from c2vl.prompts.window import Fallback
 from c2vl.store.keys import content_key
 from c2vl.store.remembered import Remembered
 from c2vl.store.work import Failure, Row, Unit
@@ -212,42 +212,21 @@ class CropWork:
         found |= zip(known, self.detections.get(keys), strict=True)
         return [found[at] for at in range(len(units))]
 
+    def completer(self) -> CutCrops:
+        """Choose, crop, encode."""
+        return CutCrops(**self._params.model_dump(include={"margin", "square", "jpeg_quality", "fallback"}))
+
+    def to_complete(self, units: Sequence[Unit], computed: Sequence[Any]) -> tuple[Sequence[Any], ...]:
+        """Frames, and what was found in them."""
+        return [unit.payload for unit in units], computed
+
     def completed(self, units: Sequence[Unit], ready: Sequence[Any], computed: Sequence[Any]) -> list[Row | Failure]:
         """Choose, crop, encode."""
-        frames, images = [unit.payload for unit in units], [image for image, _ in ready]
-        boxes, scores = [row["boxes"].reshape(-1, 4) for row in computed], [row["scores"] for row in computed]
+        cut, frames = self.completer(), [unit.payload for unit in units]
         if machine.workers_each() == 1:  # this is a thread of its own already
-            return list(map(self._row, frames, images, boxes, scores))
+            return cut(ready, frames, computed)
         with reading_threads() as threads:  # a JPEG of a full-HD crop takes as long as a tenth of the engine's work
-            return list(threads.map(self._row, frames, images, boxes, scores))
-
-    def _row(self, frame: Frame, image: np.ndarray, boxes: np.ndarray, scores: np.ndarray) -> Row | Failure:
-        height, width = image.shape[:2]
-        window = find_window(
-            boxes,
-            scores,
-            frame.colour,
-            frame.tracked,
-            frame.people,
-            (width, height),
-            self._params.margin,
-            self._params.fallback,
-            self._params.square,
-        )
-        if window.corners is None:
-            return Failure("nobody", window.reason)
-        x0, y0, x1, y1 = window.corners
-        return {
-            "crop": to_jpeg(image[y0:y1, x0:x1], self._params.jpeg_quality),
-            **dict(zip(("x0", "y0", "x1", "y1"), window.corners, strict=True)),
-            "boxes": boxes,
-            "scores": scores,
-            "chosen": np.array(window.chosen, np.int8),
-            "coverage": window.coverage,
-            "video_width": width,
-            "video_height": height,
-            "reason": window.reason,
-        }
+            return cut(ready, frames, computed, threads)
 
     def observe(self, table: pa.Table) -> None:
         """Count people, coverage and fallbacks."""

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from c2vl.errors import UserError
 from c2vl.machine import lost_device
 from c2vl.store.publisher import LARGE_BYTES
-from c2vl.store.segments import KEY, as_keys, write_segment
+from c2vl.store.segments import KEY, Written, as_keys, write_segment
 from c2vl.store.trouble import said_plainly
-from c2vl.store.work import Failure, Unit
+from c2vl.store.work import Failure, Row, Unit
 from c2vl.tables import table_of
 
 
@@ -42,22 +41,12 @@ def each(function: Callable[..., list[Any]], *columns: Sequence[Any]) -> list[An
 
 
 @dataclass(frozen=True)
-class Written:
-    """A durable segment: its name, its rows' keys `S16`, and about how many bytes they are."""
-
-    name: str
-    keys: np.ndarray
-    size: int
-
-
-@dataclass(frozen=True)
 class Done:
     """A batch that a worker process has finished.
 
     Attributes:
         failures: of each unit, None where it has a row.
-        rows: those rows; where they are many bytes they do not pass through the parent, which then only hears of
-            their segment. Of few it makes larger segments.
+        rows: those rows, or the segment that they are in, so that they need not pass through the parent.
     """
 
     failures: list[Failure | None]
@@ -65,7 +54,7 @@ class Done:
 
 
 def done_here(prepare: Callable[[Sequence[Unit]], list[Any]], folder: Path, schema: pa.Schema, units: Sequence[Unit]) -> Done:
-    """Do a batch from its units to the disk, in a worker process.
+    """Do a batch from its units to the disk, in a worker process; of few bytes the parent makes larger segments.
 
     Args:
         prepare: gives a row or a failure a unit.
@@ -77,10 +66,27 @@ def done_here(prepare: Callable[[Sequence[Unit]], list[Any]], folder: Path, sche
         UserError: the store cannot be written.
     """
     outcomes = each(prepare, units)
-    failures = [outcome if isinstance(outcome, Failure) else None for outcome in outcomes]
-    good = [(unit.key, row) for unit, row in zip(units, outcomes, strict=True) if not isinstance(row, Failure)]
-    rows = table_of([{**row, KEY.name: key} for key, row in good], schema)
-    if rows.nbytes < LARGE_BYTES:
-        return Done(failures, rows)
+    rows = rows_with_keys([unit.key for unit in units], outcomes, schema)
+    return Done(failures_of(outcomes), rows if rows.nbytes < LARGE_BYTES else written(folder, rows))
+
+
+def failures_of(outcomes: Sequence[Any]) -> list[Failure | None]:
+    """Those among `outcomes`, None in the place of others."""
+    return [outcome if isinstance(outcome, Failure) else None for outcome in outcomes]
+
+
+def rows_with_keys(keys: Sequence[bytes | None], outcomes: Sequence[Row | Failure], schema: pa.Schema) -> pa.Table:
+    """The rows among `outcomes`, each with its key, as a table of `schema`."""
+    good = [(key, row) for key, row in zip(keys, outcomes, strict=True) if not isinstance(row, Failure)]
+    return table_of([{**row, KEY.name: key} for key, row in good], schema)
+
+
+def written(folder: Path, rows: pa.Table) -> Written:
+    """Publish `rows` in the store's folder; waits for the disk where they are many bytes.
+
+    Raises:
+        UserError: the store cannot be written.
+    """
+    durable = rows.nbytes >= LARGE_BYTES
     with said_plainly(folder):
-        return Done(failures, Written(write_segment(folder, rows), as_keys(rows.column(KEY.name)), rows.nbytes))
+        return Written(write_segment(folder, rows, durable), as_keys(rows.column(KEY.name)), rows.nbytes, durable)

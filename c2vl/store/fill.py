@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -18,11 +19,11 @@ import pyarrow as pa
 from c2vl.errors import UserError
 from c2vl.machine import workers_each
 from c2vl.progress import progress
-from c2vl.store.batch import Done, Written, done_here, each
+from c2vl.store.batch import Done, done_here, each, rows_with_keys
 from c2vl.store.missing import Missing
 from c2vl.store.publisher import Publisher
-from c2vl.store.readers import Readers
-from c2vl.store.segments import key_array
+from c2vl.store.readers import Prepared, Readers
+from c2vl.store.segments import Written, key_array
 from c2vl.store.share import batches, blocks
 from c2vl.store.store import Store
 from c2vl.store.work import Closing, Completing, Failure, Row, Unit, Work
@@ -30,8 +31,10 @@ from c2vl.workers import deaf_to_interrupts, step_back
 
 Result = TypeVar("Result")
 Outcome = tuple[bytes, Row | Failure | None]  # key, failure or something else
-Batch = tuple[list[Unit], list[Any], list[Any]]  # units, what was prepared, what the engine made of it; failures in both
+Batch = tuple[list[Unit], Prepared, list[Any]]  # units, what was prepared, what the engine made of it; failures in both
 MOST_AHEAD = 8  # prepared batches that may wait for the engine; 16 full-HD frames each are 100 MB
+
+MOST_BEHIND = 2  # computed batches that may wait to be completed
 
 
 class TooManyError(UserError):
@@ -75,7 +78,14 @@ class Filled:
         }
 
 
-def fill(store: Store, work: Work, missing: Missing, allowed: float, columns: pa.Schema) -> Filled:
+def fill(
+    store: Store,
+    work: Work,
+    missing: Missing,
+    allowed: float,
+    columns: pa.Schema,
+    kept: dict[str, Sequence[Unit]] | None = None,
+) -> Filled:
     """Compute and publish what `store` lacks.
 
     What other processes publish meanwhile is noticed before each block of units (`c2vl.store.share.blocks`) and not
@@ -87,6 +97,7 @@ def fill(store: Store, work: Work, missing: Missing, allowed: float, columns: pa
         missing: keys to compute; batches are cut as if all were computed. Those that others compute are dropped from it.
         allowed: number of failures above which it makes no sense to go on.
         columns: schema of the rows that `work.compute` returns.
+        kept: units of shards that were read already; they are let go one by one.
 
     Raises:
         TooManyError: as its name says.
@@ -98,17 +109,18 @@ def fill(store: Store, work: Work, missing: Missing, allowed: float, columns: pa
     pool = work.pool()
     readers = Readers(work, pool, len(missing), min(workers_each(), MOST_AHEAD))
     asked = began = time.perf_counter()
+    gc.freeze()  # engine and libraries are no garbage; to look through them now and then takes as long as some small batches
     try:
         readers.start()
         began = time.perf_counter()
         filled.starting_seconds = began - asked
         # The writer ends, with what it was given, before the publisher does.
         with Publisher(store, columns) as publisher, ThreadPoolExecutor(1, "write", step_back) as writer:
-            todo = _missing(store, work, missing, size)
+            todo = _missing(store, work, missing, size, {} if kept is None else kept)
             if isinstance(pool, ProcessPoolExecutor):
                 outcomes = _done_elsewhere(store, work, todo, publisher, pool)
             else:
-                computed, publish = _computed(work, todo, readers, filled), partial(_publish, work, publisher)
+                computed, publish = _computed(work, todo, readers, filled), partial(_publish, work, readers, store, publisher)
                 if isinstance(work, Completing):
                     outcomes = _meanwhile(computed, publish, writer)
                 else:  # publishing takes milliseconds; done meanwhile, a kill could cost two batches of the engine
@@ -127,6 +139,7 @@ def fill(store: Store, work: Work, missing: Missing, allowed: float, columns: pa
             "lower C2VL_WORKERS and run again: what it finished is kept."
         ) from None
     finally:
+        gc.unfreeze()
         readers.shutdown()
         if isinstance(work, Closing):
             work.close()
@@ -157,11 +170,8 @@ def _done_elsewhere(
 
     # Each process should have some, and one more to go on with.
     for batch, done in _ahead(todo, submit, lambda _, done: done.result(), workers_each()):
-        if isinstance(done.rows, Written):
-            publisher.add_published(done.rows.name, done.rows.keys, done.rows.size)
-        else:
-            publisher.add_table(done.rows)
-        yield from ((_key(unit), failure) for unit, failure in zip(batch, done.failures, strict=True))
+        _hand_over(done, publisher)
+        yield from _outcomes(batch, done.failures)
 
 
 def _computed(work: Work, todo: Iterator[list[Unit]], readers: Readers, filled: Filled) -> Iterator[Batch]:
@@ -169,7 +179,7 @@ def _computed(work: Work, todo: Iterator[list[Unit]], readers: Readers, filled: 
     first = 0.0
     for batch, ready in _ahead(todo, readers.submit, readers.prepared, min(workers_each(), MOST_AHEAD)):
         began = time.perf_counter()
-        computed = _of_good(work.compute, ready, batch, ready)
+        computed = _of_good(work.compute, ready.items, batch, ready.items)
         ended = time.perf_counter()
         filled.engine_seconds += ended - began
         if not filled.first_units:
@@ -179,22 +189,46 @@ def _computed(work: Work, todo: Iterator[list[Unit]], readers: Readers, filled: 
 
 
 def _meanwhile(
-    computed: Iterator[Batch], publish: Callable[[list[Unit], list[Any], list[Any]], list[Outcome]], writer: Executor
+    computed: Iterator[Batch], publish: Callable[[list[Unit], Prepared, list[Any]], list[Outcome]], writer: Executor
 ) -> Iterator[Outcome]:
-    """Yield each unit's outcome once its batch is completed and published, which is done while the engine computes the next."""
-    last: Future[list[Outcome]] | None = None
+    """Yield each unit's outcome once its batch is completed and published, which is done while the engine computes the next.
+
+    A batch more may wait: where processes complete, behind one that they prepare.
+    """
+    waiting: deque[Future[list[Outcome]]] = deque()
     for batch in computed:
-        last, before = writer.submit(publish, *batch), last
-        yield from before.result() if before else ()
-    yield from last.result() if last else ()
+        waiting.append(writer.submit(publish, *batch))
+        if len(waiting) > MOST_BEHIND:
+            yield from waiting.popleft().result()
+    for last in waiting:
+        yield from last.result()
 
 
-def _publish(work: Work, publisher: Publisher, batch: list[Unit], ready: list[Any], computed: list[Any]) -> list[Outcome]:
+def _publish(
+    work: Work, readers: Readers, store: Store, publisher: Publisher, batch: list[Unit], ready: Prepared, computed: list[Any]
+) -> list[Outcome]:
     """Complete a batch's rows and hand them to the publisher."""
-    rows = _of_good(work.completed, computed, batch, ready, computed) if isinstance(work, Completing) else computed
-    good = [(_key(unit), row) for unit, row in zip(batch, rows, strict=True) if not isinstance(row, Failure)]
-    publisher.add([key for key, _ in good], [row for _, row in good])
-    return [(_key(unit), row) for unit, row in zip(batch, rows, strict=True)]
+    rows = computed
+    if isinstance(work, Completing):
+        store.describe()
+        done = readers.completed(batch, ready, computed, store.folder, publisher.schema)
+        if done is not None:
+            _hand_over(done, publisher)
+            return _outcomes(batch, done.failures)
+        rows = _of_good(work.completed, computed, batch, ready.items, computed)
+    publisher.add_table(rows_with_keys([unit.key for unit in batch], rows, publisher.schema))
+    return _outcomes(batch, rows)
+
+
+def _hand_over(done: Done, publisher: Publisher) -> None:
+    if isinstance(done.rows, Written):
+        publisher.add_published(done.rows)
+    else:
+        publisher.add_table(done.rows)
+
+
+def _outcomes(batch: Sequence[Unit], outcomes: Sequence[Row | Failure | None]) -> list[Outcome]:
+    return [(_key(unit), outcome) for unit, outcome in zip(batch, outcomes, strict=True)]
 
 
 def _of_good(function: Callable[..., list[Any]], items: Sequence[Any], *columns: Sequence[Any]) -> list[Any]:
@@ -207,10 +241,11 @@ def _of_good(function: Callable[..., list[Any]], items: Sequence[Any], *columns:
     return outcomes
 
 
-def _missing(store: Store, work: Work, missing: Missing, size: int) -> Iterator[list[Unit]]:
+def _missing(store: Store, work: Work, missing: Missing, size: int, kept: dict[str, Sequence[Unit]]) -> Iterator[list[Unit]]:
     """Yield batches reduced to what is missing when they are asked for."""
     for shard in missing.counts():
-        for block in blocks(work.units(shard, store.fingerprint)):
+        units = kept.pop(shard, None)
+        for block in blocks(work.units(shard, store.fingerprint) if units is None else units):
             if not missing.has(_keys(block), shard).any():
                 continue
             missing.drop(store.refresh())  # what other processes published since the shares were made

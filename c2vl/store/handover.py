@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from multiprocessing.reduction import DupFd
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     import torch
 
@@ -36,6 +38,10 @@ class Packed:
     frame: bytes
     places: list[tuple[int, int]]
 
+    def unpacked(self, shared: memoryview) -> Any:
+        """The object, its arrays where they lie in the slot's bytes."""
+        return pickle.loads(self.frame, buffers=[shared[begin:end] for begin, end in self.places])
+
 
 class Slots:
     """Pieces of memory without a name, as large as what is laid into them, which this process shares with those it starts.
@@ -52,6 +58,7 @@ class Slots:
         for slot in range(count):
             self._descriptors.append(os.memfd_create(f"c2vl-{slot}"))
         self._free = deque(range(count))
+        self._mapped: dict[int, np.ndarray] = {}
 
     def take(self) -> int | None:
         """A free slot, for `Inherited.pack`; None where there is none."""
@@ -66,10 +73,16 @@ class Slots:
         if not packed.places:
             self._free.append(packed.slot)
             return pickle.loads(packed.frame)
-        whole = mmap.mmap(self._descriptors[packed.slot], packed.places[-1][1])
-        weakref.finalize(whole, self._free.append, packed.slot)
-        shared = memoryview(whole)
-        return pickle.loads(packed.frame, buffers=[shared[begin:end] for begin, end in packed.places])
+        held = self._memory(packed.slot, packed.places[-1][1])[:]  # an object of its own, which goes when they go
+        weakref.finalize(held, self._free.append, packed.slot)
+        return packed.unpacked(memoryview(held.data))
+
+    def _memory(self, slot: int, size: int) -> np.ndarray:
+        """The slot's bytes, `size` or more; kept, as each page of a new mapping costs a fault."""
+        mapped = self._mapped.get(slot)
+        if mapped is None or len(mapped) < size:
+            mapped = self._mapped[slot] = np.frombuffer(mmap.mmap(self._descriptors[slot], 0), np.uint8)
+        return mapped
 
 
 class Inherited:
@@ -98,6 +111,12 @@ class Inherited:
         for (begin, stop), buffer in zip(places, buffers, strict=True):
             shared[begin:stop] = buffer
         return Packed(slot, frame.getvalue(), places)
+
+    def read(self, packed: Packed) -> Any:
+        """What was packed, here or in another process, for as long as the slot is not free."""
+        if not packed.places:
+            return pickle.loads(packed.frame)
+        return packed.unpacked(memoryview(self._memory(packed.slot, packed.places[-1][1])))
 
     def _memory(self, slot: int, size: int) -> mmap.mmap:
         """The slot, with room for `size` bytes; kept, for to map it anew costs as much as to fill it."""

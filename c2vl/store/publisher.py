@@ -6,10 +6,9 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
-import numpy as np
 import pyarrow as pa
 
-from c2vl.store.segments import KEY
+from c2vl.store.segments import KEY, Written
 from c2vl.store.store import SMALL_BYTES, Store
 from c2vl.store.work import Row
 from c2vl.tables import table_of
@@ -33,7 +32,7 @@ class Publisher:
 
     def __init__(self, store: Store, schema: pa.Schema) -> None:
         self._store, self.schema = store, schema.append(KEY)
-        self._waiting: list[str] = []  # published, not durable yet
+        self._waiting: dict[str, pa.Table | None] = {}  # published, not durable yet; None: written by another process
         self._waiting_bytes = 0
         self._small: list[str] = []  # durable, to be merged
         self._since = time.monotonic()
@@ -60,25 +59,31 @@ class Publisher:
         """
         if len(batch):
             large = batch.nbytes >= LARGE_BYTES
-            name = self._store.publish(batch, durable=large)
-            if large:
-                self._now_durable([name], batch.nbytes)
-            else:
-                self._waiting.append(name)
-                self._waiting_bytes += batch.nbytes
-        waited = time.monotonic() - self._since
-        if waited >= FLUSH_SECONDS or self._waiting_bytes >= FLUSH_BYTES:
-            self.flush()
+            self._published(self._store.publish(batch, durable=large), batch.nbytes, large, batch)
+        self._flush_in_time()
 
-    def add_published(self, name: str, keys: np.ndarray, size: int) -> None:
-        """Take in a durable segment that a worker process has written, with its keys and about `size` bytes.
+    def add_published(self, segment: Written) -> None:
+        """Take in a segment that a worker process has written.
 
         Raises:
             UserError: the store cannot be written.
         """
         self._store.describe()
-        self._store.note(name, keys)
-        self._now_durable([name], size)
+        self._store.note(segment.name, segment.keys)
+        self._published(segment.name, segment.size, segment.durable)
+        self._flush_in_time()
+
+    def _published(self, name: str, size: int, durable: bool, rows: pa.Table | None = None) -> None:
+        if durable:
+            self._now_durable([name], size)
+        else:
+            self._waiting[name] = rows
+            self._waiting_bytes += size
+
+    def _flush_in_time(self) -> None:
+        waited = time.monotonic() - self._since
+        if waited >= FLUSH_SECONDS or self._waiting_bytes >= FLUSH_BYTES:
+            self.flush()
 
     def flush(self) -> None:
         """Make what was published durable.
@@ -88,8 +93,9 @@ class Publisher:
         """
         self._since = time.monotonic()
         if self._waiting:
-            names, size = self._store.make_one(list(dict.fromkeys(self._waiting))), self._waiting_bytes
-            self._waiting, self._waiting_bytes = [], 0
+            held = {name: rows for name, rows in self._waiting.items() if rows is not None}
+            names, size = self._store.make_one(list(self._waiting), held), self._waiting_bytes
+            self._waiting, self._waiting_bytes = {}, 0
             self._now_durable(names, size)
 
     def _now_durable(self, names: list[str], size: int) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,11 @@ from c2vl.store.share import ALL, Share, blocks
 from c2vl.store.store import Store
 from c2vl.store.trouble import said_plainly
 from c2vl.store.why import why
-from c2vl.store.work import Failure, Finishing, Work
+from c2vl.store.work import Failure, Finishing, Unit, Work
 from c2vl.tables.schemas import OK
 
 METRICS = "metrics.json"  # in the out, beside the shards
+MOST_KEPT = 2048  # units; crops of full-HD frames are 60 MB
 
 
 @dataclass
@@ -45,6 +46,7 @@ class Plan:
         rows: rows of the out that are this stage's own to make: without those an earlier stage failed on.
         unusable: why rows have nothing to compute on, other than inherited ones, and how many of them.
         known: columns of the ledgers.
+        kept: units of the first shards, as far as they are few: they need not be read again to be computed.
     """
 
     ledgers: Ledgers
@@ -52,6 +54,7 @@ class Plan:
     rows: int
     unusable: Counter[str]
     known: list[str]
+    kept: dict[str, Sequence[Unit]] = field(default_factory=dict)
 
     def notes(self, failed: Mapping[bytes, Failure]) -> list[failures.Note]:
         """What there is to say of each row among `failed`."""
@@ -76,7 +79,7 @@ def described(work: Work) -> tuple[str, dict[str, Any]]:
 
 
 def plan(work: Work, store: Store, share: Share = ALL) -> Plan:
-    """Read all units once and ask the store which are missing; computes nothing.
+    """Read all units and ask the store which are missing; computes nothing.
 
     A key that several rows share belongs to the first of them, so that no two shares compute it.
 
@@ -86,6 +89,7 @@ def plan(work: Work, store: Store, share: Share = ALL) -> Plan:
     ledgers, known, unusable, own_rows, blocks_seen = Ledgers(), list[str](), Counter[str](), 0, 0
     absent: list[np.ndarray] = []
     own: list[np.ndarray] = []
+    kept: dict[str, Sequence[Unit]] = {}
     for shard in work.shards():
         units = work.units(shard, store.fingerprint)
         rows = ledger(units, work.schema(None))
@@ -97,6 +101,8 @@ def plan(work: Work, store: Store, share: Share = ALL) -> Plan:
         keys = as_keys(rows.column(KEY.name).drop_null())
         lacks = store.missing(keys)
         absent.append(keys[lacks])
+        if lacks.any() and len(units) + sum(map(len, kept.values())) <= MOST_KEPT:
+            kept[shard] = units
         mine = np.ones(len(absent[-1]), bool)
         if share != ALL:
             taken: set[bytes] = set()
@@ -108,7 +114,7 @@ def plan(work: Work, store: Store, share: Share = ALL) -> Plan:
         own.append(mine)
     if not own_rows and not getattr(work, "may_be_empty", False):
         raise UserError(f"{work.stage}: no sample is usable; the reasons stand in the table of the stage before it.")
-    return Plan(ledgers, Missing([*ledgers], absent, own), own_rows, unusable, known)
+    return Plan(ledgers, Missing([*ledgers], absent, own), own_rows, unusable, known, kept)
 
 
 def run(work: Work, out: Path, notes: dict[str, Any]) -> None:
@@ -221,7 +227,7 @@ def _fill(work: Work, store: Store, planned: Plan, given: Mapping[bytes, Failure
     if len(planned.missing):
         work.load()
         columns = stored_columns(work.schema(None), planned.known)
-        filled = fill(store, work, planned.missing, allowed - failed.total(), columns)
+        filled = fill(store, work, planned.missing, allowed - failed.total(), columns, planned.kept)
         store.recheck()
         store.compact()
     filled.failures |= given

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 
-from c2vl.files import draft, put_in_place
+from c2vl.files import draft, put_in_place, write_bytes
 from c2vl.store.keys import KEY_BYTES
 from c2vl.store.pick import pick
 
@@ -24,9 +25,30 @@ KEY = pa.field("key", pa.binary(KEY_BYTES), nullable=False)
 CHUNK_BYTES = 2**20  # what is read at least to get at one row
 
 
+@dataclass(frozen=True)
+class Written:
+    """A segment: its name, its rows' keys `S16`, about how many bytes they are, and whether a power cut leaves it."""
+
+    name: str
+    keys: np.ndarray
+    size: int
+    durable: bool
+
+
 def write_segment(folder: Path, rows: pa.Table, durable: bool = True) -> str:
-    """Publish `rows` (with a column `key`) atomically in `folder`; return the segment's name."""
-    return write_stream(folder, rows.schema, [rows], len(rows), rows.nbytes, durable)
+    """Publish `rows` (with a column `key`) atomically in `folder`; return the segment's name.
+
+    The bytes are those of `write_stream`. A segment of one chunk is made in memory: an engine waits for it.
+    """
+    if rows.nbytes > CHUNK_BYTES:
+        return write_stream(folder, rows.schema, [rows], len(rows), rows.nbytes, durable)
+    bare, sink = _bare(rows.schema), pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, bare) as writer:
+        writer.write_table(rows.cast(bare).combine_chunks())
+    content = sink.getvalue()
+    name = hashlib.blake2b(content, digest_size=KEY_BYTES).hexdigest()
+    write_bytes(folder / (name + SUFFIX), memoryview(content), durable)
+    return name
 
 
 def write_stream(folder: Path, schema: pa.Schema, parts: Iterable[pa.Table], rows: int, size: int, durable: bool = True) -> str:
@@ -39,7 +61,7 @@ def write_stream(folder: Path, schema: pa.Schema, parts: Iterable[pa.Table], row
         rows, size: how many rows and bytes there are in all, or nearly: what chunks are cut by.
         durable: wait until the disk has it.
     """
-    bare = pa.schema([field.remove_metadata() for field in schema])  # descriptions may change, rows may not
+    bare = _bare(schema)
     with draft(folder, "segment") as temporary:
         with temporary.open("wb") as file:
             sink = Digesting(file)
@@ -49,6 +71,11 @@ def write_stream(folder: Path, schema: pa.Schema, parts: Iterable[pa.Table], row
         name = sink.digest.hexdigest()
         put_in_place(temporary, folder / (name + SUFFIX), durable)
     return name
+
+
+def _bare(schema: pa.Schema) -> pa.Schema:
+    """`schema` without descriptions, which may change where rows may not."""
+    return pa.schema([field.remove_metadata() for field in schema])
 
 
 class Digesting:

@@ -8,6 +8,7 @@ after a crash at any moment, finds each published row at least once.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -41,6 +42,7 @@ MERGED_BYTES = 64 * 2**20
 SMALL_BYTES = 8 * 2**20
 STALE_SECONDS = 3600
 DESCRIPTION = "fingerprint.json"
+NONE_HELD: Mapping[str, pa.Table] = {}
 SEALED = "sealed"  # empty; its time tells under which fingerprint a stage's out was sealed last
 
 
@@ -68,6 +70,7 @@ class Store:
         self.fingerprint = fingerprint
         self.damaged = 0
         self._description, self._verify = description, verify
+        self._described_in = os.fspath(self.folder / DESCRIPTION)  # looked for at each batch
         self._keys = KeyIndex()  # of intact segments
         self._described = False
         self._changing = threading.RLock()  # a stage publishes in one thread and looks for others' rows in another
@@ -139,7 +142,7 @@ class Store:
             UserError: as `publish`; or the folder vanished: hours of results would go into a new one, on another disk.
         """
         with said_plainly(self.folder):
-            if not (self.folder / DESCRIPTION).exists():
+            if not os.path.exists(self._described_in):
                 if self._described or (len(self._keys.rows()) and not self.folder.exists()):
                     raise UserError(
                         f"The store {self.folder} vanished during the run; bring it back, if its disk is not mounted or "
@@ -153,8 +156,12 @@ class Store:
         with self._changing:
             self._keys.add(name, keys)
 
-    def make_one(self, names: Sequence[str]) -> list[str]:
+    def make_one(self, names: Sequence[str], held: Mapping[str, pa.Table] = NONE_HELD) -> list[str]:
         """Put one durable segment in the place of `names`; return its name (none where other processes took them).
+
+        Args:
+            names: of segments.
+            held: rows of those that are still in memory, and so not read back.
 
         Raises:
             UserError: as `publish`; then `names` stay.
@@ -164,7 +171,7 @@ class Store:
                 with contextlib.suppress(FileNotFoundError):  # another process has merged it, durably
                     make_durable(self.folder / (names[0] + SUFFIX))
                 return list(names)
-            return self.merge(names)
+            return self.merge(names, held)
 
     def rows(self, keys: Sequence[bytes] | np.ndarray) -> pa.Table:
         """Return the rows of `keys`, in their order, without the column `key`.
@@ -198,10 +205,10 @@ class Store:
             if self.folder.is_dir():
                 (self.folder / SEALED).touch()
 
-    def merge(self, names: Sequence[str]) -> list[str]:
+    def merge(self, names: Sequence[str], held: Mapping[str, pa.Table] = NONE_HELD) -> list[str]:
         """Replace segments `names` by fewer, larger, durable ones, and return these.
 
-        Damaged ones, and those that another process took, are left out. A chunk is in memory at a time.
+        Damaged ones, and those that another process took, are left out. Besides what is `held`, a chunk is in memory at a time.
         """
         merged: list[str] = []
         group: list[str] = []
@@ -209,32 +216,32 @@ class Store:
         with self._changing:
             for position, name in enumerate(names):
                 with contextlib.suppress(FileNotFoundError):
-                    if name in self._keys and is_intact(self.folder, name):
+                    if name in self._keys and (name in held or is_intact(self.folder, name)):
                         group.append(name)
                         size += (self.folder / (name + SUFFIX)).stat().st_size
                 if group and (size >= MERGED_BYTES or position == len(names) - 1):
-                    merged += self._merged(group, size)
+                    merged += self._merged(group, size, held)
                     group, size = [], 0
         return merged
 
-    def _merged(self, sources: list[str], size: int) -> list[str]:
+    def _merged(self, sources: list[str], size: int, held: Mapping[str, pa.Table]) -> list[str]:
         while sources:
             try:
-                return [self._replace(sources, self._once(sources), size)]
+                return [self._replace(sources, self._once(sources, held), size)]
             except OSError as error:  # another process has merged one meanwhile
                 if not is_gone(error):
                     raise
                 sources = [name for name in sources if (self.folder / (name + SUFFIX)).exists()]
         return []
 
-    def _once(self, names: Sequence[str]) -> Iterator[pa.Table]:
+    def _once(self, names: Sequence[str], held: Mapping[str, pa.Table]) -> Iterator[pa.Table]:
         """The rows of segments `names`, chunk by chunk; of several with one key the first."""
         keys = np.concatenate([self._keys[name] for name in names])
         first = np.zeros(len(keys), bool)
         first[np.unique(keys, return_index=True)[1]] = True
         begin = 0
         for name in names:
-            for chunk in read_chunks(self.folder, name):
+            for chunk in [held[name]] if name in held else read_chunks(self.folder, name):
                 kept = first[begin : begin + len(chunk)]
                 begin += len(chunk)
                 yield chunk if kept.all() else pick(chunk, np.flatnonzero(kept))

@@ -108,6 +108,17 @@ class Completing(Protocol):
 
 
 @runtime_checkable
+class PortableCompleting(Completing, Protocol):
+    """A `Completing` stage that the processes which prepare can complete, too."""
+
+    def completer(self) -> Callable[..., list[Any]]:
+        """What makes rows of prepared items and the columns of `to_complete`, to be pickled."""
+
+    def to_complete(self, units: Sequence[Unit], computed: Sequence[Any]) -> tuple[Sequence[Any], ...]:
+        """What it is called with for these units, after the prepared items: columns with an item a unit, to be pickled."""
+
+
+@runtime_checkable
 class Closing(Protocol):
     """A stage whose engine goes on by itself, as a server that was asked ahead does, until it is told."""
 

@@ -17,10 +17,10 @@ def table_of(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
     Raises:
         ValueError: a row has a key that the schema does not know, or an array of another dtype than its column.
     """
-    rows = list(rows)
+    rows, known = list(rows), set(schema.names)
     for row in rows:
-        if not row.keys() <= set(schema.names):
-            raise ValueError(f"not in the schema: {sorted(row.keys() - set(schema.names))}")
+        if not row.keys() <= known:
+            raise ValueError(f"not in the schema: {sorted(row.keys() - known)}")
     return pa.table([_column([row.get(field.name) for row in rows], field) for field in schema], schema=schema)
 
 

@@ -1,0 +1,71 @@
+"""From what the detector found to the rows of the crop table: what stage `crop` does after it, in any thread or process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from c2vl.prompts.frame import Frame
+from c2vl.prompts.jpeg import to_jpeg
+from c2vl.prompts.window import Fallback, find_window
+from c2vl.store.work import Failure, Row
+
+
+@dataclass(frozen=True)
+class CutCrops:
+    """Chooses the people of the action, cuts them out, encodes; the attributes are those of `CropParams`."""
+
+    margin: float
+    square: bool
+    jpeg_quality: int
+    fallback: Fallback
+
+    def __call__(
+        self,
+        ready: Sequence[tuple[np.ndarray, Any]],
+        frames: Sequence[Frame],
+        found: Sequence[Mapping[str, np.ndarray]],
+        threads: Executor | None = None,
+    ) -> list[Row | Failure]:
+        """A row or a failure a frame.
+
+        Args:
+            ready: images (H, W, 3) uint8 RGB, and what the detector was given of them, which is not looked at.
+            frames: what is known of them.
+            found: of each, `boxes` (4 N,) or (N, 4) float32 xyxy in pixels and `scores` (N,).
+            threads: to share the work among; None: this one.
+        """
+        each = map if threads is None else threads.map
+        return list(each(self._row, frames, [image for image, _ in ready], found))
+
+    def _row(self, frame: Frame, image: np.ndarray, found: Mapping[str, np.ndarray]) -> Row | Failure:
+        (height, width), boxes, scores = image.shape[:2], found["boxes"].reshape(-1, 4), found["scores"]
+        window = find_window(
+            boxes,
+            scores,
+            frame.colour,
+            frame.tracked,
+            frame.people,
+            (width, height),
+            self.margin,
+            self.fallback,
+            self.square,
+        )
+        if window.corners is None:
+            return Failure("nobody", window.reason)
+        x0, y0, x1, y1 = window.corners
+        return {
+            "crop": to_jpeg(image[y0:y1, x0:x1], self.jpeg_quality),
+            **dict(zip(("x0", "y0", "x1", "y1"), window.corners, strict=True)),
+            "boxes": boxes,
+            "scores": scores,
+            "chosen": np.array(window.chosen, np.int8),
+            "coverage": window.coverage,
+            "video_width": width,
+            "video_height": height,
+            "reason": window.reason,
+        }
