@@ -8,74 +8,30 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from c2vl.errors import UserError
 from c2vl.machine import workers_each
 from c2vl.progress import progress
 from c2vl.store.batch import Done, done_here, each, rows_with_keys
+from c2vl.store.filled import Filled, TooManyError, too_many
 from c2vl.store.missing import Missing
 from c2vl.store.publisher import Publisher
 from c2vl.store.readers import Prepared, Readers
-from c2vl.store.segments import Written, key_array
-from c2vl.store.share import batches, blocks
+from c2vl.store.segments import Written
 from c2vl.store.store import Store
+from c2vl.store.todo import ahead, missing_batches, unit_key
 from c2vl.store.work import Closing, Completing, Failure, Row, Unit, Work
 from c2vl.workers import deaf_to_interrupts, step_back
 
-Result = TypeVar("Result")
 Outcome = tuple[bytes, Row | Failure | None]  # key, failure or something else
 Batch = tuple[list[Unit], Prepared, list[Any]]  # units, what was prepared, what the engine made of it; failures in both
 MOST_AHEAD = 8  # prepared batches that may wait for the engine; 16 full-HD frames each are 100 MB
-
 MOST_BEHIND = 2  # computed batches that may wait to be completed
-
-
-class TooManyError(UserError):
-    """More units of a stage failed than it may; `failures` are those known, by key."""
-
-    def __init__(self, said: str, failures: dict[bytes, Failure]) -> None:
-        super().__init__(said)
-        self.failures = failures
-
-
-@dataclass
-class Filled:
-    """What one run did.
-
-    Attributes:
-        computed: units with a row.
-        failures: of the others, by key.
-        engine_seconds: in the engine.
-        starting_seconds: until processes that prepare were up, where they were asked for; no part of the filling.
-        seconds: in all of the filling.
-        first_units: in the first batch that an engine computed; a start-up is in its time.
-        later_seconds: from then to the end of the last batch.
-    """
-
-    computed: int = 0
-    failures: dict[bytes, Failure] = field(default_factory=dict)
-    engine_seconds: float = 0.0
-    starting_seconds: float = 0.0
-    seconds: float = 0.0
-    first_units: int = 0
-    later_seconds: float = 0.0
-
-    def notes(self) -> dict[str, float]:
-        """For the run log."""
-        return {
-            "engine_seconds": round(self.engine_seconds, 3),
-            "fill_seconds": round(self.seconds, 3),
-            "starting_seconds": round(self.starting_seconds, 3),
-            "first_units": self.first_units,
-            "later_seconds": round(self.later_seconds, 3),
-        }
 
 
 def fill(
@@ -116,7 +72,7 @@ def fill(
         filled.starting_seconds = began - asked
         # The writer ends, with what it was given, before the publisher does.
         with Publisher(store, columns) as publisher, ThreadPoolExecutor(1, "write", step_back) as writer:
-            todo = _missing(store, work, missing, size, {} if kept is None else kept)
+            todo = missing_batches(store, work, missing, size, {} if kept is None else kept)
             if isinstance(pool, ProcessPoolExecutor):
                 outcomes = _done_elsewhere(store, work, todo, publisher, pool)
             else:
@@ -148,15 +104,6 @@ def fill(
     return filled
 
 
-def too_many(work: Work, reasons: Counter[str], beside: str) -> str:
-    """The sentence of a stage that fails as a whole; `reasons` counts its failures."""
-    (most, count), failed = reasons.most_common(1)[0], reasons.total()
-    return (
-        f"{work.stage}: {failed:,} units failed and {beside}: above the share of {work.max_failed:g} that "
-        f"`max_failed` in params.yaml allows; most often ({count:,}): {most} (`c2vl failures {work.stage}` lists them)"
-    )
-
-
 def _done_elsewhere(
     store: Store, work: Work, todo: Iterator[list[Unit]], publisher: Publisher, pool: Executor
 ) -> Iterator[Outcome]:
@@ -169,7 +116,7 @@ def _done_elsewhere(
             return pool.submit(whole, batch)
 
     # Each process should have some, and one more to go on with.
-    for batch, done in _ahead(todo, submit, lambda _, done: done.result(), workers_each()):
+    for batch, done in ahead(todo, submit, lambda _, done: done.result(), workers_each()):
         _hand_over(done, publisher)
         yield from _outcomes(batch, done.failures)
 
@@ -177,7 +124,7 @@ def _done_elsewhere(
 def _computed(work: Work, todo: Iterator[list[Unit]], readers: Readers, filled: Filled) -> Iterator[Batch]:
     """Yield batches that the engine is done with."""
     first = 0.0
-    for batch, ready in _ahead(todo, readers.submit, readers.prepared, min(workers_each(), MOST_AHEAD)):
+    for batch, ready in ahead(todo, readers.submit, readers.prepared, min(workers_each(), MOST_AHEAD)):
         began = time.perf_counter()
         computed = _of_good(work.compute, ready.items, batch, ready.items)
         ended = time.perf_counter()
@@ -228,7 +175,7 @@ def _hand_over(done: Done, publisher: Publisher) -> None:
 
 
 def _outcomes(batch: Sequence[Unit], outcomes: Sequence[Row | Failure | None]) -> list[Outcome]:
-    return [(_key(unit), outcome) for unit, outcome in zip(batch, outcomes, strict=True)]
+    return [(unit_key(unit), outcome) for unit, outcome in zip(batch, outcomes, strict=True)]
 
 
 def _of_good(function: Callable[..., list[Any]], items: Sequence[Any], *columns: Sequence[Any]) -> list[Any]:
@@ -239,45 +186,3 @@ def _of_good(function: Callable[..., list[Any]], items: Sequence[Any], *columns:
     for position, outcome in zip(good, made, strict=True):
         outcomes[position] = outcome
     return outcomes
-
-
-def _missing(store: Store, work: Work, missing: Missing, size: int, kept: dict[str, Sequence[Unit]]) -> Iterator[list[Unit]]:
-    """Yield batches reduced to what is missing when they are asked for."""
-    for shard in missing.counts():
-        units = kept.pop(shard, None)
-        for block in blocks(work.units(shard, store.fingerprint) if units is None else units):
-            if not missing.has(_keys(block), shard).any():
-                continue
-            missing.drop(store.refresh())  # what other processes published since the shares were made
-            for batch in batches(block, size):
-                lacks = missing.has(_keys(batch), shard)
-                todo = [unit for unit, lacking in zip(batch, lacks, strict=True) if lacking]
-                if todo:
-                    yield todo
-
-
-def _ahead(
-    todo: Iterator[list[Unit]],
-    submit: Callable[[list[Unit]], Future[Any]],
-    result: Callable[[list[Unit], Future[Any]], Result],
-    most: int,
-) -> Iterator[tuple[list[Unit], Result]]:
-    """Have up to `most` batches made ready while the caller is busy with an earlier one; they come out in order."""
-    waiting: deque[tuple[list[Unit], Future[Any]]] = deque()
-    for batch in todo:
-        waiting.append((batch, submit(batch)))
-        if len(waiting) > most:
-            first, ready = waiting.popleft()
-            yield first, result(first, ready)
-    while waiting:
-        first, ready = waiting.popleft()
-        yield first, result(first, ready)
-
-
-def _key(unit: Unit) -> bytes:
-    assert unit.key is not None
-    return unit.key
-
-
-def _keys(units: Sequence[Unit]) -> np.ndarray:
-    return key_array([_key(unit) for unit in units])

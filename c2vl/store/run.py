@@ -16,7 +16,8 @@ from c2vl import machine, tables
 from c2vl.errors import UserError
 from c2vl.files import write_json
 from c2vl.store import failures
-from c2vl.store.fill import Filled, TooManyError, fill, too_many
+from c2vl.store.fill import fill
+from c2vl.store.filled import Filled, TooManyError, too_many
 from c2vl.store.interrupt import interruptible
 from c2vl.store.keys import fingerprint_of
 from c2vl.store.ledgers import INHERITED, REASON, STATUS, Ledgers, ledger
