@@ -1,14 +1,14 @@
 """How busy the stages keep their engines: `python bench/engines.py [--clips N] [--full]`, a Markdown table.
 
 For each engine, in one run, items a second: of the model alone on tensors that are ready, in the batches that the stage
-cuts, before and after the stage; of preparing alone (decoding, cropping, processor), a core; of the whole stage (preparing,
-engine, rows, store, sealing; without loading, and without waiting for processes that prepare where `C2VL_PREPARE` asks for
-them); and of the usual script that takes one frame after the other. Then the share of the stage's time that its engine was
-at work; stage / model once more without the time in which the kernel made the main thread wait for a core (Linux), which is
-what to look at beside other work, whose share of two cores a stage of two threads feels more than a model of one; and the
-most that stage / model can be where every preparing thread has a core of its own: 1, or less where preparing costs more than
-the engine. On a CPU with the shipped tiny checkpoints and videos of the demo's size; `--full` takes the paper's engines at
-full size with random weights on full-HD videos, and needs a GPU.
+cuts, before and after the stage; of the same while other batches are prepared beside it and thrown away; of preparing alone
+(decoding, cropping, processor), a core; of the whole stage (preparing, engine, rows, store, sealing; without loading, and
+without waiting for processes that prepare where `C2VL_PREPARE` asks for them); and of the usual script that takes one frame
+after the other. Then stage / model, with its lowest and highest round; stage / model beside preparing, where what two busy
+cores take from each other (memory, caches, a host that puts both on one) is in both rates; the most that stage / model can
+be where every preparing thread has a core of its own: 1, or less where preparing costs more than the engine; and the share
+of the stage's time that its engine was at work. On a CPU with the shipped tiny checkpoints and videos of the demo's size;
+`--full` takes the paper's engines at full size with random weights on full-HD videos, and needs a GPU.
 Videos are noise with something upright moving. Settings are this machine's environment variables, as for the stages; a
 GPU's batch is found first and not timed.
 """
@@ -20,10 +20,8 @@ import hashlib
 import os
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import harmonic_mean, median
@@ -92,42 +90,43 @@ def engine(name: str, params: Any, full: bool) -> Any:
     return kind(params, full_size.build(name, device, torch_dtype(params)), full_size.processor(name), device, f"full-{name}")
 
 
-def rate(count: int, work: Callable[[], object], notes: dict[str, Any] | None = None) -> tuple[float, float]:
-    """Items a second of `work`, of all of its time and of that in which this thread did not wait for a core."""
+def rate(count: int, work: Callable[[], object], notes: dict[str, Any] | None = None) -> float:
+    """Items a second of `work`, without the time that `notes` call its start."""
     import torch
 
-    began, waited = time.perf_counter(), core_wait()
+    began = time.perf_counter()
     work()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    seconds = time.perf_counter() - began - (notes or {}).get("starting_seconds", 0.0)
-    waited = core_wait() - waited - (notes or {}).get("starting_waited", 0.0)
-    return count / seconds, count / (seconds - waited)
+    return count / (time.perf_counter() - began - (notes or {}).get("starting_seconds", 0.0))
 
 
-@contextmanager
-def noting_start(notes: dict[str, Any]) -> Iterator[None]:
-    """Note for how long this thread waits for a core while processes start, which is no part of the stage's time."""
-    start = Readers.start
+def beside(work: Any, batches: list[tuple[list[Any], list[Any]]], alone: Callable[[list[Any]], Any]) -> float:
+    """Items a second of the model, while the next batch is prepared where the stage would have it prepared.
 
-    def noted(readers: Readers) -> None:
-        before = core_wait()
-        start(readers)
-        notes["starting_waited"] = core_wait() - before
-
-    Readers.start = noted  # type: ignore[method-assign]
+    Args:
+        work: the stage.
+        batches: its units, and what is ready of them, in the model's batches.
+        alone: the model.
+    """
+    pool = work.pool()
+    readers = Readers(work, pool, sys.maxsize, 1)
     try:
-        yield
+        readers.start()
+        for units, _ in batches[:2]:
+            readers.prepared(units, readers.submit(units))
+
+        def pass_by() -> None:
+            for units, ready in batches:
+                preparing = readers.submit(units)
+                for batch in ready:
+                    alone(batch)
+                readers.prepared(units, preparing)
+
+        return rate(sum(len(units) for units, _ in batches), pass_by)
     finally:
-        Readers.start = start  # type: ignore[method-assign]
-
-
-def core_wait() -> float:
-    """Seconds that this thread was ready to run and other work had the cores; 0 where the kernel does not tell."""
-    try:
-        return int(Path(f"/proc/self/task/{threading.get_native_id()}/schedstat").read_text().split()[1]) / 1e9
-    except (OSError, ValueError, IndexError):
-        return 0.0
+        readers.shutdown()
+        pool.shutdown()
 
 
 @dataclass
@@ -137,12 +136,15 @@ class Measured:
     items: int
     batch: int
     model: float
+    beside: float
     prepare: float
     stage: float
     singly: float
     busy: float
     of_model: float
-    undisturbed: float
+    lowest: float
+    highest: float
+    of_beside: float
     of_singly: float
 
 
@@ -151,7 +153,6 @@ def measure(
 ) -> Measured:
     """Time the model alone, the stage on an empty store and one item after the other, `rounds` times in turn."""
     rates: list[tuple[float, ...]] = []
-    free: list[float] = []
     busy: list[float] = []
     for number in range(rounds):
         (root / f"store-{number}").mkdir(exist_ok=True)  # all stages share it
@@ -169,22 +170,30 @@ def measure(
         began = time.process_time()
         made = [work.prepare(batch) for batch in cut]
         prepare = count / (time.process_time() - began)
-        whole = [[item[1] if isinstance(item, tuple) else item for item in batch] for batch in made]
         at_once = getattr(work, "_at_once", size)  # a sample's frames are prepared together, however few the detector takes
-        ready = [batch[begin : begin + at_once] for batch in whole for begin in range(0, len(batch), at_once)]
-        alone(ready[0])  # kernels are chosen, memory is taken
-        before = rate(count, lambda: [alone(batch) for batch in ready])  # noqa: B023 - called at once
+        ready = [_parts([item[1] if isinstance(item, tuple) else item for item in batch], at_once) for batch in made]
+        alone(ready[0][0])  # kernels are chosen, memory is taken
+
+        def model() -> float:
+            return rate(count, lambda: [alone(batch) for parts in ready for batch in parts])  # noqa: B023 - called at once
+
+        before = model()
+        next_to = beside(work, list(zip(cut, ready, strict=True)), alone)
         notes: dict[str, Any] = {}
-        with noting_start(notes):
-            stage, stage_free = rate(len(units), lambda: run(work, root / f"{work.stage}-{number}", notes), notes)  # noqa: B023
-        after = rate(count, lambda: [alone(batch) for batch in ready])  # noqa: B023
-        model, model_free = (harmonic_mean(pair) for pair in zip(before, after, strict=True))
+        stage = rate(len(units), lambda: run(work, root / f"{work.stage}-{number}", notes), notes)  # noqa: B023
+        both = harmonic_mean((before, model()))
         busy.append(notes["engine_seconds"] * stage / len(units))
-        free.append(stage_free / model_free)
-        rates.append((model, prepare, stage, rate(16, lambda: [single(unit) for unit in units[:16]])[0]))  # noqa: B023
-    model, prepare, stage, singly = (median(column) for column in zip(*rates, strict=True))
-    of_model, of_singly = median(one[2] / one[0] for one in rates), median(one[2] / one[3] for one in rates)
-    return Measured(len(units), at_once, model, prepare, stage, singly, median(busy), of_model, median(free), of_singly)
+        rates.append((both, next_to, prepare, stage, rate(16, lambda: [single(unit) for unit in units[:16]])))  # noqa: B023
+    medians = [median(column) for column in zip(*rates, strict=True)]
+    ratios = sorted(stage / both for both, _, _, stage, _ in rates)
+    of_beside = median(stage / next_to for _, next_to, _, stage, _ in rates)
+    of_singly = median(stage / singly for *_, stage, singly in rates)
+    of_model = (median(ratios), ratios[0], ratios[-1])
+    return Measured(len(units), at_once, *medians, median(busy), *of_model, of_beside, of_singly)
+
+
+def _parts(items: list[Any], size: int) -> list[list[Any]]:
+    return [items[begin : begin + size] for begin in range(0, len(items), size)]
 
 
 def main() -> None:
@@ -207,24 +216,15 @@ def main() -> None:
         write_clips(root, chosen.clips, (1920, 1080) if chosen.full else (384, 216))
         rows = stages(root, chosen.full, chosen.rounds)
     print(f"\n{device}, {torch.get_num_threads()} threads, {chosen.clips} clips of {FRAMES} frames\n")
-    heads = [
-        "items",
-        "batch",
-        "model alone, /s",
-        "preparing, a core, /s",
-        "stage, /s",
-        "stage / model",
-        "undisturbed",
-        "at most",
-    ]
-    heads += ["in the engine", "one by one, /s"]
-    print("| engine | " + " | ".join([*heads, "stage / one by one"]) + " |")
-    print("|---" + "|---:" * (len(heads) + 1) + "|")
+    heads = ["items", "batch", "model alone, /s", "beside preparing, /s", "preparing, a core, /s", "stage, /s", "stage / model"]
+    heads += ["lowest, highest", "stage / beside", "at most", "in the engine", "one by one, /s", "stage / one by one"]
+    print("| engine | " + " | ".join(heads) + " |")
+    print("|---" + "|---:" * len(heads) + "|")
     for name, one in rows.items():
         most = min(1.0, one.prepare * min(machine.workers(), MOST_THREADS) / one.model)
-        ratios = f"{one.stage:.1f} | {one.of_model:.2f} | {one.undisturbed:.2f} | {most:.2f} | {one.busy:.2f}"
-        singly = f"{one.singly:.1f} | {one.of_singly:.1f}"
-        print(f"| {name} | {one.items} | {one.batch} | {one.model:.1f} | {one.prepare:.1f} | {ratios} | {singly} |")
+        models = f"{one.items} | {one.batch} | {one.model:.1f} | {one.beside:.1f} | {one.prepare:.1f} | {one.stage:.1f}"
+        ratios = f"{one.of_model:.2f} | {one.lowest:.2f}, {one.highest:.2f} | {one.of_beside:.2f} | {most:.2f} | {one.busy:.2f}"
+        print(f"| {name} | {models} | {ratios} | {one.singly:.1f} | {one.of_singly:.1f} |")
 
 
 def stages(root: Path, full: bool, rounds: int) -> dict[str, Measured]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -35,6 +35,7 @@ VERSION = 1  # of everything here and in c2vl.video that changes a row; raise it
 DECODING = 1  # of what the detector is shown of a video; raise it when c2vl.video gives other pixels
 DETECTION = pa.schema([CROP.field("boxes"), CROP.field("scores")])
 CUT_AT_ONCE = 16  # frames, where no detector has a say
+MOST_KEYS = 4096  # of frames
 FEW = 0.05  # share of frames; some are never detected in, because they do not decode
 INDEX_COLUMNS = ["sample", "video_file", "video_hash", "video_frames", "clip_begin", "clip_stop", "status"]
 SKELETON_COLUMNS = ["sample", "bodies", "file_frames", "colour", "tracked", "status", "reason"]
@@ -115,7 +116,11 @@ class CropWork:
         return self.detections.missing([self._detection_key(frame) for frame in frames])
 
     def _detection_key(self, frame: Frame) -> bytes:
-        return self.detections.key(frame.video_hash, frame.index)
+        return self._detection_keys(frame.video_hash, frame.index)
+
+    @cached_property
+    def _detection_keys(self) -> Callable[[str, int], bytes]:
+        return lru_cache(MOST_KEYS)(self.detections.key)  # asked for before, in and after the engine
 
     def schema(self, stored: pa.Schema | None) -> pa.Schema:
         """The crop table."""

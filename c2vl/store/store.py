@@ -40,6 +40,7 @@ from c2vl.store.trouble import is_gone, said_plainly
 
 MERGED_BYTES = 64 * 2**20
 SMALL_BYTES = 8 * 2**20
+FEW = 8  # small segments that may stay: to merge them a run would wait for its disk once more
 STALE_SECONDS = 3600
 DESCRIPTION = "fingerprint.json"
 NONE_HELD: Mapping[str, pa.Table] = {}
@@ -247,11 +248,11 @@ class Store:
                 yield chunk if kept.all() else pick(chunk, np.flatnonzero(kept))
 
     def compact(self) -> None:
-        """Merge small segments, and clear away what killed processes left half-written."""
+        """Merge small segments where they are more than a few, and clear away what killed processes left half-written."""
         with contextlib.suppress(OSError, UserError):  # a read-only store still serves
             sizes = {name: (self.folder / (name + SUFFIX)).stat() for name in self._keys}
             small = [name for name, status in sizes.items() if status.st_size < SMALL_BYTES]
-            if len(small) > 1:
+            if len(small) > FEW:
                 self.merge(sorted(small, key=lambda name: (sizes[name].st_mtime_ns, name)))
             for left in self.folder.glob(".*.part"):
                 if time.time() - left.stat().st_mtime > STALE_SECONDS:
