@@ -15,6 +15,7 @@ from c2vl.tables import table_of
 
 FLUSH_SECONDS = 1.0  # what a power cut may cost, besides the batch in flight
 FLUSH_BYTES = 32 * 2**20
+HELD_BYTES = 4 * 2**20  # of them that stay in memory until then; others are read back
 LARGE_BYTES = 2**20  # a batch that is waited for at once: writing it twice would cost more
 MERGE_AFTER = 128  # segments of a second each; merged, 1.8 million calls leave some thousand files
 
@@ -32,7 +33,7 @@ class Publisher:
 
     def __init__(self, store: Store, schema: pa.Schema) -> None:
         self._store, self.schema = store, schema.append(KEY)
-        self._waiting: dict[str, pa.Table | None] = {}  # published, not durable yet; None: written by another process
+        self._waiting: dict[str, pa.Table | None] = {}  # published, not durable yet; None: not held in memory
         self._waiting_bytes = 0
         self._small: list[str] = []  # durable, to be merged
         self._since = time.monotonic()
@@ -77,8 +78,8 @@ class Publisher:
         if durable:
             self._now_durable([name], size)
         else:
-            self._waiting[name] = rows
             self._waiting_bytes += size
+            self._waiting[name] = rows if self._waiting_bytes <= HELD_BYTES else None
 
     def _flush_in_time(self) -> None:
         waited = time.monotonic() - self._since
