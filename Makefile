@@ -11,7 +11,7 @@ JOBS ?= $(or $(C2VL_WORKERS),$(shell getconf _NPROCESSORS_ONLN))
 TEST_JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); [ $$n -gt 4 ] && echo 4 || echo $$n)  # each takes up to 2 GB
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo encoders test lint graph engines groundingdino compare ablations clean
+.PHONY: help install demo encoders test lint engines groundingdino compare ablations clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -46,11 +46,8 @@ lint: $(STAMP)  ## Ruff and mypy
 	ruff format --check .
 	mypy
 
-graph: $(STAMP)  ## Write the code every stage imports into dvc.yaml
-	python tests/code_deps.py --write
-
 engines: $(STAMP)  ## Train the shipped tiny engines anew (an hour or more on 2 cores)
-	python -m c2vl.tiny
+	python -m c2vl.studio.engines
 
 groundingdino:  ## Create .venv-groundingdino, for `crop.detector.backend: groundingdino` (docs/engines.md)
 	$(PYTHON) -m venv .venv-groundingdino

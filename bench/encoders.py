@@ -12,9 +12,9 @@ import time
 import torch
 from torch import nn
 
-from c2vl.models.cost import cost
-from c2vl.models.registry import build_encoder
-from c2vl.models.settings import PUBLISHED, TWO_CORES
+from c2vl.models.encoders.cost import cost
+from c2vl.models.encoders.registry import build_encoder
+from c2vl.models.encoders.settings import PUBLISHED, TWO_CORES
 
 CLIPS, BATCH, FRAMES = 476, 32, 16
 
@@ -39,8 +39,16 @@ def table(settings: str) -> None:
         encoder = build_encoder(params)
         found = cost(encoder, frames)
         flops = (found.forward_flops / 1e9, found.training_flops / 1e9, found.saved_bytes / 1e6)
-        cells = [name, str(encoder.features), f"{found.parameters:,}", *(f"{value:.{3 if demo else 2}f}" for value in flops)]
-        print("| " + " | ".join(cells + ([f"{epoch(encoder):.1f}"] if demo else [])) + " |", flush=True)
+        cells = [
+            name,
+            str(encoder.features),
+            f"{found.parameters:,}",
+            *(f"{value:.{3 if demo else 2}f}" for value in flops),
+        ]
+        print(
+            "| " + " | ".join(cells + ([f"{epoch(encoder):.1f}"] if demo else [])) + " |",
+            flush=True,
+        )
 
 
 def epoch(encoder: nn.Module, repeats: int = 5) -> float:
@@ -60,6 +68,10 @@ def epoch(encoder: nn.Module, repeats: int = 5) -> float:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--demo", action="store_true", help="the settings for two cores, with times")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--demo", action="store_true", help="the settings for two cores, with times"
+    )
     table("two cores" if parser.parse_args().demo else "published")

@@ -30,12 +30,20 @@ from typing import Any
 import cv2
 import numpy as np
 
-from c2vl import machine, tables
-from c2vl.engines import Captioner, CaptionerParams, Detector, DetectorParams, Encoder, EncoderParams
+from c2vl.core import machine, tables
 from c2vl.prompts.base import MOST_THREADS
 from c2vl.prompts.caption import CaptionParams, CaptionWork
 from c2vl.prompts.crop import CropParams, CropWork
-from c2vl.prompts.embed import EmbedParams, EmbedWork
+from c2vl.prompts.embed import EmbedWork
+from c2vl.prompts.embed_params import EmbedParams
+from c2vl.prompts.engines import (
+    Captioner,
+    CaptionerParams,
+    Detector,
+    DetectorParams,
+    Encoder,
+    EncoderParams,
+)
 from c2vl.prompts.frame import read_frames
 from c2vl.prompts.jpeg import from_jpeg, to_jpeg
 from c2vl.store.readers import Readers
@@ -61,18 +69,29 @@ def write_clips(root: Path, clips: int, size: tuple[int, int]) -> None:
         for frame in range(LENGTH):
             left = 500 + 8 * frame + number % 50
             picture = np.roll(noise, frame, axis=0)
-            picture[int(150 * scale) : int(950 * scale), int(left * scale) : int((left + 300) * scale)] += 150
+            picture[
+                int(150 * scale) : int(950 * scale), int(left * scale) : int((left + 300) * scale)
+            ] += 150
             writer.write(picture)
             colour[frame, 0] = rng.uniform((left + 30, 200), (left + 270, 900), (25, 2))
         writer.release()
         digest = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
         index.append(
-            {"sample": name, "dataset": "bench", "video_file": path.name, "video_hash": digest, "video_frames": LENGTH}
+            {
+                "sample": name,
+                "dataset": "bench",
+                "video_file": path.name,
+                "video_hash": digest,
+                "video_frames": LENGTH,
+            }
         )
         skeletons.append({"sample": name, "bodies": 1, "file_frames": LENGTH, "colour": colour})
         skeletons[-1]["tracked"] = np.where(np.isfinite(colour[..., 0]), 2, 0).astype(np.uint8)
     ok = {"status": "ok", "reason": ""}
-    tables.write(root / "index.parquet", tables.table_of([{**row, **ok} for row in index], tables.schemas.index([])))
+    tables.write(
+        root / "index.parquet",
+        tables.table_of([{**row, **ok} for row in index], tables.schemas.index([])),
+    )
     skeleton = tables.table_of([{**row, **ok} for row in skeletons], tables.schemas.SKELETON)
     tables.write(root / "skeleton" / f"{SHARD}.parquet", skeleton)
 
@@ -85,9 +104,15 @@ def engine(name: str, params: Any, full: bool) -> Any:
         return kind.load(params, device)
     import full_size
 
-    from c2vl.engines.base import torch_dtype
+    from c2vl.prompts.engines.engine_params import torch_dtype
 
-    return kind(params, full_size.build(name, device, torch_dtype(params)), full_size.processor(name), device, f"full-{name}")
+    return kind(
+        params,
+        full_size.build(name, device, torch_dtype(params)),
+        full_size.processor(name),
+        device,
+        f"full-{name}",
+    )
 
 
 def rate(count: int, work: Callable[[], object], notes: dict[str, Any] | None = None) -> float:
@@ -101,7 +126,9 @@ def rate(count: int, work: Callable[[], object], notes: dict[str, Any] | None = 
     return count / (time.perf_counter() - began - (notes or {}).get("starting_seconds", 0.0))
 
 
-def beside(work: Any, batches: list[tuple[list[Any], list[Any]]], alone: Callable[[list[Any]], Any]) -> float:
+def beside(
+    work: Any, batches: list[tuple[list[Any], list[Any]]], alone: Callable[[list[Any]], Any]
+) -> float:
     """Items a second of the model, while the next batch is prepared where the stage would have it prepared.
 
     Args:
@@ -149,7 +176,11 @@ class Measured:
 
 
 def measure(
-    make: Callable[[], Any], root: Path, rounds: int, alone: Callable[[list[Any]], Any], single: Callable[[Any], Any]
+    make: Callable[[], Any],
+    root: Path,
+    rounds: int,
+    alone: Callable[[list[Any]], Any],
+    single: Callable[[Any], Any],
 ) -> Measured:
     """Time the model alone, the stage on an empty store and one item after the other, `rounds` times in turn."""
     rates: list[tuple[float, ...]] = []
@@ -160,9 +191,17 @@ def measure(
         work = make()
         work.load = lambda: None
         size = work.batch_size()
-        units = [unit for shard in work.shards() for unit in work.units(shard, "bench") if unit.key is not None]
+        units = [
+            unit
+            for shard in work.shards()
+            for unit in work.units(shard, "bench")
+            if unit.key is not None
+        ]
         cut = [
-            batch for shard in work.shards() for block in blocks(work.units(shard, "bench")) for batch in batches(block, size)
+            batch
+            for shard in work.shards()
+            for block in blocks(work.units(shard, "bench"))
+            for batch in batches(block, size)
         ]
         cut = cut[: max(1, AHEAD // size)]
         count = sum(map(len, cut))
@@ -170,8 +209,13 @@ def measure(
         began = time.process_time()
         made = [work.prepare(batch) for batch in cut]
         prepare = count / (time.process_time() - began)
-        at_once = getattr(work, "_at_once", size)  # a sample's frames are prepared together, however few the detector takes
-        ready = [_parts([item[1] if isinstance(item, tuple) else item for item in batch], at_once) for batch in made]
+        at_once = getattr(
+            work, "_at_once", size
+        )  # a sample's frames are prepared together, however few the detector takes
+        ready = [
+            _parts([item[1] if isinstance(item, tuple) else item for item in batch], at_once)
+            for batch in made
+        ]
         alone(ready[0][0])  # kernels are chosen, memory is taken
 
         def model() -> float:
@@ -183,7 +227,9 @@ def measure(
         stage = rate(len(units), lambda: run(work, root / f"{work.stage}-{number}", notes), notes)  # noqa: B023
         both = harmonic_mean((before, model()))
         busy.append(notes["engine_seconds"] * stage / len(units))
-        rates.append((both, next_to, prepare, stage, rate(16, lambda: [single(unit) for unit in units[:16]])))  # noqa: B023
+        rates.append(
+            (both, next_to, prepare, stage, rate(16, lambda: [single(unit) for unit in units[:16]]))
+        )  # noqa: B023
     medians = [median(column) for column in zip(*rates, strict=True)]
     ratios = sorted(stage / both for both, _, _, stage, _ in rates)
     of_beside = median(stage / next_to for _, next_to, _, stage, _ in rates)
@@ -198,7 +244,9 @@ def _parts(items: list[Any], size: int) -> list[list[Any]]:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--clips", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--full", action="store_true")
@@ -215,9 +263,26 @@ def main() -> None:
         root = Path(folder)
         write_clips(root, chosen.clips, (1920, 1080) if chosen.full else (384, 216))
         rows = stages(root, chosen.full, chosen.rounds)
-    print(f"\n{device}, {torch.get_num_threads()} threads, {chosen.clips} clips of {FRAMES} frames\n")
-    heads = ["items", "batch", "model alone, /s", "beside preparing, /s", "preparing, a core, /s", "stage, /s", "stage / model"]
-    heads += ["lowest, highest", "stage / beside", "at most", "in the engine", "one by one, /s", "stage / one by one"]
+    print(
+        f"\n{device}, {torch.get_num_threads()} threads, {chosen.clips} clips of {FRAMES} frames\n"
+    )
+    heads = [
+        "items",
+        "batch",
+        "model alone, /s",
+        "beside preparing, /s",
+        "preparing, a core, /s",
+        "stage, /s",
+        "stage / model",
+    ]
+    heads += [
+        "lowest, highest",
+        "stage / beside",
+        "at most",
+        "in the engine",
+        "one by one, /s",
+        "stage / one by one",
+    ]
     print("| engine | " + " | ".join(heads) + " |")
     print("|---" + "|---:" * len(heads) + "|")
     for name, one in rows.items():
@@ -231,7 +296,9 @@ def stages(root: Path, full: bool, rounds: int) -> dict[str, Measured]:
     """Time crop, caption and the crops' embedding on the clips in `root`; each reads what the one before wrote."""
     common = {"dtype": "bfloat16"} if full else {}
     found = DetectorParams(model=str(TINY / "detector"), **common)
-    asked = CaptionerParams(model=str(TINY / "captioner"), max_new_tokens=32, pad_to_square=full, **common)
+    asked = CaptionerParams(
+        model=str(TINY / "captioner"), max_new_tokens=32, pad_to_square=full, **common
+    )
     shown = EncoderParams(model=str(TINY / "encoder"), pad_to_square=full, **common)
     keep = {"margin": 0.08, "jpeg_quality": 92, "fallback": "skeleton", "max_failed": 1.0}
     rows = {}

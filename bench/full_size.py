@@ -23,29 +23,58 @@ from transformers import (
 )
 
 TINY = Path(__file__).resolve().parents[1] / "checkpoints/tiny"
-VISION = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16}
+VISION = {
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+}
 VISION |= {"image_size": 336, "patch_size": 14, "projection_dim": 768}
 
 
 def detector_config() -> GroundingDinoConfig:
     """Grounding DINO with Swin-B."""
-    swin = {"embed_dim": 128, "depths": [2, 2, 18, 2], "num_heads": [4, 8, 16, 32], "window_size": 12, "image_size": 384}
+    swin = {
+        "embed_dim": 128,
+        "depths": [2, 2, 18, 2],
+        "num_heads": [4, 8, 16, 32],
+        "window_size": 12,
+        "image_size": 384,
+    }
     return GroundingDinoConfig(backbone_config=SwinConfig(**swin, out_indices=[2, 3, 4]))
 
 
 def captioner_config(image_token: int = 32000, end: int = 2) -> LlavaConfig:
     """LLaVA-1.5-7B: Vicuna on CLIP L/14@336."""
-    text = {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32}
-    text |= {"vocab_size": 32064, "max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "eos_token_id": end}
+    text = {
+        "hidden_size": 4096,
+        "intermediate_size": 11008,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+    }
+    text |= {
+        "vocab_size": 32064,
+        "max_position_embeddings": 4096,
+        "rms_norm_eps": 1e-5,
+        "eos_token_id": end,
+    }
     vision = {"model_type": "clip_vision_model", **VISION, "vocab_size": 32000}
     return LlavaConfig(
-        vision_config=vision, text_config=LlamaConfig(**text), image_token_index=image_token, image_seq_length=576
+        vision_config=vision,
+        text_config=LlamaConfig(**text),
+        image_token_index=image_token,
+        image_seq_length=576,
     )
 
 
 def encoder_config(start: int = 49406, end: int = 49407) -> CLIPConfig:
     """CLIP ViT-L/14@336px."""
-    text = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
+    text = {
+        "hidden_size": 768,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+    }
     text |= {"projection_dim": 768, "bos_token_id": start, "eos_token_id": end, "vocab_size": 49408}
     return CLIPConfig(text_config=text, vision_config=VISION, projection_dim=768)
 
@@ -61,7 +90,9 @@ def build(engine: str, device: torch.device, dtype: torch.dtype) -> Any:
                 return GroundingDinoForObjectDetection(detector_config()).eval()
             if engine == "captioner":
                 image = tokenizer.convert_tokens_to_ids("<image>")
-                return LlavaForConditionalGeneration(captioner_config(image, tokenizer.eos_token_id)).eval()
+                return LlavaForConditionalGeneration(
+                    captioner_config(image, tokenizer.eos_token_id)
+                ).eval()
             return CLIPModel(encoder_config(tokenizer.bos_token_id, tokenizer.eos_token_id)).eval()
         finally:
             torch.set_default_dtype(before)
@@ -84,5 +115,9 @@ def processor(engine: str) -> Any:
     pictures = CLIPImageProcessorPil(**size)
     if engine == "encoder":
         return CLIPProcessor(pictures, tokenizer)
-    tokens = {"patch_size": 14, "num_additional_image_tokens": 1, "vision_feature_select_strategy": "default"}
+    tokens = {
+        "patch_size": 14,
+        "num_additional_image_tokens": 1,
+        "vision_feature_select_strategy": "default",
+    }
     return LlavaProcessor(pictures, tokenizer, **tokens)

@@ -12,14 +12,18 @@ import time
 import numpy as np
 import torch
 
+from c2vl.evaluation.evaluate_params import LinearParams
 from c2vl.evaluation.features import Features
 from c2vl.evaluation.knn import knn_evaluation
 from c2vl.evaluation.linear import linear_evaluation
-from c2vl.evaluation.metrics import top1
-from c2vl.evaluation.params import LinearParams
 from c2vl.training.environment import threads
+from c2vl.training.metrics import top1
 
-SIZES = {"ntu60": (40_091, 16_487, 60), "ntu120": (63_026, 50_919, 120), "pku2": (5_339, 1_613, 51)}  # xsub of each
+SIZES = {
+    "ntu60": (40_091, 16_487, 60),
+    "ntu120": (63_026, 50_919, 120),
+    "pku2": (5_339, 1_613, 51),
+}  # xsub of each
 
 
 def stand_in(train: int, test: int, classes: int, width: int) -> Features:
@@ -50,7 +54,9 @@ def main() -> None:
     began = time.perf_counter()
     nearest = knn_evaluation(features, device=arguments.device)
     spent = time.perf_counter() - began
-    print(f"KNN of {test:,} clips: {spent:.1f} s (top 1 {top1(features.test_labels, nearest.predictions):.3f})")
+    print(
+        f"KNN of {test:,} clips: {spent:.1f} s (top 1 {top1(features.test_labels, nearest.predictions):.3f})"
+    )
 
 
 if __name__ == "__main__":

@@ -23,14 +23,14 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests/helpers")]
 
 from ntu_text import naive_parse  # noqa: E402
 from studio_skeletons import studio_files  # noqa: E402
 
 from c2vl.datasets.names import SampleName  # noqa: E402
 from c2vl.datasets.skeleton_file import parse_skeleton  # noqa: E402
-from c2vl.skeletons.line import denoise  # noqa: E402
+from c2vl.datasets.skeletons.line import denoise  # noqa: E402
 from c2vl.studio.vocabulary import ACTIONS  # noqa: E402
 
 NTU60, CORES = 56_880, 8
@@ -69,7 +69,9 @@ def readers(files: Sequence[bytes], rounds: int) -> None:
     print(f"{'':24}{'ms a file':>12}{'MB/s':>10}{'ratio':>10}")
     for name, seconds in rows.items():
         ratio = rows["plain per-line parser"] / seconds
-        print(f"{name:24}{seconds / len(files) * 1e3:12.2f}{size / seconds / 1e6:10.0f}{ratio:10.1f}")
+        print(
+            f"{name:24}{seconds / len(files) * 1e3:12.2f}{size / seconds / 1e6:10.0f}{ratio:10.1f}"
+        )
 
 
 def write(folder: Path, number: int, pool: Sequence[bytes]) -> None:
@@ -77,7 +79,9 @@ def write(folder: Path, number: int, pool: Sequence[bytes]) -> None:
     folder.mkdir()
     (folder / "classes.txt").write_text("\n".join(ACTIONS) + "\n", encoding="utf-8")
     for at, data in zip(range(number), _again(pool), strict=False):
-        name = SampleName(at // SETUP + 1, at % 3 + 1, at // 3 % 13 + 1, at // 39 % 999 + 1, at % len(ACTIONS) + 1)
+        name = SampleName(
+            at // SETUP + 1, at % 3 + 1, at // 3 % 13 + 1, at // 39 % 999 + 1, at % len(ACTIONS) + 1
+        )
         (folder / f"{name}.skeleton").write_bytes(data + f"{at}\n".encode())
 
 
@@ -100,7 +104,9 @@ def stage(name: str, folder: Path) -> Spent:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "C2VL_HOME": str(folder / "home")}
     command = [sys.executable, "-c", WATCHED, str(ROOT / "stages" / f"{name}.py")]
     began = time.perf_counter()
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         sys.exit(done.stderr[-2000:])
     own, workers, peak = json.loads(done.stdout.splitlines()[-1])
@@ -110,7 +116,9 @@ def stage(name: str, folder: Path) -> Spent:
 def stages(numbers: Sequence[int], pool: Sequence[bytes]) -> None:
     """Print the second table."""
     workers = os.environ.get("C2VL_WORKERS") or str(len(os.sched_getaffinity(0)))
-    print(f"\nreal stages, C2VL_WORKERS={workers}, shards as large as NTU60's; seconds; own and workers: processor time\n")
+    print(
+        f"\nreal stages, C2VL_WORKERS={workers}, shards as large as NTU60's; seconds; own and workers: processor time\n"
+    )
     print(f"{'files':>8}  {'stage':10}{'wall':>8}{'own':>8}{'workers':>9}{'peak MiB':>10}")
     base: dict[str, Spent] = {}
     for number in numbers:
@@ -123,29 +131,57 @@ def stages(numbers: Sequence[int], pool: Sequence[bytes]) -> None:
             (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
             for name in ("index", "skeleton"):
                 spent[name] = one = stage(name, folder)
-                print(f"{number:8,}  {name:10}{one.wall:8.1f}{one.own:8.1f}{one.workers:9.1f}{one.peak:10.0f}", flush=True)
+                print(
+                    f"{number:8,}  {name:10}{one.wall:8.1f}{one.own:8.1f}{one.workers:9.1f}{one.peak:10.0f}",
+                    flush=True,
+                )
         if not base:
             base, fewest = spent, number
     if number > fewest:
         # Between the first and the last row, so that starting up is not counted a thousandfold.
         own, shared = (
-            sum(getattr(spent[name], what) - getattr(base[name], what) for name in spent) / (number - fewest)
+            sum(getattr(spent[name], what) - getattr(base[name], what) for name in spent)
+            / (number - fewest)
             for what in ("own", "workers")
         )
         minutes = (own + shared / CORES) * NTU60 / 60
-        print(f"\na file more: {own * 1e3:.2f} ms in the stages' own processes, {shared * 1e3:.2f} ms in workers")
-        print(f"NTU60's {NTU60:,} files on {CORES} free cores, if neither waits for the other: {minutes:.1f} minutes at most")
+        print(
+            f"\na file more: {own * 1e3:.2f} ms in the stages' own processes, {shared * 1e3:.2f} ms in workers"
+        )
+        print(
+            f"NTU60's {NTU60:,} files on {CORES} free cores, if neither waits for the other: {minutes:.1f} minutes at most"
+        )
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--performances", type=int, default=40, help="distinct performances, three files each (40)")
-    parser.add_argument("--rounds", type=int, default=7, help="rounds of which the quickest counts (7)")
-    parser.add_argument("--stage", type=int, nargs="+", default=[], metavar="FILES", help="run the stages on so many files")
-    parser.add_argument("--frames-per-second", type=int, default=30, help="of the performances; fewer make shorter files (30)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--performances", type=int, default=40, help="distinct performances, three files each (40)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=7, help="rounds of which the quickest counts (7)"
+    )
+    parser.add_argument(
+        "--stage",
+        type=int,
+        nargs="+",
+        default=[],
+        metavar="FILES",
+        help="run the stages on so many files",
+    )
+    parser.add_argument(
+        "--frames-per-second",
+        type=int,
+        default=30,
+        help="of the performances; fewer make shorter files (30)",
+    )
     arguments = parser.parse_args()
-    files = [data for _, data, _ in studio_files(1, arguments.performances, arguments.frames_per_second)]
+    files = [
+        data for _, data, _ in studio_files(1, arguments.performances, arguments.frames_per_second)
+    ]
     readers(files, arguments.rounds)
     if arguments.stage:
         stages(arguments.stage, files)

@@ -19,8 +19,17 @@ from c2vl.store.keys import content_key
 from c2vl.store.publisher import Publisher
 from c2vl.store.store import Store
 
-WAYS = {"durable each": 0.0, "as it is": publisher.FLUSH_SECONDS, "durable once": 1e9}  # seconds until it is made durable
-BATCHES = {"skeleton": (32, 100_000, 100), "crop": (16, 30_000, 100), "caption": (16, 200, 300), "embed": (32, 1_536, 300)}
+WAYS = {
+    "durable each": 0.0,
+    "as it is": publisher.FLUSH_SECONDS,
+    "durable once": 1e9,
+}  # seconds until it is made durable
+BATCHES = {
+    "skeleton": (32, 100_000, 100),
+    "crop": (16, 30_000, 100),
+    "caption": (16, 200, 300),
+    "embed": (32, 1_536, 300),
+}
 
 
 def cost(folder: Path, rows: int, size: int, count: int, seconds: float) -> tuple[float, int]:
@@ -42,10 +51,17 @@ def main() -> None:
     for stage, (rows, size, count) in BATCHES.items():
         cells = []
         for seconds in WAYS.values():
-            with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as name:
+            with tempfile.TemporaryDirectory(
+                dir=sys.argv[1] if len(sys.argv) > 1 else None
+            ) as name:
                 spent, files = cost(Path(name), rows, size, count, seconds)
                 cells.append(f"{spent:9.1f} ms {files:4} files")
-        print(f"{stage} {rows} x {size:,} B".ljust(22) + " " + " ".join(f"{cell:>22}" for cell in cells), flush=True)
+        print(
+            f"{stage} {rows} x {size:,} B".ljust(22)
+            + " "
+            + " ".join(f"{cell:>22}" for cell in cells),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from c2vl.datasets import places
+from c2vl.datasets import raw_files as places
 from c2vl.datasets.pku_skeleton import LongSkeleton
 
 FRAMES, CLIPS, CLIP = 5000, 20, 100  # of a video of PKU-MMD, about
@@ -34,7 +34,10 @@ def seconds(work: Callable[[], object], times: int) -> float:
 
 def archive(folder: Path, members: int) -> list[tuple[str, float]]:
     """Reading members of one archive."""
-    content = (" ".join(f"{number:.6f}" for number in np.random.default_rng(0).normal(size=MEMBER // 8)) + "\n").encode()
+    content = (
+        " ".join(f"{number:.6f}" for number in np.random.default_rng(0).normal(size=MEMBER // 8))
+        + "\n"
+    ).encode()
     with zipfile.ZipFile(folder / "s.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
         for number in range(members):
             file.writestr(f"{number:06}.skeleton", content)
@@ -46,14 +49,19 @@ def archive(folder: Path, members: int) -> list[tuple[str, float]]:
 
     return [
         ("member, directory read once a member", seconds(afresh, 3)),
-        ("member, directory read once", seconds(lambda: places.read(folder, next(names)), min(members - 3, 2000))),
+        (
+            "member, directory read once",
+            seconds(lambda: places.read(folder, next(names)), min(members - 3, 2000)),
+        ),
     ]
 
 
 def long_file(folder: Path) -> list[tuple[str, float]]:
     """Cutting clips from one long file."""
     rows = np.random.default_rng(0).normal(size=(FRAMES, 150))
-    (folder / "long.txt").write_text("".join(" " + " ".join(f"{number:.6f}" for number in row) + "\n" for row in rows))
+    (folder / "long.txt").write_text(
+        "".join(" " + " ".join(f"{number:.6f}" for number in row) + "\n" for row in rows)
+    )
 
     def cut(file: LongSkeleton, clip: int) -> None:
         begin = clip * FRAMES // CLIPS

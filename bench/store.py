@@ -26,17 +26,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from c2vl.core.tables import schemas
 from c2vl.store import run
 from c2vl.store.keys import content_key
 from c2vl.store.share import ALL
 from c2vl.store.work import Failure, Row, Unit
-from c2vl.tables import schemas
 
 HERE = Path(__file__).resolve()
 SHARDS, PROMPTS = 96, 16  # NTU RGB+D 120: 32 setups, 3 cameras
 BATCHES = {"crop": 16, "caption": 32, "embed": 128}  # as on one large GPU
 WIDTH = 768
-POOL = np.random.default_rng(0).integers(0, 256, 2**22, np.uint8).tobytes()  # what results are cut from
+POOL = (
+    np.random.default_rng(0).integers(0, 256, 2**22, np.uint8).tobytes()
+)  # what results are cut from
 SCHEMAS = {"caption": schemas.CAPTION, "embed": schemas.feature(WIDTH), "crop": schemas.CROP}
 CONFIG = "[core]\n    no_scm = true\n    analytics = false\n    check_update = false\n"
 
@@ -61,7 +63,10 @@ class Synthetic:
         return SCHEMAS[self.stage]
 
     def shards(self) -> list[str]:
-        return [f"S{number // 3 + 1:03d}C{number % 3 + 1:03d}" for number in range(min(SHARDS, self.samples))]
+        return [
+            f"S{number // 3 + 1:03d}C{number % 3 + 1:03d}"
+            for number in range(min(SHARDS, self.samples))
+        ]
 
     def units(self, shard: str, fingerprint: str) -> list[Unit]:
         number = (int(shard[1:4]) - 1) * 3 + int(shard[5:]) - 1
@@ -71,7 +76,9 @@ class Synthetic:
             sample = f"{shard}P{index // 12000:03d}R{index // 120 % 100:03d}A{index % 120:03d}"
             for k in range(PROMPTS):
                 key = content_key(fingerprint, sample, k)
-                units.append(Unit({**identities, "sample": sample, "k": k}, key, index * PROMPTS + k))
+                units.append(
+                    Unit({**identities, "sample": sample, "k": k}, key, index * PROMPTS + k)
+                )
         return units
 
     def load(self) -> None:
@@ -98,7 +105,12 @@ class Synthetic:
         numbers = np.frombuffer(POOL, np.uint8, 5, at).astype(np.float32)
         corners = dict(zip(("x0", "y0", "x1", "y1"), numbers, strict=False))
         size = 10_000 + 40 * int(numbers[4])
-        return {"crop": POOL[at : at + size], **corners, "boxes": numbers[:4], "scores": numbers[:1]}
+        return {
+            "crop": POOL[at : at + size],
+            **corners,
+            "boxes": numbers[:4],
+            "scores": numbers[:1],
+        }
 
     def observe(self, table: pa.Table) -> None:
         self.rows += len(table)
@@ -109,7 +121,9 @@ class Synthetic:
 
 def peak() -> float:
     """Largest resident memory of this process so far, MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        1e6 if sys.platform == "darwin" else 1e3
+    )
 
 
 def step(name: str, payload: str, samples: int) -> dict[str, float]:
@@ -129,7 +143,16 @@ def step(name: str, payload: str, samples: int) -> dict[str, float]:
 
 def measured(name: str, payload: str, samples: int) -> dict[str, float]:
     """`step` in a process of its own."""
-    command = [sys.executable, str(HERE), "--step", name, "--payloads", payload, "--sizes", str(samples)]
+    command = [
+        sys.executable,
+        str(HERE),
+        "--step",
+        name,
+        "--payloads",
+        payload,
+        "--sizes",
+        str(samples),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -158,12 +181,16 @@ def dvc(payload: str, samples: int) -> float:
 def lines(payload: str, sizes: Sequence[int]) -> Iterator[str]:
     """The table's rows of one payload."""
     for samples in sizes:
-        with tempfile.TemporaryDirectory(prefix="c2vl-bench-", dir=os.environ.get("C2VL_BENCH")) as place:
+        with tempfile.TemporaryDirectory(
+            prefix="c2vl-bench-", dir=os.environ.get("C2VL_BENCH")
+        ) as place:
             before = Path.cwd()
             os.chdir(place)
             os.environ["C2VL_HOME"], units = str(Path(place) / "home"), samples * PROMPTS
             try:
-                fill, plan, seal = (measured(name, payload, samples) for name in ("fill", "plan", "seal"))
+                fill, plan, seal = (
+                    measured(name, payload, samples) for name in ("fill", "plan", "seal")
+                )
                 store, out = size_of(Path("home/store")), size_of(Path("out"))
                 shutil.rmtree("out")
                 unchanged = dvc(payload, samples)
@@ -173,20 +200,43 @@ def lines(payload: str, sizes: Sequence[int]) -> Iterator[str]:
         cells += [f"{one['processor']:.1f} / {one['seconds']:.1f}" for one in (fill, plan, seal)]
         cells += [f"{one['processor'] / units * 1e6:.0f}" for one in (fill, plan, seal)]
         cells += [f"{one['megabytes']:.0f}" for one in (fill, plan, seal)]
-        cells += [f"{count} / {megabytes:,.0f}" for count, megabytes in (store, out)] + [f"{unchanged:.1f}"]
+        cells += [f"{count} / {megabytes:,.0f}" for count, megabytes in (store, out)] + [
+            f"{unchanged:.1f}"
+        ]
         yield "| " + " | ".join(cells) + " |"
 
 
 HEADS = [
-    *("results like", "samples", "units", "fill, s", "plan, s", "run that only seals, s", "µs a unit: fill", "plan", "seal"),
-    *("peak MB: fill", "plan", "seal", "store, files / MB", "out, files / MB", "no-change `dvc repro`, s"),
+    *(
+        "results like",
+        "samples",
+        "units",
+        "fill, s",
+        "plan, s",
+        "run that only seals, s",
+        "µs a unit: fill",
+        "plan",
+        "seal",
+    ),
+    *(
+        "peak MB: fill",
+        "plan",
+        "seal",
+        "store, files / MB",
+        "out, files / MB",
+        "no-change `dvc repro`, s",
+    ),
 ]
 
 
 def main() -> None:
     """Print the table, or, as a child of that, what one step took."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 114_480], help="samples")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[1_000, 10_000, 114_480], help="samples"
+    )
     parser.add_argument("--payloads", nargs="+", choices=SCHEMAS, default=["caption", "embed"])
     parser.add_argument("--step", choices=["fill", "plan", "seal"], help=argparse.SUPPRESS)
     chosen = parser.parse_args()

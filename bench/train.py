@@ -19,7 +19,7 @@ is ours in all columns.
 The variants take turns within one run, each turn in another order. With one thread and no workers on a CPU the clock is this
 process' processor time, so that other programs on the machine count little.
 
-`floor`: clips a second if the FLOPs of matrix products and convolutions (`c2vl.models.cost`) ran at the speed of a large matrix
+`floor`: clips a second if the FLOPs of matrix products and convolutions (`c2vl.models.encoders.cost`) ran at the speed of a large matrix
 product, or if the activations that are kept for the backward pass were written and read once at the speed of a large copy,
 whichever is slower; both speeds are measured in the same run. `of it`: forward + backward as a share of the floor. The clips
 are made up, 5/8 to 5/2 times `--frames` long, a quarter of them with two persons.
@@ -41,20 +41,20 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader, Dataset
 
-from c2vl import machine
-from c2vl.errors import one_sentence
-from c2vl.heap import keep_freed_memory
-from c2vl.models.cost import cost
-from c2vl.models.settings import PUBLISHED, TWO_CORES
-from c2vl.models.transformer import EncoderLayer
-from c2vl.skeletons.ragged import RaggedSkeletons
+from c2vl.core import machine
+from c2vl.core.errors import one_sentence
+from c2vl.core.heap import keep_freed_memory
+from c2vl.models.encoders.cost import cost
+from c2vl.models.encoders.settings import PUBLISHED, TWO_CORES
+from c2vl.models.encoders.transformer import EncoderLayer
+from c2vl.models.prompt_features import Prompts
+from c2vl.models.ragged import RaggedSkeletons
 from c2vl.training.devices import Devices
 from c2vl.training.environment import threads
-from c2vl.training.params import PretrainParams
 from c2vl.training.pretrain import Pretraining
-from c2vl.training.prompts import Prompts
 from c2vl.training.schedule import sgd, shuffled
 from c2vl.training.step import backward
+from c2vl.training.training_params import PretrainParams
 
 PADDED, K = 300, 4
 WIDTHS = {"published": 768, "two-cores": 64}  # of the prompts: CLIP ViT-L/14, the shipped encoder
@@ -63,7 +63,10 @@ WIDTHS = {"published": 768, "two-cores": 64}  # of the prompts: CLIP ViT-L/14, t
 def made_up(clips: int, longest: int) -> list[np.ndarray]:
     """Clips (T, 2, 25, 3); one-person ones have an empty second slot."""
     rng = np.random.default_rng(0)
-    made = [rng.normal(size=(int(rng.integers(longest // 4, longest)), 2, 25, 3)).astype(np.float32) for _ in range(clips)]
+    made = [
+        rng.normal(size=(int(rng.integers(longest // 4, longest)), 2, 25, 3)).astype(np.float32)
+        for _ in range(clips)
+    ]
     for number, clip in enumerate(made):
         if number % 4:
             clip[:, 1] = 0
@@ -73,7 +76,9 @@ def made_up(clips: int, longest: int) -> list[np.ndarray]:
 class PaddedClips(Dataset):
     """Per-sample transforms on arrays (C, 300, V, M), as CTR-GCN's feeder; written from its rules."""
 
-    def __init__(self, clips: list[np.ndarray], prompts: dict[str, np.ndarray], frames: int) -> None:
+    def __init__(
+        self, clips: list[np.ndarray], prompts: dict[str, np.ndarray], frames: int
+    ) -> None:
         self.clips = np.zeros((len(clips), 3, PADDED, 25, 2), np.float32)
         for row, clip in enumerate(clips):
             self.clips[row, :, : len(clip)] = clip[:PADDED].transpose(3, 0, 2, 1)
@@ -93,9 +98,15 @@ class PaddedClips(Dataset):
         image = interpolate(image, size=(150, self.frames), mode="bilinear", align_corners=False)
         view = image.view(3, 25, 2, self.frames).permute(0, 3, 1, 2)
         rotation = _rotation(torch.empty(3).uniform_(-0.3, 0.3))
-        view = torch.einsum("tij,tjp->tip", rotation.expand(self.frames, 3, 3), view.permute(1, 0, 2, 3).reshape(-1, 3, 50))
+        view = torch.einsum(
+            "tij,tjp->tip",
+            rotation.expand(self.frames, 3, 3),
+            view.permute(1, 0, 2, 3).reshape(-1, 3, 50),
+        )
         k = np.random.randint(K)
-        prompts = {kind: torch.from_numpy(x[row, k].astype(np.float32)) for kind, x in self.prompts.items()}
+        prompts = {
+            kind: torch.from_numpy(x[row, k].astype(np.float32)) for kind, x in self.prompts.items()
+        }
         return view.view(self.frames, 3, 25, 2).permute(1, 0, 2, 3).contiguous(), prompts
 
 
@@ -152,18 +163,30 @@ def speeds(device: torch.device, precision: str) -> tuple[float, float]:
 
 
 def measure(
-    name: str, settings: str, batch: int, arguments: argparse.Namespace, precision: str, device: torch.device
+    name: str,
+    settings: str,
+    batch: int,
+    arguments: argparse.Namespace,
+    precision: str,
+    device: torch.device,
 ) -> dict[str, float]:
     """One row: seconds a batch by column, GiB of the device at most, the floor."""
     frames = arguments.frames
     encoder = (PUBLISHED if settings == "published" else TWO_CORES)[name]
     if hasattr(encoder, "frames"):
         encoder = encoder.model_copy(update={"frames": frames})
-    others = {"view": {"frames": frames, "shortest": frames}, "batch": batch, "precision": precision}
+    others = {
+        "view": {"frames": frames, "shortest": frames},
+        "batch": batch,
+        "precision": precision,
+    }
     params = PretrainParams.model_validate({"encoder": encoder.model_dump(), **others})
     clips = made_up(2 * batch, min(PADDED, round(2.5 * frames)))
     rng = np.random.default_rng(1)
-    features = {kind: rng.normal(size=(len(clips), K, WIDTHS[settings])).astype(np.float16) for kind in ("vision", "language")}
+    features = {
+        kind: rng.normal(size=(len(clips), K, WIDTHS[settings])).astype(np.float16)
+        for kind in ("vision", "language")
+    }
     tensors = {kind: torch.from_numpy(x) for kind, x in features.items()}
     prompts = Prompts(tensors, torch.ones(len(clips), K, dtype=torch.bool), device)
     task = Pretraining(RaggedSkeletons.from_clips(clips, device), prompts, "joint", params)
@@ -211,13 +234,18 @@ def measure(
         optimiser.step()
 
     padded = encoder.model_copy(update={"persons": "padded"} if hasattr(encoder, "persons") else {})
-    usual = Pretraining(task.skeletons, prompts, "joint", params.model_copy(update={"encoder": padded}))
+    usual = Pretraining(
+        task.skeletons, prompts, "joint", params.model_copy(update={"encoder": padded})
+    )
     with_torch_s_layers(usual.network).to(device).train()
     usual.ready()
     usual_optimiser = sgd(usual.network, params)
 
     def script() -> None:
-        with patch("c2vl.models.pointwise.as_product", return_value=False), patch("c2vl.models.gru.on_cpu", return_value=False):
+        with (
+            patch("c2vl.models.encoders.pointwise.as_product", return_value=False),
+            patch("c2vl.models.encoders.gru.on_cpu", return_value=False),
+        ):
             fed(usual, usual_optimiser)
 
     variants: dict[str, Callable[[], None]] = {
@@ -230,7 +258,9 @@ def measure(
     times: dict[str, list[float]] = {variant: [] for variant in variants}
     order_of_turns = list(variants)
     for turn in range(arguments.repetitions + arguments.warmup):
-        order_of_turns.append(order_of_turns.pop(0))  # a variant gains from memory that the one before it has just used
+        order_of_turns.append(
+            order_of_turns.pop(0)
+        )  # a variant gains from memory that the one before it has just used
         for variant in order_of_turns:
             task.network.zero_grad()  # so that none pays for adding to what another left
             usual.network.zero_grad()
@@ -238,15 +268,22 @@ def measure(
             if turn >= arguments.warmup:
                 times[variant].append(spent)
     row = {variant: median(spent) for variant, spent in times.items()}
-    outside = [(whole - own) / whole for whole, own in zip(times["step"], times["forward + backward"], strict=True)]
+    outside = [
+        (whole - own) / whole
+        for whole, own in zip(times["step"], times["forward + backward"], strict=True)
+    ]
     row["outside"] = max(0.0, median(outside))
     for title, slow, fast in (
         ("against DataLoader", "DataLoader", "step"),
         ("at most", "DataLoader", "forward + backward"),
         ("against usual script", "usual script", "step"),
     ):
-        row[title] = median([one / other for one, other in zip(times[slow], times[fast], strict=True)])
-    row["memory"] = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else float("nan")
+        row[title] = median(
+            [one / other for one, other in zip(times[slow], times[fast], strict=True)]
+        )
+    row["memory"] = (
+        torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else float("nan")
+    )
     costs = cost(task.network.encoder, frames)
     flops, traffic = speeds(device, precision)
     kept = costs.saved_bytes * (0.5 if precision == "bf16" else 1)
@@ -254,7 +291,9 @@ def measure(
     return row
 
 
-def where_memory_allows(measured: Callable[[int], dict[str, float]], batch: int) -> tuple[int, dict[str, float]]:
+def where_memory_allows(
+    measured: Callable[[int], dict[str, float]], batch: int
+) -> tuple[int, dict[str, float]]:
     """What `measured` says at a batch, halved until it fits, and that batch."""
     while True:
         try:
@@ -275,11 +314,18 @@ def _three_digits(rate: float) -> str:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description="Clips a second of pretraining, by encoder.")
-    parser.add_argument("--settings", choices=["two-cores", "published"], help="default: published on a GPU")
+    parser.add_argument(
+        "--settings", choices=["two-cores", "published"], help="default: published on a GPU"
+    )
     parser.add_argument("--encoders", nargs="+", choices=list(PUBLISHED), default=list(PUBLISHED))
     parser.add_argument("--batch", type=int, help="default: 400 on a GPU, 32 on a CPU")
     parser.add_argument("--frames", type=int, help="default: 64 on a GPU, 16 on a CPU")
-    parser.add_argument("--precision", nargs="+", choices=["fp32", "bf16"], help="default: both on a GPU, fp32 on a CPU")
+    parser.add_argument(
+        "--precision",
+        nargs="+",
+        choices=["fp32", "bf16"],
+        help="default: both on a GPU, fp32 on a CPU",
+    )
     parser.add_argument("--compile", action="store_true", help="encoders compiled by torch.compile")
     parser.add_argument("--repetitions", type=int, default=15)
     parser.add_argument("--warmup", type=int, default=3)
@@ -293,8 +339,12 @@ def main() -> None:
     arguments.frames = arguments.frames or (64 if cuda else 16)
     settings = arguments.settings or ("published" if cuda else "two-cores")
     kinds = arguments.precision or (["fp32", "bf16"] if cuda else ["fp32"])
-    where = torch.cuda.get_device_name(device) if cuda else f"CPU, {torch.get_num_threads()} thread(s)"
-    print(f"{where}, torch {torch.__version__}; settings {settings}, batch {arguments.batch} x {arguments.frames} frames\n")
+    where = (
+        torch.cuda.get_device_name(device) if cuda else f"CPU, {torch.get_num_threads()} thread(s)"
+    )
+    print(
+        f"{where}, torch {torch.__version__}; settings {settings}, batch {arguments.batch} x {arguments.frames} frames\n"
+    )
     heads = [
         "encoder",
         "precision",
@@ -325,7 +375,13 @@ def main() -> None:
             batch, row = where_memory_allows(measured, arguments.batch)
             rate = {
                 column: _three_digits(batch / row[column])
-                for column in ("forward", "forward + backward", "step", "DataLoader", "usual script")
+                for column in (
+                    "forward",
+                    "forward + backward",
+                    "step",
+                    "DataLoader",
+                    "usual script",
+                )
             }
             cells = [
                 str(batch),

@@ -8,7 +8,7 @@ import pkgutil
 from collections.abc import Sequence
 
 from c2vl import __version__, commands
-from c2vl.errors import one_sentence
+from c2vl.core.errors import one_sentence
 
 EPILOG = """\
 the pipeline itself is DVC's:
@@ -37,9 +37,14 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=__version__)
     chosen = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in pkgutil.iter_modules(commands.__path__):
+        if module.ispkg:  # what only commands use
+            continue
         command = importlib.import_module(f"{commands.__name__}.{module.name}")
         sub = chosen.add_parser(
-            module.name, help=command.HELP, description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+            module.name,
+            help=command.HELP,
+            description=command.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.configure(sub)
         sub.set_defaults(run=command.run)

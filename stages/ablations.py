@@ -3,7 +3,7 @@
 Reads `ablations.yaml` and section `pretrain` of `params.yaml`, which every setting changes in a few places; a sweep runs on
 those of its benchmarks that `data.benchmarks` has. Writes
 `results/ablations/ablations.json` (`dataset`, `stream`, `seeds`, `base`, `sweeps[name]` as of
-`c2vl.ablation.outs.summary`), the same as `.csv`, `.md` and `.tex`, and one file a finished run in
+`c2vl.experiments.ablation.ablation_files.summary`), the same as `.csv`, `.md` and `.tex`, and one file a finished run in
 `results/ablations/runs`: stopped and started again, it goes on with the next run. `--again` forgets finished runs, for
 instance after a change of code.
 """
@@ -13,9 +13,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from c2vl.errors import UserError, one_sentence
-from c2vl.params import load_section
-from c2vl.runlog import logged
+from c2vl.core.errors import UserError, one_sentence
+from c2vl.core.params import load_section
+from c2vl.core.runlog import logged
 
 DATA, OUT, DECLARED = Path("data"), Path("results/ablations"), Path("ablations.yaml")
 
@@ -25,18 +25,20 @@ def main() -> None:
     """Run the sweeps and write their tables."""
     parser = argparse.ArgumentParser(description="Run the sweeps that ablations.yaml declares.")
     parser.add_argument("sweeps", nargs="*", help="names of sweeps (default: all)")
-    parser.add_argument("--file", type=Path, default=DECLARED, help="the declared sweeps (default: ablations.yaml)")
+    parser.add_argument(
+        "--file", type=Path, default=DECLARED, help="the declared sweeps (default: ablations.yaml)"
+    )
     parser.add_argument("--seeds", type=int, help="seeds a setting (default: the file's)")
     parser.add_argument("--again", action="store_true", help="compute finished runs again")
     arguments = parser.parse_args()
 
-    from c2vl.ablation.declared import applied, jobs, read_ablations
-    from c2vl.ablation.outs import summary, write_outs
-    from c2vl.ablation.runs import key_of, run_all
-    from c2vl.datasets.params import DataParams
-    from c2vl.evaluation.compare import data_fingerprint
-    from c2vl.evaluation.params import EvaluateParams
-    from c2vl.training.params import PretrainParams
+    from c2vl.datasets.data_params import DataParams
+    from c2vl.evaluation.evaluate_params import EvaluateParams
+    from c2vl.experiments.ablation.ablation_files import summary, write_outs
+    from c2vl.experiments.ablation.declared import applied, jobs, read_ablations
+    from c2vl.experiments.ablation.runs import key_of, run_all
+    from c2vl.experiments.compare import data_fingerprint
+    from c2vl.training.training_params import PretrainParams
 
     data = load_section("data", DataParams)
     declared = read_ablations(arguments.file).of(data)
@@ -46,10 +48,18 @@ def main() -> None:
         )
     unknown = set(arguments.sweeps) - declared.sweeps.keys()
     if unknown:
-        raise UserError(f"{arguments.file} has no sweep '{min(unknown)}'; it has {', '.join(declared.sweeps)}.")
-    chosen = {name: sweep for name, sweep in declared.sweeps.items() if not arguments.sweeps or name in arguments.sweeps}
+        raise UserError(
+            f"{arguments.file} has no sweep '{min(unknown)}'; it has {', '.join(declared.sweeps)}."
+        )
+    chosen = {
+        name: sweep
+        for name, sweep in declared.sweeps.items()
+        if not arguments.sweeps or name in arguments.sweeps
+    }
     seeds, stream = arguments.seeds or declared.seeds, declared.stream
-    base = applied(load_section("pretrain", PretrainParams), declared.base, f"{arguments.file}, `base`")
+    base = applied(
+        load_section("pretrain", PretrainParams), declared.base, f"{arguments.file}, `base`"
+    )
     protocols = load_section("evaluate", EvaluateParams)
     content = data_fingerprint([DATA / "index", DATA / "skeleton", DATA / "embed"])
     with logged("ablations"):
@@ -65,9 +75,20 @@ def main() -> None:
         seed_list = list(range(base.seed, base.seed + seeds))
         summaries = {}
         for name, sweep in chosen.items():
-            mine = {(setting, benchmark): runs for (of, setting, benchmark), runs in keys.items() if of == name}
-            summaries[name] = summary(sweep, {place: [found[key] for key in runs] for place, runs in mine.items()})
-        head = {"dataset": data.dataset, "stream": stream, "seeds": seed_list, "base": declared.base}
+            mine = {
+                (setting, benchmark): runs
+                for (of, setting, benchmark), runs in keys.items()
+                if of == name
+            }
+            summaries[name] = summary(
+                sweep, {place: [found[key] for key in runs] for place, runs in mine.items()}
+            )
+        head = {
+            "dataset": data.dataset,
+            "stream": stream,
+            "seeds": seed_list,
+            "base": declared.base,
+        }
         print(write_outs(OUT, summaries, head))
 
 

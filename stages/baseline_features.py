@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from c2vl.errors import one_sentence
-from c2vl.runlog import logged
+from c2vl.core.errors import one_sentence
+from c2vl.core.runlog import logged
 
 DATA, RESULTS = Path("data"), Path("results")
 METHODS = ("infonce", "random", "supervised")
@@ -18,20 +18,24 @@ METHODS = ("infonce", "random", "supervised")
 @one_sentence
 def main() -> None:
     """Encode one benchmark with each baseline."""
-    parser = argparse.ArgumentParser(description="Compute the features of the baselines' encoders, which stay frozen.")
+    parser = argparse.ArgumentParser(
+        description="Compute the features of the baselines' encoders, which stay frozen."
+    )
     parser.add_argument("benchmark", help="a split column of the index, such as xsub")
     benchmark = parser.parse_args().benchmark
 
     from c2vl.evaluation.make_features import make_features
-    from c2vl.training.clips import load_clips
-    from c2vl.training.stage import prepare
+    from c2vl.models.clips import load_clips
+    from c2vl.training.devices import prepare
 
     with logged(f"baseline_features-{benchmark}") as notes:
         device = prepare()
         train, test = (load_clips(DATA, benchmark, split, device) for split in ("train", "test"))
         for method in METHODS:
             folder = RESULTS / "baselines" / benchmark / method
-            notes |= make_features(folder, train, test, RESULTS / "baseline_features" / benchmark / method)
+            notes |= make_features(
+                folder, train, test, RESULTS / "baseline_features" / benchmark / method
+            )
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2vl.errors import one_sentence
-from c2vl.params import load_section
+from c2vl.core.errors import one_sentence
+from c2vl.core.params import load_section
 
 if TYPE_CHECKING:
     from c2vl.training.checkpoint import Method
@@ -23,17 +23,22 @@ METHODS: tuple[Method, ...] = ("infonce", "random", "supervised")
 @one_sentence
 def main() -> None:
     """Train the baselines of one benchmark."""
-    parser = argparse.ArgumentParser(description="Train what C²VL is compared with, on the joint stream.")
+    parser = argparse.ArgumentParser(
+        description="Train what C²VL is compared with, on the joint stream."
+    )
     parser.add_argument("benchmark", help="a split column of the index, such as xsub")
     benchmark = parser.parse_args().benchmark
 
-    from c2vl.training.devices import Devices
+    from c2vl.training.devices import Devices, prepare
     from c2vl.training.keep import forget
     from c2vl.training.methods import train
-    from c2vl.training.params import BaselinesParams, PretrainParams
-    from c2vl.training.stage import load_training, prepare, publish, recorded, state_folder
+    from c2vl.training.stage import load_training, publish, recorded, state_folder
+    from c2vl.training.training_params import BaselinesParams, PretrainParams
 
-    params, baselines = load_section("pretrain", PretrainParams), load_section("baselines", BaselinesParams)
+    params, baselines = (
+        load_section("pretrain", PretrainParams),
+        load_section("baselines", BaselinesParams),
+    )
     device = prepare()
     states = {method: state_folder(f"baselines-{benchmark}-{method}") for method in METHODS}
     with recorded(f"baselines-{benchmark}", device) as notes:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from c2vl.errors import one_sentence
-from c2vl.params import load_section
+from c2vl.core.errors import one_sentence
+from c2vl.core.params import load_section
 from c2vl.prompts.caption import CaptionParams, CaptionWork
 from c2vl.prompts.published import PublishedWork
 from c2vl.store.stage import add_options, carry_out

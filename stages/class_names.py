@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from c2vl.errors import one_sentence
-from c2vl.params import load_section
-from c2vl.runlog import logged
+from c2vl.core.errors import one_sentence
+from c2vl.core.params import load_section
+from c2vl.core.runlog import logged
 
 DATA, OUT = Path("data"), Path("data/class_names")
 
@@ -19,11 +19,11 @@ DATA, OUT = Path("data"), Path("data/class_names")
 @one_sentence
 def main() -> None:
     """Encode the class names."""
-    from c2vl import machine
-    from c2vl.engines.encoder import Encoder
+    from c2vl.core import machine
+    from c2vl.core.tables.class_list import class_names
     from c2vl.prompts.class_names import ClassNamesParams, write_class_names
-    from c2vl.prompts.embed import EmbedParams
-    from c2vl.training.clips import class_names
+    from c2vl.prompts.embed_params import EmbedParams
+    from c2vl.prompts.engines.encoder import Encoder
 
     params = load_section("class_names", ClassNamesParams)
     with logged("class_names") as notes:

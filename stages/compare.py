@@ -1,7 +1,7 @@
 """C²VL, InfoNCE, supervised and random encoders over several seeds (`make compare`; not a stage of `dvc.yaml`).
 
 Writes `results/compare/compare.json` (`seeds`, and `cells`, each with `benchmark`, `stream` and `methods`, `gain` as of
-`c2vl.evaluation.compare.summarise`), `results/compare/compare.md`, and one file a finished run in `results/compare/runs`:
+`c2vl.experiments.compare.summarise`), `results/compare/compare.md`, and one file a finished run in `results/compare/runs`:
 stopped and started again, it goes on with the next run. `--again` forgets finished runs, for instance after a change of code.
 """
 
@@ -12,36 +12,45 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c2vl.errors import one_sentence
-from c2vl.params import load_section
-from c2vl.progress import progress
-from c2vl.runlog import logged
-from c2vl.side_by_side import side_by_side
-from c2vl.skeletons.streams import STREAMS
+from c2vl.core.errors import one_sentence
+from c2vl.core.params import load_section
+from c2vl.core.progress import progress
+from c2vl.core.runlog import logged
+from c2vl.experiments.side_by_side import side_by_side
+from c2vl.models.streams import STREAMS
 
 if TYPE_CHECKING:
-    from c2vl.skeletons.streams import Stream
+    from c2vl.models.streams import Stream
     from c2vl.training.checkpoint import Method
 
 DATA, OUT = Path("data"), Path("results/compare")
 METHODS: tuple[Method, ...] = ("c2vl", "infonce", "supervised", "random")
 
 
-def compare(benchmarks: list[str], streams: list[Stream], seeds: int, again: bool) -> dict[str, Any]:
+def compare(
+    benchmarks: list[str], streams: list[Stream], seeds: int, again: bool
+) -> dict[str, Any]:
     """Run what is not finished yet, side by side, and return the summary."""
-    from c2vl.ablation.methods import run_method
-    from c2vl.evaluation.compare import data_fingerprint, finished, keep, run_key, summarise
-    from c2vl.evaluation.params import EvaluateParams
-    from c2vl.training.params import BaselinesParams, PretrainParams
+    from c2vl.evaluation.evaluate_params import EvaluateParams
+    from c2vl.experiments.ablation.methods import run_method
+    from c2vl.experiments.compare import data_fingerprint, finished, keep, run_key, summarise
+    from c2vl.training.training_params import BaselinesParams, PretrainParams
 
-    params, baselines = load_section("pretrain", PretrainParams), load_section("baselines", BaselinesParams)
+    params, baselines = (
+        load_section("pretrain", PretrainParams),
+        load_section("baselines", BaselinesParams),
+    )
     protocols = load_section("evaluate", EvaluateParams)
-    settings = [section.model_dump(mode="json", exclude={"seed"}) for section in (params, baselines)]
+    settings = [
+        section.model_dump(mode="json", exclude={"seed"}) for section in (params, baselines)
+    ]
     settings.append(protocols.model_dump(mode="json"))
     content = data_fingerprint([DATA / "index", DATA / "skeleton", DATA / "embed"])
     found, todo, keys = {}, {}, {}
     seed_list = list(range(params.seed, params.seed + seeds))
-    for benchmark, stream, method, seed in itertools.product(benchmarks, streams, METHODS, seed_list):
+    for benchmark, stream, method, seed in itertools.product(
+        benchmarks, streams, METHODS, seed_list
+    ):
         name = f"{benchmark}-{stream}-{method}-{seed}"
         keys[name] = run_key(settings, content, benchmark, stream, method, seed)
         kept = None if again else finished(OUT / "runs" / f"{name}.json", keys[name])
@@ -55,12 +64,17 @@ def compare(benchmarks: list[str], streams: list[Stream], seeds: int, again: boo
         keep(OUT / "runs" / f"{name}.json", keys[name], metrics)
         found[name] = metrics
     for name in keys:
-        accuracies = ", ".join(f"{protocol} {100 * values['top1']:.1f} %" for protocol, values in sorted(found[name].items()))
+        accuracies = ", ".join(
+            f"{protocol} {100 * values['top1']:.1f} %"
+            for protocol, values in sorted(found[name].items())
+        )
         print(f"{name}: {accuracies}")
     cells = []
     for benchmark, stream in itertools.product(benchmarks, streams):
         place = f"{benchmark}-{stream}"
-        runs: dict[str, Any] = {method: [found[f"{place}-{method}-{seed}"] for seed in seed_list] for method in METHODS}
+        runs: dict[str, Any] = {
+            method: [found[f"{place}-{method}-{seed}"] for seed in seed_list] for method in METHODS
+        }
         cells.append({"benchmark": benchmark, "stream": stream, **summarise(runs)})
     return {"seeds": seed_list, "cells": cells}
 
@@ -68,7 +82,9 @@ def compare(benchmarks: list[str], streams: list[Stream], seeds: int, again: boo
 @one_sentence
 def main() -> None:
     """Compare the methods and write the summary."""
-    parser = argparse.ArgumentParser(description="Compare C²VL with its baselines over several seeds.")
+    parser = argparse.ArgumentParser(
+        description="Compare C²VL with its baselines over several seeds."
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--benchmarks", nargs="+", help="default: those of params.yaml")
     parser.add_argument("--streams", nargs="+", choices=STREAMS, default=["joint"])
@@ -77,9 +93,9 @@ def main() -> None:
     if arguments.seeds < 1:
         parser.error("--seeds must be at least 1")
 
-    from c2vl.datasets.params import DataParams
-    from c2vl.evaluation.compare import markdown
-    from c2vl.files import write_bytes, write_json
+    from c2vl.core.files import write_bytes, write_json
+    from c2vl.datasets.data_params import DataParams
+    from c2vl.experiments.compare import markdown
 
     benchmarks = arguments.benchmarks or load_section("data", DataParams).benchmarks
     streams = [known for known in STREAMS if known in arguments.streams]

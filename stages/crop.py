@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from c2vl.datasets.params import DataParams
-from c2vl.errors import one_sentence
-from c2vl.params import load_section
+from c2vl.core.errors import one_sentence
+from c2vl.core.params import load_section
+from c2vl.core.sharing import PIPELINE, said_of_sharing
+from c2vl.datasets.data_params import DataParams
 from c2vl.prompts.crop import CropParams, CropWork
-from c2vl.sharing import PIPELINE, said_of_sharing
 from c2vl.store.stage import add_options, carry_out
 
 
@@ -22,7 +22,11 @@ def main() -> None:
     params, data = load_section("crop", CropParams), load_section("data", DataParams)
     if PIPELINE.is_file() and (said := said_of_sharing(data.dataset)):
         print(f"crop: {said}.", flush=True)
-    carry_out(CropWork(params, Path("data/index/index.parquet"), Path("data/skeleton"), data.raw), Path("data/crop"), chosen)
+    carry_out(
+        CropWork(params, Path("data/index/index.parquet"), Path("data/skeleton"), data.raw),
+        Path("data/crop"),
+        chosen,
+    )
 
 
 if __name__ == "__main__":

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from c2vl.errors import one_sentence
-from c2vl.params import load_section
-from c2vl.prompts.embed import EmbedParams, EmbedWork
+from c2vl.core.errors import one_sentence
+from c2vl.core.params import load_section
+from c2vl.prompts.embed import EmbedWork
+from c2vl.prompts.embed_params import EmbedParams
 from c2vl.store.stage import add_options, carry_out
 
 PROMPTS = {"vision": Path("data/crop"), "language": Path("data/caption")}
@@ -20,7 +21,9 @@ def main() -> None:
     parser.add_argument("knowledge", choices=PROMPTS)
     add_options(parser)
     chosen = parser.parse_args()
-    work = EmbedWork(load_section("embed", EmbedParams), chosen.knowledge, PROMPTS[chosen.knowledge])
+    work = EmbedWork(
+        load_section("embed", EmbedParams), chosen.knowledge, PROMPTS[chosen.knowledge]
+    )
     carry_out(work, Path("data/embed") / chosen.knowledge, chosen)
 
 

@@ -48,25 +48,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c2vl.errors import UserError, one_sentence
-from c2vl.params import load_section, read_params
-from c2vl.runlog import logged
-from c2vl.skeletons.streams import STREAMS
+from c2vl.core.errors import UserError, one_sentence
+from c2vl.core.params import load_section, read_params
+from c2vl.core.runlog import logged
+from c2vl.models.streams import STREAMS
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
     from c2vl.evaluation.encoded import Encoded
-    from c2vl.evaluation.outs import Outs
-    from c2vl.evaluation.params import EvaluateParams
+    from c2vl.evaluation.evaluate_files import Outs
+    from c2vl.evaluation.evaluate_params import EvaluateParams
 
 DATA, RESULTS = Path("data"), Path("results")
 OUT = RESULTS / "evaluate"
 BASELINES = ("infonce", "random", "supervised")
 
 
-def evaluate_encoder(encoded: Encoded, params: EvaluateParams, outs: Outs, device: torch.device) -> dict[str, np.ndarray]:
+def evaluate_encoder(
+    encoded: Encoded, params: EvaluateParams, outs: Outs, device: torch.device
+) -> dict[str, np.ndarray]:
     """Linear evaluation and KNN of one encoder, and what its shared space gives; returns test scores by protocol.
 
     Without any prompt of a test clip (published answers may cover the training split alone) there is no retrieval.
@@ -75,27 +77,37 @@ def evaluate_encoder(encoded: Encoded, params: EvaluateParams, outs: Outs, devic
     from c2vl.evaluation.protocol import evaluate
     from c2vl.evaluation.shared_space import class_name_features, retrieve, zero_shot_scores
     from c2vl.evaluation.similarity import pair_similarities
-    from c2vl.training.prompts import NoPromptsError, load_prompts
+    from c2vl.models.prompt_features import NoPromptsError, load_prompts
 
     key = (encoded.benchmark, encoded.stream, encoded.method)
     samples, features, labels = encoded.test_samples, encoded.features, encoded.features.test_labels
-    result = evaluate(features, len(outs.names), params, encoded.applied("classifier", features.test), device)
+    result = evaluate(
+        features, len(outs.names), params, encoded.applied("classifier", features.test), device
+    )
     metrics = result.metrics()
     for protocol, values in metrics.items():
         outs.metric(protocol, *key, values)
     outs.classified("linear", *key, samples, labels, result.linear.scores)
     if result.end_to_end is not None:
         outs.classified("end_to_end", *key, samples, labels, result.end_to_end)
-    outs.predictions("knn", *key, samples, labels, result.knn.predictions[:, None], result.knn.similarity)
+    outs.predictions(
+        "knn", *key, samples, labels, result.knn.predictions[:, None], result.knn.similarity
+    )
     outs.features(*key, samples, labels, features.test)
     scores = {"linear": result.linear.scores}
     if encoded.method == "c2vl":
         name = f"{encoded.benchmark}-{encoded.stream}"
         about: dict[str, Any] = dict(zip(("benchmark", "stream", "method"), key, strict=True))
-        about |= {"classes": outs.names, "encoder": f"results/pretrain/{name}", "top1": metrics["linear"]["top1"]}
+        about |= {
+            "classes": outs.names,
+            "encoder": f"results/pretrain/{name}",
+            "top1": metrics["linear"]["top1"],
+        }
         save_head(OUT / "heads", name, result.linear.head, about)
     if encoded.prompts:
-        zero_shot = zero_shot_scores(encoded, class_name_features(DATA / "class_names", len(outs.names)))
+        zero_shot = zero_shot_scores(
+            encoded, class_name_features(DATA / "class_names", len(outs.names))
+        )
         if zero_shot is not None:
             outs.classified("zero_shot", *key, samples, labels, zero_shot)
             scores["zero_shot"] = zero_shot
@@ -106,15 +118,19 @@ def evaluate_encoder(encoded: Encoded, params: EvaluateParams, outs: Outs, devic
             return scores
         outs.metric("retrieval", *key, retrieve(encoded, prompts) or {})
         if encoded.stream == "joint":
-            outs.similarities(encoded.benchmark, encoded.method, pair_similarities(encoded, prompts, params.seed))
+            outs.similarities(
+                encoded.benchmark, encoded.method, pair_similarities(encoded, prompts, params.seed)
+            )
     return scores
 
 
-def evaluate_benchmark(benchmark: str, params: EvaluateParams, outs: Outs, device: torch.device) -> None:
+def evaluate_benchmark(
+    benchmark: str, params: EvaluateParams, outs: Outs, device: torch.device
+) -> None:
     """Every encoder of one benchmark, and the fusion of C²VL's streams."""
+    from c2vl.core.progress import progress
     from c2vl.evaluation.encoded import load_encoded
     from c2vl.evaluation.fusion import fuse_streams
-    from c2vl.progress import progress
 
     folders = [RESULTS / "features" / f"{benchmark}-{stream}" for stream in STREAMS]
     folders += [RESULTS / "baseline_features" / benchmark / method for method in BASELINES]
@@ -139,20 +155,25 @@ def main() -> None:
     """Evaluate all encoders of the benchmarks in `data.benchmarks`."""
     benchmarks = (read_params().get("data") or {}).get("benchmarks")
     if not isinstance(benchmarks, list) or not benchmarks:
-        raise UserError("params.yaml: `data.benchmarks` must list at least one benchmark, such as [xsub].")
+        raise UserError(
+            "params.yaml: `data.benchmarks` must list at least one benchmark, such as [xsub]."
+        )
     import torch
 
-    from c2vl import machine
-    from c2vl.evaluation.outs import Outs
-    from c2vl.evaluation.params import EvaluateParams
-    from c2vl.training.clips import class_names
+    from c2vl.core import machine
+    from c2vl.core.tables.class_list import class_names
+    from c2vl.evaluation.evaluate_files import Outs
+    from c2vl.evaluation.evaluate_params import EvaluateParams
     from c2vl.training.environment import threads
 
     params = load_section("evaluate", EvaluateParams)
     with logged("evaluate") as notes:
         torch.set_num_threads(threads())
         outs, device = Outs(class_names(DATA)), machine.device()
-        outs.metrics["settings"] = {"knn_neighbours": params.knn_neighbours, "fusion": params.fusion.model_dump()}
+        outs.metrics["settings"] = {
+            "knn_neighbours": params.knn_neighbours,
+            "fusion": params.fusion.model_dump(),
+        }
         for benchmark in benchmarks:
             evaluate_benchmark(benchmark, params, outs, device)
         outs.write(OUT)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from c2vl.errors import one_sentence
-from c2vl.runlog import logged
-from c2vl.skeletons.streams import STREAMS
+from c2vl.core.errors import one_sentence
+from c2vl.core.runlog import logged
+from c2vl.models.streams import STREAMS
 
 DATA, RESULTS = Path("data"), Path("results")
 
@@ -19,20 +19,26 @@ DATA, RESULTS = Path("data"), Path("results")
 @one_sentence
 def main() -> None:
     """Encode one benchmark with one stream's encoder."""
-    parser = argparse.ArgumentParser(description="Compute the features of a pretrained encoder, which stays frozen.")
+    parser = argparse.ArgumentParser(
+        description="Compute the features of a pretrained encoder, which stays frozen."
+    )
     parser.add_argument("benchmark", help="a split column of the index, such as xsub")
     parser.add_argument("stream", choices=STREAMS)
     arguments = parser.parse_args()
 
     from c2vl.evaluation.make_features import make_features
-    from c2vl.training.clips import load_clips
-    from c2vl.training.stage import prepare
+    from c2vl.models.clips import load_clips
+    from c2vl.training.devices import prepare
 
     name = f"{arguments.benchmark}-{arguments.stream}"
     with logged(f"features-{name}") as notes:
         device = prepare()
-        train, test = (load_clips(DATA, arguments.benchmark, split, device) for split in ("train", "test"))
-        notes |= make_features(RESULTS / "pretrain" / name, train, test, RESULTS / "features" / name)
+        train, test = (
+            load_clips(DATA, arguments.benchmark, split, device) for split in ("train", "test")
+        )
+        notes |= make_features(
+            RESULTS / "pretrain" / name, train, test, RESULTS / "features" / name
+        )
 
 
 if __name__ == "__main__":

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from c2vl import tables
+from c2vl.core import tables
+from c2vl.core.errors import one_sentence
+from c2vl.core.files import write_json
+from c2vl.core.params import load_section
+from c2vl.core.runlog import logged
+from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.index import build_index
-from c2vl.datasets.params import DataParams
-from c2vl.errors import one_sentence
-from c2vl.files import write_json
-from c2vl.params import load_section
-from c2vl.runlog import logged
 
 OUT = Path("data/index")
 
@@ -32,8 +32,12 @@ def main() -> None:
         write_json(OUT / "classes.json", index.classes)
         write_json(OUT / "metrics.json", index.counts)
         notes.update(computed=index.counts["samples"], excluded=index.counts["excluded"])
-    excluded = ", ".join(f"{count} {kind}" for kind, count in index.counts["excluded"].items()) or "none"
-    print(f"index: {index.counts['samples']} samples, {index.counts['usable']} usable; excluded: {excluded}.")
+    excluded = (
+        ", ".join(f"{count} {kind}" for kind, count in index.counts["excluded"].items()) or "none"
+    )
+    print(
+        f"index: {index.counts['samples']} samples, {index.counts['usable']} usable; excluded: {excluded}."
+    )
     for note in index.counts["notes"]:
         print(f"index: {note}.")
     for benchmark in params.benchmarks:

@@ -12,29 +12,34 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from c2vl.errors import one_sentence
-from c2vl.params import load_section
-from c2vl.skeletons.streams import STREAMS
+from c2vl.core.errors import one_sentence
+from c2vl.core.params import load_section
+from c2vl.models.streams import STREAMS
 
 
 @one_sentence
 def main() -> None:
     """Train one stream on one benchmark."""
-    parser = argparse.ArgumentParser(description="Pretrain a skeleton encoder from knowledge prompts.")
+    parser = argparse.ArgumentParser(
+        description="Pretrain a skeleton encoder from knowledge prompts."
+    )
     parser.add_argument("benchmark", help="a split column of the index, such as xsub")
     parser.add_argument("stream", choices=STREAMS)
     arguments = parser.parse_args()
 
+    from c2vl.training.devices import prepare
     from c2vl.training.methods import train
-    from c2vl.training.params import BaselinesParams, PretrainParams
-    from c2vl.training.stage import load_training, prepare, publish, recorded, state_folder
+    from c2vl.training.stage import load_training, publish, recorded, state_folder
+    from c2vl.training.training_params import BaselinesParams, PretrainParams
 
     params = load_section("pretrain", PretrainParams)
     name = f"{arguments.benchmark}-{arguments.stream}"
     device, state = prepare(), state_folder(f"pretrain-{name}")
     with recorded(f"pretrain-{name}", device) as notes:
         data = load_training(Path("data"), arguments.benchmark, params.objective.kinds, device)
-        trained = train("c2vl", *data, arguments.benchmark, arguments.stream, params, BaselinesParams(), state)
+        trained = train(
+            "c2vl", *data, arguments.benchmark, arguments.stream, params, BaselinesParams(), state
+        )
         notes.update(publish(Path("results/pretrain") / name, trained, state))
 
 

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from c2vl.errors import one_sentence
-from c2vl.params import load_section
-from c2vl.runlog import logged
+from c2vl.core.errors import one_sentence
+from c2vl.core.params import load_section
+from c2vl.core.runlog import logged
 
 SOURCE, OUT = Path("results/finetune"), Path("results/protocols")
 
@@ -26,10 +26,10 @@ SOURCE, OUT = Path("results/finetune"), Path("results/protocols")
 @one_sentence
 def main() -> None:
     """Gather and fuse."""
-    from c2vl.evaluation.params import EvaluateParams
-    from c2vl.files import write_json
-    from c2vl.finetuning.fused import gather_full, gather_semi, gather_transfer
-    from c2vl.finetuning.params import FinetuneParams, SemiParams, TransferParams
+    from c2vl.core.files import write_json
+    from c2vl.evaluation.evaluate_params import EvaluateParams
+    from c2vl.evaluation.fused_protocols import gather_full, gather_semi, gather_transfer
+    from c2vl.training.finetuning.finetune_params import FinetuneParams, SemiParams, TransferParams
 
     weights = load_section("evaluate", EvaluateParams).fusion.model_dump()
     full, semi = load_section("finetune", FinetuneParams), load_section("semi", SemiParams)

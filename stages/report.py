@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from c2vl import runlog
-from c2vl.datasets.params import DataParams
-from c2vl.errors import one_sentence
-from c2vl.params import PARAMS_FILE, load_section
+from c2vl.core import runlog
+from c2vl.core.errors import one_sentence
+from c2vl.core.params import PARAMS_FILE, load_section
+from c2vl.datasets.data_params import DataParams
 from c2vl.report import ReportParams
-from c2vl.report.outs import Outs
 from c2vl.report.page import write_report
+from c2vl.report.pipeline_outputs import Outs
 
 OUT = Path("results/report")
 
@@ -27,9 +27,15 @@ def main() -> None:
     params = load_section("report", ReportParams)
     raw = load_section("data", DataParams).raw
     with runlog.logged("report") as notes:
-        earlier = [record for record in runlog.records() if record["stage"] != "report"]  # its own last run is not this one
-        notes |= write_report(Outs(), raw, params, earlier, PARAMS_FILE.read_text(encoding="utf-8"), OUT)
-    print(f"report: {OUT / 'index.html'} ({notes['bytes'] / 1e6:.1f} MB, {notes['plots']} plots, {notes['tables']} tables)")
+        earlier = [
+            record for record in runlog.records() if record["stage"] != "report"
+        ]  # its own last run is not this one
+        notes |= write_report(
+            Outs(), raw, params, earlier, PARAMS_FILE.read_text(encoding="utf-8"), OUT
+        )
+    print(
+        f"report: {OUT / 'index.html'} ({notes['bytes'] / 1e6:.1f} MB, {notes['plots']} plots, {notes['tables']} tables)"
+    )
 
 
 if __name__ == "__main__":

@@ -3,30 +3,36 @@
 Reads `data/{index,skeleton,crop,caption,embed/vision}` and, where it exists (the studio's world), `truth/<dataset>`.
 Writes `results/scores/`:
 
-- `scores.json`: `truth` (bool); `prompts` (`crop`, `answers`, `clips`, `lowest_coverage`: `c2vl/scores/prompt_quality.py` and
+- `scores.json`: `truth` (bool); `prompts` (`crop`, `answers`, `clips`, `lowest_coverage`: `c2vl/evaluation/scores/prompt_quality.py` and
   `clip_quality.py`, also printed by `c2vl quality`; `bag_of_words[benchmark] = {all, middle, chance, train, test}`),
   `zero_shot = {top1, top5, chance1, chance5, clips, classes}`; with truth also `detector = {recall, precision, mean_iou, …}`,
   `captioner = {posture, object, phrase, all_three, commonest, balanced, …}`,
   `retrieval` and `retrieval_distinct = {image_to_text, text_to_image, candidates, …}`,
   `bag_of_words_of_truth` (the ceiling: the true sentences), `broken` (list: what each broken sample became).
 - with truth: `confusions.json` (`posture`, `object`, `phrase`: `rows`, `columns`, `counts`) and `frames.parquet`,
-  a row a sampled frame (`c2vl.scores.frames.FRAMES`).
+  a row a sampled frame (`c2vl.evaluation.scores.frame_scores.FRAMES`).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from c2vl import machine, runlog, tables
-from c2vl.datasets.params import DataParams
-from c2vl.engines.encoder import Encoder
-from c2vl.errors import one_sentence
-from c2vl.files import write_json
-from c2vl.params import load_section
-from c2vl.prompts.embed import EmbedParams
-from c2vl.scores import ScoreParams, read_truth
-from c2vl.scores.frames import FRAMES
-from c2vl.scores.gather import Outs, against_truth, class_names, true_sentences, without_truth
+from c2vl.core import machine, runlog, tables
+from c2vl.core.errors import one_sentence
+from c2vl.core.files import write_json
+from c2vl.core.params import load_section
+from c2vl.datasets.data_params import DataParams
+from c2vl.evaluation.scores import ScoreParams, read_truth
+from c2vl.evaluation.scores.frame_scores import FRAMES
+from c2vl.evaluation.scores.gather import (
+    Outs,
+    against_truth,
+    true_sentences,
+    without_truth,
+    zero_shot_from_names,
+)
+from c2vl.prompts.embed_params import EmbedParams
+from c2vl.prompts.engines.encoder import Encoder
 
 DATA, TRUTH, OUT = Path("data"), Path("truth"), Path("results/scores")
 
@@ -39,15 +45,23 @@ def main() -> None:
         outs, truth = Outs.read(DATA), read_truth(TRUTH / load_section("data", DataParams).dataset)
         encoder = Encoder.load(load_section("embed", EmbedParams).encoder, machine.device())
         names, _ = encoder.texts([params.class_template.format(name) for name in outs.classes])
-        scores = {"truth": truth is not None, "prompts": without_truth(outs, params), "zero_shot": class_names(outs, names)}
+        scores = {
+            "truth": truth is not None,
+            "prompts": without_truth(outs, params),
+            "zero_shot": zero_shot_from_names(outs, names),
+        }
         if truth is None:
-            print("score: no ground truth (truth/), so the detector and the captioner are not scored.")
+            print(
+                "score: no ground truth (truth/), so the detector and the captioner are not scored."
+            )
         else:
             found, scored, confusions = against_truth(outs, truth, params)
             ranked = true_sentences(outs, scored, lambda texts: encoder.texts(texts)[0], params)
             scores |= found | ranked
             write_json(OUT / "confusions.json", confusions)
-            tables.write(OUT / "frames.parquet", tables.table_of((frame.row() for frame in scored), FRAMES))
+            tables.write(
+                OUT / "frames.parquet", tables.table_of((frame.row() for frame in scored), FRAMES)
+            )
         write_json(OUT / "scores.json", scores)
         notes |= {"items": outs.crop.num_rows, "unit": "frames"}
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from c2vl.errors import one_sentence
-from c2vl.params import load_section
-from c2vl.skeletons.streams import STREAMS
+from c2vl.core.errors import one_sentence
+from c2vl.core.params import load_section
+from c2vl.models.streams import STREAMS
 
 DATA, RESULTS = Path("data"), Path("results")
 
@@ -25,21 +25,27 @@ DATA, RESULTS = Path("data"), Path("results")
 @one_sentence
 def main() -> None:
     """Finetune one stream on shares of one benchmark's labels."""
-    parser = argparse.ArgumentParser(description="Finetune a pretrained encoder on a share of the training labels.")
+    parser = argparse.ArgumentParser(
+        description="Finetune a pretrained encoder on a share of the training labels."
+    )
     parser.add_argument("benchmark", help="a split column of the index, such as xsub")
     parser.add_argument("stream", choices=STREAMS)
     arguments = parser.parse_args()
 
-    from c2vl.finetuning.params import SemiParams
-    from c2vl.finetuning.protocols import semi_all
-    from c2vl.training.clips import class_names, load_clips
-    from c2vl.training.stage import prepare, recorded, state_folder
+    from c2vl.core.tables.class_list import class_names
+    from c2vl.models.clips import load_clips
+    from c2vl.training.devices import prepare
+    from c2vl.training.finetuning.finetune_params import SemiParams
+    from c2vl.training.finetuning.protocols import semi_all
+    from c2vl.training.stage import recorded, state_folder
 
     params = load_section("semi", SemiParams)
     name = f"{arguments.benchmark}-{arguments.stream}"
     device = prepare()
     with recorded(f"semi-{name}", device) as notes:
-        train, test = (load_clips(DATA, arguments.benchmark, split, device) for split in ("train", "test"))
+        train, test = (
+            load_clips(DATA, arguments.benchmark, split, device) for split in ("train", "test")
+        )
         source, out = RESULTS / "pretrain" / name, RESULTS / "finetune/semi" / name
         states = state_folder(f"semi-{name}")
         notes.update(semi_all(source, train, test, len(class_names(DATA)), params, out, states))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from c2vl.errors import one_sentence
-from c2vl.params import load_section
-from c2vl.runlog import logged
+from c2vl.core.errors import one_sentence
+from c2vl.core.params import load_section
+from c2vl.core.runlog import logged
 from c2vl.studio.dataset import simulate
-from c2vl.studio.params import StudioParams
+from c2vl.studio.studio_params import StudioParams
 
 RAW, TRUTH = Path("data/studio"), Path("truth/studio")
 
@@ -18,7 +18,9 @@ def main() -> None:
     with logged("simulate") as notes:
         counts = simulate(load_section("studio", StudioParams), RAW, TRUTH)
         notes["computed"] = counts["samples"]
-    print(f"simulate: {counts['samples']} samples, {counts['frames']} frames, {counts['broken']} broken on purpose.")
+    print(
+        f"simulate: {counts['samples']} samples, {counts['frames']} frames, {counts['broken']} broken on purpose."
+    )
 
 
 if __name__ == "__main__":

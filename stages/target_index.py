@@ -8,13 +8,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from c2vl import tables
+from c2vl.core import tables
+from c2vl.core.errors import one_sentence
+from c2vl.core.files import write_json
+from c2vl.core.runlog import logged
 from c2vl.datasets.index import build_index
-from c2vl.errors import one_sentence
-from c2vl.files import write_json
-from c2vl.finetuning.params import TransferParams
-from c2vl.params import load_section
-from c2vl.runlog import logged
+from c2vl.datasets.transfer_targets import load_target
 
 
 @one_sentence
@@ -23,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="List the samples of a transfer target.")
     parser.add_argument("target", help="a name in `transfer.targets` of params.yaml")
     name = parser.parse_args().target
-    target = load_section("transfer", TransferParams).target(name)
+    target = load_target(name)
     out = Path("data/targets") / name / "index"
     with logged(f"target_index-{name}") as notes:
         index = build_index(target.data())
@@ -32,7 +31,9 @@ def main() -> None:
         write_json(out / "metrics.json", index.counts)
         notes.update(computed=index.counts["samples"], excluded=index.counts["excluded"])
     splits = index.counts["splits"][target.benchmark]
-    print(f"target_index: {name}: {index.counts['usable']} usable samples, {splits['train']} train, {splits['test']} test.")
+    print(
+        f"target_index: {name}: {index.counts['usable']} usable samples, {splits['train']} train, {splits['test']} test."
+    )
     for kind, count in index.counts["excluded"].items():
         print(f"target_index: {name}: excluded {count}: {kind}.")
     for note in index.counts["notes"]:

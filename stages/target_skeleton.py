@@ -8,24 +8,28 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from c2vl.errors import one_sentence
-from c2vl.finetuning.params import TransferParams
-from c2vl.params import load_section
-from c2vl.skeletons.line import SkeletonParams
-from c2vl.skeletons.source import skeleton_work
+from c2vl.core.errors import one_sentence
+from c2vl.core.params import load_section
+from c2vl.datasets.skeletons.line import SkeletonParams
+from c2vl.datasets.skeletons.source import skeleton_work
+from c2vl.datasets.transfer_targets import load_target
 from c2vl.store.stage import add_options, carry_out
 
 
 @one_sentence
 def main() -> None:
     """Write the target's skeletons."""
-    parser = argparse.ArgumentParser(description="Parse and denoise the skeletons of a transfer target.")
+    parser = argparse.ArgumentParser(
+        description="Parse and denoise the skeletons of a transfer target."
+    )
     parser.add_argument("target", help="a name in `transfer.targets` of params.yaml")
     add_options(parser)
     chosen = parser.parse_args()
-    target = load_section("transfer", TransferParams).target(chosen.target)
+    target = load_target(chosen.target)
     folder = Path("data/targets") / chosen.target
-    work = skeleton_work(load_section("skeleton", SkeletonParams), folder / "index" / "index.parquet", target.raw)
+    work = skeleton_work(
+        load_section("skeleton", SkeletonParams), folder / "index" / "index.parquet", target.raw
+    )
     carry_out(work, folder / "skeleton", chosen, name=f"target_skeleton-{chosen.target}")
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from c2vl.errors import one_sentence
-from c2vl.params import load_section
-from c2vl.runlog import logged
+from c2vl.core.errors import one_sentence
+from c2vl.core.params import load_section
+from c2vl.core.runlog import logged
 from c2vl.studio.other import OtherWorldParams, simulate_other
 
 RAW = Path("data/studio-b")

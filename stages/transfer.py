@@ -14,8 +14,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from c2vl.errors import one_sentence
-from c2vl.params import load_section
+from c2vl.core.errors import one_sentence
+from c2vl.core.params import load_section
 
 DATA, RESULTS = Path("data"), Path("results")
 
@@ -23,25 +23,33 @@ DATA, RESULTS = Path("data"), Path("results")
 @one_sentence
 def main() -> None:
     """Finetune every stream on one target."""
-    parser = argparse.ArgumentParser(description="Finetune pretrained encoders on another data set.")
+    parser = argparse.ArgumentParser(
+        description="Finetune pretrained encoders on another data set."
+    )
     parser.add_argument("target", help="a name in `transfer.targets` of params.yaml")
     name = parser.parse_args().target
 
-    from c2vl.finetuning.params import TransferParams
-    from c2vl.finetuning.protocols import transfer_all
-    from c2vl.training.clips import class_names, load_clips
-    from c2vl.training.stage import prepare, recorded, state_folder
+    from c2vl.core.tables.class_list import class_names
+    from c2vl.models.clips import load_clips
+    from c2vl.training.devices import prepare
+    from c2vl.training.finetuning.finetune_params import TransferParams
+    from c2vl.training.finetuning.protocols import transfer_all
+    from c2vl.training.stage import recorded, state_folder
 
     params = load_section("transfer", TransferParams)
     target, data = params.target(name), DATA / "targets" / name
     device = prepare()
     with recorded(f"transfer-{name}", device) as notes:
-        train, test = (load_clips(data, target.benchmark, split, device) for split in ("train", "test"))
+        train, test = (
+            load_clips(data, target.benchmark, split, device) for split in ("train", "test")
+        )
         out = RESULTS / "finetune/transfer" / name
         about = {"source": params.source, "dataset": target.dataset, "benchmark": target.benchmark}
         classes = len(class_names(data))
         states = state_folder(f"transfer-{name}")
-        notes.update(transfer_all(RESULTS / "pretrain", train, test, classes, params, out, about, states))
+        notes.update(
+            transfer_all(RESULTS / "pretrain", train, test, classes, params, out, about, states)
+        )
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the findings."""
-    from c2vl.doctor import data, engines, machine, project
-    from c2vl.doctor.finding import examine
+    from c2vl.commands.checks import data, engines, machine, project
+    from c2vl.commands.checks.finding import examine
 
     checks = {
         "Python": machine.python,

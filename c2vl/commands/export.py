@@ -20,7 +20,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to make")
     parser.add_argument("--benchmark", help="which encoder (default: the first of data.benchmarks)")
-    parser.add_argument("--stream", choices=("joint", "motion", "bone"), default="joint", help="which stream (joint)")
+    parser.add_argument(
+        "--stream",
+        choices=("joint", "motion", "bone"),
+        default="joint",
+        help="which stream (joint)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -29,13 +34,13 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: there is no such encoder, the folder is there, or the export fails its check.
     """
-    from c2vl.datasets.params import DataParams
-    from c2vl.errors import UserError
+    from c2vl.commands.exporting.folder import export
+    from c2vl.commands.recognition.recogniser import trained_streams
+    from c2vl.core.errors import UserError
+    from c2vl.core.params import load_section
+    from c2vl.datasets.data_params import DataParams
     from c2vl.evaluation.heads import load_head
-    from c2vl.export.folder import export
-    from c2vl.params import load_section
-    from c2vl.prompts.embed import EmbedParams
-    from c2vl.recognition.recogniser import trained_streams
+    from c2vl.prompts.embed_params import EmbedParams
     from c2vl.training.checkpoint import load_checkpoint
 
     data = load_section("data", DataParams)
@@ -48,8 +53,18 @@ def run(arguments: argparse.Namespace) -> None:
     has_head = arguments.stream in trained_streams(RESULTS, benchmark)
     head, about = load_head(RESULTS / "evaluate/heads", name) if has_head else (None, {})
     prompts = load_section("embed", EmbedParams).encoder
-    config = export(arguments.out, load_checkpoint(RESULTS / "pretrain" / name), data.dataset, head, about, prompts)
-    print(f"{arguments.out}: {name}, outputs {', '.join(output['name'] for output in config['outputs'])}; ", end="")
+    config = export(
+        arguments.out,
+        load_checkpoint(RESULTS / "pretrain" / name),
+        data.dataset,
+        head,
+        about,
+        prompts,
+    )
+    print(
+        f"{arguments.out}: {name}, outputs {', '.join(output['name'] for output in config['outputs'])}; ",
+        end="",
+    )
     print(f"ONNX and torch differ by {config['onnx']['largest_difference']:.1g} at most.")
     if head is None:
         print("There is no linear head yet, so no scores: `dvc repro evaluate` trains one.")

@@ -11,17 +11,30 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from c2vl.errors import UserError
+from c2vl.core.errors import UserError
 
 HELP = "headline numbers of the last run, and where the report is"
 SCORES, LEARNT, PROTOCOLS, REPORT = (
     Path("results") / name
-    for name in ("scores/scores.json", "evaluate/metrics.json", "protocols/metrics.json", "report/index.html")
+    for name in (
+        "scores/scores.json",
+        "evaluate/metrics.json",
+        "protocols/metrics.json",
+        "report/index.html",
+    )
 )
 
 ENGINES = {
-    "detector, people": {"recall": "detector.recall", "precision": "detector.precision", "mean IoU": "detector.mean_iou"},
-    "captioner, answers": {"posture": "captioner.posture", "object": "captioner.object", "phrase": "captioner.phrase"},
+    "detector, people": {
+        "recall": "detector.recall",
+        "precision": "detector.precision",
+        "mean IoU": "detector.mean_iou",
+    },
+    "captioner, answers": {
+        "posture": "captioner.posture",
+        "object": "captioner.object",
+        "phrase": "captioner.phrase",
+    },
     "encoder, crop to sentence": {"top 5": "retrieval.image_to_text.top5"},
     "encoder, class names": {"top 1": "zero_shot.top1", "by chance": "zero_shot.chance1"},
 }
@@ -51,14 +64,20 @@ def run(arguments: argparse.Namespace) -> None:
         print("\n".join(["", *zero_shot_lines(learnt)]))
     if (protocols := _read(PROTOCOLS)) is not None:
         print("\n".join(protocol_lines(protocols)))
-    print(f"\nreport: {REPORT.resolve()}" if REPORT.exists() else f"\nno report yet: `dvc repro report` writes {REPORT}")
+    print(
+        f"\nreport: {REPORT.resolve()}"
+        if REPORT.exists()
+        else f"\nno report yet: `dvc repro report` writes {REPORT}"
+    )
 
 
 def engine_lines(scores: dict[str, Any]) -> Iterator[str]:
     """What the engines' outs are worth, a line an engine; what was not scored is left out."""
     for title, wanted in ENGINES.items():
         values = {label: _at(scores, key) for label, key in wanted.items()}
-        if shown := [f"{label} {value:.3f}" for label, value in values.items() if value is not None]:
+        if shown := [
+            f"{label} {value:.3f}" for label, value in values.items() if value is not None
+        ]:
             yield f"{title:27}" + "   ".join(shown)
     for benchmark, value in (_at(scores, "prompts.bag_of_words") or {}).items():
         if value.get("all") is not None and value.get("middle") is not None:
@@ -67,8 +86,16 @@ def engine_lines(scores: dict[str, Any]) -> Iterator[str]:
 
 def learning_lines(learnt: dict[str, Any]) -> Iterator[str]:
     """Accuracy in per cent, a row a stream and method, a column a benchmark and protocol (last epoch, test split)."""
-    columns = [(protocol, benchmark) for benchmark in learnt["linear"] for protocol in ("linear", "knn", "end_to_end")]
-    columns = [(protocol, benchmark) for protocol, benchmark in columns if benchmark in learnt.get(protocol, {})]
+    columns = [
+        (protocol, benchmark)
+        for benchmark in learnt["linear"]
+        for protocol in ("linear", "knn", "end_to_end")
+    ]
+    columns = [
+        (protocol, benchmark)
+        for protocol, benchmark in columns
+        if benchmark in learnt.get(protocol, {})
+    ]
     found = {
         (stream, method)
         for protocol, benchmark in columns
@@ -79,7 +106,10 @@ def learning_lines(learnt: dict[str, Any]) -> Iterator[str]:
     heads = [f"{benchmark} {protocol.replace('_', '-')}" for protocol, benchmark in columns]
     yield "accuracy, %".ljust(27) + "".join(head.rjust(len(head) + 3) for head in heads)
     for stream, method in rows:
-        cells = (learnt[protocol][benchmark].get(stream, {}).get(method, {}).get("top1") for protocol, benchmark in columns)
+        cells = (
+            learnt[protocol][benchmark].get(stream, {}).get(method, {}).get("top1")
+            for protocol, benchmark in columns
+        )
         shown = ("" if value is None else f"{100 * value:.1f}" for value in cells)
         yield f"{method}, {stream}".ljust(27) + "".join(
             value.rjust(len(head) + 3) for value, head in zip(shown, heads, strict=True)
@@ -90,8 +120,12 @@ def zero_shot_lines(learnt: dict[str, Any]) -> Iterator[str]:
     """Recognition from class names alone, in per cent, a line a benchmark and stream."""
     for benchmark, streams in learnt.get("zero_shot", {}).items():
         for stream, methods in sorted(streams.items(), key=lambda entry: _place(entry[0], STREAMS)):
-            chance = next((values["chance"] for values in methods.values() if "chance" in values), None)
-            shown = _side_by_side({method: _percent(values["top1"]) for method, values in methods.items()})
+            chance = next(
+                (values["chance"] for values in methods.values() if "chance" in values), None
+            )
+            shown = _side_by_side(
+                {method: _percent(values["top1"]) for method, values in methods.items()}
+            )
             by_chance = "" if chance is None else f"   by chance {_percent(chance)}"
             yield f"{f'zero-shot, {benchmark} {stream}':37}{shown}{by_chance}"
 
@@ -100,22 +134,30 @@ def protocol_lines(found: dict[str, Any]) -> Iterator[str]:
     """Finetuning, semi-supervised learning and transfer, pretrained against from scratch, in per cent."""
     for benchmark, streams in found.get("finetune", {}).items():
         for stream, starts in streams.items():
-            shown = _side_by_side({start: _percent(values["top1"]) for start, values in starts.items()})
+            shown = _side_by_side(
+                {start: _percent(values["top1"]) for start, values in starts.items()}
+            )
             yield f"{f'finetune, {benchmark} {stream}':37}{shown}"
     for benchmark, streams in found.get("semi", {}).items():
         for stream, starts in streams.items():
             for fraction in next(iter(starts.values()), {}):
-                tops = {start: by_fraction[fraction]["top1"] for start, by_fraction in starts.items()}
+                tops = {
+                    start: by_fraction[fraction]["top1"] for start, by_fraction in starts.items()
+                }
                 shown = _side_by_side({start: _over_draws(top) for start, top in tops.items()})
                 yield f"{f'{100 * float(fraction):g} % of labels, {benchmark} {stream}':37}{shown}"
     for target, about in found.get("transfer", {}).items():
         for stream, starts in about["streams"].items():
-            shown = _side_by_side({start: _percent(values["top1"]) for start, values in starts.items()})
+            shown = _side_by_side(
+                {start: _percent(values["top1"]) for start, values in starts.items()}
+            )
             yield f"{f'transfer to {target}, {stream}':37}{shown}"
 
 
 def _side_by_side(cells: dict[str, str]) -> str:
-    return "   ".join(f"{name} {cells[name]}" for name in sorted(cells, key=lambda name: _place(name, METHODS)))
+    return "   ".join(
+        f"{name} {cells[name]}" for name in sorted(cells, key=lambda name: _place(name, METHODS))
+    )
 
 
 def _percent(share: float) -> str:
@@ -124,11 +166,13 @@ def _percent(share: float) -> str:
 
 def _over_draws(found: dict[str, Any]) -> str:
     mean = _percent(found["mean"])
-    return mean if found["std"] is None else f"{mean} ± {_percent(found['std'])}"  # one draw has no deviation
+    return (
+        mean if found["std"] is None else f"{mean} ± {_percent(found['std'])}"
+    )  # one draw has no deviation
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    from c2vl.files import read_json
+    from c2vl.core.files import read_json
 
     if not path.exists():
         return None

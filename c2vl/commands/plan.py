@@ -19,18 +19,28 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from c2vl.plan.estimate import Line
+    from c2vl.commands.costs.estimate import Line
 
 HELP = "what a run would take on this machine: samples, calls, bytes, hours, from a trial of a few samples"
 HEAD = ("stage", "computes", "has", "to compute", "reads", "writes", "time")
 # What a stage computes on, one call of its engine each (or a place in a batch of them).
-UNITS = {"skeleton": "skeletons", "crop": "frames", "caption": "crops", "embed-vision": "crops", "embed-language": "answers"}
+UNITS = {
+    "skeleton": "skeletons",
+    "crop": "frames",
+    "caption": "crops",
+    "embed-vision": "crops",
+    "embed-language": "answers",
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--samples", type=int, default=6, metavar="N", help="samples of the trial (default 6)")
-    parser.add_argument("--no-training", action="store_true", help="leave out the estimate of pretraining")
+    parser.add_argument(
+        "--samples", type=int, default=6, metavar="N", help="samples of the trial (default 6)"
+    )
+    parser.add_argument(
+        "--no-training", action="store_true", help="leave out the estimate of pretraining"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -41,32 +51,43 @@ def run(arguments: argparse.Namespace) -> None:
     """
     import shutil
 
-    from c2vl import machine, tables
-    from c2vl.datasets.params import DataParams
-    from c2vl.errors import UserError
-    from c2vl.params import load_section
-    from c2vl.plan.estimate import lines
-    from c2vl.plan.trial import Failed, costs
-    from c2vl.works import INDEX, STAGES
+    from c2vl.commands.costs.estimate import lines
+    from c2vl.commands.costs.trial import Failed, costs
+    from c2vl.commands.pipeline.store_stages import INDEX, STAGES
+    from c2vl.core import machine, tables
+    from c2vl.core.errors import UserError
+    from c2vl.core.params import load_section
+    from c2vl.datasets.data_params import DataParams
 
     if arguments.samples < 1:
         raise UserError("--samples must be at least 1.")
     store = machine.store_dir().absolute()
     data, index = load_section("data", DataParams), tables.read(INDEX)
-    print(f"{INDEX}: {_usable(index):,} usable samples of {data.dataset}; trial of {arguments.samples} in a temporary project:")
+    print(
+        f"{INDEX}: {_usable(index):,} usable samples of {data.dataset}; trial of {arguments.samples} in a temporary project:"
+    )
     measured = {}
     for stage, cost in costs(index, arguments.samples):
         measured[stage.name] = cost
         if isinstance(cost, Failed):
             print(f"  {stage.name}: {cost.said}", flush=True)
         else:
-            rate = f"{1 / cost.each:.3g} a second" if cost.each else "no rate: nothing computed, or too quick to be told"
-            print(f"  {stage.name}: {cost.units} {UNITS[stage.name]}, {rate}, {cost.fixed:.0f} s besides", flush=True)
+            rate = (
+                f"{1 / cost.each:.3g} a second"
+                if cost.each
+                else "no rate: nothing computed, or too quick to be told"
+            )
+            print(
+                f"  {stage.name}: {cost.units} {UNITS[stage.name]}, {rate}, {cost.fixed:.0f} s besides",
+                flush=True,
+            )
     found = list(lines(measured, {stage.name: stage for stage in STAGES}, index, data.raw))
     print("\n" + table(found))
     written = sum(line.written or 0 for line in found)
     free = shutil.disk_usage(next(path for path in (store, *store.parents) if path.exists())).free
-    print(f"\nwrites: the store, then the sealed outs, then DVC's cache: up to {size(3 * written)}; {size(free)} are free.")
+    print(
+        f"\nwrites: the store, then the sealed outs, then DVC's cache: up to {size(3 * written)}; {size(free)} are free."
+    )
     if any(not line.exact for line in found):
         print("~ : estimated by the trial's ratio, because the stages before are not done.")
     if any(line.seconds is None for line in found):
@@ -78,17 +99,17 @@ def run(arguments: argparse.Namespace) -> None:
 def _usable(index: pa.Table) -> int:
     import pyarrow.compute as pc
 
-    from c2vl.tables.schemas import OK
+    from c2vl.core.tables.schemas import OK
 
     return int(pc.sum(pc.equal(index["status"], OK)).as_py() or 0)
 
 
 def _training(benchmarks: list[str], index: pa.Table) -> str:
     """A sentence on pretraining, all streams of all benchmarks, one after the other."""
-    from c2vl.params import load_section
-    from c2vl.plan.training import clips_a_second
-    from c2vl.skeletons.streams import STREAMS
-    from c2vl.training.params import PretrainParams
+    from c2vl.commands.costs.training import clips_a_second
+    from c2vl.core.params import load_section
+    from c2vl.models.streams import STREAMS
+    from c2vl.training.training_params import PretrainParams
 
     params = load_section("pretrain", PretrainParams)
     rate = clips_a_second(params)
@@ -104,11 +125,28 @@ def table(found: Iterable[Line]) -> str:
     for line in found:
         about = "" if line.exact else "~"
         unknown = line.seconds is None or line.written is None
-        written, time = ("?", "?") if unknown else (about + size(line.written or 0), about + duration(line.seconds or 0.0))
+        written, time = (
+            ("?", "?")
+            if unknown
+            else (about + size(line.written or 0), about + duration(line.seconds or 0.0))
+        )
         todo = "?" if unknown and not line.exact else f"{about}{line.todo:,}"
-        rows.append((line.stage, UNITS[line.stage], f"{line.has:,}", todo, about + size(line.read), written, time))
+        rows.append(
+            (
+                line.stage,
+                UNITS[line.stage],
+                f"{line.has:,}",
+                todo,
+                about + size(line.read),
+                written,
+                time,
+            )
+        )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    laid = ["  ".join([*map(str.ljust, row[:2], widths), *map(str.rjust, row[2:], widths[2:])]) for row in rows]
+    laid = [
+        "  ".join([*map(str.ljust, row[:2], widths), *map(str.rjust, row[2:], widths[2:])])
+        for row in rows
+    ]
     return "\n".join([laid[0], "-" * len(laid[0]), *laid[1:]])
 
 

@@ -17,10 +17,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c2vl.errors import UserError
+from c2vl.core.errors import UserError
 
 if TYPE_CHECKING:
-    from c2vl.recognition.clips import Clip
+    from c2vl.commands.recognition.skeleton_inputs import Clip
 
 HELP = "the likeliest actions of skeleton files"
 RESULTS = Path("results")
@@ -30,12 +30,25 @@ AT_ONCE = 256  # clips
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "paths", nargs="+", type=Path, metavar="PATH", help=".skeleton, PKU-MMD .txt, .npy, or a folder of them"
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help=".skeleton, PKU-MMD .txt, .npy, or a folder of them",
     )
-    parser.add_argument("--benchmark", help="whose classifier (default: the first of data.benchmarks)")
-    parser.add_argument("--stream", choices=("joint", "motion", "bone"), help="one stream instead of the fusion of all")
     parser.add_argument(
-        "--part", metavar="BEGIN:STOP", type=part, help="frames of the file, the first is 0, STOP is not included"
+        "--benchmark", help="whose classifier (default: the first of data.benchmarks)"
+    )
+    parser.add_argument(
+        "--stream",
+        choices=("joint", "motion", "bone"),
+        help="one stream instead of the fusion of all",
+    )
+    parser.add_argument(
+        "--part",
+        metavar="BEGIN:STOP",
+        type=part,
+        help="frames of the file, the first is 0, STOP is not included",
     )
     parser.add_argument("--top", type=int, default=5, metavar="N", help="how many actions (5)")
     parser.add_argument("--json", action="store_true", help="a JSON list, one object a file")
@@ -59,34 +72,56 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: nothing was trained yet, a path is not there, or (at the end) some files could not be used.
     """
-    from c2vl import machine
-    from c2vl.datasets.params import DataParams
-    from c2vl.evaluation.params import EvaluateParams
-    from c2vl.params import load_section
-    from c2vl.recognition.clips import find_files, read_clip
-    from c2vl.recognition.recogniser import load_recogniser
-    from c2vl.skeletons.line import SkeletonParams
+    from c2vl.commands.recognition.recogniser import load_recogniser
+    from c2vl.commands.recognition.skeleton_inputs import find_files, read_clip
+    from c2vl.core import machine
+    from c2vl.core.params import load_section
+    from c2vl.datasets.data_params import DataParams
+    from c2vl.datasets.skeletons.line import SkeletonParams
+    from c2vl.evaluation.evaluate_params import EvaluateParams
 
     data, line = load_section("data", DataParams), load_section("skeleton", SkeletonParams)
     weights = load_section("evaluate", EvaluateParams).fusion.model_dump()
     files = find_files(arguments.paths)
-    recogniser = load_recogniser(RESULTS, arguments.benchmark or data.benchmarks[0], arguments.stream, weights)
+    recogniser = load_recogniser(
+        RESULTS, arguments.benchmark or data.benchmarks[0], arguments.stream, weights
+    )
     device, classes, answers = machine.device(), recogniser.classes, []
     for start in range(0, len(files), AT_ONCE):
         clips: list[Clip] = []
         unusable: dict[Path, str] = {}
         for path in files[start : start + AT_ONCE]:
             try:
-                clips.append(read_clip(path, recogniser.joints, arguments.part, line.rules, line.solo_of(data.dataset)))
+                clips.append(
+                    read_clip(
+                        path,
+                        recogniser.joints,
+                        arguments.part,
+                        line.rules,
+                        line.solo_of(data.dataset),
+                    )
+                )
             except UserError as error:
                 unusable[path] = str(error)
                 print(f"c2vl: {error}", file=sys.stderr)
         scores = list(recogniser.scores([clip.joints for clip in clips], device)) if clips else []
-        found: dict[Path, dict[str, Any]] = {path: {"file": str(path), "error": error} for path, error in unusable.items()}
+        found: dict[Path, dict[str, Any]] = {
+            path: {"file": str(path), "error": error} for path, error in unusable.items()
+        }
         for clip, row in zip(clips, scores, strict=True):
-            best = sorted(range(len(classes)), key=lambda label: (-row[label], label))[: max(arguments.top, 1)]
-            actions = [{"action": classes[label], "label": label, "score": round(float(row[label]), 6)} for label in best]
-            found[clip.path] = {"file": str(clip.path), "frames": len(clip.joints), "persons": clip.persons, "actions": actions}
+            best = sorted(range(len(classes)), key=lambda label: (-row[label], label))[
+                : max(arguments.top, 1)
+            ]
+            actions = [
+                {"action": classes[label], "label": label, "score": round(float(row[label]), 6)}
+                for label in best
+            ]
+            found[clip.path] = {
+                "file": str(clip.path),
+                "frames": len(clip.joints),
+                "persons": clip.persons,
+                "actions": actions,
+            }
         batch = [found[path] for path in files[start : start + AT_ONCE]]
         answers += batch
         if not arguments.json:
@@ -101,7 +136,10 @@ def run(arguments: argparse.Namespace) -> None:
 def print_answer(answer: dict[str, Any]) -> None:
     """A file's actions as a small table; nothing for a file that could not be used, which was told already."""
     if "error" not in answer:
-        counts = (f"{answer[what]} {what if answer[what] != 1 else what[:-1]}" for what in ("frames", "persons"))
+        counts = (
+            f"{answer[what]} {what if answer[what] != 1 else what[:-1]}"
+            for what in ("frames", "persons")
+        )
         print(f"{answer['file']} ({', '.join(counts)})")
         for action in answer["actions"]:
             print(f"  {100 * action['score']:5.1f} %  {action['action']}")

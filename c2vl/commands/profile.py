@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from c2vl.errors import UserError
+from c2vl.core.errors import UserError
 
 HELP = "show or switch the profile in params.yaml (demo, small, paper)"
 FOLDER = Path("profiles")
@@ -24,7 +24,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="profile to switch to")
     parser.add_argument("--names", action="store_true", help="list the profiles")
     parser.add_argument("--require", metavar="NAME", help="fail unless this profile is in force")
-    parser.add_argument("--force", action="store_true", help="switch even if that loses values changed by hand")
+    parser.add_argument(
+        "--force", action="store_true", help="switch even if that loses values changed by hand"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -33,7 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: no such profile, another profile than the required one, or a switch would lose changes.
     """
-    from c2vl.params import PARAMS_FILE, read_params
+    from c2vl.core.params import PARAMS_FILE, read_params
 
     if arguments.names:
         print("\n".join(names()))
@@ -43,9 +45,14 @@ def run(arguments: argparse.Namespace) -> None:
         current = str(read_params(PARAMS_FILE).get("profile", ""))
         if arguments.require:
             if current != arguments.require:
-                raise UserError(f"{PARAMS_FILE} holds the profile `{current}`; `c2vl profile {arguments.require}` switches it.")
+                raise UserError(
+                    f"{PARAMS_FILE} holds the profile `{current}`; `c2vl profile {arguments.require}` switches it."
+                )
             return
-        print(f"profile {current} in {PARAMS_FILE}" + (":" if (found := changes(current, PARAMS_FILE)) else ", as shipped"))
+        print(
+            f"profile {current} in {PARAMS_FILE}"
+            + (":" if (found := changes(current, PARAMS_FILE)) else ", as shipped")
+        )
         for key, shipped, now in found:
             print(f"  {key}: {shipped} -> {now}")
 
@@ -61,8 +68,8 @@ def switch(name: str, params: Path, force: bool = False) -> None:
     Raises:
         UserError: there is no such profile, or `params` was changed by hand and `force` is not set.
     """
-    from c2vl.files import write_bytes
-    from c2vl.sharing import KINDS, PIPELINE, share
+    from c2vl.core.files import write_bytes
+    from c2vl.core.sharing import KINDS, PIPELINE, share
 
     shipped = _path(name)
     if not force and (lost := _changed_by_hand(params)):
@@ -72,19 +79,23 @@ def switch(name: str, params: Path, force: bool = False) -> None:
         )
     write_bytes(params, shipped.read_bytes())
     if PIPELINE.is_file() and share(KINDS if shipped_world(shipped) else ()):
-        print("dvc.yaml changed with it: people's pictures and skeletons are pushed in the demo alone; see `c2vl share`.")
-    print(f"params.yaml is now the profile `{name}`; `git diff {params}` shows what changed, `dvc status` what would run.")
+        print(
+            "dvc.yaml changed with it: people's pictures and skeletons are pushed in the demo alone; see `c2vl share`."
+        )
+    print(
+        f"params.yaml is now the profile `{name}`; `git diff {params}` shows what changed, `dvc status` what would run."
+    )
 
 
 def shipped_world(profile: Path) -> bool:
     """Whether a profile works on the embedded world, whose people nobody need protect."""
-    from c2vl.params import read_params
+    from c2vl.core.params import read_params
 
     return (read_params(profile).get("data") or {}).get("dataset") == "studio"
 
 
 def _changed_by_hand(params: Path) -> list[str]:
-    from c2vl.params import read_params
+    from c2vl.core.params import read_params
 
     try:
         current = str(read_params(params).get("profile", ""))
@@ -95,7 +106,7 @@ def _changed_by_hand(params: Path) -> list[str]:
 
 def changes(name: str, params: Path) -> list[tuple[str, Any, Any]]:
     """Where `params` departs from profile `name`: (dotted key, shipped value, value now)."""
-    from c2vl.params import read_params
+    from c2vl.core.params import read_params
 
     shipped, now = dict(_flat(read_params(_path(name)))), dict(_flat(read_params(params)))
     keys = [*shipped, *(key for key in now if key not in shipped)]
@@ -106,7 +117,9 @@ def changes(name: str, params: Path) -> list[tuple[str, Any, Any]]:
 def _path(name: str) -> Path:
     path = FOLDER / f"{name}.yaml"
     if name not in names():
-        raise UserError(f"There is no profile `{name}` in {FOLDER}/; there are {', '.join(names()) or 'none'}.")
+        raise UserError(
+            f"There is no profile `{name}` in {FOLDER}/; there are {', '.join(names()) or 'none'}."
+        )
     return path
 
 

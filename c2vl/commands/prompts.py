@@ -17,7 +17,9 @@ HELP = "what a published answers file holds: sentences, length, examples"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("file", type=Path, help="JSON, ZIP, or a folder of either")
-    parser.add_argument("--merges", type=Path, help="CLIP's bpe_simple_vocab_16e6.txt.gz, to count tokens exactly")
+    parser.add_argument(
+        "--merges", type=Path, help="CLIP's bpe_simple_vocab_16e6.txt.gz, to count tokens exactly"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -13,20 +13,44 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from c2vl.errors import UserError
+from c2vl.core.errors import UserError
 
 HELP = "how good the prompts look, before training on them"
 DATA = Path("data")
 LIMITS = {
     # key: (limit, whether more than it is bad, what to do)
-    "crop.coverage": (0.8, False, "crops miss much of the people; see `crop.margin` and the detector's thresholds"),
+    "crop.coverage": (
+        0.8,
+        False,
+        "crops miss much of the people; see `crop.margin` and the detector's thresholds",
+    ),
     "answers.empty": (0.01, True, "empty answers teach nothing"),
-    "answers.unfinished": (0.05, True, "answers are cut off; raise `caption.captioner.max_new_tokens`"),
-    "answers.repeats": (0.02, True, "answers that repeat a phrase; see the captioner's dtype and prompt template"),
-    "answers.distinct": (0.01, False, "hardly two answers differ: the captioner may not see the pictures"),
+    "answers.unfinished": (
+        0.05,
+        True,
+        "answers are cut off; raise `caption.captioner.max_new_tokens`",
+    ),
+    "answers.repeats": (
+        0.02,
+        True,
+        "answers that repeat a phrase; see the captioner's dtype and prompt template",
+    ),
+    "answers.distinct": (
+        0.01,
+        False,
+        "hardly two answers differ: the captioner may not see the pictures",
+    ),
     "clips.without": (0.02, True, "clips without any answer are left out of pretraining"),
-    "clips.one_answer": (0.9, True, "a clip's answers are all the same: fewer frames a clip would do"),
-    "clips.classes_of_an_answer": (1.5, False, "an answer names its class by itself: labels may leak through the question"),
+    "clips.one_answer": (
+        0.9,
+        True,
+        "a clip's answers are all the same: fewer frames a clip would do",
+    ),
+    "clips.classes_of_an_answer": (
+        1.5,
+        False,
+        "an answer names its class by itself: labels may leak through the question",
+    ),
 }
 
 
@@ -54,23 +78,27 @@ def gather(data: Path) -> dict[str, Any]:
     Raises:
         UserError: neither is.
     """
-    from c2vl import tables
-    from c2vl.files import read_json
-    from c2vl.scores.clip_quality import clip_quality, lowest_coverage
-    from c2vl.scores.prompt_quality import answer_quality, crop_quality
+    from c2vl.core import tables
+    from c2vl.core.files import read_json
+    from c2vl.evaluation.scores.clip_quality import clip_quality, lowest_coverage
+    from c2vl.evaluation.scores.prompt_quality import answer_quality, crop_quality
 
     found: dict[str, Any] = {}
     if (data / "crop").is_dir():
         crops = tables.read(data / "crop", ["sample", "k", "status", "coverage", "boxes"])
         found["crop"] = {**crop_quality(crops), "lowest_coverage": lowest_coverage(crops)}
     if (data / "caption").is_dir():
-        captions = tables.read(data / "caption", ["sample", "status", "answer", "finished", "repeats"])
+        captions = tables.read(
+            data / "caption", ["sample", "status", "answer", "finished", "repeats"]
+        )
         index = tables.read(data / "index" / "index.parquet", ["sample", "label", "status"])
         classes = read_json(data / "index" / "classes.json")
         found["answers"] = answer_quality(captions, classes)
         found["clips"] = clip_quality(index, captions, classes)
     if not found:
-        raise UserError(f"{data / 'crop'} and {data / 'caption'} are not there; `dvc repro caption` makes both.")
+        raise UserError(
+            f"{data / 'crop'} and {data / 'caption'} are not there; `dvc repro caption` makes both."
+        )
     return found
 
 

@@ -21,9 +21,15 @@ DATA, RESULTS = Path("data"), Path("results")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("sentence")
-    parser.add_argument("--benchmark", help="whose encoders (default: the first of data.benchmarks)")
-    parser.add_argument("--stream", choices=("joint", "motion", "bone"), help="one stream instead of all")
-    parser.add_argument("--split", choices=("train", "test", "all"), default="test", help="which samples (test)")
+    parser.add_argument(
+        "--benchmark", help="whose encoders (default: the first of data.benchmarks)"
+    )
+    parser.add_argument(
+        "--stream", choices=("joint", "motion", "bone"), help="one stream instead of all"
+    )
+    parser.add_argument(
+        "--split", choices=("train", "test", "all"), default="test", help="which samples (test)"
+    )
     parser.add_argument("--top", type=int, default=10, metavar="N", help="how many samples (10)")
     parser.add_argument("--json", action="store_true", help="a JSON list, one object a sample")
 
@@ -34,15 +40,15 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: features or the text encoder are missing, or the sentence is empty.
     """
-    from c2vl import machine
-    from c2vl.datasets.params import DataParams
-    from c2vl.engines.encoder import Encoder
-    from c2vl.errors import UserError
-    from c2vl.evaluation.params import EvaluateParams
-    from c2vl.params import load_section
-    from c2vl.prompts.embed import EmbedParams
-    from c2vl.recognition.search import load_streams, nearest
-    from c2vl.training.clips import class_names
+    from c2vl.commands.recognition.search import load_streams, nearest
+    from c2vl.core import machine
+    from c2vl.core.errors import UserError
+    from c2vl.core.params import load_section
+    from c2vl.core.tables.class_list import class_names
+    from c2vl.datasets.data_params import DataParams
+    from c2vl.evaluation.evaluate_params import EvaluateParams
+    from c2vl.prompts.embed_params import EmbedParams
+    from c2vl.prompts.engines.encoder import Encoder
 
     if not arguments.sentence.strip():
         raise UserError('The sentence is empty; try c2vl search "a person drinks from a cup".')
@@ -54,7 +60,13 @@ def run(arguments: argparse.Namespace) -> None:
     weights = load_section("evaluate", EvaluateParams).fusion.model_dump()
     hits = nearest(feature, streams, weights, arguments.split, max(arguments.top, 1))
     if arguments.json:
-        print(json.dumps([{**asdict(hit), "action": names[hit.label]} for hit in hits], indent=2, ensure_ascii=False))
+        print(
+            json.dumps(
+                [{**asdict(hit), "action": names[hit.label]} for hit in hits],
+                indent=2,
+                ensure_ascii=False,
+            )
+        )
         return
     for hit in hits:
         print(f"{hit.score:6.3f}  {hit.sample}  {hit.split:5}  {names[hit.label]}")

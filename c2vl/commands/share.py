@@ -14,14 +14,19 @@ from __future__ import annotations
 
 import argparse
 
-from c2vl.sharing import KINDS
+from c2vl.core.sharing import KINDS
 
 HELP = "whether `dvc push` uploads pictures and skeletons of people"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("what", nargs="*", metavar="WHAT", help=f"exactly what is to be uploaded: {', '.join(KINDS)}, nothing")
+    parser.add_argument(
+        "what",
+        nargs="*",
+        metavar="WHAT",
+        help=f"exactly what is to be uploaded: {', '.join(KINDS)}, nothing",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -30,15 +35,19 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: what is asked for is not known, or something and nothing at once.
     """
-    from c2vl.errors import UserError
-    from c2vl.sharing import kept, share
+    from c2vl.core.errors import UserError
+    from c2vl.core.sharing import kept, share
 
     if arguments.what:
         kinds = set(arguments.what) - {"nothing"}
         if unknown := kinds - set(KINDS):
-            raise UserError(f"What can be shared is {', '.join(KINDS)}, or nothing; not '{sorted(unknown)[0]}'.")
+            raise UserError(
+                f"What can be shared is {', '.join(KINDS)}, or nothing; not '{sorted(unknown)[0]}'."
+            )
         if kinds and "nothing" in arguments.what:
             raise UserError("Either `nothing` or what is to be uploaded, not both.")
         share(kinds)
     for one in kept():
-        print(f"{one.out} ({one.kind}): {'`dvc push` uploads it' if one.pushed else 'stays here, `dvc push` leaves it out'}")
+        print(
+            f"{one.out} ({one.kind}): {'`dvc push` uploads it' if one.pushed else 'stays here, `dvc push` leaves it out'}"
+        )

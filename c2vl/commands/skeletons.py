@@ -18,8 +18,12 @@ DATA = Path("data")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("format", choices=["ctrgcn", "pyskl"])
-    parser.add_argument("folder", type=Path, help="where to write; files there of the same name are replaced")
-    parser.add_argument("--benchmark", action="append", help="ctrgcn: only this one (may be repeated; default: all)")
+    parser.add_argument(
+        "folder", type=Path, help="where to write; files there of the same name are replaced"
+    )
+    parser.add_argument(
+        "--benchmark", action="append", help="ctrgcn: only this one (may be repeated; default: all)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -28,10 +32,10 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: the outs are missing, or hold nothing to write.
     """
-    from c2vl.errors import writing
-    from c2vl.skeletons.denoised import open_denoised
-    from c2vl.skeletons.to_ctrgcn import write_ctrgcn
-    from c2vl.skeletons.to_pyskl import write_pyskl
+    from c2vl.core.errors import writing
+    from c2vl.datasets.skeletons.denoised import open_denoised
+    from c2vl.datasets.skeletons.to_ctrgcn import write_ctrgcn
+    from c2vl.datasets.skeletons.to_pyskl import write_pyskl
 
     denoised = open_denoised(DATA)
     with writing(arguments.folder):
@@ -39,6 +43,8 @@ def run(arguments: argparse.Namespace) -> None:
             written = [write_pyskl(denoised, arguments.folder)]
         else:
             benchmarks = arguments.benchmark or denoised.benchmarks
-            written = [write_ctrgcn(denoised, benchmark, arguments.folder) for benchmark in benchmarks]
+            written = [
+                write_ctrgcn(denoised, benchmark, arguments.folder) for benchmark in benchmarks
+            ]
     for path in written:
         print(f"{path}: {len(denoised.rows):,} clips, {path.stat().st_size / 1e6:,.1f} MB")

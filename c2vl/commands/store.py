@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c2vl.errors import UserError
+from c2vl.core.errors import UserError
 
 if TYPE_CHECKING:
     from c2vl.store.inventory import Holding
@@ -25,10 +25,21 @@ Description = dict[str, Any]  # what a fingerprint is made of
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("action", nargs="?", choices=["show", "verify", "clean"], default="show", help="default: show")
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=["show", "verify", "clean"],
+        default="show",
+        help="default: show",
+    )
     parser.add_argument("--yes", action="store_true", help="clean: do not ask")
     parser.add_argument(
-        "--keep", metavar="FILE", type=Path, action="append", default=[], help="clean: keep what this params file needs, too"
+        "--keep",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="clean: keep what this params file needs, too",
     )
 
 
@@ -38,7 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: there is no store, damage was found, or nobody is there to be asked.
     """
-    from c2vl.machine import store_dir
+    from c2vl.core.machine import store_dir
     from c2vl.store.inventory import holdings
 
     found = list(holdings(store_dir()))
@@ -64,10 +75,14 @@ def show(found: list[Holding]) -> None:
         numbers = f"{holding.rows:10,} {holding.files:6,} {size(holding.size):>10}"
         print(f"{mark} {holding.stage:16} {holding.fingerprint:34} {numbers}  {when}")
         if holding.set_aside[0]:
-            print(f"      {holding.set_aside[0]:,} damaged or half-written files set aside, {size(holding.set_aside[1])}")
+            print(
+                f"      {holding.set_aside[0]:,} damaged or half-written files set aside, {size(holding.set_aside[1])}"
+            )
         if not used and holding.stage in needed:
             print(f"      differs in {differences(holding, needed[holding.stage])}")
-    print(f"  together {size(sum(holding.size + holding.set_aside[1] for holding in found))}; * is what params.yaml needs")
+    print(
+        f"  together {size(sum(holding.size + holding.set_aside[1] for holding in found))}; * is what params.yaml needs"
+    )
     for stage, why in trouble.items():
         print(f"  ? {stage}: what it needs cannot be told: {why}")
 
@@ -85,7 +100,10 @@ def verify(found: list[Holding]) -> None:
         wrong = list(damaged(holding))
         bad += wrong
         said = f"{len(wrong):,} damaged" if wrong else "whole"
-        print(f"{holding.stage} {holding.fingerprint}: {holding.files:,} files, {size(holding.size)}, {said}", flush=True)
+        print(
+            f"{holding.stage} {holding.fingerprint}: {holding.files:,} files, {size(holding.size)}, {said}",
+            flush=True,
+        )
     if bad:
         raise UserError(
             f"{len(bad):,} files of the store are damaged, first {bad[0]}; the next run of their stages sets them aside "
@@ -106,9 +124,13 @@ def clean(found: list[Holding], keep: list[Path], yes: bool) -> None:
         print(f"{stage}: left alone, for what it needs cannot be told: {why}")
     goes = superfluous(found, {stage: set(known) for stage, known in needed.items()})
     for holding in [holding for holding in goes if holding.is_fresh()]:
-        print(f"{holding.stage} {holding.fingerprint}: left alone, it was written to in the last 10 minutes")
+        print(
+            f"{holding.stage} {holding.fingerprint}: left alone, it was written to in the last 10 minutes"
+        )
         goes.remove(holding)
-    scraps = [path for holding in found if holding not in goes for path in left_over(holding.folder)]
+    scraps = [
+        path for holding in found if holding not in goes for path in left_over(holding.folder)
+    ]
     if not goes and not scraps:
         print("nothing to remove")
         return
@@ -117,10 +139,14 @@ def clean(found: list[Holding], keep: list[Path], yes: bool) -> None:
         print(f"      differs in {differences(holding, needed[holding.stage])}")
     for path in scraps:
         print(f"{path}: set aside, {size(path.stat().st_size)}")
-    total = sum(holding.size + holding.set_aside[1] for holding in goes) + sum(path.stat().st_size for path in scraps)
+    total = sum(holding.size + holding.set_aside[1] for holding in goes) + sum(
+        path.stat().st_size for path in scraps
+    )
     if not yes:
         if not sys.stdin.isatty():
-            raise UserError(f"{size(total)} would be removed; say `c2vl store clean --yes` where nobody can be asked.")
+            raise UserError(
+                f"{size(total)} would be removed; say `c2vl store clean --yes` where nobody can be asked."
+            )
         others = "Other branches' results go too (--keep FILE spares those of a params file)."
         if not agreed(f"Remove {size(total)}? {others} [y/N] "):
             print("nothing was removed")
@@ -142,12 +168,14 @@ def agreed(question: str) -> bool:
 
 def fingerprints(files: list[Path]) -> tuple[dict[str, dict[str, Description]], dict[str, str]]:
     """What params files need: stage -> fingerprint -> what it is made of; and of which stages it cannot be told, and why."""
-    from c2vl.works import STAGES, needs_of
+    from c2vl.commands.pipeline.store_stages import STAGES, needs_of
 
     needed: dict[str, dict[str, Description]] = {}
     trouble: dict[str, str] = {}
     for stage in STAGES:
-        its: dict[str, dict[str, Description]] = {}  # with its steps: in trouble, they are left alone with it
+        its: dict[
+            str, dict[str, Description]
+        ] = {}  # with its steps: in trouble, they are left alone with it
         try:
             for path in files:
                 for name, fingerprint, description in needs_of(stage, path):
@@ -164,7 +192,10 @@ def differences(holding: Holding, needed: dict[str, Description]) -> str:
     from c2vl.store.why import apart, changes
 
     found = changes(holding.folder, next(iter(needed.values())))
-    told = [f"{name} ({', now '.join(apart(there, now))})" for name, there, now in found[:MOST_DIFFERENCES]]
+    told = [
+        f"{name} ({', now '.join(apart(there, now))})"
+        for name, there, now in found[:MOST_DIFFERENCES]
+    ]
     more = f" and {len(found) - MOST_DIFFERENCES} more" if len(found) > MOST_DIFFERENCES else ""
     return ", ".join(told) + more or "what is not written down"
 

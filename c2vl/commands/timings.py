@@ -16,14 +16,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the table."""
-    from c2vl.runlog import records
+    from c2vl.core.runlog import records
 
     found = records()
-    print(table(found) if found else "No stage has run here yet; `make demo` or `dvc repro` starts.")
+    print(
+        table(found) if found else "No stage has run here yet; `make demo` or `dvc repro` starts."
+    )
 
 
 def table(records: Iterable[Mapping[str, Any]]) -> str:
-    """Lay out run records (see `c2vl.runlog`) as text, with the sum of the seconds and the largest memory below."""
+    """Lay out run records (see `c2vl.core.runlog`) as text, with the sum of the seconds and the largest memory below."""
     records = list(records)
     rows = [_row(record) for record in records]
     total = sum(record["seconds"] for record in records)
@@ -39,9 +41,17 @@ def table(records: Iterable[Mapping[str, Any]]) -> str:
 
 def _row(record: Mapping[str, Any]) -> list[str]:
     counts = [str(record[name]) if name in record else "" for name in COUNTS]
-    return [record["stage"], f"{record['seconds']:.1f}", f"{record['peak_memory_mib']:.0f}", *counts]
+    return [
+        record["stage"],
+        f"{record['seconds']:.1f}",
+        f"{record['peak_memory_mib']:.0f}",
+        *counts,
+    ]
 
 
 def _aligned(line: list[str], widths: list[int]) -> str:
-    cells = [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
+    cells = [
+        line[0].ljust(widths[0]),
+        *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)),
+    ]
     return "  ".join(cells)

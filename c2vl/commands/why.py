@@ -11,10 +11,10 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from c2vl.errors import UserError
+from c2vl.core.errors import UserError
 
 if TYPE_CHECKING:
-    from c2vl.works import StoredStage
+    from c2vl.commands.pipeline.store_stages import StoredStage
 
 MOST_CHANGES = 3  # named of a stage
 HELP = "what skeleton, crop, caption and embed would compute, and why"
@@ -31,11 +31,13 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: there is no such stage.
     """
-    from c2vl.works import STAGES, stages_named
+    from c2vl.commands.pipeline.store_stages import STAGES, stages_named
 
     chosen = stages_named(arguments.stage)
     relevant = {stage.name for stage in chosen}
-    for stage in reversed(STAGES):  # those before them, too: quietly, to know whether they are up to date
+    for stage in reversed(
+        STAGES
+    ):  # those before them, too: quietly, to know whether they are up to date
         relevant |= {*stage.after} if stage.name in relevant else set()
     stale: set[str] = set()
     for line in said_of_files(stale):
@@ -48,8 +50,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 def said_of_files(stale: set[str]) -> Iterator[str]:
     """A line where the index is not of the files that lie here now; its name then goes to `stale`."""
-    from c2vl.store.dvc_status import changed_before
-    from c2vl.works import LISTED
+    from c2vl.commands.pipeline.dvc_status import changed_before
+    from c2vl.commands.pipeline.store_stages import LISTED
 
     changed = changed_before(LISTED)
     if changed is None:
@@ -65,8 +67,8 @@ def said_of_files(stale: set[str]) -> Iterator[str]:
 
 def said(stage: StoredStage, stale: set[str]) -> Iterator[str]:
     """Lines on one stage; the names of stages that are not done go to `stale`."""
+    from c2vl.commands.pipeline.store_stages import work_of
     from c2vl.store.outlook import outlook
-    from c2vl.works import work_of
 
     try:
         seen = outlook(work_of(stage), stage.out)

@@ -16,7 +16,24 @@ Split = Literal["train", "test"]
 
 NTU60_SUBJECTS = frozenset([1, 2, 4, 5, 8, 9, *range(13, 20), 25, 27, 28, 31, 34, 35, 38])
 NTU120_SUBJECTS = NTU60_SUBJECTS | frozenset(
-    [45, 46, 47, 49, 50, *range(52, 60), 70, 74, 78, *range(80, 87), 89, *range(91, 96), 97, 98, 100, 103]
+    [
+        45,
+        46,
+        47,
+        49,
+        50,
+        *range(52, 60),
+        70,
+        74,
+        78,
+        *range(80, 87),
+        89,
+        *range(91, 96),
+        97,
+        98,
+        100,
+        103,
+    ]
 )
 NTU60_SETUPS, NTU60_ACTIONS = 17, 60  # NTU120 goes on from there: setups 18-32, actions 61-120
 TRAIN_CAMERAS = frozenset([2, 3])
@@ -32,14 +49,18 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
 }
 
 
-def splits(dataset: str, train_subjects: Collection[int] | None = None) -> dict[str, Callable[[SampleName], Split]]:
+def splits(
+    dataset: str, train_subjects: Collection[int] | None = None
+) -> dict[str, Callable[[SampleName], Split]]:
     """Return for each benchmark of `dataset` the function from a name to its split.
 
     Args:
         dataset: studio, ntu60 or ntu120.
         train_subjects: training subjects of xsub in the studio; the other data sets have theirs.
     """
-    subjects = {"ntu60": NTU60_SUBJECTS, "ntu120": NTU120_SUBJECTS}.get(dataset) or frozenset(train_subjects or ())
+    subjects = {"ntu60": NTU60_SUBJECTS, "ntu120": NTU120_SUBJECTS}.get(dataset) or frozenset(
+        train_subjects or ()
+    )
     rules: dict[str, Callable[[SampleName], bool]] = {
         "xsub": lambda name: name.subject in subjects,
         "xview": lambda name: name.camera in TRAIN_CAMERAS,
@@ -62,6 +83,10 @@ def missing_skeletons(dataset: str) -> frozenset[SampleName]:
     """The samples whose skeletons the data set's authors list as missing: 302 of NTU60, 535 of NTU120."""
     if dataset == "studio":
         return frozenset()
-    text = resources.files(__package__).joinpath("ntu120_missing_skeletons.txt").read_text(encoding="ascii")
+    text = (
+        resources.files(__package__)
+        .joinpath("ntu120_missing_skeletons.txt")
+        .read_text(encoding="ascii")
+    )
     names = (parse_name(line) for line in text.split())
     return frozenset(name for name in names if belongs(dataset, name))

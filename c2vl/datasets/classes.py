@@ -5,11 +5,13 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
+from c2vl.core.errors import UserError
 from c2vl.datasets import pku
 from c2vl.datasets.benchmarks import NTU60_ACTIONS
-from c2vl.errors import UserError
 
-CLASSES_FILE = "classes.txt"  # a data set may bring its own names: one a line, in the order of its actions
+CLASSES_FILE = (
+    "classes.txt"  # a data set may bring its own names: one a line, in the order of its actions
+)
 
 
 def class_names(dataset: str, raw: Path) -> list[str]:
@@ -22,9 +24,16 @@ def class_names(dataset: str, raw: Path) -> list[str]:
     if own.is_file():
         return _read(own)
     if dataset == "studio":
-        raise UserError(f"{own} is missing; it names the actions, one a line. Remake the world with `dvc repro -f simulate`.")
+        raise UserError(
+            f"{own} is missing; it names the actions, one a line. Remake the world with `dvc repro -f simulate`."
+        )
     if dataset in pku.DATASETS:
-        return resources.files(__package__).joinpath("pku_classes.txt").read_text(encoding="utf-8").splitlines()
+        return (
+            resources.files(__package__)
+            .joinpath("pku_classes.txt")
+            .read_text(encoding="utf-8")
+            .splitlines()
+        )
     table = resources.files(__package__).joinpath("ntu120_classes.tsv").read_text(encoding="utf-8")
     names = [line.split("\t", 1)[1].strip() for line in table.splitlines()]
     return names[:NTU60_ACTIONS] if dataset == "ntu60" else names

@@ -8,19 +8,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from c2vl import tables
+from c2vl.core import tables
+from c2vl.core.errors import UserError
+from c2vl.core.tables import schemas
 from c2vl.datasets import pku, pku_index, preprocessed_index
 from c2vl.datasets.benchmarks import BENCHMARKS, belongs, missing_skeletons, splits
 from c2vl.datasets.classes import class_names
+from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.names import SampleName
-from c2vl.datasets.params import DataParams
 from c2vl.datasets.preprocessed import is_preprocessed
 from c2vl.datasets.probe import Probe, probe_all
 from c2vl.datasets.remarks import not_here, passed_over
 from c2vl.datasets.rows import Chosen, Index, choose
 from c2vl.datasets.scan import RawFiles, scan
-from c2vl.errors import UserError
-from c2vl.tables import schemas
 
 ROWS_AT_ONCE = 4096  # as dictionaries, which take ten times what columns do
 
@@ -47,12 +47,17 @@ def _build(params: DataParams) -> Index:
     """The index of a folder with one file a sample (NTU RGB+D, studio)."""
     found = scan(params.raw)
     classes = class_names(params.dataset, params.raw)
-    samples = {name: files for name, files in found.samples.items() if belongs(params.dataset, name)}
+    samples = {
+        name: files for name, files in found.samples.items() if belongs(params.dataset, name)
+    }
     paths = [path for files in samples.values() for path in (*files.skeletons, *files.videos)]
     probes = dict(zip(paths, probe_all(params.raw, paths), strict=True))
     index = assemble(params, samples, probes, classes)
     others = len(found.samples) - len(samples)
-    index.counts["ignored"] = {"not_of_this_data_set": others, "not_a_sample_name": len(found.strangers)}
+    index.counts["ignored"] = {
+        "not_of_this_data_set": others,
+        "not_a_sample_name": len(found.strangers),
+    }
     index.counts["notes"] = [
         *not_here(params.dataset, set(map(str, samples))),
         *([f"ignored as another data set's: {others:,}"] if others else []),
@@ -62,7 +67,10 @@ def _build(params: DataParams) -> Index:
 
 
 def assemble(
-    params: DataParams, samples: Mapping[SampleName, RawFiles], probes: Mapping[str, Probe], classes: Sequence[str]
+    params: DataParams,
+    samples: Mapping[SampleName, RawFiles],
+    probes: Mapping[str, Probe],
+    classes: Sequence[str],
 ) -> Index:
     """Make the rows of `samples`, in their order, from what is known of their files."""
     missing = missing_skeletons(params.dataset)
@@ -71,9 +79,14 @@ def assemble(
     rows, kinds, videos = list[dict[str, Any]](), Counter[str](), Counter[str]()
     counts = {benchmark: Counter({"train": 0, "test": 0}) for benchmark in split_of}
     for name, files in samples.items():
-        skeleton, video = choose(files.skeletons, probes, "skeleton"), choose(files.videos, probes, "video")
+        skeleton, video = (
+            choose(files.skeletons, probes, "skeleton"),
+            choose(files.videos, probes, "video"),
+        )
         kind, reason = _exclusion(name, skeleton, name in missing, len(classes))
-        membership = {benchmark: "" if kind else split(name) for benchmark, split in split_of.items()}
+        membership = {
+            benchmark: "" if kind else split(name) for benchmark, split in split_of.items()
+        }
         rows.append({**_row(params.dataset, name, skeleton, video), **membership, "reason": reason})
         rows[-1]["status"] = schemas.EXCLUDED if kind else schemas.OK
         videos[video.kind or "usable"] += 1

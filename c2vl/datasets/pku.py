@@ -40,7 +40,11 @@ class VideoName:
     def __str__(self) -> str:
         """The name as distributed, without suffix."""
         view = VIEWS[self.view - 1]
-        return f"{self.number:04}-{view}" if self.performer is None else f"A{self.number:02}N{self.performer:02}-{view}"
+        return (
+            f"{self.number:04}-{view}"
+            if self.performer is None
+            else f"A{self.number:02}N{self.performer:02}-{view}"
+        )
 
     def clip(self, action: int | None, line: int) -> str:
         """The name of the clip in `line` (from 1) of the label file; class 0 stands for one that cannot be read.
@@ -51,7 +55,11 @@ class VideoName:
             >>> VideoName(2, None, 1).clip(48, 5)
             'F002V001C048L005'
         """
-        who = f"F{self.number:03}" if self.performer is None else f"A{self.number:03}N{self.performer:03}"
+        who = (
+            f"F{self.number:03}"
+            if self.performer is None
+            else f"A{self.number:03}N{self.performer:03}"
+        )
         return f"{who}V{self.view:03}C{action or 0:03}L{line:03}"
 
 
@@ -71,8 +79,12 @@ def parse_video(dataset: str, text: str) -> VideoName:
     """
     match = _VIDEO[dataset].fullmatch(text)
     if match is None or not 1 <= int(match["number"]) <= 999 or match[2] == "00":
-        raise ValueError(f"not a video's name such as {'0002-L' if dataset == 'pku1' else 'A13N08-M'}: {text[:40]!r}")
-    return VideoName(int(match["number"]), int(match[2]) if match[2] else None, VIEWS.index(match["view"]) + 1)
+        raise ValueError(
+            f"not a video's name such as {'0002-L' if dataset == 'pku1' else 'A13N08-M'}: {text[:40]!r}"
+        )
+    return VideoName(
+        int(match["number"]), int(match[2]) if match[2] else None, VIEWS.index(match["view"]) + 1
+    )
 
 
 def decoded(data: bytes, what: str) -> str:

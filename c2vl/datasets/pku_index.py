@@ -9,22 +9,22 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from c2vl import tables
-from c2vl.datasets import places
+from c2vl.core import tables
+from c2vl.core.errors import UserError
+from c2vl.core.tables import schemas
+from c2vl.datasets import raw_files as places
 from c2vl.datasets.benchmarks import BENCHMARKS
 from c2vl.datasets.classes import class_names
-from c2vl.datasets.params import DataParams
+from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.pku import PkuError, VideoName
 from c2vl.datasets.pku_labels import Clip
 from c2vl.datasets.pku_read import Reading, read_video
 from c2vl.datasets.pku_scan import VideoFiles, scan
 from c2vl.datasets.pku_splits import Splits, parse_splits
-from c2vl.datasets.places import PlaceError
 from c2vl.datasets.probe import Probe, on_workers, probe_all
+from c2vl.datasets.raw_files import PlaceError
 from c2vl.datasets.remarks import passed_over
 from c2vl.datasets.rows import Chosen, Index, choose
-from c2vl.errors import UserError
-from c2vl.tables import schemas
 
 _SPLIT_FILE = {"xsub": "cross_subject", "xview": "cross_view"}
 
@@ -37,9 +37,14 @@ def build(params: DataParams) -> Index:
     """
     found = scan(params.dataset, params.raw)
     classes = class_names(params.dataset, params.raw)
-    splits = {name: _splits(params, name, found.splits.get(name, [])) for name in BENCHMARKS[params.dataset]}
+    splits = {
+        name: _splits(params, name, found.splits.get(name, []))
+        for name in BENCHMARKS[params.dataset]
+    }
     read = partial(read_video, params.raw, params.clip_bounds)
-    readings = dict(zip(found.videos, on_workers(read, list(found.videos.values()), "videos"), strict=True))
+    readings = dict(
+        zip(found.videos, on_workers(read, list(found.videos.values()), "videos"), strict=True)
+    )
     paths = [path for files in found.videos.values() for path in files.videos]
     probes = dict(zip(paths, probe_all(params.raw, paths), strict=True))
     index = assemble(params, found.videos, readings, probes, splits, classes)
@@ -66,11 +71,23 @@ def assemble(
         for clip, digest in clips:
             kind, reason = (clip.kind, clip.reason) if clip else (reading.kind, reading.reason)
             if clip and not kind and (clip.action or 0) > len(classes):
-                kind, reason = "no class name", f"action {clip.action} has no class name, there are {len(classes)}"
-            membership = {bench: "" if kind or not split else split.of(name) for bench, split in splits.items()}
-            outside = [bench for bench, split in splits.items() if split and not kind and not membership[bench]]
+                kind, reason = (
+                    "no class name",
+                    f"action {clip.action} has no class name, there are {len(classes)}",
+                )
+            membership = {
+                bench: "" if kind or not split else split.of(name)
+                for bench, split in splits.items()
+            }
+            outside = [
+                bench
+                for bench, split in splits.items()
+                if split and not kind and not membership[bench]
+            ]
             if outside:
-                reason = "; ".join(filter(None, [reason, f"its video is in no list of {' and '.join(outside)}"]))
+                reason = "; ".join(
+                    filter(None, [reason, f"its video is in no list of {' and '.join(outside)}"])
+                )
             status = schemas.EXCLUDED if kind else schemas.OK
             row = _row(params.dataset, name, reading, clip, None if kind else digest, video)
             rows.append({**row, **membership, "status": status, "reason": reason})
@@ -78,7 +95,9 @@ def assemble(
             if kind:
                 kinds[kind] += 1
             elif reason:
-                noticed.update(what for what in ("overlaps", "cut there", "in no list") if what in reason)
+                noticed.update(
+                    what for what in ("overlaps", "cut there", "in no list") if what in reason
+                )
             for benchmark, split in membership.items():
                 if split:
                     counts[benchmark][split] += 1
@@ -108,21 +127,31 @@ def _splits(params: DataParams, benchmark: str, found: Sequence[str]) -> Splits 
         try:
             usable.setdefault(parse_splits(params.dataset, places.read(params.raw, place)), place)
         except (PkuError, PlaceError) as error:
-            troubles.append(f"{Path(params.raw, place)}: {error}; take the data set's own {wanted}.txt.")
+            troubles.append(
+                f"{Path(params.raw, place)}: {error}; take the data set's own {wanted}.txt."
+            )
     if len(usable) > 1:
-        raise UserError(f"{params.raw}: {' and '.join(usable.values())} differ; leave the one that holds for {params.dataset}.")
+        raise UserError(
+            f"{params.raw}: {' and '.join(usable.values())} differ; leave the one that holds for {params.dataset}."
+        )
     if usable:
         return next(iter(usable))  # others are perhaps the other part's
     if troubles:
         raise UserError(troubles[0])
     if params.dataset == "pku2":
-        return parse_splits(params.dataset, resources.files(__package__).joinpath(f"pku2_{wanted}.txt").read_bytes())
+        return parse_splits(
+            params.dataset, resources.files(__package__).joinpath(f"pku2_{wanted}.txt").read_bytes()
+        )
     if benchmark in params.benchmarks:
-        raise UserError(f"{params.raw} holds no {wanted.replace('_', '-')}.txt; put the split files of PKU-MMD part I there.")
+        raise UserError(
+            f"{params.raw} holds no {wanted.replace('_', '-')}.txt; put the split files of PKU-MMD part I there."
+        )
     return None
 
 
-def _notes(splits: Mapping[str, Splits | None], videos: Mapping[VideoName, VideoFiles]) -> list[str]:
+def _notes(
+    splits: Mapping[str, Splits | None], videos: Mapping[VideoName, VideoFiles]
+) -> list[str]:
     """Sentences about the split files."""
     notes = []
     for benchmark, split in splits.items():
@@ -131,12 +160,19 @@ def _notes(splits: Mapping[str, Splits | None], videos: Mapping[VideoName, Video
         notes += [f"{benchmark}: {repair}" for repair in split.repairs]
         absent = sorted(map(str, (split.train | split.test) - videos.keys()))
         if absent:
-            notes.append(f"{benchmark}: {len(absent)} videos of its lists are not here, such as {absent[0]}")
+            notes.append(
+                f"{benchmark}: {len(absent)} videos of its lists are not here, such as {absent[0]}"
+            )
     return notes
 
 
 def _row(
-    dataset: str, name: VideoName, reading: Reading, clip: Clip | None, digest: str | None, video: Chosen
+    dataset: str,
+    name: VideoName,
+    reading: Reading,
+    clip: Clip | None,
+    digest: str | None,
+    video: Chosen,
 ) -> dict[str, Any]:
     return {
         "sample": name.clip(clip.action, clip.line) if clip else str(name),

@@ -59,9 +59,14 @@ def parse_labels(data: bytes) -> list[Label]:
 
 def _label(number: int, line: str) -> Label:
     fields = [_NUMBER.fullmatch(field) for field in line.split(",")]
-    if len(fields) not in (3, 4) or None in fields:  # a confidence that is missing is missed by nobody
+    if (
+        len(fields) not in (3, 4) or None in fields
+    ):  # a confidence that is missing is missed by nobody
         shown = repr(line.strip()[:40].encode("ascii", "replace").decode())
-        return Label(number, problem=f"line {number} of the label file is not `label,start,end,confidence`: {shown}")
+        return Label(
+            number,
+            problem=f"line {number} of the label file is not `label,start,end,confidence`: {shown}",
+        )
     action, start, end = (int(field[1]) for field in fields[:3] if field)
     return Label(number, action, start, end)
 
@@ -95,21 +100,39 @@ def _clip(label: Label, frames: int, bounds: ClipBounds) -> Clip:
 
     def refused(kind: str, reason: str) -> Clip:
         named = label.action if label.action in range(1, 1000) else None
-        return Clip(label.line, named, kind=kind, reason=f"line {label.line} of the label file: {reason}")
+        return Clip(
+            label.line, named, kind=kind, reason=f"line {label.line} of the label file: {reason}"
+        )
 
     begin = label.start - (bounds == "start-1:end")
     if not 1 <= label.action <= CLASSES:
         return refused("label out of range", f"label {label.action} is not one of 1 to {CLASSES}")
     if begin >= label.end:
-        return refused("clip without frames", f"the clip begins at frame {label.start} and ends at {label.end}")
+        return refused(
+            "clip without frames", f"the clip begins at frame {label.start} and ends at {label.end}"
+        )
     if begin < 0:
-        return refused("clip out of range", f"the clip begins at frame {label.start}, before the first")
+        return refused(
+            "clip out of range", f"the clip begins at frame {label.start}, before the first"
+        )
     if begin >= frames:
-        return refused("clip out of range", f"the clip begins at frame {label.start}, past the last of {frames}")
-    late = f"the label ends at frame {label.end}, past the last of {frames}; cut there" if label.end > frames else ""
+        return refused(
+            "clip out of range",
+            f"the clip begins at frame {label.start}, past the last of {frames}",
+        )
+    late = (
+        f"the label ends at frame {label.end}, past the last of {frames}; cut there"
+        if label.end > frames
+        else ""
+    )
     return Clip(label.line, label.action, begin, min(label.end, frames), "", late)
 
 
 def _overlap(one: Clip, other: Clip) -> bool:
-    assert one.begin is not None and one.stop is not None and other.begin is not None and other.stop is not None
+    assert (
+        one.begin is not None
+        and one.stop is not None
+        and other.begin is not None
+        and other.stop is not None
+    )
     return one.begin < other.stop and other.begin < one.stop

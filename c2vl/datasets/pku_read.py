@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from c2vl.datasets import places
+from c2vl.datasets import raw_files as places
 from c2vl.datasets.pku import PkuError
 from c2vl.datasets.pku_labels import Clip, ClipBounds, Label, cut, parse_labels
 from c2vl.datasets.pku_scan import VideoFiles
 from c2vl.datasets.pku_skeleton import LongSkeleton
-from c2vl.datasets.places import PlaceError
+from c2vl.datasets.raw_files import PlaceError
 from c2vl.datasets.skeleton_file import SkeletonError
 
 
@@ -52,7 +52,12 @@ def read_video(raw: Path, bounds: ClipBounds, files: VideoFiles) -> Reading:
         files.skeletons[0],
         skeleton.frames,
         tuple(
-            (clip, None if clip.begin is None or clip.stop is None else skeleton.digest(clip.begin, clip.stop))
+            (
+                clip,
+                None
+                if clip.begin is None or clip.stop is None
+                else skeleton.digest(clip.begin, clip.stop),
+            )
             for clip in clips
         ),
     )
@@ -74,7 +79,11 @@ def _agreed(raw: Path, candidates: Sequence[str]) -> bytes:
 def _unusable(labels: Sequence[Label], kind: str, reason: str) -> Reading:
     """One clip a label, none of use."""
     clips = cut(labels, 10**9, "start:end")  # for their names
-    return Reading(clips=tuple((replace(clip, begin=None, stop=None, kind=kind, reason=reason), None) for clip in clips))
+    return Reading(
+        clips=tuple(
+            (replace(clip, begin=None, stop=None, kind=kind, reason=reason), None) for clip in clips
+        )
+    )
 
 
 def _unknown(files: VideoFiles) -> str:

@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from c2vl.datasets import places
+from c2vl.core.errors import UserError
+from c2vl.datasets import raw_files as places
 from c2vl.datasets.pku import VideoName, parse_video
-from c2vl.datasets.places import MARK, PlaceError
+from c2vl.datasets.raw_files import MARK, PlaceError
 from c2vl.datasets.scan import all_places, base_name, is_packed, printable
-from c2vl.errors import UserError
 
 HEAD = 4096  # bytes; more than a frame's line
 _SPLIT = re.compile(r"cross[ _-]?(subject|view)\w*\.txt", re.ASCII | re.IGNORECASE)
@@ -94,4 +94,10 @@ def _kind(raw: Path, place: str, files: VideoFiles) -> list[str]:
     if first.count(b",") in (2, 3):
         return files.labels
     folder = place.lower().rpartition("/")[0]
-    return files.labels if "label" in folder else files.skeletons if "skelet" in folder else files.unknown
+    return (
+        files.labels
+        if "label" in folder
+        else files.skeletons
+        if "skelet" in folder
+        else files.unknown
+    )

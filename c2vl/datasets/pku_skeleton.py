@@ -16,7 +16,9 @@ NUMBERS = BODIES * JOINTS * 3
 _COLUMNS = [str(number) for number in range(NUMBERS)]
 _READ = csv.ReadOptions(column_names=_COLUMNS, use_threads=False)
 _PARSE = csv.ParseOptions(delimiter=" ", quote_char=False)
-_CONVERT = csv.ConvertOptions(column_types=dict.fromkeys(_COLUMNS, pa.float64()), null_values=[], check_utf8=False)
+_CONVERT = csv.ConvertOptions(
+    column_types=dict.fromkeys(_COLUMNS, pa.float64()), null_values=[], check_utf8=False
+)
 
 
 class LongSkeleton:
@@ -40,7 +42,9 @@ class LongSkeleton:
         self.frames = len(breaks) + 1
         first = len(self.lines(0, 1).split())
         if first != NUMBERS:
-            raise SkeletonError(f"line 1 of the skeleton file does not hold {NUMBERS} numbers, but {first}")
+            raise SkeletonError(
+                f"line 1 of the skeleton file does not hold {NUMBERS} numbers, but {first}"
+            )
 
     def lines(self, begin: int, stop: int) -> bytes:
         """The bytes of frames `begin` to `stop`, the latter excluded; a clip's content key is made of them."""
@@ -59,14 +63,20 @@ class LongSkeleton:
         rows = [line.split() for line in self.lines(begin, stop).split(b"\n")]
         for offset, row in enumerate(rows):
             if len(row) != NUMBERS:
-                raise SkeletonError(f"line {begin + offset + 1} of the skeleton file holds {len(row)} numbers, not {NUMBERS}")
+                raise SkeletonError(
+                    f"line {begin + offset + 1} of the skeleton file holds {len(row)} numbers, not {NUMBERS}"
+                )
         text = b"\n".join(b" ".join(row) for row in rows)
         try:
             table = csv.read_csv(pa.py_buffer(text), _READ, _PARSE, _CONVERT)
         except pa.ArrowInvalid:
-            raise SkeletonError(f"lines {begin + 1} to {stop} of the skeleton file do not hold numbers only") from None
+            raise SkeletonError(
+                f"lines {begin + 1} to {stop} of the skeleton file do not hold numbers only"
+            ) from None
         with np.errstate(over="ignore"):
-            joints = np.stack([column.to_numpy() for column in table.columns], axis=-1).astype(np.float32)
+            joints = np.stack([column.to_numpy() for column in table.columns], axis=-1).astype(
+                np.float32
+            )
         if not sensible(joints):
             raise SkeletonError("joint coordinates are NaN or infinite or absurd")
         return joints.reshape(-1, BODIES, JOINTS, 3)

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 
 from c2vl.datasets.pku import PkuError, VideoName, decoded, parse_video
 
-_HEADINGS = {"training": "train", "train": "train", "validation": "test", "testing": "test", "test": "test", "val": "test"}
+_HEADINGS = {
+    "training": "train",
+    "train": "train",
+    "validation": "test",
+    "testing": "test",
+    "test": "test",
+    "val": "test",
+}
 _HEADING = re.compile(r"([A-Za-z]+)(\s+(videos?|set|samples?))?\s*:?")
 
 
@@ -47,16 +54,24 @@ def parse_splits(dataset: str, data: bytes) -> Splits:
             continue
         for token in filter(None, re.split(r"[,;\s]+", line)):
             try:
-                video = parse_video(dataset, re.sub(r"\.(txt|avi|skeleton)$", "", token.strip("'\"")))
+                video = parse_video(
+                    dataset, re.sub(r"\.(txt|avi|skeleton)$", "", token.strip("'\""))
+                )
             except ValueError:
                 unknown.append(token)
                 continue
             if not part:
-                raise PkuError("the split file names videos before its first heading, such as `Training videos:`")
+                raise PkuError(
+                    "the split file names videos before its first heading, such as `Training videos:`"
+                )
             names[part].add(video)
     if unknown:
-        shown = ", ".join(repr(token[:24].encode("ascii", "replace").decode()) for token in unknown[:3])
-        repairs.append(f"ignored {len(unknown)} that name no video: {shown}{'…' if len(unknown) > 3 else ''}")
+        shown = ", ".join(
+            repr(token[:24].encode("ascii", "replace").decode()) for token in unknown[:3]
+        )
+        repairs.append(
+            f"ignored {len(unknown)} that name no video: {shown}{'…' if len(unknown) > 3 else ''}"
+        )
     return _checked(names, repairs)
 
 
@@ -66,7 +81,9 @@ def _checked(names: dict[str, set[VideoName]], repairs: Iterable[str]) -> Splits
             raise PkuError(f"the split file names no {what} videos")
     both = sorted(map(str, names["train"] & names["test"]))
     if both:
-        raise PkuError(f"the split file has {both[0]} among both training and test videos ({len(both)} such)")
+        raise PkuError(
+            f"the split file has {both[0]} among both training and test videos ({len(both)} such)"
+        )
     return Splits(frozenset(names["train"]), frozenset(names["test"]), tuple(repairs))
 
 
@@ -77,6 +94,10 @@ def _part(word: str, repairs: list[str]) -> str:
         return known
     for start, part in (("tr", "train"), ("val", "test"), ("te", "test")):
         if word.lower().startswith(start):
-            repairs.append(f"read the heading {word[:24]!r} as {'training' if part == 'train' else 'validation'}")
+            repairs.append(
+                f"read the heading {word[:24]!r} as {'training' if part == 'train' else 'validation'}"
+            )
             return part
-    raise PkuError(f"the split file has the heading {word[:24]!r}, neither training nor validation nor test")
+    raise PkuError(
+        f"the split file has the heading {word[:24]!r}, neither training nor validation nor test"
+    )

@@ -13,8 +13,8 @@ from typing import Protocol
 
 import numpy as np
 
+from c2vl.core.errors import UserError
 from c2vl.datasets.skeleton_file import sensible
-from c2vl.errors import UserError
 
 PERSONS, JOINTS, COORDINATES = 2, 25, 3
 
@@ -77,7 +77,9 @@ def open_preprocessed(raw: Path) -> ReadyFile:
         UserError: it is missing, damaged, or not of its format.
     """
     if not raw.is_file():
-        raise UserError(f"{raw} (`data.raw`) is missing; put the file there or name a folder of raw files.")
+        raise UserError(
+            f"{raw} (`data.raw`) is missing; put the file there or name a folder of raw files."
+        )
     if raw.suffix.lower() == ".npz":
         from c2vl.datasets.preprocessed_ctrgcn import CtrGcnFile
 

@@ -16,16 +16,18 @@ from typing import IO, Any
 
 import numpy as np
 
+from c2vl.core.errors import UserError
+from c2vl.core.tables.shard import shard_of
 from c2vl.datasets.preprocessed import COORDINATES, JOINTS, PERSONS, ReadyClip, checked
-from c2vl.errors import UserError
-from c2vl.tables.shard import shard_of
 
 BENCHMARKS = {"CS": "xsub", "CV": "xview", "CSub": "xsub", "CSet": "xset"}
 NUMBERS = PERSONS * JOINTS * COORDINATES
 MOST_FRAMES, MOST_CLASSES = 10_000, 1_000
 _FILE_NAME = re.compile(r".*_(CS|CV|CSub|CSet|xsub|xview|xset)", re.IGNORECASE)
 _LOCAL_HEADER = struct.Struct("<26xHH")  # of a zip entry: lengths of its name and extra field
-_BY_LOWER = {short.lower(): name for short, name in BENCHMARKS.items()} | {name: name for name in BENCHMARKS.values()}
+_BY_LOWER = {short.lower(): name for short, name in BENCHMARKS.items()} | {
+    name: name for name in BENCHMARKS.values()
+}
 
 
 class CtrGcnFile:
@@ -41,18 +43,24 @@ class CtrGcnFile:
     def __init__(self, path: Path) -> None:
         named = _FILE_NAME.fullmatch(path.stem)
         if named is None:
-            raise UserError(f"{path}: the name must end in _CS, _CV, _CSub or _CSet; nothing else says which benchmark it is.")
+            raise UserError(
+                f"{path}: the name must end in _CS, _CV, _CSub or _CSet; nothing else says which benchmark it is."
+            )
         self.benchmarks: tuple[str, ...] = (_BY_LOWER[named[1].lower()],)
         self._path = path
         self._parts = {split: self._part(split) for split in ("train", "test")}
         self.classes = max(part.classes for part in self._parts.values())
-        self._places = {name: (part, at) for part in self._parts.values() for at, name in enumerate(part.names)}
+        self._places = {
+            name: (part, at) for part in self._parts.values() for at, name in enumerate(part.names)
+        }
         if len(self._places) < sum(len(part.names) for part in self._parts.values()):
             raise UserError(f"{path} names a clip twice.")
 
     def clips(self) -> Iterator[ReadyClip]:
         """Train, then test."""
-        return (self._clip(part, at) for part in self._parts.values() for at in range(len(part.names)))
+        return (
+            self._clip(part, at) for part in self._parts.values() for at in range(len(part.names))
+        )
 
     def clip(self, sample: str) -> ReadyClip:
         """One clip."""
@@ -63,8 +71,12 @@ class CtrGcnFile:
             return _Part(self._path, split)
         except UserError:
             raise
-        except Exception as error:  # zipfile, zlib and numpy have a dozen kinds of their own for damage
-            raise UserError(f"{self._path} is no CTR-GCN file ({_told(error)}); fetch or make it again.") from None
+        except (
+            Exception
+        ) as error:  # zipfile, zlib and numpy have a dozen kinds of their own for damage
+            raise UserError(
+                f"{self._path} is no CTR-GCN file ({_told(error)}); fetch or make it again."
+            ) from None
 
     def _clip(self, part: _Part, at: int) -> ReadyClip:
         splits = {self.benchmarks[0]: part.split}
@@ -73,7 +85,9 @@ class CtrGcnFile:
         try:
             frames = part.rows.read(at)
         except Exception as error:  # as above
-            raise UserError(f"{self._path}: clip {at} of {part.split} cannot be read ({_told(error)}).") from None
+            raise UserError(
+                f"{self._path}: clip {at} of {part.split} cannot be read ({_told(error)})."
+            ) from None
         joints, trouble = checked(frames.reshape(-1, PERSONS, JOINTS, COORDINATES))
         return ReadyClip(part.names[at], int(part.labels[at]), splits, joints, trouble)
 
@@ -86,9 +100,16 @@ class _Part:
         self.rows = _Rows(path, f"x_{split}.npy")
         clips, _, numbers = self.rows.shape
         hot = _small(path, f"y_{split}.npy")
-        if numbers != NUMBERS or hot.ndim != 2 or len(hot) != clips or not 0 < hot.shape[1] <= MOST_CLASSES:
+        if (
+            numbers != NUMBERS
+            or hot.ndim != 2
+            or len(hot) != clips
+            or not 0 < hot.shape[1] <= MOST_CLASSES
+        ):
             shapes = f"x_{split} {self.rows.shape}, y_{split} {hot.shape}"
-            raise UserError(f"{path}: expected x (N, T, {NUMBERS}) and y (N, classes), found {shapes}.")
+            raise UserError(
+                f"{path}: expected x (N, T, {NUMBERS}) and y (N, classes), found {shapes}."
+            )
         self.classes = hot.shape[1]
         self.labels = np.where((hot > 0).sum(1) == 1, (hot > 0).argmax(1), -1)
         self.names = [f"{split}_{at:06d}" for at in range(clips)]
@@ -113,7 +134,9 @@ class _Rows:
                 self._begin = file.tell()
             self._stored = entry.compress_type == zipfile.ZIP_STORED
         if len(self.shape) != 3 or self.dtype.kind != "f" or self.shape[1] > MOST_FRAMES:
-            raise UserError(f"{path}: {member} must hold floats (N, T, {NUMBERS}), not {self.dtype} {self.shape}.")
+            raise UserError(
+                f"{path}: {member} must hold floats (N, T, {NUMBERS}), not {self.dtype} {self.shape}."
+            )
         self._row = self.shape[1] * self.shape[2] * self.dtype.itemsize
         if self._begin + self.shape[0] * self._row != entry.file_size:
             raise UserError(f"{path}: {member} is cut short.")
@@ -135,10 +158,16 @@ class _Rows:
 
 def _header(path: Path, member: str, file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    read = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
     shape, fortran, dtype = read(file)
     if dtype.hasobject or (fortran and len(shape) > 1):
-        raise UserError(f"{path}: {member} holds {dtype}{' in Fortran order' if fortran else ''}, not plain numbers.")
+        raise UserError(
+            f"{path}: {member} holds {dtype}{' in Fortran order' if fortran else ''}, not plain numbers."
+        )
     return shape, dtype
 
 

@@ -6,17 +6,17 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
-from c2vl import tables
+from c2vl.core import tables
+from c2vl.core.errors import UserError
+from c2vl.core.progress import progress
+from c2vl.core.tables import schemas
 from c2vl.datasets.benchmarks import BENCHMARKS, missing_skeletons
 from c2vl.datasets.classes import class_names
+from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.names import SampleName, parse_name
-from c2vl.datasets.params import DataParams
 from c2vl.datasets.preprocessed import ReadyClip, ReadyFile, open_preprocessed
 from c2vl.datasets.remarks import not_here, passed_over
 from c2vl.datasets.rows import Index
-from c2vl.errors import UserError
-from c2vl.progress import progress
-from c2vl.tables import schemas
 
 NO_VIDEO = "there is no video file"
 
@@ -32,10 +32,14 @@ def build(params: DataParams) -> Index:
     _fits(params, file, len(classes))
     missing = {str(name) for name in missing_skeletons(params.dataset)}
     rows, kinds = [], Counter[str]()
-    splits = {benchmark: Counter({"train": 0, "test": 0}) for benchmark in BENCHMARKS[params.dataset]}
+    splits = {
+        benchmark: Counter({"train": 0, "test": 0}) for benchmark in BENCHMARKS[params.dataset]
+    }
     for clip in progress(file.clips(), "index", "clips"):
         kind, reason = _exclusion(clip, clip.sample in missing, len(classes))
-        if not kind and (outside := [benchmark for benchmark in file.benchmarks if benchmark not in clip.splits]):
+        if not kind and (
+            outside := [benchmark for benchmark in file.benchmarks if benchmark not in clip.splits]
+        ):
             reason = f"it is in no list of {' and '.join(outside)}"
         rows.append(_row(params, clip, kind, reason, splits))
         if kind:
@@ -57,7 +61,9 @@ def build(params: DataParams) -> Index:
 def _notes(dataset: str, file: ReadyFile, samples: Collection[str]) -> list[str]:
     notes = not_here(dataset, samples)
     if file.lacking:
-        notes.append(f"{len(file.lacking):,} clips of its lists are not in it, such as {file.lacking[0][:60]}")
+        notes.append(
+            f"{len(file.lacking):,} clips of its lists are not in it, such as {file.lacking[0][:60]}"
+        )
     return notes + passed_over(file.strangers)
 
 
@@ -65,7 +71,9 @@ def _fits(params: DataParams, file: ReadyFile, classes: int) -> None:
     for benchmark in params.benchmarks:
         if benchmark not in file.benchmarks:
             has = ", ".join(file.benchmarks) or "none"
-            raise UserError(f"{params.raw} has splits of {has}, not of {benchmark}; mend `data.benchmarks` in params.yaml.")
+            raise UserError(
+                f"{params.raw} has splits of {has}, not of {benchmark}; mend `data.benchmarks` in params.yaml."
+            )
     if file.classes > classes:
         raise UserError(
             f"{params.raw} has {file.classes} classes, {params.dataset} has {classes}; mend `data.dataset` in params.yaml."
@@ -85,12 +93,22 @@ def _exclusion(clip: ReadyClip, missing: bool, classes: int) -> tuple[str, str]:
     return "", ""
 
 
-def _row(params: DataParams, clip: ReadyClip, kind: str, reason: str, counts: dict[str, Counter[str]]) -> dict[str, Any]:
-    row: dict[str, Any] = {"sample": clip.sample, "dataset": params.dataset, "action": clip.label + 1, "label": clip.label}
+def _row(
+    params: DataParams, clip: ReadyClip, kind: str, reason: str, counts: dict[str, Counter[str]]
+) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "sample": clip.sample,
+        "dataset": params.dataset,
+        "action": clip.label + 1,
+        "label": clip.label,
+    }
     if named := _parsed(clip.sample):
         row |= {part: getattr(named, part) for part in ("setup", "camera", "subject", "repetition")}
     row |= {"skeleton_file": params.raw.name, "skeleton_hash": clip.content}
-    row |= {"skeleton_frames": None if clip.joints is None else len(clip.joints), "video_reason": NO_VIDEO}
+    row |= {
+        "skeleton_frames": None if clip.joints is None else len(clip.joints),
+        "video_reason": NO_VIDEO,
+    }
     for benchmark, count in counts.items():
         row[benchmark] = "" if kind else clip.splits.get(benchmark, "")
         if row[benchmark]:

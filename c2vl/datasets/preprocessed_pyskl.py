@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from c2vl.core.errors import UserError
+from c2vl.core.tables.shard import shard_of
 from c2vl.datasets.preprocessed import COORDINATES, JOINTS, PERSONS, ReadyClip, checked
 from c2vl.datasets.safe_pickle import load_pickle
-from c2vl.errors import UserError
-from c2vl.tables.shard import shard_of
 
 SIDES = {"train": "train", "val": "test"}
 
@@ -33,7 +33,9 @@ class PysklFile:
         if not isinstance(content, dict) or not {"split", "annotations"} <= content.keys():
             raise UserError(f"{path} is no pyskl file: it lacks `split` and `annotations`.")
         if not isinstance(content["annotations"], list) or not isinstance(content["split"], dict):
-            raise UserError(f"{path} is no pyskl file: `annotations` must be a list and `split` a dictionary.")
+            raise UserError(
+                f"{path} is no pyskl file: `annotations` must be a list and `split` a dictionary."
+            )
         self._path = path
         self._annotations = content["annotations"]
         self._place: dict[str, int] = {}
@@ -50,8 +52,13 @@ class PysklFile:
             if benchmark in ("xsub", "xview", "xset") and side in SIDES and isinstance(names, list):
                 benchmarks[benchmark] = None
                 for name in filter(lambda name: isinstance(name, str), names):
-                    if self._splits.setdefault(name, {}).setdefault(benchmark, SIDES[side]) != SIDES[side]:
-                        raise UserError(f"{path} has {name[:60]!r} among both training and test clips of {benchmark}.")
+                    if (
+                        self._splits.setdefault(name, {}).setdefault(benchmark, SIDES[side])
+                        != SIDES[side]
+                    ):
+                        raise UserError(
+                            f"{path} has {name[:60]!r} among both training and test clips of {benchmark}."
+                        )
         self.benchmarks = tuple(benchmarks)
         self.strangers = tuple(name for name in self._place if not _is_sample(name))
         self.lacking = tuple(name for name in self._splits if name not in self._place)
@@ -84,7 +91,10 @@ def _joints(keypoint: Any) -> tuple[np.ndarray | None, str]:
         return None, "its `keypoint` is not an array (M, T, V, C) of floats"
     persons, frames, joints, coordinates = keypoint.shape
     if (joints, coordinates) != (JOINTS, COORDINATES) or not 1 <= persons <= PERSONS:
-        return None, f"its `keypoint` has shape {keypoint.shape}, not (1 or 2, T, 25, 3): these are no 3D NTU skeletons"
+        return (
+            None,
+            f"its `keypoint` has shape {keypoint.shape}, not (1 or 2, T, 25, 3): these are no 3D NTU skeletons",
+        )
     full = np.zeros((frames, PERSONS, JOINTS, COORDINATES), np.float32)
     with np.errstate(over="ignore"):
         full[:, :persons] = keypoint.transpose(1, 0, 2, 3)
@@ -92,4 +102,6 @@ def _joints(keypoint: Any) -> tuple[np.ndarray | None, str]:
 
 
 def _whole(value: Any) -> int | None:
-    return int(value) if isinstance(value, int | np.integer) and not isinstance(value, bool) else None
+    return (
+        int(value) if isinstance(value, int | np.integer) and not isinstance(value, bool) else None
+    )

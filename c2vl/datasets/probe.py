@@ -12,12 +12,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
-from c2vl.datasets import places
-from c2vl.datasets.places import PlaceError
+from c2vl.core.machine import workers
+from c2vl.core.progress import progress
+from c2vl.datasets import raw_files as places
+from c2vl.datasets.raw_files import PlaceError
 from c2vl.datasets.scan import SKELETON
 from c2vl.datasets.skeleton_file import SkeletonError, declared_frames
-from c2vl.machine import workers
-from c2vl.progress import progress
 
 Item = TypeVar("Item")
 Seen = TypeVar("Seen")
@@ -60,7 +60,9 @@ def on_workers(look: Callable[[Item], Seen], items: Sequence[Item], what: str) -
 
 
 def _probe(raw: str, path: str) -> Probe:
-    what, probe = ("skeleton", probe_skeleton) if path.endswith(SKELETON) else ("video", probe_video)
+    what, probe = (
+        ("skeleton", probe_skeleton) if path.endswith(SKELETON) else ("video", probe_video)
+    )
     try:
         return probe(Path(raw), path)
     except PlaceError as error:

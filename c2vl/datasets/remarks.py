@@ -16,9 +16,13 @@ def passed_over(strangers: Sequence[str], packed: Sequence[str] = ()) -> list[st
     """
     notes = []
     if strangers:
-        notes.append(f"ignored for a name that is no sample's: {len(strangers):,}, such as {_shown(strangers[0])}")
+        notes.append(
+            f"ignored for a name that is no sample's: {len(strangers):,}, such as {_shown(strangers[0])}"
+        )
     if packed:
-        notes.append(f"archives not looked into: {len(packed):,}, such as {_shown(packed[0])}; unpack what is needed of them")
+        notes.append(
+            f"archives not looked into: {len(packed):,}, such as {_shown(packed[0])}; unpack what is needed of them"
+        )
     return notes
 
 
@@ -28,7 +32,11 @@ def not_here(dataset: str, samples: Collection[str]) -> list[str]:
         return []
     listed = sum(str(name) not in samples for name in missing_skeletons(dataset))
     absent = SAMPLES[dataset] - len(samples) - listed
-    return [f"{absent:,} of the {SAMPLES[dataset]:,} samples of {dataset} are not here"] if absent > 0 else []
+    return (
+        [f"{absent:,} of the {SAMPLES[dataset]:,} samples of {dataset} are not here"]
+        if absent > 0
+        else []
+    )
 
 
 def _shown(name: str, most: int = 80) -> str:

@@ -40,5 +40,8 @@ def choose(paths: Sequence[str], probes: Mapping[str, Probe], what: str) -> Chos
     probe = probes[first]
     for other in others:
         if probes[other].hash != probe.hash:
-            return Chosen(kind=f"different {what} files", reason=f"{first} and {other} differ; remove the wrong one")
+            return Chosen(
+                kind=f"different {what} files",
+                reason=f"{first} and {other} differ; remove the wrong one",
+            )
     return Chosen(first, probe, f"unreadable {what}" if probe.trouble else "", probe.trouble)

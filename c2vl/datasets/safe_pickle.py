@@ -18,9 +18,11 @@ from typing import IO, Any
 
 import numpy as np
 
-from c2vl.errors import UserError
+from c2vl.core.errors import UserError
 
-_PLAIN = re.compile(r"[?bBhHiIlLqQefd]|[biuf]\d{1,2}|[SU]\d{1,6}", re.ASCII)  # codes of dtypes without structure or objects
+_PLAIN = re.compile(
+    r"[?bBhHiIlLqQefd]|[biuf]\d{1,2}|[SU]\d{1,6}", re.ASCII
+)  # codes of dtypes without structure or objects
 
 
 class _Array:
@@ -70,7 +72,9 @@ def _reconstruct(kind: Any, shape: Any, code: Any) -> np.ndarray:
 
 def _frombuffer(data: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
     shape = (shape,) if isinstance(shape, int) else shape
-    return np.frombuffer(data, dtype.plain).reshape(_fitting(shape, dtype, data), order="F" if order == "F" else "C")
+    return np.frombuffer(data, dtype.plain).reshape(
+        _fitting(shape, dtype, data), order="F" if order == "F" else "C"
+    )
 
 
 def _scalar(dtype: Any, data: Any = b"") -> Any:
@@ -133,6 +137,12 @@ def load_pickle(path: Path) -> Any:
             return _Unpickler(file, encoding="latin1").load()
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror or error}).") from None
-    except (Exception, RecursionError, MemoryError) as error:  # a damaged program may fail in any way
+    except (
+        Exception,
+        RecursionError,
+        MemoryError,
+    ) as error:  # a damaged program may fail in any way
         why = str(error)[:100] or type(error).__name__
-        raise UserError(f"{path} is no pickle of plain numbers, text and arrays, and is not loaded: {why}.") from None
+        raise UserError(
+            f"{path} is no pickle of plain numbers, text and arrays, and is not loaded: {why}."
+        ) from None

@@ -7,17 +7,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from c2vl.core.errors import UserError
 from c2vl.datasets.names import SampleName, parse_name
-from c2vl.datasets.places import MARK, ZIP, PlaceError, members
-from c2vl.errors import UserError
+from c2vl.datasets.raw_files import MARK, ZIP, PlaceError, members
 
 SKELETON, VIDEO = ".skeleton", "_rgb.avi"
-PACKED = (".7z", ".rar", ".tar", ".tgz", ".gz", ".bz2", ".xz", ZIP)  # not looked into; a zip only where it lies in another
+PACKED = (
+    ".7z",
+    ".rar",
+    ".tar",
+    ".tgz",
+    ".gz",
+    ".bz2",
+    ".xz",
+    ZIP,
+)  # not looked into; a zip only where it lies in another
 
 
 @dataclass
 class RawFiles:
-    """Places (see `c2vl.datasets.places`); more than one where a sample is in several folders, those outside archives first."""
+    """Places (see `c2vl.datasets.raw_files`); more than one where a sample is in several folders, those outside archives first."""
 
     skeletons: list[str] = field(default_factory=list)
     videos: list[str] = field(default_factory=list)
@@ -50,7 +59,9 @@ def scan(raw: Path) -> Found:
     strangers: list[str] = []
     packed: list[str] = []
     for path in sorted(all_places(raw), key=lambda place: MARK in place):
-        suffix = next((suffix for suffix in (SKELETON, VIDEO) if path.lower().endswith(suffix)), None)
+        suffix = next(
+            (suffix for suffix in (SKELETON, VIDEO) if path.lower().endswith(suffix)), None
+        )
         if suffix is None:
             if is_packed(path):
                 packed.append(printable(path))
@@ -109,16 +120,22 @@ def all_places(raw: Path) -> Iterator[str]:
         try:
             yield from (f"{path}{MARK}{member}" for member in members(raw / path))
         except PlaceError as error:
-            raise UserError(f"{raw / path}: {error}; download it again or move it elsewhere.") from None
+            raise UserError(
+                f"{raw / path}: {error}; download it again or move it elsewhere."
+            ) from None
         except OSError as error:
-            raise UserError(f"{raw / path} cannot be read ({error.strerror or error}); mend it or move it elsewhere.") from None
+            raise UserError(
+                f"{raw / path} cannot be read ({error.strerror or error}); mend it or move it elsewhere."
+            ) from None
 
 
 def _files(raw: Path) -> Iterator[str]:
     seen: set[tuple[int, int]] = set()
 
     def refuse(error: OSError) -> None:
-        raise UserError(f"{error.filename} cannot be read ({error.strerror}); mend its permissions.")
+        raise UserError(
+            f"{error.filename} cannot be read ({error.strerror}); mend its permissions."
+        )
 
     for folder, inner, files in os.walk(raw, followlinks=True, onerror=refuse):
         status = os.stat(folder)

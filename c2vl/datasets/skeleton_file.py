@@ -99,7 +99,9 @@ def _parse(data: bytes) -> SkeletonFile:
 
     frames = _count(line(0), "line 1: frame count", low=1, high=MAX_FRAMES)
     if frames > lines:
-        raise SkeletonError(f"the skeleton file is truncated: {frames} frames declared in {lines} lines")
+        raise SkeletonError(
+            f"the skeleton file is truncated: {frames} frames declared in {lines} lines"
+        )
     frame: list[int] = []
     body: list[str] = []
     blocks: list[bytes] = []
@@ -111,7 +113,9 @@ def _parse(data: bytes) -> SkeletonFile:
             frame.append(number)
             body.append(_identity(line(at), at))
             if line(at + 1).strip() != b"25":
-                raise SkeletonError(f"line {at + 2}: expected 25 joints, found {_shown(line(at + 1))}")
+                raise SkeletonError(
+                    f"line {at + 2}: expected 25 joints, found {_shown(line(at + 1))}"
+                )
             line(at + 1 + JOINTS)
             blocks.append(data[starts[at + 2] : starts[at + 2 + JOINTS]])
             at += 2 + JOINTS
@@ -122,11 +126,17 @@ def _numbers(blocks: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Joints, colour and tracking state of blocks of 25 lines."""
     records = len(blocks)
     if not records:
-        return np.zeros((0, JOINTS, 3), np.float32), np.zeros((0, JOINTS, 2), np.float32), np.zeros((0, JOINTS), np.uint8)
+        return (
+            np.zeros((0, JOINTS, 3), np.float32),
+            np.zeros((0, JOINTS, 2), np.float32),
+            np.zeros((0, JOINTS), np.uint8),
+        )
     try:
         table = csv.read_csv(pa.py_buffer(b"".join(blocks)), _READ, _PARSE, _CONVERT)
     except pa.ArrowInvalid as error:
-        raise SkeletonError(f"a joint line does not hold 12 numbers ({_shown(str(error).encode())})") from None
+        raise SkeletonError(
+            f"a joint line does not hold 12 numbers ({_shown(str(error).encode())})"
+        ) from None
     if table.num_rows != records * JOINTS:
         raise SkeletonError("a body holds fewer than 25 joint lines")
     columns = [column.to_numpy() for column in table.columns]
@@ -135,7 +145,9 @@ def _numbers(blocks: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         colour = np.stack(columns[3:5], axis=-1).astype(np.float32).reshape(records, JOINTS, 2)
     if not sensible(joints):
         raise SkeletonError("joint coordinates are NaN or infinite or absurd")
-    colour[~np.isfinite(colour)] = np.nan  # the sensor's way to say that a joint is outside the colour image
+    colour[~np.isfinite(colour)] = (
+        np.nan
+    )  # the sensor's way to say that a joint is outside the colour image
     state = columns[5].reshape(records, JOINTS)
     return joints, colour, np.where((state == 1) | (state == 2), state, 0).astype(np.uint8)
 
@@ -148,7 +160,11 @@ def sensible(joints: np.ndarray) -> bool:
 def _tidied(data: bytes) -> bytes:
     """The same text with single spaces, Unix line ends and no blank lines; Visual C++'s `1.#INF` becomes `nan`."""
     words = (line.split() for line in data.splitlines())
-    return b"".join(b" ".join(b"nan" if b".#" in word else word for word in line) + b"\n" for line in words if line)
+    return b"".join(
+        b" ".join(b"nan" if b".#" in word else word for word in line) + b"\n"
+        for line in words
+        if line
+    )
 
 
 def _count(line: bytes, what: str, high: int, low: int = 0) -> int:
@@ -161,7 +177,9 @@ def _count(line: bytes, what: str, high: int, low: int = 0) -> int:
 def _identity(line: bytes, at: int) -> str:
     fields = line.split()
     if len(fields) != 10 or not fields[0].isascii():
-        raise SkeletonError(f"line {at + 1}: a body's line of 10 fields expected, found {_shown(line)}")
+        raise SkeletonError(
+            f"line {at + 1}: a body's line of 10 fields expected, found {_shown(line)}"
+        )
     return fields[0].decode("ascii")
 
 

@@ -31,7 +31,11 @@ def reliability(labels: np.ndarray, scores: np.ndarray, bins: int = BINS) -> lis
     found = []
     for k in range(bins):
         inside = place == k
-        mean, accuracy = (float(confidence[inside].mean()), float(right[inside].mean())) if inside.any() else (0.0, 0.0)
+        mean, accuracy = (
+            (float(confidence[inside].mean()), float(right[inside].mean()))
+            if inside.any()
+            else (0.0, 0.0)
+        )
         found.append(Bin(k / bins, (k + 1) / bins, int(inside.sum()), mean, accuracy))
     return found
 
@@ -39,4 +43,8 @@ def reliability(labels: np.ndarray, scores: np.ndarray, bins: int = BINS) -> lis
 def calibration_error(bins: list[Bin]) -> float:
     """Expected calibration error of the bins, 0…1."""
     clips = sum(one.clips for one in bins)
-    return sum(one.clips * abs(one.accuracy - one.confidence) for one in bins) / clips if clips else 0.0
+    return (
+        sum(one.clips * abs(one.accuracy - one.confidence) for one in bins) / clips
+        if clips
+        else 0.0
+    )

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from c2vl import tables
-from c2vl.errors import UserError
+from c2vl.core import tables
+from c2vl.core.errors import UserError
+from c2vl.core.files import read_json, write_bytes, write_json
 from c2vl.evaluation.features import Features
-from c2vl.files import read_json, write_bytes, write_json
 
 TABLE, HEADS, ABOUT = "features.parquet", "heads.safetensors", "encoder.json"
 Array = NDArray[np.float32]
@@ -45,7 +45,9 @@ class Encoded:
         """`features` (N, in) through a linear head, (N, out); None where the checkpoint has no such head."""
         if f"{head}.weight" not in self.heads:
             return None
-        return (features @ self.heads[f"{head}.weight"].T + self.heads[f"{head}.bias"]).astype(np.float32)
+        return (features @ self.heads[f"{head}.weight"].T + self.heads[f"{head}.bias"]).astype(
+            np.float32
+        )
 
     def embedded(self, head: str, features: Array) -> Array | None:
         """As `applied`, with unit rows: the shared space of skeletons and prompts."""
@@ -69,13 +71,20 @@ def save_encoded(folder: Path, encoded: Encoded, frames: int) -> None:
         {
             "sample": [*encoded.train_samples, *encoded.test_samples],
             "split": ["train"] * len(given.train) + ["test"] * len(given.test),
-            "label": pa.array(np.concatenate([given.train_labels, given.test_labels]).astype(np.int16)),
+            "label": pa.array(
+                np.concatenate([given.train_labels, given.test_labels]).astype(np.int16)
+            ),
             "feature": pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), type=kind),
         }
     )
     tables.write(folder / TABLE, table)
-    write_bytes(folder / HEADS, save({name: np.ascontiguousarray(value) for name, value in encoded.heads.items()}))
-    about: dict[str, Any] = {name: getattr(encoded, name) for name in ("method", "benchmark", "stream", "prompts")}
+    write_bytes(
+        folder / HEADS,
+        save({name: np.ascontiguousarray(value) for name, value in encoded.heads.items()}),
+    )
+    about: dict[str, Any] = {
+        name: getattr(encoded, name) for name in ("method", "benchmark", "stream", "prompts")
+    }
     write_json(folder / ABOUT, {**about, "frames": frames})
 
 
@@ -90,9 +99,13 @@ def load_encoded(folder: Path) -> Encoded:
         heads = load((folder / HEADS).read_bytes())
         identity = {name: about[name] for name in ("method", "benchmark", "stream", "prompts")}
     except FileNotFoundError as error:
-        raise UserError(f"{error.filename} is missing; run `dvc repro features baseline_features` or `dvc pull`.") from None
+        raise UserError(
+            f"{error.filename} is missing; run `dvc repro features baseline_features` or `dvc pull`."
+        ) from None
     except (ValueError, KeyError, TypeError, SafetensorError):
-        raise UserError(f"{folder} does not hold features of this version of c2vl; run `dvc repro -f features`.") from None
+        raise UserError(
+            f"{folder} does not hold features of this version of c2vl; run `dvc repro -f features`."
+        ) from None
     table = tables.read(folder / TABLE, ["sample", "split", "label", "feature"])
     samples, values, labels = {}, {}, {}
     for split in ("train", "test"):
@@ -101,6 +114,16 @@ def load_encoded(folder: Path) -> Encoded:
         samples[split] = part["sample"].to_pylist()
         labels[split] = part["label"].to_numpy().astype(np.int64)
         chunks = [chunk.flatten().to_numpy() for chunk in part["feature"].chunks]
-        values[split] = np.concatenate(chunks).reshape(-1, width) if chunks else np.zeros((0, width), np.float32)
+        values[split] = (
+            np.concatenate(chunks).reshape(-1, width)
+            if chunks
+            else np.zeros((0, width), np.float32)
+        )
     features = Features(values["train"], labels["train"], values["test"], labels["test"])
-    return Encoded(train_samples=samples["train"], test_samples=samples["test"], features=features, heads=heads, **identity)
+    return Encoded(
+        train_samples=samples["train"],
+        test_samples=samples["test"],
+        features=features,
+        heads=heads,
+        **identity,
+    )

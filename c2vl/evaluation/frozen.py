@@ -11,13 +11,15 @@ import torch
 from torch import nn
 
 from c2vl.evaluation.features import Features
+from c2vl.models.clips import Clips
 from c2vl.models.encode import encode
-from c2vl.skeletons.streams import Stream
-from c2vl.training.clips import Clips
+from c2vl.models.streams import Stream
 from c2vl.training.supervised import ClassifyingEncoder
 
 
-def frozen_features(encoder: nn.Module, train: Clips, test: Clips, stream: Stream, frames: int) -> Features:
+def frozen_features(
+    encoder: nn.Module, train: Clips, test: Clips, stream: Stream, frames: int
+) -> Features:
     """Encode the test view of every clip in evaluation mode; not even BatchNorm's statistics change.
 
     Works in place on `encoder`'s device, which becomes the clips'.
@@ -25,7 +27,9 @@ def frozen_features(encoder: nn.Module, train: Clips, test: Clips, stream: Strea
     device = train.skeletons.device
     encoder = encoder.to(device).requires_grad_(False)
     with torch.inference_mode():
-        values = [encode(encoder, clips.skeletons, stream, frames).numpy() for clips in (train, test)]
+        values = [
+            encode(encoder, clips.skeletons, stream, frames).numpy() for clips in (train, test)
+        ]
     return Features(values[0], train.labels, values[1], test.labels)
 
 

@@ -15,12 +15,19 @@ def fuse(scores: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.n
     """
     total = sum(weights[stream] for stream in scores) if scores.keys() <= weights.keys() else 0.0
     if total <= 0:
-        raise ValueError(f"the streams {sorted(scores)} need weights with a positive sum, not {dict(weights)}")
+        raise ValueError(
+            f"the streams {sorted(scores)} need weights with a positive sum, not {dict(weights)}"
+        )
     return np.sum([weights[stream] / total * values for stream, values in scores.items()], axis=0)
 
 
-def fuse_streams(scores: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> dict[str, np.ndarray]:
+def fuse_streams(
+    scores: Mapping[str, np.ndarray], weights: Mapping[str, float]
+) -> dict[str, np.ndarray]:
     """`fusion` with the weights and `fusion_equal` with equal ones of all streams' scores; nothing for a single stream."""
     if len(scores) < 2:
         return {}
-    return {"fusion": fuse(scores, weights), "fusion_equal": fuse(scores, dict.fromkeys(scores, 1.0))}
+    return {
+        "fusion": fuse(scores, weights),
+        "fusion_equal": fuse(scores, dict.fromkeys(scores, 1.0)),
+    }

@@ -24,13 +24,21 @@ class KnnResult:
     similarity: np.ndarray
 
 
-def knn_evaluation(features: Features, neighbours: int = 1, device: torch.device | str = "cpu") -> KnnResult:
+def knn_evaluation(
+    features: Features, neighbours: int = 1, device: torch.device | str = "cpu"
+) -> KnnResult:
     """Classify the test features by a majority of the `neighbours` nearest train features; equal votes: the lowest label."""
-    train, test = (normalize(torch.from_numpy(x).to(device), dim=1) for x in (features.train, features.test))
+    train, test = (
+        normalize(torch.from_numpy(x).to(device), dim=1) for x in (features.train, features.test)
+    )
     labels = torch.from_numpy(features.train_labels).to(device)
     predictions, similarity = [], []
     for rows in test.split(ROWS):
         cosine, nearest = (rows @ train.T).topk(min(neighbours, len(train)), dim=1)
-        predictions.append(one_hot(labels[nearest]).sum(1).argmax(1).cpu() if neighbours > 1 else labels[nearest[:, 0]].cpu())
+        predictions.append(
+            one_hot(labels[nearest]).sum(1).argmax(1).cpu()
+            if neighbours > 1
+            else labels[nearest[:, 0]].cpu()
+        )
         similarity.append(cosine[:, 0].cpu())
     return KnnResult(torch.cat(predictions).numpy(), torch.cat(similarity).numpy())

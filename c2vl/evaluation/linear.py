@@ -15,9 +15,9 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from c2vl.evaluation.evaluate_params import LinearParams
 from c2vl.evaluation.features import Features
-from c2vl.evaluation.metrics import top1
-from c2vl.evaluation.params import LinearParams
+from c2vl.training.metrics import top1
 
 MOMENTUM, DECAY = 0.9, 0.1
 SMALLEST_DEVIATION = 1e-6
@@ -50,15 +50,25 @@ class LinearResult:
 
 
 def linear_evaluation(
-    features: Features, classes: int, params: LinearParams, seed: int, device: torch.device | str = "cpu"
+    features: Features,
+    classes: int,
+    params: LinearParams,
+    seed: int,
+    device: torch.device | str = "cpu",
 ) -> LinearResult:
     """Train on the train features, score the test features; the same arguments give the same scores.
 
     The test split decides nothing: mean, deviation and every step come from the train features and labels alone.
     """
-    mean, deviation = features.train.mean(0, dtype=np.float64), features.train.std(0, dtype=np.float64)
+    mean, deviation = (
+        features.train.mean(0, dtype=np.float64),
+        features.train.std(0, dtype=np.float64),
+    )
     scale = np.where(deviation > SMALLEST_DEVIATION, deviation, 1.0)
-    train, test = (torch.from_numpy((x - mean) / scale).float().to(device) for x in (features.train, features.test))
+    train, test = (
+        torch.from_numpy((x - mean) / scale).float().to(device)
+        for x in (features.train, features.test)
+    )
     labels = torch.from_numpy(features.train_labels).to(device)
     generator = torch.Generator().manual_seed(seed)
     layer = nn.Linear(train.shape[1], classes, device=device)
@@ -70,7 +80,9 @@ def linear_evaluation(
     for _ in range(params.epochs):
         order = torch.randperm(len(train), generator=generator).to(device)
         # Gathered once an epoch: a step is then a few small matrix products on contiguous rows.
-        for x, y in zip(train[order].split(params.batch), labels[order].split(params.batch), strict=True):
+        for x, y in zip(
+            train[order].split(params.batch), labels[order].split(params.batch), strict=True
+        ):
             loss = cross_entropy(layer(x), y)
             optimiser.zero_grad()
             loss.backward()
@@ -80,4 +92,6 @@ def linear_evaluation(
             scores = layer(test).softmax(1).cpu().numpy()
         highest = max(highest, top1(features.test_labels, scores.argmax(1)))
     weight, bias = (value.detach().cpu().numpy() for value in (layer.weight, layer.bias))
-    return LinearResult(scores, highest, LinearHead(weight, bias, mean.astype(np.float32), scale.astype(np.float32)))
+    return LinearResult(
+        scores, highest, LinearHead(weight, bias, mean.astype(np.float32), scale.astype(np.float32))
+    )

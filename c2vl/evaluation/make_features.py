@@ -7,8 +7,8 @@ from typing import Any
 
 from c2vl.evaluation.encoded import Encoded, save_encoded
 from c2vl.evaluation.frozen import frozen_features
+from c2vl.models.clips import Clips
 from c2vl.training.checkpoint import load_checkpoint
-from c2vl.training.clips import Clips
 
 
 def make_features(checkpoint: Path, train: Clips, test: Clips, out: Path) -> dict[str, Any]:
@@ -20,10 +20,21 @@ def make_features(checkpoint: Path, train: Clips, test: Clips, out: Path) -> dic
     loaded = load_checkpoint(checkpoint)
     config = loaded.config
     state = loaded.network.state_dict()
-    heads = {name: value.float().numpy() for name, value in state.items() if not name.startswith("encoder.")}
+    heads = {
+        name: value.float().numpy()
+        for name, value in state.items()
+        if not name.startswith("encoder.")
+    }
     features = frozen_features(loaded.encoder, train, test, config.stream, config.frames)
     encoded = Encoded(
-        config.method, config.benchmark, config.stream, train.samples, test.samples, features, heads, dict(config.prompts)
+        config.method,
+        config.benchmark,
+        config.stream,
+        train.samples,
+        test.samples,
+        features,
+        heads,
+        dict(config.prompts),
     )
     save_encoded(out, encoded, config.frames)
     return {"computed": len(train) + len(test), "width": features.train.shape[1]}

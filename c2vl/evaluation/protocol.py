@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from c2vl.evaluation.evaluate_params import EvaluateParams
 from c2vl.evaluation.features import Features
 from c2vl.evaluation.knn import KnnResult, knn_evaluation
 from c2vl.evaluation.linear import LinearResult, linear_evaluation
-from c2vl.evaluation.metrics import mean_class, score_metrics, top1
-from c2vl.evaluation.params import EvaluateParams
+from c2vl.training.metrics import mean_class, score_metrics, top1
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,10 @@ class Evaluated:
     def metrics(self) -> dict[str, dict[str, float]]:
         """Accuracies by protocol, shares in 0…1."""
         found = {
-            "linear": {**score_metrics(self.labels, self.linear.scores), "best_on_test": self.linear.best_on_test},
+            "linear": {
+                **score_metrics(self.labels, self.linear.scores),
+                "best_on_test": self.linear.best_on_test,
+            },
             "knn": {
                 "top1": top1(self.labels, self.knn.predictions),
                 "mean_class": mean_class(self.labels, self.knn.predictions),

@@ -48,10 +48,14 @@ def ranks(
 def expected(right: np.ndarray, candidates: int, k: int) -> float:
     """Mean chance of a right candidate among `k` drawn at random, from the number of right ones (N,) of each query."""
     drawn = min(k, candidates)
-    return float(np.mean([1 - comb(candidates - int(r), drawn) / comb(candidates, drawn) for r in right]))
+    return float(
+        np.mean([1 - comb(candidates - int(r), drawn) / comb(candidates, drawn) for r in right])
+    )
 
 
-def both_ways(skeletons: Array, sentences: Array, groups: np.ndarray, labels: np.ndarray) -> dict[str, object]:
+def both_ways(
+    skeletons: Array, sentences: Array, groups: np.ndarray, labels: np.ndarray
+) -> dict[str, object]:
     """Retrieval between N clips' skeletons and the M distinct ones of their sentences.
 
     Args:
@@ -74,7 +78,10 @@ def both_ways(skeletons: Array, sentences: Array, groups: np.ndarray, labels: np
     by_sentence = {**_summary(rank, count, len(groups)), "same_class": float(np.mean(same))}
     rank, nearest = ranks(skeletons, one, groups, identity)
     same = [int(label) in said[at] for at, label in zip(nearest, labels, strict=True)]
-    by_skeleton = {**_summary(rank, np.ones(len(groups)), len(identity)), "same_class": float(np.mean(same))}
+    by_skeleton = {
+        **_summary(rank, np.ones(len(groups)), len(identity)),
+        "same_class": float(np.mean(same)),
+    }
     counts = {"clips": len(groups), "sentences": len(identity)}
     return {**counts, "sentence_to_skeleton": by_sentence, "skeleton_to_sentence": by_skeleton}
 

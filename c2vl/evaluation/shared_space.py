@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from c2vl import tables
-from c2vl.errors import UserError
+from c2vl.core import tables
+from c2vl.core.errors import UserError
 from c2vl.evaluation.encoded import Array, Encoded, unit
 from c2vl.evaluation.retrieval import both_ways
-from c2vl.training.prompts import Prompts
+from c2vl.models.prompt_features import Prompts
 
 LANGUAGE = "language"
 TEMPERATURE = 0.1  # of the softmax that makes similarities into scores; ranks do not depend on it
@@ -42,7 +42,9 @@ def retrieve(encoded: Encoded, prompts: Prompts) -> dict[str, Any] | None:
     if not len(rows):
         return None
     middle = [int(found[len(found) // 2]) for found in (np.flatnonzero(valid[row]) for row in rows)]
-    sentences = prompts.at(LANGUAGE, torch.from_numpy(rows), torch.tensor(middle)).float().cpu().numpy()
+    sentences = (
+        prompts.at(LANGUAGE, torch.from_numpy(rows), torch.tensor(middle)).float().cpu().numpy()
+    )
     # The same sentence has the same feature: no text is needed to see which clips share one.
     groups = np.unique(sentences, axis=0, return_inverse=True)[1].reshape(-1)
     skeletons = encoded.embedded("skeleton_head", encoded.features.test[rows])
@@ -59,7 +61,9 @@ def class_name_features(folder: Path, classes: int) -> Array:
     """
     table = tables.read(folder / "class_names.parquet", ["label", "feature"])
     if table["label"].to_pylist() != list(range(classes)):
-        raise UserError(f"{folder} does not fit the {classes} classes of the index; run `dvc repro class_names`.")
+        raise UserError(
+            f"{folder} does not fit the {classes} classes of the index; run `dvc repro class_names`."
+        )
     width = table.schema.field("feature").type.list_size
     flat = np.concatenate([chunk.flatten().to_numpy() for chunk in table["feature"].chunks])
     return flat.reshape(-1, width).astype(np.float32)

@@ -7,7 +7,7 @@ import pyarrow as pa
 import torch
 
 from c2vl.evaluation.encoded import Encoded
-from c2vl.training.prompts import Prompts
+from c2vl.models.prompt_features import Prompts
 
 NEGATIVES = 16  # a sample
 CLIPS = 1024  # clips compared at once: with CLIP's 768 numbers and 16 others 53 MB
@@ -32,7 +32,9 @@ def pair_similarities(encoded: Encoded, prompts: Prompts, seed: int) -> pa.Table
     if skeletons is None:
         return None
     count = min(NEGATIVES, len(rows) - 1)
-    shift = torch.stack([torch.randperm(len(rows) - 1, generator=generator)[:count] + 1 for _ in rows])
+    shift = torch.stack(
+        [torch.randperm(len(rows) - 1, generator=generator)[:count] + 1 for _ in rows]
+    )
     others = torch.cat([torch.zeros(len(rows), 1, dtype=torch.int64), shift], 1)
     others = (others + torch.arange(len(rows))[:, None]) % len(rows)  # column 0: the clip itself
     mine, theirs = rows.repeat_interleave(count + 1).numpy(), rows[others].reshape(-1).numpy()
@@ -52,5 +54,7 @@ def pair_similarities(encoded: Encoded, prompts: Prompts, seed: int) -> pa.Table
             for at in torch.arange(len(rows)).split(CLIPS)
         ]
         cosines = pa.array(np.concatenate(blocks).reshape(-1).astype(np.float32))
-        found.append(pa.table({"knowledge": pa.array([kind] * len(mine)), **pairs, "similarity": cosines}))
+        found.append(
+            pa.table({"knowledge": pa.array([kind] * len(mine)), **pairs, "similarity": cosines})
+        )
     return pa.concat_tables(found)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from c2vl import machine
-from c2vl.engines.base import EngineParams
-from c2vl.workers import step_back
+from c2vl.core import machine
+from c2vl.core.workers import step_back
+from c2vl.prompts.engines.engine_params import EngineParams
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +26,11 @@ def engine_device() -> torch.device:
 def told(name: str, params: EngineParams) -> dict[str, Any]:
     """An engine's part of a fingerprint's description: where its weights lie is not in it, what they are is."""
     parameters = params.model_dump(mode="json", exclude={"model", "revision"})
-    return {"adapter version": params.ADAPTER_VERSION, "weights": params.identity(), name: parameters}
+    return {
+        "adapter version": params.ADAPTER_VERSION,
+        "weights": params.identity(),
+        name: parameters,
+    }
 
 
 def reading_threads() -> Executor:

@@ -10,16 +10,16 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field
 
-from c2vl import machine, tables
-from c2vl.engines.captioner import Answer, Answerer, CaptionerParams, NoAnswer
-from c2vl.engines.load import load_captioner
-from c2vl.params import ParamsModel
+from c2vl.core import machine, tables
+from c2vl.core.params import ParamsModel
+from c2vl.core.tables.schemas import CAPTION, OK
 from c2vl.prompts.base import engine_device, mean, reading_threads, told
 from c2vl.prompts.distinct import Distinct
+from c2vl.prompts.engines.captioner import Answer, Answerer, CaptionerParams, NoAnswer
+from c2vl.prompts.engines.load import load_captioner
 from c2vl.prompts.inputs import crop_units
 from c2vl.prompts.reading import ReadCrops, portable
 from c2vl.store.work import Failure, Row, Unit
-from c2vl.tables.schemas import CAPTION, OK
 
 VERSION = 2  # of everything here that changes a row; raise it with the change
 
@@ -103,7 +103,11 @@ class CaptionWork:
 
     def observe(self, table: pa.Table) -> None:
         """Count answers and words."""
-        rows = [row for row in tables.rows_of(table.select(["answer", "finished", "repeats", "status"])) if row["status"] == OK]
+        rows = [
+            row
+            for row in tables.rows_of(table.select(["answer", "finished", "repeats", "status"]))
+            if row["status"] == OK
+        ]
         self._answers.add(row["answer"] for row in rows)
         self._rows += len(rows)
         for row in rows:

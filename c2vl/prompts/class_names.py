@@ -9,26 +9,36 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from c2vl import tables
-from c2vl.params import ParamsModel
+from c2vl.core import tables
+from c2vl.core.params import ParamsModel
 
 
 class ClassNamesParams(ParamsModel):
     """Section `class_names`."""
 
-    templates: list[str] = Field(min_length=1, description="sentences with {} for the class name; their features are averaged")
+    templates: list[str] = Field(
+        min_length=1,
+        description="sentences with {} for the class name; their features are averaged",
+    )
 
     @field_validator("templates")
     @classmethod
     def _with_a_place_for_the_name(cls, templates: list[str]) -> list[str]:
         for template in templates:
-            if template.count("{}") != 1 or template.replace("{}", "").count("{") or template.replace("{}", "").count("}"):
+            if (
+                template.count("{}") != 1
+                or template.replace("{}", "").count("{")
+                or template.replace("{}", "").count("}")
+            ):
                 raise ValueError(f"'{template}' must hold {{}} once, for the class name")
         return templates
 
 
 def write_class_names(
-    out: Path, names: Sequence[str], params: ClassNamesParams, encode: Callable[[list[str]], np.ndarray]
+    out: Path,
+    names: Sequence[str],
+    params: ClassNamesParams,
+    encode: Callable[[list[str]], np.ndarray],
 ) -> None:
     """Write `class_names.parquet` into `out`; `encode` turns sentences into features (N, width)."""
     total = np.zeros((len(names), 0))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from c2vl.errors import UserError
+from c2vl.core.errors import UserError
 
 CONTEXT = 77  # tokens CLIP's text tower sees, the start and end token among them
 MERGES = 49152 - 256 - 2  # lines of the file that CLIP uses, after the first
@@ -27,7 +27,9 @@ def token_counts(sentences: Sequence[str], merges: Path | None) -> np.ndarray:
         UserError: the merges file cannot be read.
     """
     tokenizer = _tokenizer(merges)
-    return np.array([len(encoded.ids) + 2 for encoded in tokenizer.encode_batch_fast(list(sentences))], np.int64)
+    return np.array(
+        [len(encoded.ids) + 2 for encoded in tokenizer.encode_batch_fast(list(sentences))], np.int64
+    )
 
 
 def _tokenizer(merges: Path | None) -> Any:
@@ -39,9 +41,16 @@ def _tokenizer(merges: Path | None) -> Any:
     else:
         pairs = _read(merges)
         letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-        words = [*letters, *(f"{letter}</w>" for letter in letters), *("".join(pair) for pair in pairs), "<|endoftext|>"]
+        words = [
+            *letters,
+            *(f"{letter}</w>" for letter in letters),
+            *("".join(pair) for pair in pairs),
+            "<|endoftext|>",
+        ]
         vocabulary = {word: number for number, word in enumerate(dict.fromkeys(words))}
-        tokenizer = Tokenizer(models.BPE(vocabulary, pairs, unk_token="<|endoftext|>", end_of_word_suffix="</w>"))
+        tokenizer = Tokenizer(
+            models.BPE(vocabulary, pairs, unk_token="<|endoftext|>", end_of_word_suffix="</w>")
+        )
         end = [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
@@ -55,10 +64,15 @@ def _read(merges: Path) -> list[tuple[str, str]]:
     try:
         data = merges.read_bytes()
         text = (gzip.decompress(data) if merges.suffix == ".gz" else data).decode()
-        pairs = [(first, second) for first, second in (line.split() for line in text.split("\n")[1 : MERGES + 1] if line)]
+        pairs = [
+            (first, second)
+            for first, second in (line.split() for line in text.split("\n")[1 : MERGES + 1] if line)
+        ]
         if not pairs:
             raise ValueError("it holds no merges")
         return pairs
     except (OSError, EOFError, ValueError, zlib.error) as error:
         why = str(error)[:80]
-        raise UserError(f"{merges} is no merges file of CLIP ({why}); expected bpe_simple_vocab_16e6.txt.gz.") from None
+        raise UserError(
+            f"{merges} is no merges file of CLIP ({why}); expected bpe_simple_vocab_16e6.txt.gz."
+        ) from None

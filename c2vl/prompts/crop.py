@@ -16,28 +16,38 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from c2vl import machine, tables
-from c2vl.engines.detector import DetectorParams, PeopleDetector
-from c2vl.engines.load import load_detector
-from c2vl.params import ParamsModel
+from c2vl.core import machine, tables
+from c2vl.core.params import ParamsModel
+from c2vl.core.tables.schemas import CROP, OK
+from c2vl.datasets.video.middle_frames import middle_frames
 from c2vl.prompts.base import engine_device, mean, reading_threads, told
 from c2vl.prompts.cutting import CutCrops
+from c2vl.prompts.engines.detector import DetectorParams, PeopleDetector
+from c2vl.prompts.engines.load import load_detector
 from c2vl.prompts.frame import Frame
 from c2vl.prompts.reading import ReadFrames, portable
 from c2vl.prompts.window import Fallback
 from c2vl.store.keys import content_key
 from c2vl.store.remembered import Remembered
 from c2vl.store.work import Failure, Row, Unit
-from c2vl.tables.schemas import CROP, OK
-from c2vl.video.frames import middle_frames
 
-VERSION = 1  # of everything here and in c2vl.video that changes a row; raise it with the change
-DECODING = 1  # of what the detector is shown of a video; raise it when c2vl.video gives other pixels
+VERSION = (
+    1  # of everything here and in c2vl.datasets.video that changes a row; raise it with the change
+)
+DECODING = 1  # of what the detector is shown of a video; raise it when c2vl.datasets.video gives other pixels
 DETECTION = pa.schema([CROP.field("boxes"), CROP.field("scores")])
 CUT_AT_ONCE = 16  # frames, where no detector has a say
 MOST_KEYS = 4096  # of frames
 FEW = 0.05  # share of frames; some are never detected in, because they do not decode
-INDEX_COLUMNS = ["sample", "video_file", "video_hash", "video_frames", "clip_begin", "clip_stop", "status"]
+INDEX_COLUMNS = [
+    "sample",
+    "video_file",
+    "video_hash",
+    "video_frames",
+    "clip_begin",
+    "clip_stop",
+    "status",
+]
 SKELETON_COLUMNS = ["sample", "bodies", "file_frames", "colour", "tracked", "status", "reason"]
 
 
@@ -98,15 +108,21 @@ class CropWork:
 
     def description(self) -> dict[str, Any]:
         """K is not here: the key holds the frame's index, so that another K reuses the frames that coincide."""
-        step = self._params.model_dump(mode="json", include={"margin", "square", "jpeg_quality", "fallback"})
-        if not self._filmed:  # then nothing is computed, and the detector need not even be on this machine
+        step = self._params.model_dump(
+            mode="json", include={"margin", "square", "jpeg_quality", "fallback"}
+        )
+        if (
+            not self._filmed
+        ):  # then nothing is computed, and the detector need not even be on this machine
             return {"version": VERSION, **step}
         return {"version": VERSION, **step, **told("detector", self._params.detector)}
 
     @cached_property
     def detections(self) -> Remembered:
         """Boxes and scores by frame of a video."""
-        return Remembered("detect", {"decoding": DECODING, **told("detector", self._params.detector)}, DETECTION)
+        return Remembered(
+            "detect", {"decoding": DECODING, **told("detector", self._params.detector)}, DETECTION
+        )
 
     def remembered(self) -> list[Remembered]:
         """What lies in the store besides the stage's own rows."""
@@ -120,7 +136,9 @@ class CropWork:
 
     @cached_property
     def _detection_keys(self) -> Callable[[str, int], bytes]:
-        return lru_cache(MOST_KEYS)(self.detections.key)  # asked for before, in and after the engine
+        return lru_cache(MOST_KEYS)(
+            self.detections.key
+        )  # asked for before, in and after the engine
 
     def schema(self, stored: pa.Schema | None) -> pa.Schema:
         """The crop table."""
@@ -135,17 +153,29 @@ class CropWork:
         table = tables.read(self._skeletons / f"{shard}.parquet", SKELETON_COLUMNS)
         skeletons = {row["sample"]: row for row in tables.rows_of(table)}
         entries = self._index.rows(shard)
-        units = [unit for entry in entries for unit in self._of_sample(entry, skeletons.get(entry["sample"]), fingerprint)]
+        units = [
+            unit
+            for entry in entries
+            for unit in self._of_sample(entry, skeletons.get(entry["sample"]), fingerprint)
+        ]
         frames = [unit.payload for unit in units if unit.key is not None]
         self._frames += len(frames)
-        self._undetected += int(self._lack_detections(frames).sum()) if frames else 0  # without frames there may be no engine
+        self._undetected += (
+            int(self._lack_detections(frames).sum()) if frames else 0
+        )  # without frames there may be no engine
         return units
 
-    def _of_sample(self, entry: dict[str, Any], skeleton: dict[str, Any] | None, fingerprint: str) -> list[Unit]:
+    def _of_sample(
+        self, entry: dict[str, Any], skeleton: dict[str, Any] | None, fingerprint: str
+    ) -> list[Unit]:
         sample = entry["sample"]
         failure = None
         if skeleton is None or skeleton["status"] != OK:
-            failure = Failure("no_skeleton", f"skeleton: {skeleton['reason'] if skeleton else 'no row'}", inherited=True)
+            failure = Failure(
+                "no_skeleton",
+                f"skeleton: {skeleton['reason'] if skeleton else 'no row'}",
+                inherited=True,
+            )
         elif entry["video_file"] is None:
             failure = Failure("no_video", "the sample has no video file")
         elif (entry["video_frames"] or 0) < 1:
@@ -154,19 +184,45 @@ class CropWork:
             failure = Failure("missing_frame", "the video ends before the clip begins")
         if failure or skeleton is None:
             count = range(self._params.frames_per_clip)
-            return [Unit({"sample": sample, "k": k, "frame": None}, None, failure=failure) for k in count]
+            return [
+                Unit({"sample": sample, "k": k, "frame": None}, None, failure=failure)
+                for k in count
+            ]
         colour = skeleton["colour"].reshape(-1, 2, 25, 2)
         tracked = skeleton["tracked"].reshape(-1, 2, 25)
         units = []
-        begin, stop = entry["clip_begin"] or 0, min(entry["video_frames"], entry["clip_stop"] or entry["video_frames"])
+        begin, stop = (
+            entry["clip_begin"] or 0,
+            min(entry["video_frames"], entry["clip_stop"] or entry["video_frames"]),
+        )
         for k, offset in enumerate(middle_frames(stop - begin, self._params.frames_per_clip)):
             index = begin + offset
-            at = min(offset, len(colour) - 1)  # both files number the frames alike, but one may be some frames shorter
+            at = min(
+                offset, len(colour) - 1
+            )  # both files number the frames alike, but one may be some frames shorter
             frame = Frame(
-                self._raw, entry["video_file"], entry["video_hash"], index, colour[at], tracked[at], skeleton["bodies"]
+                self._raw,
+                entry["video_file"],
+                entry["video_hash"],
+                index,
+                colour[at],
+                tracked[at],
+                skeleton["bodies"],
             )
-            parts = (frame.video_hash, index, frame.colour.tobytes(), frame.tracked.tobytes(), frame.people)
-            units.append(Unit({"sample": sample, "k": k, "frame": index}, content_key(fingerprint, *parts), frame))
+            parts = (
+                frame.video_hash,
+                index,
+                frame.colour.tobytes(),
+                frame.tracked.tobytes(),
+                frame.people,
+            )
+            units.append(
+                Unit(
+                    {"sample": sample, "k": k, "frame": index},
+                    content_key(fingerprint, *parts),
+                    frame,
+                )
+            )
         return units
 
     def load(self) -> None:
@@ -182,7 +238,9 @@ class CropWork:
 
     def batch_size(self) -> int:
         """Frames at once (`C2VL_BATCH_CROP`), but no fewer than a sample has: its video is opened once for all of them."""
-        self._at_once = machine.batch_size("crop", self._detector.batch_size if self._detector is not None else CUT_AT_ONCE)
+        self._at_once = machine.batch_size(
+            "crop", self._detector.batch_size if self._detector is not None else CUT_AT_ONCE
+        )
         return max(self._at_once, self._params.frames_per_clip)
 
     def pool(self) -> Executor:
@@ -219,18 +277,26 @@ class CropWork:
 
     def completer(self) -> CutCrops:
         """Choose, crop, encode."""
-        return CutCrops(**self._params.model_dump(include={"margin", "square", "jpeg_quality", "fallback"}))
+        return CutCrops(
+            **self._params.model_dump(include={"margin", "square", "jpeg_quality", "fallback"})
+        )
 
-    def to_complete(self, units: Sequence[Unit], computed: Sequence[Any]) -> tuple[Sequence[Any], ...]:
+    def to_complete(
+        self, units: Sequence[Unit], computed: Sequence[Any]
+    ) -> tuple[Sequence[Any], ...]:
         """Frames, and what was found in them."""
         return [unit.payload for unit in units], computed
 
-    def completed(self, units: Sequence[Unit], ready: Sequence[Any], computed: Sequence[Any]) -> list[Row | Failure]:
+    def completed(
+        self, units: Sequence[Unit], ready: Sequence[Any], computed: Sequence[Any]
+    ) -> list[Row | Failure]:
         """Choose, crop, encode."""
         cut, frames = self.completer(), [unit.payload for unit in units]
         if machine.workers_each() == 1:  # this is a thread of its own already
             return cut(ready, frames, computed)
-        with reading_threads() as threads:  # a JPEG of a full-HD crop takes as long as a tenth of the engine's work
+        with (
+            reading_threads() as threads
+        ):  # a JPEG of a full-HD crop takes as long as a tenth of the engine's work
             return cut(ready, frames, computed, threads)
 
     def observe(self, table: pa.Table) -> None:
@@ -252,7 +318,9 @@ class CropWork:
         return {
             "people_found_per_frame": mean(self._found, self._crops),
             "people_per_crop": mean(self._chosen, self._crops),
-            "mean_coverage": mean(float(np.sum(np.frombuffer(self._coverage))), len(self._coverage)),
+            "mean_coverage": mean(
+                float(np.sum(np.frombuffer(self._coverage))), len(self._coverage)
+            ),
             "not_as_asked": dict(self._notes),
         }
 

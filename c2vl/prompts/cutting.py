@@ -42,8 +42,14 @@ class CutCrops:
         each = map if threads is None else threads.map
         return list(each(self._row, frames, [image for image, _ in ready], found))
 
-    def _row(self, frame: Frame, image: np.ndarray, found: Mapping[str, np.ndarray]) -> Row | Failure:
-        (height, width), boxes, scores = image.shape[:2], found["boxes"].reshape(-1, 4), found["scores"]
+    def _row(
+        self, frame: Frame, image: np.ndarray, found: Mapping[str, np.ndarray]
+    ) -> Row | Failure:
+        (height, width), boxes, scores = (
+            image.shape[:2],
+            found["boxes"].reshape(-1, 4),
+            found["scores"],
+        )
         window = find_window(
             boxes,
             scores,

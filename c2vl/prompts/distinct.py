@@ -19,9 +19,13 @@ class Distinct:
 
     def add(self, texts: Iterable[str]) -> None:
         """Take note of `texts`."""
-        digests = b"".join(hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).digest() for text in set(texts))
+        digests = b"".join(
+            hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).digest() for text in set(texts)
+        )
         self._new.append(np.frombuffer(digests, np.uint64))
-        if sum(map(len, self._new)) > len(self._seen):  # so that each is sorted a few times only, however many come
+        if sum(map(len, self._new)) > len(
+            self._seen
+        ):  # so that each is sorted a few times only, however many come
             self._settle()
 
     def __len__(self) -> int:

@@ -9,26 +9,18 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
 
-from c2vl import machine, tables
-from c2vl.engines.encoder import Encoder, EncoderParams
-from c2vl.params import ParamsModel
+from c2vl.core import machine, tables
+from c2vl.core.tables.schemas import feature
 from c2vl.prompts.base import engine_device, reading_threads, told
+from c2vl.prompts.embed_params import EmbedParams
+from c2vl.prompts.engines.encoder import Encoder
 from c2vl.prompts.inputs import answer_units, crop_units
 from c2vl.prompts.reading import ReadCrops, portable
 from c2vl.store.work import Failure, Row, Unit
-from c2vl.tables.schemas import feature
 
 VERSION = 2  # of everything here that changes a row; raise it with the change
 Knowledge = Literal["vision", "language"]
-
-
-class EmbedParams(ParamsModel):
-    """Section `embed`: the engine, and the share of failed rows above which the stage fails."""
-
-    max_failed: float = Field(ge=0, le=1)
-    encoder: EncoderParams
 
 
 class EmbedWork:
@@ -44,7 +36,9 @@ class EmbedWork:
 
     def __init__(self, params: EmbedParams, knowledge: Knowledge, prompts: Path) -> None:
         self.stage = f"embed-{knowledge}"
-        self.may_be_empty = knowledge == "vision"  # a data set of skeletons alone learns from language
+        self.may_be_empty = (
+            knowledge == "vision"
+        )  # a data set of skeletons alone learns from language
         self.max_failed = params.max_failed
         self._params, self._knowledge, self._prompts = params, knowledge, prompts
         self._encoder: Encoder | None = None
@@ -94,7 +88,11 @@ class EmbedWork:
     def prepare(self, units: Sequence[Unit]) -> list[Any]:
         """Decode the crops and make them ready for the encoder, or tokenise the answers."""
         assert self._encoder is not None
-        read = ReadCrops(self._encoder.prepare_images) if self._knowledge == "vision" else self._encoder.prepare_texts
+        read = (
+            ReadCrops(self._encoder.prepare_images)
+            if self._knowledge == "vision"
+            else self._encoder.prepare_texts
+        )
         return list(read(*self.columns(units)))
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
@@ -103,7 +101,10 @@ class EmbedWork:
         if self._knowledge == "vision":
             return [_row(vector) for vector in self._encoder.encode_images(ready)]
         vectors = self._encoder.encode_texts(ready)
-        return [_row(vector, truncated=words.truncated) for vector, words in zip(vectors, ready, strict=True)]
+        return [
+            _row(vector, truncated=words.truncated)
+            for vector, words in zip(vectors, ready, strict=True)
+        ]
 
     def observe(self, table: pa.Table) -> None:
         """Note the width, count what was too long."""
@@ -112,10 +113,16 @@ class EmbedWork:
 
     def metrics(self) -> dict[str, Any]:
         """Width of the features; of language also how many answers were too long."""
-        return {"width": self._width} | ({"truncated": self._truncated} if self._knowledge == "language" else {})
+        return {"width": self._width} | (
+            {"truncated": self._truncated} if self._knowledge == "language" else {}
+        )
 
 
 def _row(feature: np.ndarray, **columns: bool) -> Row | Failure:
-    if not np.isfinite(feature).all():  # one such number would make a whole batch of pretraining NaN
-        return Failure("not_finite", "the encoder computed numbers that are not finite; try another `dtype`")
+    if not np.isfinite(
+        feature
+    ).all():  # one such number would make a whole batch of pretraining NaN
+        return Failure(
+            "not_finite", "the encoder computed numbers that are not finite; try another `dtype`"
+        )
     return {"feature": feature, **columns}

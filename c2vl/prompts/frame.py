@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from c2vl.datasets import places
-from c2vl.datasets.places import PlaceError
+from c2vl.datasets import raw_files as places
+from c2vl.datasets.raw_files import PlaceError
+from c2vl.datasets.video.decode import VideoError, decode
 from c2vl.store.work import Failure
-from c2vl.video.decode import VideoError, decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,22 @@ def _decoded(raw: Path, place: str, frames: list[Frame]) -> list[Any]:
             if (
                 places.digest(path) != frames[0].video_hash
             ):  # else the store would keep a result under a key that is not its own
-                return [Failure("changed", "the video file changed after the index was made; run `dvc repro`")] * len(frames)
+                return [
+                    Failure(
+                        "changed",
+                        "the video file changed after the index was made; run `dvc repro`",
+                    )
+                ] * len(frames)
             decoded = decode(path, [frame.index for frame in frames])
     except (VideoError, PlaceError, OSError) as error:
-        reason = f"the video file cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
+        reason = (
+            f"the video file cannot be read ({error.strerror})"
+            if isinstance(error, OSError)
+            else str(error)
+        )
         return [Failure("unreadable", reason)] * len(frames)
-    cut = Failure("missing_frame", "the video ends before this frame; the file is cut short or its header is wrong")
+    cut = Failure(
+        "missing_frame",
+        "the video ends before this frame; the file is cut short or its header is wrong",
+    )
     return [decoded.frames.get(frame.index, cut) for frame in frames]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from c2vl import tables
+from c2vl.core import tables
+from c2vl.core.tables.schemas import OK
 from c2vl.store.keys import content_key
 from c2vl.store.work import Failure, Unit
-from c2vl.tables.schemas import OK
 
 
 def crop_units(path: Path, fingerprint: str) -> list[Unit]:
@@ -27,5 +27,7 @@ def _units(path: Path, column: str, fingerprint: str) -> list[Unit]:
         if row["status"] == OK:
             units.append(Unit(identity, content_key(fingerprint, row[column]), row[column]))
         else:
-            units.append(Unit(identity, None, failure=Failure(f"no_{column}", row["reason"], inherited=True)))
+            units.append(
+                Unit(identity, None, failure=Failure(f"no_{column}", row["reason"], inherited=True))
+            )
     return units

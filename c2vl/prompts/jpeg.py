@@ -8,7 +8,9 @@ import numpy as np
 
 def to_jpeg(image: np.ndarray, quality: int) -> bytes:
     """Encode (H, W, 3) uint8 RGB."""
-    done, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    done, encoded = cv2.imencode(
+        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
     if not done:
         raise ValueError("the crop cannot be encoded")
     return encoded.tobytes()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-COLOUR_SIZE = (1920, 1080)  # the Kinect's colour image, in which joints are given whatever size the video has
+COLOUR_SIZE = (
+    1920,
+    1080,
+)  # the Kinect's colour image, in which joints are given whatever size the video has
 INSIDE = 0.5  # share of an actor's joints that its box must hold
 SAME_PERSON = 0.5  # IoU from which two boxes are taken for one person
 
@@ -35,7 +38,9 @@ def overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 def share_inside(joints: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Share (N,) of the finite joints of (J, 2) that each of `boxes` (N, 4) holds; 0 where none is finite."""
     seen = joints[np.isfinite(joints).all(axis=-1)]
-    inside = (seen[None] >= boxes[:, None, :2]).all(axis=2) & (seen[None] <= boxes[:, None, 2:]).all(axis=2)  # (N, J)
+    inside = (seen[None] >= boxes[:, None, :2]).all(axis=2) & (
+        seen[None] <= boxes[:, None, 2:]
+    ).all(axis=2)  # (N, J)
     return np.asarray(inside.sum(axis=1) / max(len(seen), 1))
 
 
@@ -59,10 +64,14 @@ def choose(boxes: np.ndarray, scores: np.ndarray, joints: np.ndarray, people: in
         return []
     present = [actor for actor in joints if len(joint_boxes(actor[None]))]
     if present:
-        return sorted({index for actor in present if (index := _of_actor(boxes, scores, actor)) is not None})
+        return sorted(
+            {index for actor in present if (index := _of_actor(boxes, scores, actor)) is not None}
+        )
     chosen: list[int] = []
     for index in np.argsort(-scores, kind="stable").tolist():
-        if len(chosen) < people and (not chosen or overlap(boxes[index], boxes[chosen]).max() < SAME_PERSON):
+        if len(chosen) < people and (
+            not chosen or overlap(boxes[index], boxes[chosen]).max() < SAME_PERSON
+        ):
             chosen.append(index)
     return sorted(chosen)
 

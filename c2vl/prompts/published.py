@@ -11,19 +11,23 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from c2vl import tables
-from c2vl.engines.repeats import repeats
-from c2vl.errors import UserError
+from c2vl.core import tables
+from c2vl.core.errors import UserError
+from c2vl.core.tables.schemas import CAPTION, OK
 from c2vl.prompts.base import mean, reading_threads
 from c2vl.prompts.distinct import Distinct
+from c2vl.prompts.engines.repeats import repeats
 from c2vl.prompts.published_file import read_published
 from c2vl.store.keys import content_key
 from c2vl.store.work import Failure, Row, Unit
-from c2vl.tables.schemas import CAPTION, OK
 
 VERSION = 2  # of everything here that changes a row; raise it with the change
 NAMES_TOLD = 5  # of unmatched clips
-UNTOLD = Failure("not_published", "the published file has no sentence for this prompt of the clip", inherited=True)
+UNTOLD = Failure(
+    "not_published",
+    "the published file has no sentence for this prompt of the clip",
+    inherited=True,
+)
 
 
 class PublishedWork:
@@ -81,7 +85,9 @@ class PublishedWork:
 
     def units(self, shard: str, fingerprint: str) -> list[Unit]:
         """As many prompts a sample as the clip with most sentences has."""
-        return [unit for sample in self._shards[shard] for unit in self._of_sample(sample, fingerprint)]
+        return [
+            unit for sample in self._shards[shard] for unit in self._of_sample(sample, fingerprint)
+        ]
 
     def _of_sample(self, sample: str, fingerprint: str) -> list[Unit]:
         told = self._published.sentences.get(sample, [])
@@ -111,33 +117,51 @@ class PublishedWork:
         """Pass them on."""
         empty = Failure("empty", "the published sentence is empty")
         return [
-            {"answer": sentence, "finished": True, "repeats": repeats(sentence)} if sentence else empty for sentence in ready
+            {"answer": sentence, "finished": True, "repeats": repeats(sentence)}
+            if sentence
+            else empty
+            for sentence in ready
         ]
 
     def observe(self, table: pa.Table) -> None:
         """Count answers and words."""
-        answers = [row["answer"] for row in tables.rows_of(table.select(["answer", "status"])) if row["status"] == OK]
+        answers = [
+            row["answer"]
+            for row in tables.rows_of(table.select(["answer", "status"]))
+            if row["status"] == OK
+        ]
         self._answers.add(answers)
         self._rows += len(answers)
         self._words += sum(len(answer.split()) for answer in answers)
 
     def metrics(self) -> dict[str, Any]:
         """Over the usable rows; and which clips found no partner, on either side."""
-        unmatched = {what: {"count": len(names), "first": names[:NAMES_TOLD]} for what, names in self._unmatched.items()}
+        unmatched = {
+            what: {"count": len(names), "first": names[:NAMES_TOLD]}
+            for what, names in self._unmatched.items()
+        }
         return {
             "unique_answers": len(self._answers),
             "unfinished": 0,
             "mean_words": mean(self._words, self._rows),
-            "published": {"clips": len(self._published.sentences), "matched": self._matched, **unmatched},
+            "published": {
+                "clips": len(self._published.sentences),
+                "matched": self._matched,
+                **unmatched,
+            },
         }
 
     def summary(self) -> str:
         """One line about matching, for people; it also says where crops and sentences are not of the same frames."""
-        parts = [f"caption: {self._matched:,} of {len(self._published.sentences):,} published clips are in the index"]
+        parts = [
+            f"caption: {self._matched:,} of {len(self._published.sentences):,} published clips are in the index"
+        ]
         for what, names in self._unmatched.items():
             if names:
                 shown = ", ".join(name[:40] for name in islice(names, NAMES_TOLD))
-                parts.append(f"{len(names):,} {what.replace('_', ' ')} ({shown}{', …' if len(names) > NAMES_TOLD else ''})")
+                parts.append(
+                    f"{len(names):,} {what.replace('_', ' ')} ({shown}{', …' if len(names) > NAMES_TOLD else ''})"
+                )
         if self._cropped not in (0, self._published.most):
             parts.append(
                 f"crops are of {self._cropped} frames a clip and the file has {self._published.most} sentences, so sentence k "

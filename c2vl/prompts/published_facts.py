@@ -41,8 +41,16 @@ def facts(published: PublishedPrompts, merges: Path | None) -> Iterator[str]:
     yield f"{'quantile':20} " + " ".join(f"{share:>6.0%}" for share in QUANTILES) + "    mean"
     for name, values in (("words", words), (exact, tokens)):
         quantiles = np.quantile(values, QUANTILES, method="inverted_cdf")
-        yield f"{name:20} " + " ".join(f"{value:>6.0f}" for value in quantiles) + f"  {values.mean():6.1f}"
-    bound = "" if merges else " at least (no merges file given: one token a word or sign; --merges counts exactly)"
+        yield (
+            f"{name:20} "
+            + " ".join(f"{value:>6.0f}" for value in quantiles)
+            + f"  {values.mean():6.1f}"
+        )
+    bound = (
+        ""
+        if merges
+        else " at least (no merges file given: one token a word or sign; --merges counts exactly)"
+    )
     over = int((tokens > CONTEXT).sum())
     clips = _clips_over(published, tokens)
     yield f"over {CONTEXT} tokens       {over:,}{bound}, {over / len(sentences):.3%}, in {clips:,} clips"

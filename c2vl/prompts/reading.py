@@ -12,7 +12,9 @@ from c2vl.prompts.frame import Frame, read_frames
 from c2vl.prompts.jpeg import from_jpeg
 from c2vl.store.work import Failure
 
-Prepare = Callable[[Sequence[np.ndarray]], Sequence[Any]]  # images (H, W, 3) uint8 RGB to the engine's items
+Prepare = Callable[
+    [Sequence[np.ndarray]], Sequence[Any]
+]  # images (H, W, 3) uint8 RGB to the engine's items
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,14 @@ class ReadFrames:
             lacks: which of them the detector has to look at; the others' item is None.
         """
         images = read_frames(frames)
-        new = [at for at, image in enumerate(images) if lacks[at] and not isinstance(image, Failure)]
+        new = [
+            at for at, image in enumerate(images) if lacks[at] and not isinstance(image, Failure)
+        ]
         items = dict(zip(new, self.prepare([images[at] for at in new]), strict=True)) if new else {}
-        return [image if isinstance(image, Failure) else (image, items.get(at)) for at, image in enumerate(images)]
+        return [
+            image if isinstance(image, Failure) else (image, items.get(at))
+            for at, image in enumerate(images)
+        ]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ from c2vl.prompts.people import INSIDE, choose, joint_boxes, scaled_joints, shar
 
 Fallback = Literal["skeleton", "frame", "drop"]
 TRACKED = 2  # tracking state of a joint that the sensor saw; 1 is inferred
-JOINTS_TO_BODY = 0.1  # a body reaches past its joints by about this share of their extent: scalp, hands, shoes
+JOINTS_TO_BODY = (
+    0.1  # a body reaches past its joints by about this share of their extent: scalp, hands, shoes
+)
 SMALLEST = 4  # pixels; less is no picture
 
 
@@ -69,7 +71,12 @@ def find_window(
     elif fallback == "frame":
         corners, reason = (0, 0, *size), f"{found}; kept the whole frame"
     else:
-        corners, reason = None, found if fallback == "drop" else f"{found}, and there are no colour joints to crop around"
+        corners, reason = (
+            None,
+            found
+            if fallback == "drop"
+            else f"{found}, and there are no colour joints to crop around",
+        )
     if corners and square:
         corners = squared(corners, size)
     if corners and min(corners[2] - corners[0], corners[3] - corners[1]) < SMALLEST:
@@ -110,7 +117,10 @@ def squared(corners: tuple[int, int, int, int], size: tuple[int, int]) -> tuple[
 
 
 def coverage(
-    corners: tuple[int, int, int, int] | None, joints: np.ndarray, tracked: np.ndarray, size: tuple[int, int]
+    corners: tuple[int, int, int, int] | None,
+    joints: np.ndarray,
+    tracked: np.ndarray,
+    size: tuple[int, int],
 ) -> float:
     """Share of tracked joints (A, J, 2), of those that lie in the image, that are inside the window."""
     if corners is None:

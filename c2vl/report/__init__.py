@@ -1,5 +1,5 @@
 """The report: figures, tables and one self-contained HTML page that opens offline."""
 
-from c2vl.report.params import ReportParams
+from c2vl.report.report_params import ReportParams
 
 __all__ = ["ReportParams"]

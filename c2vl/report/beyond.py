@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from c2vl.layout import Cell, Row, Table, percent, words
 from c2vl.report.figures.reliability import Bins, reliability
 from c2vl.report.learnt import STREAMS
-from c2vl.report.outs import Outs, lookup
+from c2vl.report.pipeline_outputs import Outs, lookup
+from c2vl.report.result_table import Cell, Row, Table, percent, words
 from c2vl.report.style import METHOD_NAMES, Plot
 
 AT = (1, 5, 10)
-WAYS = {"sentence_to_skeleton": "skeletons by a sentence", "skeleton_to_sentence": "sentences by a skeleton"}
+WAYS = {
+    "sentence_to_skeleton": "skeletons by a sentence",
+    "skeleton_to_sentence": "sentences by a skeleton",
+}
 ALIGNED = ("infonce", "c2vl")  # methods whose space is shared with the prompts
 
 
@@ -31,12 +34,18 @@ def zero_shot_table(outs: Outs) -> Table | None:
     five = [5 / count if count and count > 5 else None for count in classes]
     cells = [percent(value) for pair in zip(chance, five, strict=True) for value in pair]
     rows.insert(0, Row((words("chance"), words(""), *cells), "baseline"))
-    heads = ("method", "stream", *(f"{benchmark} {what}" for benchmark in benchmarks for what in ("top-1", "top-5")))
+    heads = (
+        "method",
+        "stream",
+        *(f"{benchmark} {what}" for benchmark in benchmarks for what in ("top-1", "top-5")),
+    )
     note = (
         "Accuracy in percent on test clips. No label was used at all: a clip's class is the name whose sentence lies nearest "
         "to its skeleton in the shared space."
     )
-    return Table("zero-shot", "Actions from their names alone (zero-shot)", heads, tuple(rows), note)
+    return Table(
+        "zero-shot", "Actions from their names alone (zero-shot)", heads, tuple(rows), note
+    )
 
 
 def retrieval_table(outs: Outs) -> Table | None:
@@ -52,12 +61,21 @@ def retrieval_table(outs: Outs) -> Table | None:
             first = next(iter(known.values()))
             chance = [percent(first.get(f"chance{at}")) for at in AT]
             head = (words(benchmark), words(title))
-            rows.append(Row((*head, words("chance"), *chance, Cell("", ""), Cell("", "")), "baseline", rule=bool(rows)))
+            rows.append(
+                Row(
+                    (*head, words("chance"), *chance, Cell("", ""), Cell("", "")),
+                    "baseline",
+                    rule=bool(rows),
+                )
+            )
             for method, found in known.items():
                 cells = [percent(found.get(f"recall{at}")) for at in AT]
                 rank = Cell(f"{found['median_rank']:g}", found["median_rank"])
                 same = percent(found.get("same_class"))
-                head = (Cell("", benchmark, left=True), Cell("", title, left=True))  # said once, but in every row of the CSV
+                head = (
+                    Cell("", benchmark, left=True),
+                    Cell("", title, left=True),
+                )  # said once, but in every row of the CSV
                 kind = "ours" if method == "c2vl" else "baseline"
                 rows.append(Row((*head, words(METHOD_NAMES[method]), *cells, rank, same), kind))
     if not rows:
@@ -68,12 +86,25 @@ def retrieval_table(outs: Outs) -> Table | None:
         for name, of in zip(outs.benchmarks, counts, strict=True)
         if of
     )
-    heads = ("benchmark", "what is looked for", "method", *(f"recall@{at}" for at in AT), "median rank", "same class")
+    heads = (
+        "benchmark",
+        "what is looked for",
+        "method",
+        *(f"recall@{at}" for at in AT),
+        "median rank",
+        "same class",
+    )
     note = (
         f"In percent, joint stream, test clips against the distinct ones of their middle answers: {sizes}. Recall@k: a right "
         "one is among the first k. Same class: the first found shows the same action. Chance: drawn at random."
     )
-    return Table("retrieval", "Search: a sentence finds skeletons, a skeleton finds sentences", heads, tuple(rows), note)
+    return Table(
+        "retrieval",
+        "Search: a sentence finds skeletons, a skeleton finds sentences",
+        heads,
+        tuple(rows),
+        note,
+    )
 
 
 def calibration_table(outs: Outs) -> Table | None:
@@ -81,9 +112,15 @@ def calibration_table(outs: Outs) -> Table | None:
     rows = []
     for method in ("random", "infonce", "c2vl", "supervised"):
         for stream, title in STREAMS.items():
-            found = [lookup(outs.metrics, "linear", benchmark, stream, method, "ece") for benchmark in outs.benchmarks]
+            found = [
+                lookup(outs.metrics, "linear", benchmark, stream, method, "ece")
+                for benchmark in outs.benchmarks
+            ]
             if any(value is not None for value in found):
-                cells = [Cell("–", "") if value is None else Cell(f"{value:.3f}", value) for value in found]
+                cells = [
+                    Cell("–", "") if value is None else Cell(f"{value:.3f}", value)
+                    for value in found
+                ]
                 kind = "ours" if method == "c2vl" else "baseline"
                 rows.append(Row((words(METHOD_NAMES[method]), words(title), *cells), kind))
     if not rows:
@@ -92,7 +129,13 @@ def calibration_table(outs: Outs) -> Table | None:
         "Expected calibration error of linear evaluation, 15 bins, 0…1 (Guo et al. 2017): how far confidence and accuracy lie "
         "apart; lower is better. Fused scores are averages, hence less sure than they are right."
     )
-    return Table("calibration", "Is it as right as it is sure?", ("method", "stream", *outs.benchmarks), tuple(rows), note)
+    return Table(
+        "calibration",
+        "Is it as right as it is sure?",
+        ("method", "stream", *outs.benchmarks),
+        tuple(rows),
+        note,
+    )
 
 
 def reliability_plot(outs: Outs, benchmark: str) -> Plot | None:
@@ -102,5 +145,7 @@ def reliability_plot(outs: Outs, benchmark: str) -> Plot | None:
         if (row["benchmark"], row["stream"]) == (benchmark, "joint") and int(row["clips"]):
             line = (float(row["confidence"]), float(row["accuracy"]), int(row["clips"]))
             bins.setdefault(row["method"], []).append(line)
-    error = {method: lookup(outs.metrics, "linear", benchmark, "joint", method, "ece") for method in bins}
+    error = {
+        method: lookup(outs.metrics, "linear", benchmark, "joint", method, "ece") for method in bins
+    }
     return reliability(bins, error, benchmark)

@@ -34,11 +34,18 @@ def typical(labels: Mapping[str, int], prompts: int, count: int, seed: int) -> l
     classes = sorted(members)
     wanted = min(count, len(classes))
     chosen = [classes[turn * len(classes) // wanted] for turn in range(wanted)]
-    return [Choice(str(generator.choice(members[label])), int(generator.integers(max(1, prompts)))) for label in chosen]
+    return [
+        Choice(str(generator.choice(members[label])), int(generator.integers(max(1, prompts))))
+        for label in chosen
+    ]
 
 
 def failures(
-    frames: Sequence[Mapping[str, Any]], failed: Sequence[tuple[str, int, str]], shown: set[str], count: int, seed: int
+    frames: Sequence[Mapping[str, Any]],
+    failed: Sequence[tuple[str, int, str]],
+    shown: set[str],
+    count: int,
+    seed: int,
 ) -> list[Choice]:
     """Choose frames that went wrong, of as many kinds as there are.
 
@@ -51,11 +58,18 @@ def failures(
     """
     kinds: dict[str, Callable[[Mapping[str, Any]], bool]] = {
         "a person was not found": lambda frame: _less(frame["matched"], frame["people"]),
-        "something was found that is no person": lambda frame: _less(frame["matched"], frame["detections"]),
-        "object and action phrase are both wrong": lambda frame: _wrong(frame, "object") and _wrong(frame, "phrase"),
+        "something was found that is no person": lambda frame: _less(
+            frame["matched"], frame["detections"]
+        ),
+        "object and action phrase are both wrong": lambda frame: (
+            _wrong(frame, "object") and _wrong(frame, "phrase")
+        ),
         "the posture is wrong": lambda frame: _wrong(frame, "posture"),
     }
-    found = [[Choice(frame["sample"], frame["k"], why) for frame in frames if went(frame)] for why, went in kinds.items()]
+    found = [
+        [Choice(frame["sample"], frame["k"], why) for frame in frames if went(frame)]
+        for why, went in kinds.items()
+    ]
     found.insert(0, [Choice(sample, k, reason) for sample, k, reason in failed])
     generator = np.random.default_rng(seed)
     queues = [[kind[at] for at in generator.permutation(len(kind))] for kind in found if kind]
@@ -75,4 +89,8 @@ def _less(found: int | None, wanted: int | None) -> bool:
 
 
 def _wrong(frame: Mapping[str, Any], part: str) -> bool:
-    return frame["answer"] is not None and frame[f"{part}_true"] is not None and frame[f"{part}_said"] != frame[f"{part}_true"]
+    return (
+        frame["answer"] is not None
+        and frame[f"{part}_true"] is not None
+        and frame[f"{part}_said"] != frame[f"{part}_true"]
+    )

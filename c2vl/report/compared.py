@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from c2vl.layout import Cell, Row, Table, percent, words
 from c2vl.report.figures.seeds import Runs, seeds
 from c2vl.report.learnt import METHODS
-from c2vl.report.outs import lookup
+from c2vl.report.pipeline_outputs import lookup
+from c2vl.report.result_table import Cell, Row, Table, percent, words
 from c2vl.report.style import Plot
 
 COLUMNS = (("linear", "linear"), ("knn", "KNN"), ("end_to_end", "its own classifier"))
@@ -23,9 +23,20 @@ def compare_table(compare: Mapping[str, Any]) -> Table | None:
         for method, name in METHODS.items():
             if method in part["methods"]:
                 cells = _cells(part["methods"][method])
-                rows.append(Row((words(name), *of, *cells), "ours" if method == "c2vl" else "baseline"))
+                rows.append(
+                    Row((words(name), *of, *cells), "ours" if method == "c2vl" else "baseline")
+                )
         if part.get("gain"):
-            rows.append(Row((words("C²VL − InfoNCE, seed by seed"), *of, *_cells(part["gain"], signed=True)), "head"))
+            rows.append(
+                Row(
+                    (
+                        words("C²VL − InfoNCE, seed by seed"),
+                        *of,
+                        *_cells(part["gain"], signed=True),
+                    ),
+                    "head",
+                )
+            )
     if not rows:
         return None
     count = len(compare["seeds"])
@@ -41,9 +52,14 @@ def compare_table(compare: Mapping[str, Any]) -> Table | None:
 
 def _cells(protocols: Mapping[str, Any], signed: bool = False) -> list[Cell]:
     found = [lookup(protocols, protocol, "top1") for protocol, _ in COLUMNS]
-    cells = [percent(None) if spread is None else percent(spread["mean"], spread=spread["std"]) for spread in found]
+    cells = [
+        percent(None) if spread is None else percent(spread["mean"], spread=spread["std"])
+        for spread in found
+    ]
     return [
-        replace(cell, text=f"+{cell.text}") if signed and isinstance(cell.value, float) and cell.value > 0 else cell
+        replace(cell, text=f"+{cell.text}")
+        if signed and isinstance(cell.value, float) and cell.value > 0
+        else cell
         for cell in cells
     ]
 
@@ -52,8 +68,13 @@ def compare_plot(compare: Mapping[str, Any]) -> Plot | None:
     """Every seed of every method as a dot."""
     runs: dict[str, Runs] = {}
     for part in compare.get("cells") or ():
-        named = {method: lookup(part["methods"], method, "linear", "top1", "values") for method in METHODS}
-        runs[f"{part['benchmark']}, {part['stream']} stream"] = {method: values for method, values in named.items() if values}
+        named = {
+            method: lookup(part["methods"], method, "linear", "top1", "values")
+            for method in METHODS
+        }
+        runs[f"{part['benchmark']}, {part['stream']} stream"] = {
+            method: values for method, values in named.items() if values
+        }
     return seeds(runs, METHODS)
 
 

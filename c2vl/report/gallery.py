@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from c2vl import tables
+from c2vl.core import tables
+from c2vl.core.tables.schemas import OK
 from c2vl.report.choice import Choice, failures, typical
-from c2vl.report.frames import data_uri, frame_at, picture
-from c2vl.report.outs import Outs
-from c2vl.report.params import ReportParams
+from c2vl.report.pipeline_outputs import Outs
+from c2vl.report.report_params import ReportParams
 from c2vl.report.skeleton_drawing import moments, over_frame
-from c2vl.tables.schemas import OK
+from c2vl.report.video_frames import data_uri, frame_at, picture
 
 PARTS = ("posture", "object", "phrase")
 FRAME_PIXELS, CROP_PIXELS = 560, 220
@@ -53,9 +53,17 @@ def gallery(outs: Outs, raw: Path, params: ReportParams) -> tuple[list[Card], li
     index = {row["sample"]: row for row in tables.rows_of(outs.index)}
     benchmark = next(iter(outs.benchmarks), "")
     usable = {sample: row for sample, row in index.items() if row["status"] == OK}
-    whole = {sample: int(row["label"]) for sample, row in usable.items() if row.get(benchmark, "test") == "test"}
+    whole = {
+        sample: int(row["label"])
+        for sample, row in usable.items()
+        if row.get(benchmark, "test") == "test"
+    }
     prompts = int(pc.max(crops.column("k")).as_py() or 0) + 1
-    frames = outs.table("results/scores/frames.parquet", "The frames' scores") if outs.scores.get("truth") else None
+    frames = (
+        outs.table("results/scores/frames.parquet", "The frames' scores")
+        if outs.scores.get("truth")
+        else None
+    )
     scored = tables.rows_of(frames) if frames is not None else []
     bad = [
         (row["sample"], row["k"], row["reason"])
@@ -63,7 +71,11 @@ def gallery(outs: Outs, raw: Path, params: ReportParams) -> tuple[list[Card], li
     ]
     chosen = typical(whole, prompts, params.gallery, params.seed)
     worst = failures(
-        scored, [row for row in bad if row[0] in index], {choice.sample for choice in chosen}, params.failures, params.seed
+        scored,
+        [row for row in bad if row[0] in index],
+        {choice.sample for choice in chosen},
+        params.failures,
+        params.seed,
     )
     truth = {(row["sample"], row["k"]): row for row in scored}
     said = _predictions(outs, {choice.sample for choice in [*chosen, *worst]})
@@ -84,10 +96,23 @@ class _Maker:
         row = self.index[choice.sample]
         name = self.outs.classes[row["label"]]
         predicted = self.predictions.get(choice.sample)
-        prediction = (self.outs.classes[predicted[0]], predicted[1], predicted[0] == row["label"]) if predicted else None
-        split = next((str(row[benchmark]) for benchmark in self.outs.benchmarks if row.get(benchmark)), "")
+        prediction = (
+            (self.outs.classes[predicted[0]], predicted[1], predicted[0] == row["label"])
+            if predicted
+            else None
+        )
+        split = next(
+            (str(row[benchmark]) for benchmark in self.outs.benchmarks if row.get(benchmark)), ""
+        )
         crop = self._row("data/crop", choice)
-        return Card(choice, name, split, prediction=prediction, **self._seen(choice, row, crop), **self._said(choice))
+        return Card(
+            choice,
+            name,
+            split,
+            prediction=prediction,
+            **self._seen(choice, row, crop),
+            **self._said(choice),
+        )
 
     def _row(self, path: str, choice: Choice, by_k: bool = True) -> Mapping[str, Any] | None:
         shard = self.outs.root / path / f"{tables.shard_of(choice.sample)}.parquet"
@@ -97,7 +122,9 @@ class _Maker:
         found = tables.rows_of(pq.read_table(shard, filters=only))
         return found[0] if found else None
 
-    def _seen(self, choice: Choice, row: Mapping[str, Any], crop: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _seen(
+        self, choice: Choice, row: Mapping[str, Any], crop: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
         skeleton = self._row("data/skeleton", choice, by_k=False)
         shown: dict[str, Any] = {"trouble": crop["reason"] if crop and crop["status"] != OK else ""}
         if skeleton and skeleton["status"] == OK:
@@ -112,10 +139,16 @@ class _Maker:
             shown |= {"size": (width, height), "picture": data_uri(image, FRAME_PIXELS)}
             if skeleton and skeleton["status"] == OK and skeleton["file_frames"]:
                 colour = np.asarray(skeleton["colour"]).reshape(-1, 2, 25, 2)
-                own = crop["frame"] - (row.get("clip_begin") or 0)  # a clip of a longer video numbers its own frames
+                own = crop["frame"] - (
+                    row.get("clip_begin") or 0
+                )  # a clip of a longer video numbers its own frames
                 shown["joints"] = over_frame(colour[min(own, len(colour) - 1)], width, height)
             if crop["boxes"] is not None:
-                found = zip(np.asarray(crop["boxes"]).reshape(-1, 4), np.asarray(crop["scores"]), strict=True)
+                found = zip(
+                    np.asarray(crop["boxes"]).reshape(-1, 4),
+                    np.asarray(crop["scores"]),
+                    strict=True,
+                )
                 shown["boxes"] = tuple((*_placed(*box), float(score)) for box, score in found)
             if crop["crop"]:
                 shown["window"] = _placed(*(crop[side] for side in ("x0", "y0", "x1", "y1")))
@@ -125,18 +158,30 @@ class _Maker:
         return shown
 
     def _said(self, choice: Choice) -> dict[str, Any]:
-        caption, truth = self._row("data/caption", choice), self.truth.get((choice.sample, choice.k))
+        caption, truth = (
+            self._row("data/caption", choice),
+            self.truth.get((choice.sample, choice.k)),
+        )
         answer = caption["answer"] if caption else None
         if answer is None:
             return {"sentence": truth["sentence"] if truth else ""}
         if truth is None:
             return {"answer": ((answer, ""),)}
         parts = tuple(
-            (part, truth[f"{part}_said"] or "not said", truth[f"{part}_true"], truth[f"{part}_said"] == truth[f"{part}_true"])
+            (
+                part,
+                truth[f"{part}_said"] or "not said",
+                truth[f"{part}_true"],
+                truth[f"{part}_said"] == truth[f"{part}_true"],
+            )
             for part in PARTS
             if truth[f"{part}_true"] is not None
         )
-        spans = [(tuple(truth[f"{part}_at"]), right) for part, _, _, right in parts if truth[f"{part}_at"] is not None]
+        spans = [
+            (tuple(truth[f"{part}_at"]), right)
+            for part, _, _, right in parts
+            if truth[f"{part}_at"] is not None
+        ]
         return {"answer": marked(answer, spans), "parts": parts, "sentence": truth["sentence"]}
 
 
@@ -165,5 +210,9 @@ def _predictions(outs: Outs, samples: set[str]) -> dict[str, tuple[int, float]]:
     wanted = {"protocol": "linear", "method": "c2vl", "stream": "joint"}
     for column, value in wanted.items():
         table = table.filter(pc.equal(table.column(column), value))
-    rows = [row for row in table.select(["sample", "prediction", "probability"]).to_pylist() if row["sample"] in samples]
+    rows = [
+        row
+        for row in table.select(["sample", "prediction", "probability"]).to_pylist()
+        if row["sample"] in samples
+    ]
     return {row["sample"]: (row["prediction"], row["probability"]) for row in reversed(rows)}

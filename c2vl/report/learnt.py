@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from c2vl.layout import Cell, Row, Table, best_of, percent, words
 from c2vl.report.figures.versus import Line
-from c2vl.report.outs import Outs, lookup
+from c2vl.report.pipeline_outputs import Outs, lookup
+from c2vl.report.result_table import Cell, Row, Table, best_of, percent, words
 from c2vl.report.style import C2VL, INFONCE, RANDOM, SUPERVISED, WORDS
 
 STREAMS = {
@@ -31,13 +31,24 @@ def methods_table(outs: Outs, benchmarks: list[str]) -> Table:
             values.append(lookup(metrics, "linear", benchmark, "joint", method, "top1"))
             values.append(lookup(metrics, "knn", benchmark, "joint", method, "top1"))
         lines.append((name, values, "ours" if method == "c2vl" else "baseline"))
-    end = [v for b in benchmarks for v in (lookup(metrics, "end_to_end", b, "joint", "supervised", "top1"), None)]
+    end = [
+        v
+        for b in benchmarks
+        for v in (lookup(metrics, "end_to_end", b, "joint", "supervised", "top1"), None)
+    ]
     lines.append(("supervised, its own classifier", end, "baseline"))
     chance = [v for b in benchmarks for v in (lookup(metrics, "samples", b, "chance"),) * 2]
-    lines = [("chance", chance, "baseline"), *(line for line in lines if any(value is not None for value in line[1]))]
-    heads = [f"{benchmark} {protocol}" for benchmark in benchmarks for protocol in ("linear", "KNN")]
+    lines = [
+        ("chance", chance, "baseline"),
+        *(line for line in lines if any(value is not None for value in line[1])),
+    ]
+    heads = [
+        f"{benchmark} {protocol}" for benchmark in benchmarks for protocol in ("linear", "KNN")
+    ]
     learnt = best_of([values for name, values, _ in lines if not name.startswith("supervised")])
-    rows = tuple(Row((words(name), *_marked(values, learnt, name)), kind) for name, values, kind in lines)
+    rows = tuple(
+        Row((words(name), *_marked(values, learnt, name)), kind) for name, values, kind in lines
+    )
     return Table(
         "methods",
         "Against what: the joint stream",
@@ -49,9 +60,15 @@ def methods_table(outs: Outs, benchmarks: list[str]) -> Table:
 
 
 def _marked(values: list[float | None], best: list[float | None], name: str) -> list[Cell]:
-    leads = [value is not None and round(value, 3) == top for value, top in zip(values, best, strict=True)]
+    leads = [
+        value is not None and round(value, 3) == top
+        for value, top in zip(values, best, strict=True)
+    ]
     learnt = not name.startswith("supervised")
-    return [percent(value, "best" if first and learnt else "") for value, first in zip(values, leads, strict=True)]
+    return [
+        percent(value, "best" if first and learnt else "")
+        for value, first in zip(values, leads, strict=True)
+    ]
 
 
 def streams_table(outs: Outs, benchmarks: list[str]) -> Table | None:
@@ -72,7 +89,11 @@ def streams_table(outs: Outs, benchmarks: list[str]) -> Table | None:
             rows.append(Row((words(title), *cells)))
     if not rows:
         return None
-    heads = [f"{benchmark} {what}" for benchmark in benchmarks for what in ("linear", "top-5", "best on test", "KNN")]
+    heads = [
+        f"{benchmark} {what}"
+        for benchmark in benchmarks
+        for what in ("linear", "top-5", "best on test", "KNN")
+    ]
     note = (
         "Accuracy in percent, last epoch. “Best on test” picks the epoch by its test accuracy, as the field often reports; "
         "it is no fair estimate."
@@ -85,12 +106,32 @@ def versus_lines(outs: Outs, benchmark: str) -> list[Line]:
     """What the picture compares, from knowing nothing to knowing every label."""
     metrics, scores = outs.metrics, outs.scores
     candidates: list[tuple[str, float | None, str]] = [
-        ("words alone, no skeleton", lookup(scores, "prompts", "bag_of_words", benchmark, "all"), WORDS),
-        ("untrained encoder", lookup(metrics, "linear", benchmark, "joint", "random", "top1"), RANDOM),
-        ("InfoNCE, same prompts", lookup(metrics, "linear", benchmark, "joint", "infonce", "top1"), INFONCE),
+        (
+            "words alone, no skeleton",
+            lookup(scores, "prompts", "bag_of_words", benchmark, "all"),
+            WORDS,
+        ),
+        (
+            "untrained encoder",
+            lookup(metrics, "linear", benchmark, "joint", "random", "top1"),
+            RANDOM,
+        ),
+        (
+            "InfoNCE, same prompts",
+            lookup(metrics, "linear", benchmark, "joint", "infonce", "top1"),
+            INFONCE,
+        ),
         ("C²VL", lookup(metrics, "linear", benchmark, "joint", "c2vl", "top1"), C2VL),
-        ("C²VL, three streams", lookup(metrics, "linear", benchmark, "fusion", "c2vl", "top1"), C2VL),
-        ("supervised, every label", lookup(metrics, "end_to_end", benchmark, "joint", "supervised", "top1"), SUPERVISED),
+        (
+            "C²VL, three streams",
+            lookup(metrics, "linear", benchmark, "fusion", "c2vl", "top1"),
+            C2VL,
+        ),
+        (
+            "supervised, every label",
+            lookup(metrics, "end_to_end", benchmark, "joint", "supervised", "top1"),
+            SUPERVISED,
+        ),
     ]
     return [(name, value, colour) for name, value, colour in candidates if value is not None]
 
@@ -99,7 +140,8 @@ def verdict(outs: Outs, benchmark: str) -> str:
     """One honest sentence about C²VL on `benchmark`, whichever way it fell."""
     metrics = outs.metrics
     joint, hard, none = (
-        lookup(metrics, "linear", benchmark, "joint", method, "top1") for method in ("c2vl", "infonce", "random")
+        lookup(metrics, "linear", benchmark, "joint", method, "top1")
+        for method in ("c2vl", "infonce", "random")
     )
     full = lookup(metrics, "end_to_end", benchmark, "joint", "supervised", "top1")
     fused = lookup(metrics, "linear", benchmark, "fusion", "c2vl", "top1")
@@ -117,7 +159,9 @@ def verdict(outs: Outs, benchmark: str) -> str:
     text += ("; " + ", ".join(others) if others else "") + "."
     if hard is not None:
         gap, test = (joint - hard) * 100, lookup(metrics, "samples", benchmark, "test")
-        noise = 1.96 * 100 * ((joint * (1 - joint) + hard * (1 - hard)) / test) ** 0.5 if test else 0.0
+        noise = (
+            1.96 * 100 * ((joint * (1 - joint) + hard * (1 - hard)) / test) ** 0.5 if test else 0.0
+        )
         if abs(gap) < noise:
             text += f" With {test:,} test clips and one seed, the {abs(gap):.1f} points between C²VL and InfoNCE may be chance."
         else:

@@ -23,12 +23,18 @@ def licences(dataset: str, settings: str, filmed: bool = True) -> list[str]:
     """
     known = packaged("licences.json")
     about = known["datasets"].get(
-        dataset, f"The terms of {dataset} are not known to this project: look them up before you share."
+        dataset,
+        f"The terms of {dataset} are not known to this project: look them up before you share.",
     )
-    told = [_of_model(model, known["engines"]) for model in dict.fromkeys(models(yaml.safe_load(settings) or {}, filmed))]
+    told = [
+        _of_model(model, known["engines"])
+        for model in dict.fromkeys(models(yaml.safe_load(settings) or {}, filmed))
+    ]
     published = _at(yaml.safe_load(settings), "caption", "published")
     if published:
-        told.append(f"The answers in {published} are their authors': read the terms they were published under.")
+        told.append(
+            f"The answers in {published} are their authors': read the terms they were published under."
+        )
     return [about, *told]
 
 
@@ -39,7 +45,11 @@ def models(params: Mapping[str, Any], filmed: bool = True) -> Iterator[str]:
     """
     captioner = None if _at(params, "caption", "published") else _at(params, "caption", "captioner")
     captioner = _at(captioner, "server") or captioner
-    for engine in (_at(params, "crop", "detector") if filmed else None, captioner, _at(params, "embed", "encoder")):
+    for engine in (
+        _at(params, "crop", "detector") if filmed else None,
+        captioner,
+        _at(params, "embed", "encoder"),
+    ):
         if model := _at(engine, "model"):
             yield str(model)
 

@@ -10,19 +10,24 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from c2vl.files import write_bytes
-from c2vl.layout import Table
+from c2vl.core.files import write_bytes
 from c2vl.report import beyond, compared, learnt, paper_tables, plots, seen, sweeps, took, went_in
 from c2vl.report.gallery import gallery
 from c2vl.report.licences import licences
-from c2vl.report.outs import Outs, lookup
-from c2vl.report.params import ReportParams
+from c2vl.report.pipeline_outputs import Outs, lookup
+from c2vl.report.report_params import ReportParams
+from c2vl.report.result_table import Table
 from c2vl.report.story import story
 from c2vl.report.style import Plot
 
 
 def write_report(
-    outs: Outs, raw: Path, params: ReportParams, records: Sequence[Mapping[str, Any]], settings: str, out: Path
+    outs: Outs,
+    raw: Path,
+    params: ReportParams,
+    records: Sequence[Mapping[str, Any]],
+    settings: str,
+    out: Path,
 ) -> dict[str, Any]:
     """Write `index.html`, `plots/*.png` and `tables/*.{csv,md,tex}` to `out`.
 
@@ -43,10 +48,17 @@ def write_report(
     gathered = gather(outs, raw, params, records, settings)
     content = render(gathered).encode()
     write_bytes(out / "index.html", content)
-    drawn: list[Plot] = [*filter(None, (gathered["versus"], gathered["seeds"], gathered["timing"])), *gathered["answer_plots"]]
+    drawn: list[Plot] = [
+        *filter(None, (gathered["versus"], gathered["seeds"], gathered["timing"])),
+        *gathered["answer_plots"],
+    ]
     drawn += [plot for of in gathered["figures"].values() for part in of.values() for plot in part]
     drawn += gathered["sweep_plots"]
-    tables: list[Table] = [*filter(None, gathered["tables"].values()), *gathered["paper_tables"], *gathered["sweep_tables"]]
+    tables: list[Table] = [
+        *filter(None, gathered["tables"].values()),
+        *gathered["paper_tables"],
+        *gathered["sweep_tables"],
+    ]
     for plot in drawn:
         plot.write(out / "plots")
     for table in tables:
@@ -55,7 +67,9 @@ def write_report(
     return {"bytes": len(content), "plots": len(drawn), "tables": len(tables), "cards": cards}
 
 
-def gather(outs: Outs, raw: Path, params: ReportParams, records: Sequence[Mapping[str, Any]], settings: str) -> dict[str, Any]:
+def gather(
+    outs: Outs, raw: Path, params: ReportParams, records: Sequence[Mapping[str, Any]], settings: str
+) -> dict[str, Any]:
     """Everything the template shows, by name."""
     benchmarks = outs.benchmarks  # first: without metrics there is nothing to report
     typical, failed = gallery(outs, raw, params)
@@ -79,7 +93,9 @@ def gather(outs: Outs, raw: Path, params: ReportParams, records: Sequence[Mappin
         "prompts": seen.prompt_facts(outs.scores),
         "answer_plots": answer_plots,
         "confused": confused,
-        "figures": {benchmark: plots.of_benchmark(outs, benchmark, params) for benchmark in benchmarks},
+        "figures": {
+            benchmark: plots.of_benchmark(outs, benchmark, params) for benchmark in benchmarks
+        },
         "tables": {
             "splits": went_in.split_table(outs),
             "engines": seen.engine_table(outs.scores),
@@ -112,8 +128,12 @@ def render(gathered: Mapping[str, Any]) -> str:
     """The page; every text in it is escaped but the drawings that this package made."""
     folder = resources.files("c2vl.report") / "data"
     names = ("template.html", "macros.html", "style.css")
-    loader = jinja2.DictLoader({name: (folder / name).read_text(encoding="utf-8") for name in names})
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    loader = jinja2.DictLoader(
+        {name: (folder / name).read_text(encoding="utf-8") for name in names}
+    )
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined
+    )
     environment.filters["code"] = _code
     environment.trim_blocks = environment.lstrip_blocks = True
     return environment.get_template("template.html").render(gathered)
@@ -122,7 +142,9 @@ def render(gathered: Mapping[str, Any]) -> str:
 def _code(sentence: str) -> Markup:
     """`sentence` escaped, what stands between backticks in it as code."""
     pieces = enumerate(sentence.split("`"))
-    return Markup("").join(Markup("<code>{}</code>").format(piece) if place % 2 else piece for place, piece in pieces)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if place % 2 else piece for place, piece in pieces
+    )
 
 
 def _failed_frames(scores: Mapping[str, Any]) -> int:

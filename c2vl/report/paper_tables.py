@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from c2vl.layout import Cell, Row, Table, best_of, percent, words
-from c2vl.report.outs import DATASETS, Outs, lookup
+from c2vl.report.pipeline_outputs import DATASETS, Outs, lookup
+from c2vl.report.result_table import Cell, Row, Table, best_of, percent, words
 from c2vl.report.seen import packaged
 
-MODALITIES = {"joint": "J", "bone": "B", "motion": "M", "fusion": "J+M+B", "fusion_equal": "J+M+B, equal weights"}
+MODALITIES = {
+    "joint": "J",
+    "bone": "B",
+    "motion": "M",
+    "fusion": "J+M+B",
+    "fusion_equal": "J+M+B, equal weights",
+}
 FROZEN = {"random": "untrained", "infonce": "hard InfoNCE, same prompts", "c2vl": "C²VL"}
 STARTS = {"scratch": "from scratch, same schedule", "c2vl": "C²VL"}
 Find = Callable[[str, str, str], Any]  # (benchmark, stream, method) → a share, or None
@@ -18,7 +24,13 @@ Line = tuple[tuple[Cell, ...], list[float | None], str, bool]  # heads, values, 
 
 def paper_tables(outs: Outs) -> list[Table]:
     """Those of Tables I to V that there are numbers for, in order."""
-    made = (linear_table(outs), finetune_table(outs), semi_table(outs), knn_table(outs), transfer_table(outs))
+    made = (
+        linear_table(outs),
+        finetune_table(outs),
+        semi_table(outs),
+        knn_table(outs),
+        transfer_table(outs),
+    )
     return [table for table in made if table is not None]
 
 
@@ -31,7 +43,9 @@ def linear_table(outs: Outs) -> Table | None:
     lines = _lines(outs, outs.benchmarks, FROZEN, found, "linear", outs.encoder)
     heads = ("method", "encoder", "modality", *outs.benchmarks)
     note = "Top-1 accuracy in percent on test clips of a linear classifier on frozen features, last epoch."
-    return _table("table-1-linear", "Table I", "linear evaluation", heads, lines, note, outs, best=True)
+    return _table(
+        "table-1-linear", "Table I", "linear evaluation", heads, lines, note, outs, best=True
+    )
 
 
 def finetune_table(outs: Outs) -> Table | None:
@@ -52,22 +66,48 @@ def semi_table(outs: Outs) -> Table | None:
     """Table III: the whole network trained on a share of the labels."""
     part = outs.protocols.get("semi") or {}
     benchmarks = sorted(part)
-    shares = sorted({float(f) for of in part.values() for starts in of.values() for by in starts.values() for f in by})
+    shares = sorted(
+        {
+            float(f)
+            for of in part.values()
+            for starts in of.values()
+            for by in starts.values()
+            for f in by
+        }
+    )
     places = [(benchmark, f"{share:g}") for benchmark in benchmarks for share in shares]
     rows: list[Row] = []
     for stream, modality in MODALITIES.items():
         for start, name in STARTS.items():
-            cells = [_spread(lookup(part, benchmark, stream, start, share, "top1")) for benchmark, share in places]
+            cells = [
+                _spread(lookup(part, benchmark, stream, start, share, "top1"))
+                for benchmark, share in places
+            ]
             if any(cell.value != "" for cell in cells):
-                rows.append(Row((words(name), words(modality), *cells), "ours" if start == "c2vl" else "baseline"))
+                rows.append(
+                    Row(
+                        (words(name), words(modality), *cells),
+                        "ours" if start == "c2vl" else "baseline",
+                    )
+                )
         if stream == "joint":
             printed = of_paper(outs.dataset)
-            theirs = [lookup(printed, benchmark, "semi", f"{float(share) * 100:g}") for benchmark, share in places]
+            theirs = [
+                lookup(printed, benchmark, "semi", f"{float(share) * 100:g}")
+                for benchmark, share in places
+            ]
             rows += _paper((words("C²VL"), words("J")), theirs)
     if all(row.kind == "paper" for row in rows):
         return None
-    heads = ("method", "modality", *(f"{benchmark} {float(share) * 100:g} %" for benchmark, share in places))
-    labelled = [(head, _labelled(part[benchmark], share)) for head, (benchmark, share) in zip(heads[2:], places, strict=True)]
+    heads = (
+        "method",
+        "modality",
+        *(f"{benchmark} {float(share) * 100:g} %" for benchmark, share in places),
+    )
+    labelled = [
+        (head, _labelled(part[benchmark], share))
+        for head, (benchmark, share) in zip(heads[2:], places, strict=True)
+    ]
     clips = "; ".join(f"{head}: {count:,}" for head, count in labelled if count)
     note = (
         "Top-1 accuracy in percent on test clips after training the whole network with a share of the labels, the same "
@@ -82,12 +122,18 @@ def knn_table(outs: Outs) -> Table | None:
     """Table IV: the nearest training clip, joint stream."""
 
     def found(benchmark: str, stream: str, method: str) -> float | None:
-        return lookup(outs.metrics, "knn", benchmark, stream, method, "top1") if stream == "joint" else None
+        return (
+            lookup(outs.metrics, "knn", benchmark, stream, method, "top1")
+            if stream == "joint"
+            else None
+        )
 
     lines = _lines(outs, outs.benchmarks, FROZEN, found, "knn", outs.encoder)
     lines = [(heads[:1], values, kind, rule) for heads, values, kind, rule in lines]
     note = f"Top-1 accuracy in percent on test clips, joint stream, KNN: {outs.nearest}."
-    return _table("table-4-knn", "Table IV", "KNN", ("method", *outs.benchmarks), lines, note, outs, best=True)
+    return _table(
+        "table-4-knn", "Table IV", "KNN", ("method", *outs.benchmarks), lines, note, outs, best=True
+    )
 
 
 def transfer_table(outs: Outs) -> Table | None:
@@ -106,14 +152,23 @@ def transfer_table(outs: Outs) -> Table | None:
             rows += _paper((words("C²VL"), words("J")), theirs)
     if all(row.kind == "paper" for row in rows):
         return None
-    chance = [1 / part[target]["classes"] if part[target].get("classes") else None for target in targets]
+    chance = [
+        1 / part[target]["classes"] if part[target].get("classes") else None for target in targets
+    ]
     rows.insert(0, Row((words("chance"), words(""), *map(percent, chance)), "baseline"))
     heads = ("method", "modality", *(_to(outs.dataset, target, part[target]) for target in targets))
     note = (
         f"Top-1 accuracy in percent on the target's test clips after training the whole network on its training split; "
         f"pretrained on {outs.dataset_name}, {', '.join(sorted({str(part[t].get('source')) for t in targets}))}.{_whose(rows)}"
     )
-    return Table("table-5-transfer", f"transfer from {outs.dataset_name}", heads, tuple(rows), note, "Table V")
+    return Table(
+        "table-5-transfer",
+        f"transfer from {outs.dataset_name}",
+        heads,
+        tuple(rows),
+        note,
+        "Table V",
+    )
 
 
 def of_paper(dataset: str) -> dict[str, Any]:
@@ -123,7 +178,12 @@ def of_paper(dataset: str) -> dict[str, Any]:
 
 
 def _lines(
-    outs: Outs, benchmarks: Sequence[str], methods: dict[str, str], found: Find, protocol: str, encoder: str
+    outs: Outs,
+    benchmarks: Sequence[str],
+    methods: dict[str, str],
+    found: Find,
+    protocol: str,
+    encoder: str,
 ) -> list[Line]:
     printed, lines = of_paper(outs.dataset), list[Line]()
     for stream, modality in MODALITIES.items():
@@ -132,47 +192,89 @@ def _lines(
             values = [found(benchmark, stream, method) for benchmark in benchmarks]
             if any(value is not None for value in values):
                 heads = (words(name), words(encoder), words(modality))
-                lines.append((heads, values, "ours" if method == "c2vl" else "baseline", fused and bool(lines)))
+                lines.append(
+                    (
+                        heads,
+                        values,
+                        "ours" if method == "c2vl" else "baseline",
+                        fused and bool(lines),
+                    )
+                )
                 fused = False
         theirs = [lookup(printed, benchmark, protocol, stream) for benchmark in benchmarks]
         if lines and any(value is not None for value in theirs):
             heads = (words("C²VL"), words("ST-GCN"), words(modality))
-            lines.append((heads, [None if v is None else round(v / 100, 4) for v in theirs], "paper", fused))
+            lines.append(
+                (heads, [None if v is None else round(v / 100, 4) for v in theirs], "paper", fused)
+            )
     return lines
 
 
 def _table(
-    name: str, number: str, title: str, heads: tuple[str, ...], lines: list[Line], note: str, outs: Outs, best: bool = False
+    name: str,
+    number: str,
+    title: str,
+    heads: tuple[str, ...],
+    lines: list[Line],
+    note: str,
+    outs: Outs,
+    best: bool = False,
 ) -> Table | None:
     if all(line[2] == "paper" for line in lines):
         return None
-    fused = next((place for place, line in enumerate(lines) if line[3]), len(lines))  # the best is marked of single streams
+    fused = next(
+        (place for place, line in enumerate(lines) if line[3]), len(lines)
+    )  # the best is marked of single streams
     single = [values for _, values, kind, _ in lines[:fused] if kind != "paper" and best]
     top = best_of(single) if single else [None] * (len(lines[0][1]))
     rows = []
     for place, (cells, values, kind, rule) in enumerate(lines):
         ours = kind != "paper" and place < fused
-        leads = [ours and v is not None and round(v, 3) == most for v, most in zip(values, top, strict=True)]
-        numbers = [percent(value, "best" if lead else "") for value, lead in zip(values, leads, strict=True)]
+        leads = [
+            ours and v is not None and round(v, 3) == most
+            for v, most in zip(values, top, strict=True)
+        ]
+        numbers = [
+            percent(value, "best" if lead else "")
+            for value, lead in zip(values, leads, strict=True)
+        ]
         rows.append(Row((*cells, *numbers), kind, rule))
-    note += f" Marked: the best of our {'single streams' if fused < len(lines) else 'rows'}." if best else ""
-    return Table(name, f"{title}, {outs.dataset_name}", heads, tuple(rows), note + _whose(rows), number)
+    note += (
+        f" Marked: the best of our {'single streams' if fused < len(lines) else 'rows'}."
+        if best
+        else ""
+    )
+    return Table(
+        name, f"{title}, {outs.dataset_name}", heads, tuple(rows), note + _whose(rows), number
+    )
 
 
 def _paper(heads: tuple[Cell, ...], values: Sequence[float | None]) -> list[Row]:
     if all(value is None for value in values):
         return []
-    return [Row((*heads, *(percent(None if value is None else round(value / 100, 4)) for value in values)), "paper")]
+    return [
+        Row(
+            (
+                *heads,
+                *(percent(None if value is None else round(value / 100, 4)) for value in values),
+            ),
+            "paper",
+        )
+    ]
 
 
 def _paper_transfer(dataset: str, target: dict[str, Any]) -> float | None:
     if target.get("source") != "xsub":  # the paper pretrains on xsub's training clips
         return None
-    return lookup(of_paper(str(target.get("dataset"))), str(target.get("benchmark")), "transfer", dataset)
+    return lookup(
+        of_paper(str(target.get("dataset"))), str(target.get("benchmark")), "transfer", dataset
+    )
 
 
 def _to(source: str, name: str, target: dict[str, Any]) -> str:
-    dataset = str(target.get("dataset"))  # its folder's name tells it apart from a source of the same kind
+    dataset = str(
+        target.get("dataset")
+    )  # its folder's name tells it apart from a source of the same kind
     return f"to {name if dataset == source else DATASETS.get(dataset, name)} {target.get('benchmark', '')}".strip()
 
 

@@ -17,8 +17,8 @@ from c2vl.report.figures.timings import timings
 from c2vl.report.figures.tsne import tsne
 from c2vl.report.figures.versus import per_class, versus
 from c2vl.report.learnt import versus_lines
-from c2vl.report.outs import Outs, lookup
-from c2vl.report.params import ReportParams
+from c2vl.report.pipeline_outputs import Outs, lookup
+from c2vl.report.report_params import ReportParams
 from c2vl.report.style import METHOD_NAMES, Plot
 from c2vl.report.went_in import TESTED_ON
 
@@ -28,17 +28,31 @@ MATRIX_METHODS = ("infonce", "c2vl")
 
 def against(outs: Outs) -> Plot | None:
     """The picture that answers "against what"."""
-    chance = {benchmark: lookup(outs.metrics, "samples", benchmark, "chance") for benchmark in outs.benchmarks}
+    chance = {
+        benchmark: lookup(outs.metrics, "samples", benchmark, "chance")
+        for benchmark in outs.benchmarks
+    }
     lines = {benchmark: versus_lines(outs, benchmark) for benchmark in outs.benchmarks}
-    titles = {name: f"{name}: tested on {TESTED_ON[name]}" if name in TESTED_ON else name for name in lines}
-    return versus(lines, {benchmark: value for benchmark, value in chance.items() if value is not None}, titles)
+    titles = {
+        name: f"{name}: tested on {TESTED_ON[name]}" if name in TESTED_ON else name
+        for name in lines
+    }
+    return versus(
+        lines,
+        {benchmark: value for benchmark, value in chance.items() if value is not None},
+        titles,
+    )
 
 
 def of_benchmark(outs: Outs, benchmark: str, params: ReportParams) -> dict[str, list[Plot]]:
     """The figures of one benchmark that there is data for: `training`, the `paper`'s, and those `beyond` it."""
     of = {
         "training": [curves(outs.curves(benchmark), benchmark)],
-        "paper": [_similarity(outs, benchmark), _tsne(outs, benchmark, params), _matrices(outs, benchmark)],
+        "paper": [
+            _similarity(outs, benchmark),
+            _tsne(outs, benchmark, params),
+            _matrices(outs, benchmark),
+        ],
         "beyond": [_gains(outs, benchmark), reliability_plot(outs, benchmark)],
     }
     return {part: [plot for plot in plots if plot is not None] for part, plots in of.items()}
@@ -55,9 +69,14 @@ def _gains(outs: Outs, benchmark: str) -> Plot | None:
         for row in outs.rows("results/evaluate/per_class.csv")
         if (row["protocol"], row["benchmark"], row["stream"]) == ("linear", benchmark, "joint")
     ]
-    by = {method: {int(row["label"]): row for row in lines if row["method"] == method} for method in MATRIX_METHODS}
+    by = {
+        method: {int(row["label"]): row for row in lines if row["method"] == method}
+        for method in MATRIX_METHODS
+    }
     labels = sorted(by["infonce"].keys() & by["c2vl"].keys())
-    before, after = ([float(by[method][label]["accuracy"]) for label in labels] for method in MATRIX_METHODS)
+    before, after = (
+        [float(by[method][label]["accuracy"]) for label in labels] for method in MATRIX_METHODS
+    )
     return per_class([by["c2vl"][label]["name"] for label in labels], before, after, benchmark)
 
 
@@ -71,7 +90,11 @@ def _matrices(outs: Outs, benchmark: str) -> Plot | None:
     for method in MATRIX_METHODS:
         rows = _where(of, method=method)
         if rows.num_rows:
-            found = counts(rows.column("label").to_pylist(), rows.column("prediction").to_pylist(), len(outs.classes))
+            found = counts(
+                rows.column("label").to_pylist(),
+                rows.column("prediction").to_pylist(),
+                len(outs.classes),
+            )
             matrices.append((METHOD_NAMES[method], found))
     return confusion(
         matrices,
@@ -92,9 +115,16 @@ def _tsne(outs: Outs, benchmark: str, params: ReportParams) -> Plot | None:
     for method in TSNE_METHODS:
         rows = _where(table, benchmark=benchmark, method=method, stream="joint").sort_by("sample")
         if rows.num_rows:
-            features = pc.list_flatten(rows.column("feature")).to_numpy().astype(np.float32).reshape(rows.num_rows, -1)
+            features = (
+                pc.list_flatten(rows.column("feature"))
+                .to_numpy()
+                .astype(np.float32)
+                .reshape(rows.num_rows, -1)
+            )
             panels.append((METHOD_NAMES[method], features, rows.column("label").to_numpy()))
-    return tsne(panels, outs.classes, benchmark, params.tsne_classes, params.tsne_points, params.seed)
+    return tsne(
+        panels, outs.classes, benchmark, params.tsne_classes, params.tsne_points, params.seed
+    )
 
 
 def _similarity(outs: Outs, benchmark: str) -> Plot | None:
@@ -107,7 +137,10 @@ def _similarity(outs: Outs, benchmark: str) -> Plot | None:
     for method in pc.unique(table.column("method")).to_pylist():
         for knowledge in pc.unique(table.column("knowledge")).to_pylist():
             of = _where(table, method=method, knowledge=knowledge)
-            positive, negative = (_where(of, kind=kind).column("similarity").to_numpy() for kind in ("positive", "negative"))
+            positive, negative = (
+                _where(of, kind=kind).column("similarity").to_numpy()
+                for kind in ("positive", "negative")
+            )
             pairs[method, knowledge] = (positive, negative)
     return similarity(pairs, benchmark)
 

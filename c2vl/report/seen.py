@@ -7,12 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from c2vl.layout import Cell, Row, Table, percent, words
 from c2vl.report.figures.confusion import confusion, worst
-from c2vl.report.outs import Outs, lookup
+from c2vl.report.pipeline_outputs import Outs, lookup
+from c2vl.report.result_table import Cell, Row, Table, percent, words
 from c2vl.report.style import Plot
 
-AUTHORS = {"all": 0.482, "middle": 0.239, "chance": 1 / 41}  # their published answers for PKU-MMD II, measured alike
+AUTHORS = {
+    "all": 0.482,
+    "middle": 0.239,
+    "chance": 1 / 41,
+}  # their published answers for PKU-MMD II, measured alike
 
 
 def packaged(name: str) -> Any:
@@ -32,10 +36,23 @@ def engine_table(scores: dict[str, Any]) -> Table | None:
             target = line.get("target") if scores.get("truth") else None
             mark = "" if target is None else ("reached" if score >= target else "missed")
             baseline = lookup(scores, *line["baseline"]) if "baseline" in line else None
-            shown, wanted = percent(score, mark), percent(target) if target is not None else Cell("", "")
+            shown, wanted = (
+                percent(score, mark),
+                percent(target) if target is not None else Cell("", ""),
+            )
             if line.get("unit") == "share":
                 shown, wanted = Cell(f"{score:.2f}", score, mark), Cell(f"{target:.2f}", target)
-            rows.append(Row((words(engine if place == 0 else ""), words(line["name"]), shown, wanted, percent(baseline))))
+            rows.append(
+                Row(
+                    (
+                        words(engine if place == 0 else ""),
+                        words(line["name"]),
+                        shown,
+                        wanted,
+                        percent(baseline),
+                    )
+                )
+            )
     if not rows:
         return None
     return Table(
@@ -55,11 +72,24 @@ def words_alone_table(scores: dict[str, Any]) -> Table | None:
     for benchmark, line in found.items():
         above = lookup(ceiling, benchmark, "all")
         rows.append(
-            Row((words(benchmark), percent(line["all"]), percent(line["middle"]), percent(above), percent(line["chance"])))
+            Row(
+                (
+                    words(benchmark),
+                    percent(line["all"]),
+                    percent(line["middle"]),
+                    percent(above),
+                    percent(line["chance"]),
+                )
+            )
         )
     if not rows:
         return None
-    authors = (words("PKU-MMD II, the authors' answers"), percent(AUTHORS["all"]), percent(AUTHORS["middle"]), percent(None))
+    authors = (
+        words("PKU-MMD II, the authors' answers"),
+        percent(AUTHORS["all"]),
+        percent(AUTHORS["middle"]),
+        percent(None),
+    )
     rows.append(Row((*authors, percent(AUTHORS["chance"])), kind="elsewhere"))
     return Table(
         "words-alone",
@@ -105,25 +135,44 @@ def prompt_table(scores: dict[str, Any]) -> Table | None:
     if not rows:
         return None
     note = "Shares in percent. `c2vl quality` prints the same before any training, with the crops and answers to look at."
-    return Table("prompts", "Prompts without a truth to compare with", ("score", "value", "look when"), tuple(rows), note)
+    return Table(
+        "prompts",
+        "Prompts without a truth to compare with",
+        ("score", "value", "look when"),
+        tuple(rows),
+        note,
+    )
 
 
 def prompt_facts(scores: dict[str, Any]) -> list[tuple[str, str]]:
     """(number, what it is) about the prompts that needs no ground truth."""
-    crop, answers = lookup(scores, "prompts", "crop") or {}, lookup(scores, "prompts", "answers") or {}
+    crop, answers = (
+        lookup(scores, "prompts", "crop") or {},
+        lookup(scores, "prompts", "answers") or {},
+    )
     facts: list[tuple[str, str]] = []
     if crop.get("frames"):
         facts.append(
-            (f"{crop['statuses'].get('ok', 0) / crop['frames'] * 100:.1f} %", f"of {crop['frames']:,} frames gave a crop")
+            (
+                f"{crop['statuses'].get('ok', 0) / crop['frames'] * 100:.1f} %",
+                f"of {crop['frames']:,} frames gave a crop",
+            )
         )
     if crop.get("coverage") is not None:
-        facts.append((f"{crop['coverage'] * 100:.1f} %", "of the tracked joints lie inside the crop"))
+        facts.append(
+            (f"{crop['coverage'] * 100:.1f} %", "of the tracked joints lie inside the crop")
+        )
     if answers.get("answers"):
         facts.append((f"{answers['words']:.0f}", "words an answer"))
         facts.append((f"{answers['distinct'] * 100:.1f} %", "of the answers are distinct"))
         facts.append((f"{answers['names_a_class'] * 100:.1f} %", "name a class word for word"))
         if answers["empty"] or answers["unfinished"]:
-            facts.append((f"{answers['empty'] * 100:.1f} % / {answers['unfinished'] * 100:.1f} %", "empty / cut off"))
+            facts.append(
+                (
+                    f"{answers['empty'] * 100:.1f} % / {answers['unfinished'] * 100:.1f} %",
+                    "empty / cut off",
+                )
+            )
     return facts
 
 
@@ -135,13 +184,23 @@ def answer_confusions(outs: Outs) -> tuple[list[Plot], list[tuple[str, str, floa
         if not table or not table["rows"]:
             continue
         counts = np.asarray(table["counts"], dtype=np.int64)
-        heading = {"object": "What the hand holds", "phrase": "What the person is trying to do"}[part]
+        heading = {"object": "What the hand holds", "phrase": "What the person is trying to do"}[
+            part
+        ]
         caption = (
             "Percent of the frames of each row. Some gestures look alike in a single frame."
             if part == "phrase"
             else "Percent of the frames of each row."
         )
-        plot = confusion([("", counts)], table["rows"], table["columns"], f"answers-{part}", heading, caption, number=True)
+        plot = confusion(
+            [("", counts)],
+            table["rows"],
+            table["columns"],
+            f"answers-{part}",
+            heading,
+            caption,
+            number=True,
+        )
         plots += [plot] if plot else []
         if part == "phrase":
             listed = worst(counts, table["rows"], table["columns"])

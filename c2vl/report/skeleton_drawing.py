@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from c2vl.skeletons.stick_figure import SIDES, YAW, flattened, head, lines, on_video
+from c2vl.models.stick_figure import SIDES, YAW, flattened, head, lines, on_video
 
 
-def moments(joints: NDArray[np.floating], bodies: int, count: int, yaw: float = YAW, height: float = 96.0) -> str:
+def moments(
+    joints: NDArray[np.floating], bodies: int, count: int, yaw: float = YAW, height: float = 96.0
+) -> str:
     """Draw the skeleton at `count` moments, evenly spread over the clip, as one SVG strip.
 
     Args:
@@ -27,14 +29,23 @@ def moments(joints: NDArray[np.floating], bodies: int, count: int, yaw: float = 
         return ""
     flat = flattened(shown, yaw)
     low, high = flat[present].reshape(-1, 2).min(axis=0), flat[present].reshape(-1, 2).max(axis=0)
-    scale = min((height - 20) / max(high[1] - low[1], 0.3), 1.5 * height / max(high[0] - low[0], 0.3))
+    scale = min(
+        (height - 20) / max(high[1] - low[1], 0.3), 1.5 * height / max(high[0] - low[0], 0.3)
+    )
     width = max((high[0] - low[0]) * scale + 14, 0.62 * height)
     parts = []
     for place in range(len(frames)):
-        offset = np.array([place * width + width / 2 - (low[0] + high[0]) / 2 * scale, height - 4 - high[1] * scale])
+        offset = np.array(
+            [
+                place * width + width / 2 - (low[0] + high[0]) / 2 * scale,
+                height - 4 - high[1] * scale,
+            ]
+        )
         for body in range(bodies):
             if present[place, body]:
-                parts.append(f'<g class="body{body}">{_paths(flat[place, body] * scale + offset)}</g>')
+                parts.append(
+                    f'<g class="body{body}">{_paths(flat[place, body] * scale + offset)}</g>'
+                )
     total = width * len(frames)
     ground = f'<line class="ground" x1="0" x2="{total:.0f}" y1="{height - 2:.0f}" y2="{height - 2:.0f}"/>'
     opening = f'<svg class="moments" role="img" aria-label="The skeleton at {len(frames)} moments"'
@@ -59,7 +70,9 @@ def _paths(points: NDArray[np.floating]) -> str:
     ends: dict[str, list[str]] = {side: [] for side in SIDES}
     for side, (a, b) in lines(points):
         ends[side].append(f"M{a[0]:.1f} {a[1]:.1f}L{b[0]:.1f} {b[1]:.1f}")
-    drawn = "".join(f'<path class="{side}" d="{"".join(line)}"/>' for side, line in ends.items() if line)
+    drawn = "".join(
+        f'<path class="{side}" d="{"".join(line)}"/>' for side, line in ends.items() if line
+    )
     circle = head(points)
     if circle is None:
         return drawn

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from c2vl.report import took
-from c2vl.report.outs import Outs, lookup
 from c2vl.report.paper_tables import of_paper
+from c2vl.report.pipeline_outputs import Outs, lookup
 from c2vl.report.went_in import facts
 
 
@@ -26,14 +26,19 @@ def story(outs: Outs, records: Sequence[Mapping[str, Any]]) -> list[tuple[str, s
 
 def _went_in(outs: Outs) -> str:
     samples, classes, subjects, _, cameras, gone = (number for number, _ in facts(outs))
-    people = f" by {subjects} people" if subjects != "0" else ""  # PKU-MMD I does not tell who is who
+    people = (
+        f" by {subjects} people" if subjects != "0" else ""
+    )  # PKU-MMD I does not tell who is who
     gone_too = f"{gone} more left out, with reasons"
     return f"{samples} clips of {classes} actions{people} before {cameras} cameras; {gone_too}."
 
 
 def _seen(scores: Mapping[str, Any]) -> str:
     recall, phrase = lookup(scores, "detector", "recall"), lookup(scores, "captioner", "phrase")
-    thing, alone = lookup(scores, "captioner", "object"), lookup(scores, "prompts", "bag_of_words") or {}
+    thing, alone = (
+        lookup(scores, "captioner", "object"),
+        lookup(scores, "prompts", "bag_of_words") or {},
+    )
     if recall is not None and phrase is not None and thing is not None:
         return (
             f"{recall * 100:.0f} % of the people were found; the answers had the object right in {thing * 100:.0f} % "
@@ -47,16 +52,32 @@ def _seen(scores: Mapping[str, Any]) -> str:
 
 def _learnt(outs: Outs) -> str:
     for benchmark in outs.benchmarks:
-        ours, none = (lookup(outs.metrics, "linear", benchmark, "joint", method, "top1") for method in ("c2vl", "random"))
+        ours, none = (
+            lookup(outs.metrics, "linear", benchmark, "joint", method, "top1")
+            for method in ("c2vl", "random")
+        )
         if ours is not None:
-            before = f", where an untrained encoder gives {none * 100:.0f} %" if none is not None else ""
+            before = (
+                f", where an untrained encoder gives {none * 100:.0f} %" if none is not None else ""
+            )
             return f"From the skeleton alone, {ours * 100:.0f} % of the test clips of {benchmark} are told right{before}."
     return "No encoder of C²VL was evaluated."
 
 
 def _paper(outs: Outs) -> str:
-    beside = "the paper's numbers beside them" if of_paper(outs.dataset) else "without the paper's, which are of other data"
-    few = next((found for found in (_few_labels(outs, benchmark) for benchmark in outs.benchmarks) if found), "")
+    beside = (
+        "the paper's numbers beside them"
+        if of_paper(outs.dataset)
+        else "without the paper's, which are of other data"
+    )
+    few = next(
+        (
+            found
+            for found in (_few_labels(outs, benchmark) for benchmark in outs.benchmarks)
+            if found
+        ),
+        "",
+    )
     return f"Its protocols on this run, {beside}.{few}"
 
 
@@ -65,7 +86,10 @@ def _few_labels(outs: Outs, benchmark: str) -> str:
     if not of:
         return ""
     share = max(of, key=float)
-    starts = [lookup(outs.protocols, "semi", benchmark, "joint", start, share, "top1", "mean") for start in ("c2vl", "scratch")]
+    starts = [
+        lookup(outs.protocols, "semi", benchmark, "joint", start, share, "top1", "mean")
+        for start in ("c2vl", "scratch")
+    ]
     before = f", {starts[1] * 100:.0f} % without" if starts[1] is not None else ""
     return f" With {float(share) * 100:g} % of the labels: {starts[0] * 100:.0f} % after pretraining{before}."
 
@@ -83,6 +107,8 @@ def _took(records: Sequence[Mapping[str, Any]]) -> str:
     if not records:
         return "The results were pulled, not computed on this machine."
     reused = sum(record["reused"] for record in records if isinstance(record.get("reused"), int))
-    computed = sum(record["computed"] for record in records if isinstance(record.get("computed"), int))
+    computed = sum(
+        record["computed"] for record in records if isinstance(record.get("computed"), int)
+    )
     most = max(float(record["peak_memory_mib"]) for record in records)
     return f"{took.total(records)}, at most {most / 1024:.1f} GiB of memory; {computed:,} units computed, {reused:,} reused."

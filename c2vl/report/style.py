@@ -14,7 +14,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from c2vl.files import published
+from c2vl.core.files import published
 
 # Okabe & Ito's palette (https://jfly.uni-koeln.de/color/), ordered so that neighbours differ most.
 OKABE_ITO = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#7a7a7a", "#b8a900")
@@ -38,7 +38,12 @@ VARIABLES = {
 }
 METHOD_COLOURS = {"c2vl": C2VL, "infonce": INFONCE, "random": RANDOM, "supervised": SUPERVISED}
 METHOD_MARKERS = {"c2vl": "o", "infonce": "D", "random": "s", "supervised": "^"}
-METHOD_NAMES = {"c2vl": "C²VL", "infonce": "InfoNCE", "random": "untrained", "supervised": "supervised"}
+METHOD_NAMES = {
+    "c2vl": "C²VL",
+    "infonce": "InfoNCE",
+    "random": "untrained",
+    "supervised": "supervised",
+}
 STREAM_STYLES = {"joint": "-", "bone": "--", "motion": ":"}
 
 _SETTINGS: dict[str, Any] = {
@@ -114,7 +119,9 @@ def finish(figure: Figure, name: str, title: str, caption: str) -> Plot:
     vector, raster = io.StringIO(), io.BytesIO()
     figure.draw_without_rendering()  # lays out once for both
     figure.set_layout_engine("none")
-    figure.savefig(vector, format="svg", transparent=True, metadata={"Date": None})  # no time, no version: same in, same out
+    figure.savefig(
+        vector, format="svg", transparent=True, metadata={"Date": None}
+    )  # no time, no version: same in, same out
     figure.savefig(raster, format="png", dpi=160, facecolor="white", metadata={"Software": None})
     return Plot(name, title, caption, _for_page(vector.getvalue(), name, title), raster.getvalue())
 

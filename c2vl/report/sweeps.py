@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from c2vl.ablation.tables import table
-from c2vl.layout import Table
+from c2vl.report.ablation_tables import table
 from c2vl.report.figures.sweep import sweep
-from c2vl.report.outs import Outs
+from c2vl.report.pipeline_outputs import Outs
+from c2vl.report.result_table import Table
 from c2vl.report.seen import packaged
 from c2vl.report.style import Plot
 
@@ -46,7 +46,9 @@ def sweep_plots(outs: Outs) -> list[Plot]:
     found = []
     for name, part in _sweeps(outs, axis=True):
         number = _number(r"Fig\. (\w+)", part)
-        file, title = (f"figure-{number}-{name}", f"Figure {number}: ") if number else (f"sweep-{name}", "")
+        file, title = (
+            (f"figure-{number}-{name}", f"Figure {number}: ") if number else (f"sweep-{name}", "")
+        )
         title += _lowered(part["title"]) if number else part["title"]
         plot = sweep(part, file, f"{title}, {outs.dataset_name}", _how(outs.ablations))
         found += [plot] if plot else []

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from c2vl.layout import Cell, Row, Table, words
 from c2vl.report.figures.timings import clock
+from c2vl.report.result_table import Cell, Row, Table, words
 
 COUNTS = ("computed", "reused", "failed")
 
@@ -20,10 +20,20 @@ def stage_table(records: Sequence[Mapping[str, Any]]) -> Table | None:
         counts = [_count(record.get(name)) for name in COUNTS]
         seconds, memory = float(record["seconds"]), float(record["peak_memory_mib"])
         taken = (Cell(clock(seconds), seconds), Cell(f"{memory:,.0f}", memory))
-        rows.append(Row((words(str(record["stage"])), *taken, *counts, words(str(record.get("why") or "")))))
-    total, most = sum(float(r["seconds"]) for r in records), max(float(r["peak_memory_mib"]) for r in records)
-    counted = [_count(sum(record[name] for record in records if isinstance(record.get(name), int))) for name in COUNTS[:2]]
-    counted.append(Cell("", ""))  # a failed crop fails again as a missing answer: their sum would count it twice
+        rows.append(
+            Row((words(str(record["stage"])), *taken, *counts, words(str(record.get("why") or ""))))
+        )
+    total, most = (
+        sum(float(r["seconds"]) for r in records),
+        max(float(r["peak_memory_mib"]) for r in records),
+    )
+    counted = [
+        _count(sum(record[name] for record in records if isinstance(record.get(name), int)))
+        for name in COUNTS[:2]
+    ]
+    counted.append(
+        Cell("", "")
+    )  # a failed crop fails again as a missing answer: their sum would count it twice
     together = (words("together"), Cell(clock(total), total), Cell(f"{most:,.0f}", most))
     rows.append(Row((*together, *counted, words("")), kind="head"))
     return Table(

@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from c2vl.layout import Cell, Row, Table, words
-from c2vl.report.outs import Outs
-from c2vl.tables import schemas
+from c2vl.core.tables import schemas
+from c2vl.report.pipeline_outputs import Outs
+from c2vl.report.result_table import Cell, Row, Table, words
 
 TESTED_ON = {"xsub": "other people", "xview": "another camera", "xset": "other setups"}
 
@@ -39,7 +39,9 @@ def split_table(outs: Outs) -> Table:
     for name in benchmarks:
         counts = Counter(index.column(name).to_pylist())
         cells = (f"{counts[side]:,}" for side in ("train", "test"))
-        numbers = [Cell(text, counts[side]) for text, side in zip(cells, ("train", "test"), strict=True)]
+        numbers = [
+            Cell(text, counts[side]) for text, side in zip(cells, ("train", "test"), strict=True)
+        ]
         rows.append(Row((words(name), words(TESTED_ON.get(name, "")), *numbers)))
     return Table("splits", "Splits", ("benchmark", "tested on", "train", "test"), tuple(rows))
 
@@ -48,10 +50,13 @@ def excluded(outs: Outs, most: int = 8) -> list[tuple[str, int, list[str]]]:
     """(reason, how many samples, some of them), commonest first; reasons beyond `most` are summed up."""
     gone = outs.index.filter(pc.not_equal(outs.index.column("status"), schemas.OK))
     reasons: dict[str, list[str]] = {}
-    for reason, sample in zip(gone.column("reason").to_pylist(), gone.column("sample").to_pylist(), strict=True):
+    for reason, sample in zip(
+        gone.column("reason").to_pylist(), gone.column("sample").to_pylist(), strict=True
+    ):
         reasons.setdefault(reason or "no reason given", []).append(sample)
     listed = [
-        (reason, len(samples), samples[:4]) for reason, samples in sorted(reasons.items(), key=lambda pair: -len(pair[1]))
+        (reason, len(samples), samples[:4])
+        for reason, samples in sorted(reasons.items(), key=lambda pair: -len(pair[1]))
     ]
     if len(listed) > most:
         rest = listed[most - 1 :]
@@ -63,4 +68,7 @@ def class_counts(outs: Outs) -> list[dict[str, Any]]:
     """`number`, `name` and `samples` of each class, in the order of labels."""
     kept = outs.index.filter(pc.equal(outs.index.column("status"), schemas.OK))
     counts = Counter(kept.column("label").to_pylist())
-    return [{"number": f"A{label + 1:03}", "name": name, "samples": counts[label]} for label, name in enumerate(outs.classes)]
+    return [
+        {"number": f"A{label + 1:03}", "name": name, "samples": counts[label]}
+        for label, name in enumerate(outs.classes)
+    ]

@@ -9,13 +9,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from c2vl.errors import UserError
-from c2vl.machine import lost_device
+from c2vl.core.disk_errors import said_plainly
+from c2vl.core.errors import UserError
+from c2vl.core.machine import lost_device
+from c2vl.core.tables import table_of
 from c2vl.store.publisher import LARGE_BYTES
 from c2vl.store.segments import KEY, Written, as_keys, write_segment
-from c2vl.store.trouble import said_plainly
 from c2vl.store.work import Failure, Row, Unit
-from c2vl.tables import table_of
 
 
 def each(function: Callable[..., list[Any]], *columns: Sequence[Any]) -> list[Any]:
@@ -35,7 +35,11 @@ def each(function: Callable[..., list[Any]], *columns: Sequence[Any]) -> list[An
                 "that does not help."
             ) from error
         if len(columns[0]) > 1:
-            return [one for row in zip(*columns, strict=True) for one in each(function, *([item] for item in row))]
+            return [
+                one
+                for row in zip(*columns, strict=True)
+                for one in each(function, *([item] for item in row))
+            ]
         said = " ".join(str(error).split())[:200]
         return [Failure("error", f"{type(error).__name__}: {said}")]
 
@@ -53,7 +57,12 @@ class Done:
     rows: pa.Table | Written
 
 
-def done_here(prepare: Callable[[Sequence[Unit]], list[Any]], folder: Path, schema: pa.Schema, units: Sequence[Unit]) -> Done:
+def done_here(
+    prepare: Callable[[Sequence[Unit]], list[Any]],
+    folder: Path,
+    schema: pa.Schema,
+    units: Sequence[Unit],
+) -> Done:
     """Do a batch from its units to the disk, in a worker process; of few bytes the parent makes larger segments.
 
     Args:
@@ -75,9 +84,13 @@ def failures_of(outcomes: Sequence[Any]) -> list[Failure | None]:
     return [outcome if isinstance(outcome, Failure) else None for outcome in outcomes]
 
 
-def rows_with_keys(keys: Sequence[bytes | None], outcomes: Sequence[Row | Failure], schema: pa.Schema) -> pa.Table:
+def rows_with_keys(
+    keys: Sequence[bytes | None], outcomes: Sequence[Row | Failure], schema: pa.Schema
+) -> pa.Table:
     """The rows among `outcomes`, each with its key, as a table of `schema`."""
-    good = [(key, row) for key, row in zip(keys, outcomes, strict=True) if not isinstance(row, Failure)]
+    good = [
+        (key, row) for key, row in zip(keys, outcomes, strict=True) if not isinstance(row, Failure)
+    ]
     return table_of([{**row, KEY.name: key} for key, row in good], schema)
 
 
@@ -89,4 +102,9 @@ def written(folder: Path, rows: pa.Table) -> Written:
     """
     durable = rows.nbytes >= LARGE_BYTES
     with said_plainly(folder):
-        return Written(write_segment(folder, rows, durable), as_keys(rows.column(KEY.name)), rows.nbytes, durable)
+        return Written(
+            write_segment(folder, rows, durable),
+            as_keys(rows.column(KEY.name)),
+            rows.nbytes,
+            durable,
+        )

@@ -17,9 +17,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from c2vl.core.workers import NICE, deaf_to_interrupts, follow_parent, step_back
 from c2vl.store.batch import Done, each, failures_of, rows_with_keys, written
 from c2vl.store.handover import Inherited, Packed, Slots
-from c2vl.workers import NICE, deaf_to_interrupts, follow_parent, step_back
 
 LOOK_SECONDS = 0.1
 
@@ -41,7 +41,9 @@ class Crew:
         OSError, NotImplementedError, BrokenExecutor: the system gives no processes or no memory to share.
     """
 
-    def __init__(self, preparer: Makes, count: int, slots: int, completer: Makes | None = None) -> None:
+    def __init__(
+        self, preparer: Makes, count: int, slots: int, completer: Makes | None = None
+    ) -> None:
         self._slots, self._count, self._up = Slots(slots), count, 0
         self._came_up, came_up = os.pipe()
         sent = os.memfd_create("c2vl-preparer")
@@ -49,7 +51,9 @@ class Crew:
         with open(sent, "wb", closefd=False) as file:
             file.write(pickle.dumps((preparer, completer)))
         start = Start(sent, came_up, self._slots.inherited())
-        self._pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_begin, initargs=(start,))
+        self._pool = ProcessPoolExecutor(
+            count, mp_context=get_context("spawn"), initializer=_begin, initargs=(start,)
+        )
         try:
             self._start()
         except BaseException:
@@ -60,7 +64,9 @@ class Crew:
         others = set(active_children())
         try:
             with deaf_to_interrupts():
-                self._greetings = [self._pool.submit(os.getpid) for _ in range(self._count)]  # a process is started for each
+                self._greetings = [
+                    self._pool.submit(os.getpid) for _ in range(self._count)
+                ]  # a process is started for each
         finally:
             self._processes = set(active_children()) - others
 
@@ -152,7 +158,9 @@ class Start:
 
     def tools(self) -> tuple[Makes, Makes | None]:
         """Unpickle preparer and completer."""
-        content = os.pread(self._tools, os.fstat(self._tools).st_size, 0)  # others read through the same descriptor
+        content = os.pread(
+            self._tools, os.fstat(self._tools).st_size, 0
+        )  # others read through the same descriptor
         made: tuple[Makes, Makes | None] = pickle.loads(content)
         return made
 
@@ -175,7 +183,9 @@ def _begin(start: Start) -> None:
     global _preparer, _completer, _slots
     follow_parent()
     step_back(2 * NICE)
-    os.environ["OMP_NUM_THREADS"] = "1"  # there are as many processes as cores; read when torch is imported, which follows
+    os.environ["OMP_NUM_THREADS"] = (
+        "1"  # there are as many processes as cores; read when torch is imported, which follows
+    )
     (_preparer, _completer), _slots = start.tools(), start.slots
     if _completer is not None:
         pa.array([0])  # imports pandas, where it is installed: not in the first batch's time
@@ -188,7 +198,12 @@ def _pack_prepared(slot: int, *columns: Sequence[Any]) -> Packed:
 
 
 def _completed(
-    packed: Packed, positions: Sequence[int], keys: Sequence[bytes], columns: Sequence[Any], folder: Path, schema: pa.Schema
+    packed: Packed,
+    positions: Sequence[int],
+    keys: Sequence[bytes],
+    columns: Sequence[Any],
+    folder: Path,
+    schema: pa.Schema,
 ) -> Done:
     assert _completer is not None
     prepared = _slots.read(packed)

@@ -25,7 +25,10 @@ def cached_files(out: Path) -> dict[str, tuple[Path, str]]:
         with Repo() as repo:
             cache = repo.cache.local
             listing = json.loads(Path(cache.oid_to_path(digest)).read_text(encoding="utf-8"))
-            files = {str(entry["relpath"]): (Path(cache.oid_to_path(entry["md5"])), str(entry["md5"])) for entry in listing}
+            files = {
+                str(entry["relpath"]): (Path(cache.oid_to_path(entry["md5"])), str(entry["md5"]))
+                for entry in listing
+            }
     except Exception:  # whatever keeps DVC from telling: the rows are then computed
         return {}
     return {name: (path, md5) for name, (path, md5) in files.items() if path.is_file()}
@@ -34,7 +37,9 @@ def cached_files(out: Path) -> dict[str, tuple[Path, str]]:
 def _digest(out: Path) -> str | None:
     """The `….dir` digest of `out` in the lock file."""
     try:
-        lock: Any = yaml.load(LOCK.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        lock: Any = yaml.load(
+            LOCK.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        )
     except (OSError, ValueError, yaml.YAMLError):
         return None
     stages = lock.get("stages") if isinstance(lock, dict) else None

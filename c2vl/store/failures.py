@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from c2vl.files import read_json, write_json
+from c2vl.core.files import read_json, write_json
 from c2vl.store.keys import KEY_BYTES
 from c2vl.store.share import Share
 from c2vl.store.work import Failure
@@ -24,10 +24,17 @@ HANDED_OVER = "handed_over"  # folder, a file a share
 Note = dict[str, Any]  # key, the row's identity, status, reason
 
 
-def notes(failures: Mapping[bytes, Failure], identities: Iterable[tuple[bytes, Mapping[str, Any]]]) -> list[Note]:
+def notes(
+    failures: Mapping[bytes, Failure], identities: Iterable[tuple[bytes, Mapping[str, Any]]]
+) -> list[Note]:
     """One note a row; `identities` are (key, identity) of all rows that may be among them."""
     return [
-        {"key": key.hex(), **identity, "status": failures[key].status, "reason": failures[key].reason}
+        {
+            "key": key.hex(),
+            **identity,
+            "status": failures[key].status,
+            "reason": failures[key].reason,
+        }
         for key, identity in identities
         if key in failures
     ]
@@ -75,6 +82,8 @@ def _read(path: Path) -> list[Note]:
 
 
 def _is_whole(note: Any) -> bool:
-    if not isinstance(note, dict) or not all(isinstance(note.get(name), str) for name in ("key", "status", "reason")):
+    if not isinstance(note, dict) or not all(
+        isinstance(note.get(name), str) for name in ("key", "status", "reason")
+    ):
         return False
     return re.fullmatch(rf"[0-9a-f]{{{2 * KEY_BYTES}}}", note["key"]) is not None

@@ -14,9 +14,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from c2vl.errors import UserError
-from c2vl.machine import workers_each
-from c2vl.progress import progress
+from c2vl.core.errors import UserError
+from c2vl.core.machine import workers_each
+from c2vl.core.progress import progress
+from c2vl.core.workers import deaf_to_interrupts, step_back
 from c2vl.store.batch import Done, done_here, each, rows_with_keys
 from c2vl.store.filled import Filled, TooManyError, too_many
 from c2vl.store.missing import Missing
@@ -26,10 +27,11 @@ from c2vl.store.segments import Written
 from c2vl.store.store import Store
 from c2vl.store.todo import ahead, missing_batches, unit_key
 from c2vl.store.work import Closing, Completing, Failure, Row, Unit, Work
-from c2vl.workers import deaf_to_interrupts, step_back
 
 Outcome = tuple[bytes, Row | Failure | None]  # key, failure or something else
-Batch = tuple[list[Unit], Prepared, list[Any]]  # units, what was prepared, what the engine made of it; failures in both
+Batch = tuple[
+    list[Unit], Prepared, list[Any]
+]  # units, what was prepared, what the engine made of it; failures in both
 MOST_AHEAD = 8  # prepared batches that may wait for the engine; 16 full-HD frames each are 100 MB
 MOST_BEHIND = 2  # computed batches that may wait to be completed
 
@@ -71,12 +73,18 @@ def fill(
         began = time.perf_counter()
         filled.starting_seconds = began - asked
         # The writer ends, with what it was given, before the publisher does.
-        with Publisher(store, columns) as publisher, ThreadPoolExecutor(1, "write", step_back) as writer:
+        with (
+            Publisher(store, columns) as publisher,
+            ThreadPoolExecutor(1, "write", step_back) as writer,
+        ):
             todo = missing_batches(store, work, missing, size, {} if kept is None else kept)
             if isinstance(pool, ProcessPoolExecutor):
                 outcomes = _done_elsewhere(store, work, todo, publisher, pool)
             else:
-                computed, publish = _computed(work, todo, readers, filled), partial(_publish, work, readers, store, publisher)
+                computed, publish = (
+                    _computed(work, todo, readers, filled),
+                    partial(_publish, work, readers, store, publisher),
+                )
                 if isinstance(work, Completing):
                     outcomes = _meanwhile(computed, publish, writer)
                 else:  # publishing takes milliseconds; done meanwhile, a kill could cost two batches of the engine
@@ -88,7 +96,10 @@ def fill(
                 filled.failures[key] = outcome
                 if len(filled.failures) > allowed:
                     reasons = Counter(failure.reason for failure in filled.failures.values())
-                    raise TooManyError(too_many(work, reasons, f"{filled.computed:,} succeeded so far"), filled.failures)
+                    raise TooManyError(
+                        too_many(work, reasons, f"{filled.computed:,} succeeded so far"),
+                        filled.failures,
+                    )
     except BrokenProcessPool:
         raise UserError(
             f"{work.stage}: a worker process was killed, most likely for lack of memory; "
@@ -121,10 +132,14 @@ def _done_elsewhere(
         yield from _outcomes(batch, done.failures)
 
 
-def _computed(work: Work, todo: Iterator[list[Unit]], readers: Readers, filled: Filled) -> Iterator[Batch]:
+def _computed(
+    work: Work, todo: Iterator[list[Unit]], readers: Readers, filled: Filled
+) -> Iterator[Batch]:
     """Yield batches that the engine is done with."""
     first = 0.0
-    for batch, ready in ahead(todo, readers.submit, readers.prepared, min(workers_each(), MOST_AHEAD)):
+    for batch, ready in ahead(
+        todo, readers.submit, readers.prepared, min(workers_each(), MOST_AHEAD)
+    ):
         began = time.perf_counter()
         computed = _of_good(work.compute, ready.items, batch, ready.items)
         ended = time.perf_counter()
@@ -136,7 +151,9 @@ def _computed(work: Work, todo: Iterator[list[Unit]], readers: Readers, filled: 
 
 
 def _meanwhile(
-    computed: Iterator[Batch], publish: Callable[[list[Unit], Prepared, list[Any]], list[Outcome]], writer: Executor
+    computed: Iterator[Batch],
+    publish: Callable[[list[Unit], Prepared, list[Any]], list[Outcome]],
+    writer: Executor,
 ) -> Iterator[Outcome]:
     """Yield each unit's outcome once its batch is completed and published, which is done while the engine computes the next.
 
@@ -152,7 +169,13 @@ def _meanwhile(
 
 
 def _publish(
-    work: Work, readers: Readers, store: Store, publisher: Publisher, batch: list[Unit], ready: Prepared, computed: list[Any]
+    work: Work,
+    readers: Readers,
+    store: Store,
+    publisher: Publisher,
+    batch: list[Unit],
+    ready: Prepared,
+    computed: list[Any],
 ) -> list[Outcome]:
     """Complete a batch's rows and hand them to the publisher."""
     rows = computed
@@ -178,10 +201,16 @@ def _outcomes(batch: Sequence[Unit], outcomes: Sequence[Row | Failure | None]) -
     return [(unit_key(unit), outcome) for unit, outcome in zip(batch, outcomes, strict=True)]
 
 
-def _of_good(function: Callable[..., list[Any]], items: Sequence[Any], *columns: Sequence[Any]) -> list[Any]:
+def _of_good(
+    function: Callable[..., list[Any]], items: Sequence[Any], *columns: Sequence[Any]
+) -> list[Any]:
     """`function` of the columns' rows where `items` holds no failure; the failure elsewhere."""
     good = [position for position, item in enumerate(items) if not isinstance(item, Failure)]
-    made = each(function, *([column[position] for position in good] for column in columns)) if good else []
+    made = (
+        each(function, *([column[position] for position in good] for column in columns))
+        if good
+        else []
+    )
     outcomes = list(items)
     for position, outcome in zip(good, made, strict=True):
         outcomes[position] = outcome

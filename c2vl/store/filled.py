@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from c2vl.errors import UserError
+from c2vl.core.errors import UserError
 from c2vl.store.work import Failure, Work
 
 

@@ -62,7 +62,9 @@ class Slots:
 
     def take(self) -> int | None:
         """A free slot, for `Inherited.pack`; None where there is none."""
-        return self._free.pop() if self._free else None  # the last that was used: the others need not grow
+        return (
+            self._free.pop() if self._free else None
+        )  # the last that was used: the others need not grow
 
     def inherited(self) -> Inherited:
         """The slots for another process, as an argument of the call that starts it."""
@@ -73,7 +75,9 @@ class Slots:
         if not packed.places:
             self._free.append(packed.slot)
             return pickle.loads(packed.frame)
-        held = self._memory(packed.slot, packed.places[-1][1])[:]  # an object of its own, which goes when they go
+        held = self._memory(packed.slot, packed.places[-1][1])[
+            :
+        ]  # an object of its own, which goes when they go
         weakref.finalize(held, self._free.append, packed.slot)
         return packed.unpacked(memoryview(held.data))
 
@@ -81,7 +85,9 @@ class Slots:
         """The slot's bytes, `size` or more; kept, as each page of a new mapping costs a fault."""
         mapped = self._mapped.get(slot)
         if mapped is None or len(mapped) < size:
-            mapped = self._mapped[slot] = np.frombuffer(mmap.mmap(self._descriptors[slot], 0), np.uint8)
+            mapped = self._mapped[slot] = np.frombuffer(
+                mmap.mmap(self._descriptors[slot], 0), np.uint8
+            )
         return mapped
 
 
@@ -99,7 +105,9 @@ class Inherited:
         """Lay out the NumPy arrays and CPU tensors of `made`; one that it holds twice is laid out once."""
         buffers: list[memoryview] = []
         frame = io.BytesIO()
-        _Pickler(frame, protocol=5, buffer_callback=lambda buffer: buffers.append(buffer.raw())).dump(made)
+        _Pickler(
+            frame, protocol=5, buffer_callback=lambda buffer: buffers.append(buffer.raw())
+        ).dump(made)
         places, end = [], 0
         for buffer in buffers:
             begin = -(-end // ALIGNED) * ALIGNED

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from c2vl.errors import UserError
+from c2vl.core.disk_errors import said_plainly
+from c2vl.core.errors import UserError
 from c2vl.store.segments import SUFFIX, is_intact
 from c2vl.store.store import Store
-from c2vl.store.trouble import said_plainly
 
-FRESH_SECONDS = 600  # a folder written to since may have a worker, perhaps one with other parameters
+FRESH_SECONDS = (
+    600  # a folder written to since may have a worker, perhaps one with other parameters
+)
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,24 @@ def holdings(root: Path) -> Iterator[Holding]:
         aside = [path.stat().st_size for path in left_over(folder)]
         written = max([status.st_mtime for status in segments], default=folder.stat().st_mtime)
         size = sum(status.st_size for status in segments)
-        yield Holding(store.folder.parent.name, folder, store.count(), len(segments), size, (len(aside), sum(aside)), written)
+        yield Holding(
+            store.folder.parent.name,
+            folder,
+            store.count(),
+            len(segments),
+            size,
+            (len(aside), sum(aside)),
+            written,
+        )
 
 
 def left_over(folder: Path) -> list[Path]:
     """Damaged segments that were set aside, and half-written files of processes that are gone."""
-    parts = [path for path in folder.glob(".*.part") if time.time() - path.stat().st_mtime > FRESH_SECONDS]
+    parts = [
+        path
+        for path in folder.glob(".*.part")
+        if time.time() - path.stat().st_mtime > FRESH_SECONDS
+    ]
     return sorted([*folder.glob("*.damaged"), *parts])
 
 
@@ -81,7 +95,11 @@ def superfluous(found: list[Holding], needed: Mapping[str, Set[str]]) -> list[Ho
         found: what there is.
         needed: fingerprints by stage.
     """
-    return [holding for holding in found if holding.stage in needed and holding.fingerprint not in needed[holding.stage]]
+    return [
+        holding
+        for holding in found
+        if holding.stage in needed and holding.fingerprint not in needed[holding.stage]
+    ]
 
 
 def remove(folder: Path) -> None:

@@ -32,7 +32,9 @@ class Snapshot:
         """Place of each key, that in the first segment which has it; -1 where it is not."""
         if not len(self.keys):
             return np.full(len(wanted), -1)
-        place = self.order[np.minimum(np.searchsorted(self.keys, wanted, sorter=self.order), len(self.keys) - 1)]
+        place = self.order[
+            np.minimum(np.searchsorted(self.keys, wanted, sorter=self.order), len(self.keys) - 1)
+        ]
         return np.where(self.keys[place] == wanted, place, -1)
 
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
+from c2vl.core.tables.schemas import OK, OUTCOME
 from c2vl.store.segments import KEY
 from c2vl.store.work import Unit
-from c2vl.tables.schemas import OK, OUTCOME
 
 STATUS, REASON = (field.name for field in OUTCOME)
 INHERITED = "inherited"
@@ -23,7 +23,10 @@ PACKED = pa.ipc.IpcWriteOptions(compression="zstd")
 def ledger(units: Sequence[Unit], schema: pa.Schema) -> pa.Table:
     """The ledger of a shard; `schema` is the out's."""
     identity = [name for name in schema.names if units and name in units[0].identity]
-    columns = [pa.array([unit.identity[name] for unit in units], schema.field(name).type) for name in identity]
+    columns = [
+        pa.array([unit.identity[name] for unit in units], schema.field(name).type)
+        for name in identity
+    ]
     failures = [unit.failure for unit in units]
     columns.append(pa.array([unit.key for unit in units], KEY.type))
     columns.append(pa.array([failure.status if failure else OK for failure in failures]))
@@ -43,7 +46,9 @@ class Ledgers:
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, rows.schema, options=PACKED) as writer:
             writer.write_table(rows)
-        self._packed[shard] = sink.getvalue().to_pybytes()  # the stream's own buffer is up to twice as long
+        self._packed[shard] = (
+            sink.getvalue().to_pybytes()
+        )  # the stream's own buffer is up to twice as long
 
     def __getitem__(self, shard: str) -> pa.Table:
         return pa.ipc.open_stream(self._packed[shard]).read_all()

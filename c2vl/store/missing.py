@@ -18,7 +18,9 @@ class Missing:
         own: of each shard which of them are this process's share, bool.
     """
 
-    def __init__(self, shards: Sequence[str], keys: list[np.ndarray], own: Sequence[np.ndarray]) -> None:
+    def __init__(
+        self, shards: Sequence[str], keys: list[np.ndarray], own: Sequence[np.ndarray]
+    ) -> None:
         self._shards = list(shards)
         shard = np.repeat(np.arange(len(keys), dtype=np.int32), [len(column) for column in keys])
         wanted = np.concatenate([key_array(()), *keys])

@@ -72,8 +72,12 @@ class Outlook:
             yield from self._new(new)
         again = self.failed - self.given
         if again:
-            told = Counter(n["reason"] for n in self.notes if bytes.fromhex(n["key"]) in again).most_common(MOST_REASONS)
-            yield f"{len(again):,} failed before: " + ", ".join(f"{reason} ({count:,})" for reason, count in told)
+            told = Counter(
+                n["reason"] for n in self.notes if bytes.fromhex(n["key"]) in again
+            ).most_common(MOST_REASONS)
+            yield f"{len(again):,} failed before: " + ", ".join(
+                f"{reason} ({count:,})" for reason, count in told
+            )
             if self.is_current():
                 yield f"`c2vl failures {self.work.stage} --retry` tries them now; `dvc repro` only does if more changed"
 

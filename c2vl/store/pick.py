@@ -18,7 +18,11 @@ def pick(table: pa.Table, positions: np.ndarray) -> pa.Table:
     if not len(positions):
         return table.slice(0, 0)
     begins = np.flatnonzero(np.diff(positions, prepend=-9) != 1)
-    begins = np.unique(np.concatenate([begins, np.flatnonzero(positions < 0), np.flatnonzero(positions[:-1] < 0) + 1]))
+    begins = np.unique(
+        np.concatenate(
+            [begins, np.flatnonzero(positions < 0), np.flatnonzero(positions[:-1] < 0) + 1]
+        )
+    )
     ends = np.append(begins[1:], len(positions))
     if len(begins) > 16 and len(begins) * SCATTERED > len(positions):
         return table.take(pa.array(positions, mask=positions < 0))

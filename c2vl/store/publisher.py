@@ -8,10 +8,10 @@ from types import TracebackType
 
 import pyarrow as pa
 
+from c2vl.core.tables import table_of
 from c2vl.store.segments import KEY, Written
 from c2vl.store.store import SMALL_BYTES, Store
 from c2vl.store.work import Row
-from c2vl.tables import table_of
 
 FLUSH_SECONDS = 1.0  # what a power cut may cost, besides the batch in flight
 FLUSH_BYTES = 32 * 2**20
@@ -33,7 +33,9 @@ class Publisher:
 
     def __init__(self, store: Store, schema: pa.Schema) -> None:
         self._store, self.schema = store, schema.append(KEY)
-        self._waiting: dict[str, pa.Table | None] = {}  # published, not durable yet; None: not held in memory
+        self._waiting: dict[
+            str, pa.Table | None
+        ] = {}  # published, not durable yet; None: not held in memory
         self._waiting_bytes = 0
         self._small: list[str] = []  # durable, to be merged
         self._since = time.monotonic()
@@ -41,7 +43,12 @@ class Publisher:
     def __enter__(self) -> Publisher:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.flush()
 
     def add(self, keys: Sequence[bytes], rows: Sequence[Row]) -> None:
@@ -50,7 +57,11 @@ class Publisher:
         Raises:
             UserError: the store cannot be written.
         """
-        self.add_table(table_of([{**row, KEY.name: key} for key, row in zip(keys, rows, strict=True)], self.schema))
+        self.add_table(
+            table_of(
+                [{**row, KEY.name: key} for key, row in zip(keys, rows, strict=True)], self.schema
+            )
+        )
 
     def add_table(self, batch: pa.Table) -> None:
         """Publish one batch as a table of `schema`.

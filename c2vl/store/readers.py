@@ -19,8 +19,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from c2vl.errors import UserError
-from c2vl.machine import workers_each
+from c2vl.core.errors import UserError
+from c2vl.core.machine import workers_each
 from c2vl.store.batch import Done, each, failures_of
 from c2vl.store.crew import Crew
 from c2vl.store.handover import AVAILABLE, Packed
@@ -29,8 +29,15 @@ from c2vl.store.work import Failure, Portable, PortableCompleting, Unit, Work
 WAY, WAYS = "C2VL_PREPARE", ("auto", "threads", "processes")
 MOST_PROCESSES = 8  # they feed one engine
 IN_USE = 5  # batches that are with the engine, being completed or about to be forgotten
-AFTER, WORTH = 10.0, 180.0  # seconds that a run is watched, and that it must still take, for processes to be started
-POSSIBLE = AVAILABLE and sys.version_info >= (3, 11, 5)  # before, a pool whose process is killed may never end (gh-94777)
+AFTER, WORTH = (
+    10.0,
+    180.0,
+)  # seconds that a run is watched, and that it must still take, for processes to be started
+POSSIBLE = AVAILABLE and sys.version_info >= (
+    3,
+    11,
+    5,
+)  # before, a pool whose process is killed may never end (gh-94777)
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,9 @@ class Readers:
     def __init__(self, work: Work, threads: Executor, total: int, ahead: int) -> None:
         self._work, self._threads, self._total, self._ahead = work, threads, total, ahead
         self._way = way()
-        self._portable = work if isinstance(work, Portable) and POSSIBLE and self._way != "threads" else None
+        self._portable = (
+            work if isinstance(work, Portable) and POSSIBLE and self._way != "threads" else None
+        )
         self._crew: Crew | None = None
         self._began, self._asked = time.monotonic(), 0
 
@@ -65,7 +74,10 @@ class Readers:
         """Have processes ready where they are asked for whatever it takes; waits for them."""
         if self._way == "processes":
             if not POSSIBLE and isinstance(self._work, Portable):
-                print(f"{self._work.stage}: processes prepare on Linux and from Python 3.11.5 on; threads do here", flush=True)
+                print(
+                    f"{self._work.stage}: processes prepare on Linux and from Python 3.11.5 on; threads do here",
+                    flush=True,
+                )
             self._start()
             if self._crew is not None:
                 self._crew.wait()
@@ -78,7 +90,11 @@ class Readers:
             self._start()
         if self._portable is not None and self._crew is not None:
             try:
-                ready = self._crew.submit(*self._portable.columns(units)) if self._crew.is_up() else None
+                ready = (
+                    self._crew.submit(*self._portable.columns(units))
+                    if self._crew.is_up()
+                    else None
+                )
             except (OSError, BrokenExecutor) as error:
                 self._stay(error)
             else:
@@ -100,7 +116,12 @@ class Readers:
             return Prepared(each(self._work.prepare, units))
 
     def completed(
-        self, units: Sequence[Unit], ready: Prepared, computed: Sequence[Any], folder: Path, schema: pa.Schema
+        self,
+        units: Sequence[Unit],
+        ready: Prepared,
+        computed: Sequence[Any],
+        folder: Path,
+        schema: pa.Schema,
     ) -> Done | None:
         """Have the process that is free first complete a batch, up to the disk, and wait for it; None where none can.
 
@@ -115,7 +136,12 @@ class Readers:
             UserError: the store cannot be written.
         """
         portable, crew = self._portable, self._crew
-        if portable is None or crew is None or ready.packed is None or not isinstance(portable, PortableCompleting):
+        if (
+            portable is None
+            or crew is None
+            or ready.packed is None
+            or not isinstance(portable, PortableCompleting)
+        ):
             return None
         good = [position for position, item in enumerate(computed) if not isinstance(item, Failure)]
         chosen = [units[position] for position in good]
@@ -149,9 +175,22 @@ class Readers:
             self._portable = None
             return
         try:
-            completer = self._portable.completer() if isinstance(self._portable, PortableCompleting) else None
-            self._crew = Crew(preparer, min(workers_each(), MOST_PROCESSES), self._ahead + IN_USE, completer)
-        except (pickle.PicklingError, TypeError, AttributeError, OSError, NotImplementedError, BrokenExecutor) as error:
+            completer = (
+                self._portable.completer()
+                if isinstance(self._portable, PortableCompleting)
+                else None
+            )
+            self._crew = Crew(
+                preparer, min(workers_each(), MOST_PROCESSES), self._ahead + IN_USE, completer
+            )
+        except (
+            pickle.PicklingError,
+            TypeError,
+            AttributeError,
+            OSError,
+            NotImplementedError,
+            BrokenExecutor,
+        ) as error:
             self._stay(error)
 
     def _stay(self, why: Exception) -> None:
@@ -162,7 +201,11 @@ class Readers:
         if self._crew is not None:
             self._crew.dismiss()
         killed = "a process that prepares ended, perhaps for lack of memory"
-        said = killed if isinstance(why, BrokenExecutor) else f"no process can prepare ({' '.join(str(why).split())[:200]})"
+        said = (
+            killed
+            if isinstance(why, BrokenExecutor)
+            else f"no process can prepare ({' '.join(str(why).split())[:200]})"
+        )
         print(f"{self._work.stage}: {said}; threads go on, which is a little slower", flush=True)
 
 
@@ -174,5 +217,7 @@ def way() -> str:
     """
     chosen = os.environ.get(WAY) or WAYS[0]
     if chosen not in WAYS:
-        raise UserError(f"The environment variable {WAY} must be one of {', '.join(WAYS)}, not '{chosen}'.")
+        raise UserError(
+            f"The environment variable {WAY} must be one of {', '.join(WAYS)}, not '{chosen}'."
+        )
     return chosen

@@ -9,12 +9,12 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import pyarrow as pa
 
-from c2vl import machine
+from c2vl.core import machine
+from c2vl.core.tables import rows_of
 from c2vl.store.keys import content_key, fingerprint_of
 from c2vl.store.publisher import Publisher
 from c2vl.store.store import Store
 from c2vl.store.work import Row
-from c2vl.tables import rows_of
 
 
 class Remembered:

@@ -12,26 +12,26 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from c2vl import machine, tables
-from c2vl.errors import UserError
-from c2vl.files import write_json
+from c2vl.core import machine, tables
+from c2vl.core.disk_errors import said_plainly
+from c2vl.core.errors import UserError
+from c2vl.core.files import write_json
+from c2vl.core.interrupt import interruptible
+from c2vl.core.lock import stage_lock
+from c2vl.core.tables.schemas import OK
 from c2vl.store import failures
 from c2vl.store.fill import fill
 from c2vl.store.filled import Filled, TooManyError, too_many
-from c2vl.store.interrupt import interruptible
 from c2vl.store.keys import fingerprint_of
 from c2vl.store.ledgers import INHERITED, REASON, STATUS, Ledgers, ledger
-from c2vl.store.lock import stage_lock
 from c2vl.store.missing import Missing
 from c2vl.store.seal import clear_others, out_schema, pieces, stored_columns
 from c2vl.store.seed import failed_before, seed, versions_of
 from c2vl.store.segments import KEY, as_keys
 from c2vl.store.share import ALL, Share, blocks
 from c2vl.store.store import Store
-from c2vl.store.trouble import said_plainly
 from c2vl.store.why import why
 from c2vl.store.work import Failure, Finishing, Unit, Work
-from c2vl.tables.schemas import OK
 
 METRICS = "metrics.json"  # in the out, beside the shards
 MOST_KEPT = 2048  # units; crops of full-HD frames are 60 MB
@@ -95,8 +95,12 @@ def plan(work: Work, store: Store, share: Share = ALL) -> Plan:
         units = work.units(shard, store.fingerprint)
         rows = ledger(units, work.schema(None))
         ledgers.add(shard, rows)
-        known = max(known, rows.column_names, key=len)  # a shard without units does not know their identity
-        ours = [unit.failure for unit in units if unit.failure is None or not unit.failure.inherited]
+        known = max(
+            known, rows.column_names, key=len
+        )  # a shard without units does not know their identity
+        ours = [
+            unit.failure for unit in units if unit.failure is None or not unit.failure.inherited
+        ]
         own_rows += len(ours)
         unusable.update(failure.reason for failure in ours if failure is not None)
         keys = as_keys(rows.column(KEY.name).drop_null())
@@ -108,13 +112,19 @@ def plan(work: Work, store: Store, share: Share = ALL) -> Plan:
         if share != ALL:
             taken: set[bytes] = set()
             for block in blocks(units):
-                taken |= {unit.key for unit in block if unit.key is not None} if share.takes(blocks_seen) else set()
+                taken |= (
+                    {unit.key for unit in block if unit.key is not None}
+                    if share.takes(blocks_seen)
+                    else set()
+                )
                 blocks_seen += 1
             asked = rows.column(KEY.name).drop_null().to_pylist()
             mine = np.array([key in taken for key in asked], bool)[lacks]
         own.append(mine)
     if not own_rows and not getattr(work, "may_be_empty", False):
-        raise UserError(f"{work.stage}: no sample is usable; the reasons stand in the table of the stage before it.")
+        raise UserError(
+            f"{work.stage}: no sample is usable; the reasons stand in the table of the stage before it."
+        )
     return Plan(ledgers, Missing([*ledgers], absent, own), own_rows, unusable, known, kept)
 
 
@@ -135,7 +145,9 @@ def run(work: Work, out: Path, notes: dict[str, Any]) -> None:
     with stage_lock(work.stage), interruptible():
         store, description = open_store(work)
         if store.damaged:
-            print(f"{work.stage}: {store.damaged} damaged files of the store were set aside; their rows are made again.")
+            print(
+                f"{work.stage}: {store.damaged} damaged files of the store were set aside; their rows are made again."
+            )
         planned = plan(work, store)
         reason = why(store, planned.missing, description, _seed(work, store, planned, out))
         others = _of_others(store, planned)
@@ -152,10 +164,17 @@ def run(work: Work, out: Path, notes: dict[str, Any]) -> None:
         reused = counts[OK] - filled.computed
         notes |= {"computed": filled.computed, "reused": reused, "failed": failed}
         notes |= {**filled.notes(), "why": reason}
-        summary = {"rows": counts.total(), "ok": counts[OK], "failed": {s: n for s, n in counts.items() if s != OK}}
+        summary = {
+            "rows": counts.total(),
+            "ok": counts[OK],
+            "failed": {s: n for s, n in counts.items() if s != OK},
+        }
         with said_plainly(out, "out", instead=""):
             write_json(out / METRICS, {**summary, **work.metrics()})
-        print(f"{work.done} {filled.computed:,} · reused {reused:,} · failed {failed:,} · why: {reason}", flush=True)
+        print(
+            f"{work.done} {filled.computed:,} · reused {reused:,} · failed {failed:,} · why: {reason}",
+            flush=True,
+        )
 
 
 def fill_share(work: Work, out: Path, share: Share, notes: dict[str, Any]) -> None:
@@ -179,7 +198,9 @@ def fill_share(work: Work, out: Path, share: Share, notes: dict[str, Any]) -> No
         failures.hand_over(store.folder, share, planned.notes(filled.failures))
         notes |= {"computed": filled.computed, "failed": len(filled.failures)}
         notes |= {**filled.notes(), "why": reason}
-        counted = f"{work.done} {filled.computed:,} · failed {len(filled.failures):,} · why: {reason}"
+        counted = (
+            f"{work.done} {filled.computed:,} · failed {len(filled.failures):,} · why: {reason}"
+        )
         print(f"{work.stage}, share {share}: {counted}", flush=True)
 
 
@@ -200,7 +221,11 @@ def _noting_too_many(store: Store, planned: Plan) -> Iterator[None]:
         without = store.missing([bytes.fromhex(note["key"]) for note in earlier])
         new = planned.notes(error.failures)
         known = {note["key"] for note in new}
-        left = [note for note, lacks in zip(earlier, without, strict=True) if lacks and note["key"] not in known]
+        left = [
+            note
+            for note, lacks in zip(earlier, without, strict=True)
+            if lacks and note["key"] not in known
+        ]
         failures.note_last(store.folder, [*left, *new])
         raise
 
@@ -212,7 +237,9 @@ def _seed(work: Work, store: Store, planned: Plan, out: Path) -> list[failures.N
     sources = versions_of(out)
     taken = seed(store, work, planned.known, planned.missing, sources)
     if taken:
-        print(f"{work.stage}: {taken:,} rows taken over from the last version of {out}.", flush=True)
+        print(
+            f"{work.stage}: {taken:,} rows taken over from the last version of {out}.", flush=True
+        )
         store.note_sealed()  # what is still missing is then new, not a first run
     return failed_before(store, sources)
 
@@ -223,7 +250,9 @@ def _fill(work: Work, store: Store, planned: Plan, given: Mapping[bytes, Failure
     allowed = work.max_failed * planned.rows
     if failed.total() > allowed:
         failures.forget_handed_over(store.folder)  # else the next run could not try them again
-        raise TooManyError(too_many(work, failed, f"{planned.rows - failed.total():,} are left"), {**given})
+        raise TooManyError(
+            too_many(work, failed, f"{planned.rows - failed.total():,} are left"), {**given}
+        )
     filled = Filled()
     if len(planned.missing):
         work.load()
@@ -241,7 +270,10 @@ def _seal(work: Work, store: Store, planned: Plan, filled: Filled, out: Path) ->
     schema = work.schema(store.schema())
     finish = work.finished if isinstance(work, Finishing) else None
     for shard, rows in planned.ledgers.items():
-        with said_plainly(out, "out", instead=""), tables.writing(out / f"{shard}.parquet", out_schema(schema)) as add:
+        with (
+            said_plainly(out, "out", instead=""),
+            tables.writing(out / f"{shard}.parquet", out_schema(schema)) as add,
+        ):
             for piece in _pieces(work, store, rows, filled, schema):
                 table = finish(piece) if finish else piece
                 add(table)
@@ -252,7 +284,9 @@ def _seal(work: Work, store: Store, planned: Plan, filled: Filled, out: Path) ->
     return counts
 
 
-def _pieces(work: Work, store: Store, rows: pa.Table, filled: Filled, schema: pa.Schema) -> Iterator[pa.Table]:
+def _pieces(
+    work: Work, store: Store, rows: pa.Table, filled: Filled, schema: pa.Schema
+) -> Iterator[pa.Table]:
     """`pieces` of a shard, its trouble with the store in one sentence."""
     try:
         with said_plainly(store.folder):

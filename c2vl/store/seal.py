@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from c2vl import tables
+from c2vl.core import tables
 from c2vl.store.ledgers import REASON, STATUS
 from c2vl.store.pick import pick
 from c2vl.store.segments import KEY
@@ -23,7 +23,9 @@ from c2vl.store.work import Failure
 
 PIECE_BYTES = 16 * 2**20
 KEY_COLUMN = KEY.with_nullable(True).with_metadata(
-    {"description": "content key of the row in the sample store, null where there was nothing to compute"}
+    {
+        "description": "content key of the row in the sample store, null where there was nothing to compute"
+    }
 )
 
 
@@ -38,7 +40,9 @@ def stored_columns(schema: pa.Schema, known: Iterable[str]) -> pa.Schema:
     return pa.schema([field for field in schema if field.name not in beforehand])
 
 
-def sealed(rows: pa.Table, store: Store, failures: Mapping[bytes, Failure], schema: pa.Schema) -> pa.Table:
+def sealed(
+    rows: pa.Table, store: Store, failures: Mapping[bytes, Failure], schema: pa.Schema
+) -> pa.Table:
     """The finished table of a shard, or of a piece of it.
 
     Args:
@@ -55,7 +59,11 @@ def sealed(rows: pa.Table, store: Store, failures: Mapping[bytes, Failure], sche
     found = store.rows([key for key, use in zip(keys, usable, strict=True) if use])
     computed = pick(found, np.where(usable, np.cumsum(usable) - 1, -1))
     status, reason = rows.column(STATUS).to_pylist(), rows.column(REASON).to_pylist()
-    said = computed.column(REASON).to_pylist() if REASON in computed.column_names else [None] * len(keys)
+    said = (
+        computed.column(REASON).to_pylist()
+        if REASON in computed.column_names
+        else [None] * len(keys)
+    )
     for position, (key, use) in enumerate(zip(keys, usable, strict=True)):
         if use:
             reason[position] = said[position] or ""
@@ -67,10 +75,14 @@ def sealed(rows: pa.Table, store: Store, failures: Mapping[bytes, Failure], sche
     columns |= {STATUS: pa.array(status, pa.string()), REASON: pa.array(reason, pa.string())}
     full = out_schema(schema)
     blank = pa.nulls(len(keys))
-    return pa.table([columns.get(field.name, blank).cast(field.type) for field in full], schema=full)
+    return pa.table(
+        [columns.get(field.name, blank).cast(field.type) for field in full], schema=full
+    )
 
 
-def pieces(rows: pa.Table, store: Store, failures: Mapping[bytes, Failure], schema: pa.Schema) -> Iterator[pa.Table]:
+def pieces(
+    rows: pa.Table, store: Store, failures: Mapping[bytes, Failure], schema: pa.Schema
+) -> Iterator[pa.Table]:
     """The finished table of a shard in pieces of some `PIECE_BYTES`, cut where `tables.writing` may be given them.
 
     Raises:

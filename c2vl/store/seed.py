@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from c2vl.core.tables.schemas import OK
 from c2vl.store.dvc_cache import cached_files
 from c2vl.store.failures import LAST, Note, failed_last_time
 from c2vl.store.ledgers import REASON, STATUS
@@ -27,7 +28,6 @@ from c2vl.store.seal import stored_columns
 from c2vl.store.segments import KEY, as_keys
 from c2vl.store.store import Store
 from c2vl.store.work import Work
-from c2vl.tables.schemas import OK
 
 SEED_BYTES = 64 * 2**20  # of one segment
 BATCH_ROWS = 1024
@@ -50,11 +50,17 @@ class Source:
 
 def versions_of(out: Path) -> list[Source]:
     """The shards of `out` as DVC last had them in its cache, which it has also after it removed `out`, and those in `out`."""
-    cached = [Source(path, md5) for name, (path, md5) in sorted(cached_files(out).items()) if name.endswith(".parquet")]
+    cached = [
+        Source(path, md5)
+        for name, (path, md5) in sorted(cached_files(out).items())
+        if name.endswith(".parquet")
+    ]
     return cached + [Source(path) for path in sorted(out.glob("*.parquet"))]
 
 
-def seed(store: Store, work: Work, known: Sequence[str], missing: Missing, sources: list[Source]) -> int:
+def seed(
+    store: Store, work: Work, known: Sequence[str], missing: Missing, sources: list[Source]
+) -> int:
     """Publish the rows of `sources` whose keys are missing, and drop these from `missing`.
 
     Args:
@@ -99,10 +105,22 @@ def failed_in(sources: list[Source]) -> list[Note]:
     found: dict[tuple[Any, ...], Note] = {}  # a row of the out may be in DVC's cache as well
     for source in sources:
         with contextlib.suppress(OSError, pa.ArrowException, KeyError):
-            if not pc.all(pc.equal(pq.read_table(source.path, columns=[STATUS]).column(STATUS), OK)).as_py():
-                told = [name for name in pq.read_schema(source.path).names if name in ("sample", "k", STATUS, REASON, KEY.name)]
-                rows = pq.read_table(source.path, columns=told, page_checksum_verification=True).to_pylist()
-                notes = ({**row, "key": row["key"].hex()} for row in rows if row[STATUS] != OK and row["key"])
+            if not pc.all(
+                pc.equal(pq.read_table(source.path, columns=[STATUS]).column(STATUS), OK)
+            ).as_py():
+                told = [
+                    name
+                    for name in pq.read_schema(source.path).names
+                    if name in ("sample", "k", STATUS, REASON, KEY.name)
+                ]
+                rows = pq.read_table(
+                    source.path, columns=told, page_checksum_verification=True
+                ).to_pylist()
+                notes = (
+                    {**row, "key": row["key"].hex()}
+                    for row in rows
+                    if row[STATUS] != OK and row["key"]
+                )
                 found |= {(note["sample"], note.get("k"), note["key"]): note for note in notes}
     return [*found.values()]
 
@@ -115,7 +133,9 @@ def keys_of(path: Path) -> np.ndarray:
         KeyError: it has no keys.
     """
     table = pq.read_table(path, columns=[KEY.name, STATUS], page_checksum_verification=True)
-    usable = table.filter(pc.and_(pc.equal(table.column(STATUS), OK), pc.is_valid(table.column(KEY.name))))
+    usable = table.filter(
+        pc.and_(pc.equal(table.column(STATUS), OK), pc.is_valid(table.column(KEY.name)))
+    )
     return as_keys(usable.column(KEY.name).cast(KEY.type))
 
 
@@ -127,7 +147,11 @@ def _found(path: Path, work: Work, known: Sequence[str], missing: Missing) -> It
         schema = stored_columns(work.schema(file.schema_arrow), known).append(KEY)
         for batch in file.iter_batches(BATCH_ROWS, columns=[*schema.names, STATUS]):
             status, keys = batch.column(STATUS).to_pylist(), batch.column(KEY.name).to_pylist()
-            usable = {key: i for i, (said, key) in reversed([*enumerate(zip(status, keys, strict=True))]) if said == OK and key}
+            usable = {
+                key: i
+                for i, (said, key) in reversed([*enumerate(zip(status, keys, strict=True))])
+                if said == OK and key
+            }
             positions = sorted(usable[key] for key in missing.among(usable.keys() - seen))
             if not positions:
                 continue

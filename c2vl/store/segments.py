@@ -16,7 +16,7 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from c2vl.files import draft, put_in_place, write_bytes
+from c2vl.core.files import draft, put_in_place, write_bytes
 from c2vl.store.keys import KEY_BYTES
 from c2vl.store.pick import pick
 
@@ -51,7 +51,14 @@ def write_segment(folder: Path, rows: pa.Table, durable: bool = True) -> str:
     return name
 
 
-def write_stream(folder: Path, schema: pa.Schema, parts: Iterable[pa.Table], rows: int, size: int, durable: bool = True) -> str:
+def write_stream(
+    folder: Path,
+    schema: pa.Schema,
+    parts: Iterable[pa.Table],
+    rows: int,
+    size: int,
+    durable: bool = True,
+) -> str:
     """Publish the rows of `parts` as one segment, a chunk in memory at a time; return its name.
 
     Args:
@@ -121,7 +128,10 @@ def is_intact(folder: Path, name: str) -> bool:
         FileNotFoundError: it is not there (any more).
     """
     with (folder / (name + SUFFIX)).open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=KEY_BYTES)).hexdigest() == name
+        return (
+            hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=KEY_BYTES)).hexdigest()
+            == name
+        )
 
 
 def read_keys(folder: Path, name: str) -> np.ndarray:
@@ -133,7 +143,10 @@ def read_keys(folder: Path, name: str) -> np.ndarray:
         only = pa.ipc.IpcReadOptions(included_fields=[position])
         reader = pa.ipc.open_file(source, options=only)
         # One by one: Arrow makes room for the columns that it does not read, too.
-        chunks = (as_keys(reader.get_batch(number).column(0)) for number in range(reader.num_record_batches))
+        chunks = (
+            as_keys(reader.get_batch(number).column(0))
+            for number in range(reader.num_record_batches)
+        )
         return np.concatenate([key_array(()), *chunks])
 
 
@@ -146,7 +159,9 @@ def as_keys(column: pa.Array) -> np.ndarray:
     """Copy a fixed-size binary column into (N,) `S16`."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-    return np.frombuffer(column.buffers()[1], f"S{KEY_BYTES}", len(column), column.offset * KEY_BYTES).copy()
+    return np.frombuffer(
+        column.buffers()[1], f"S{KEY_BYTES}", len(column), column.offset * KEY_BYTES
+    ).copy()
 
 
 def take_rows(folder: Path, name: str, positions: np.ndarray | Sequence[int]) -> pa.Table:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from c2vl.errors import UserError
+from c2vl.core.errors import UserError
 from c2vl.store.work import Unit
 
 MOST_UNITS, FEWEST_UNITS = 256, 16  # of a block; powers of two, as batches mostly are
@@ -63,7 +63,9 @@ def blocks(units: Sequence[Unit]) -> Iterator[list[Unit]]:
     Batches are cut within blocks, so that neither the batch size of a machine moves the shares, nor the number of
     shares a batch.
     """
-    first = list({unit.key: unit for unit in reversed(units) if unit.key is not None}.values())[::-1]
+    first = list({unit.key: unit for unit in reversed(units) if unit.key is not None}.values())[
+        ::-1
+    ]
     size = MOST_UNITS
     while size > FEWEST_UNITS and size * BLOCKS_A_SHARD > len(first):
         size //= 2
@@ -104,9 +106,16 @@ def _array(environment: Mapping[str, str]) -> Share:
         return ALL
     number, count, first, step = (
         int(environment.get(f"SLURM_ARRAY_TASK_{name}", default))
-        for name, default in (("ID", "0"), ("COUNT", "1"), ("MIN", environment["SLURM_ARRAY_TASK_ID"]), ("STEP", "1"))
+        for name, default in (
+            ("ID", "0"),
+            ("COUNT", "1"),
+            ("MIN", environment["SLURM_ARRAY_TASK_ID"]),
+            ("STEP", "1"),
+        )
     )
     index, rest = divmod(number - first, max(step, 1))
     if rest or not 0 <= index < count:
-        raise UserError("The numbers of this Slurm array have gaps, so the shares cannot be told from them; give --share I/N.")
+        raise UserError(
+            "The numbers of this Slurm array have gaps, so the shares cannot be told from them; give --share I/N."
+        )
     return Share(index + 1, count)

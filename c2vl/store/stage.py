@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from c2vl.errors import UserError
-from c2vl.runlog import logged
+from c2vl.core.errors import UserError
+from c2vl.core.runlog import logged
 from c2vl.store.run import fill_share, run
 from c2vl.store.share import share_of, share_of_environment
 from c2vl.store.work import Work
@@ -33,7 +33,9 @@ def carry_out(work: Work, out: Path, chosen: argparse.Namespace, name: str | Non
         UserError: as `c2vl.store.run`.
     """
     if chosen.share and not chosen.fill:
-        raise UserError("--share is of --fill: a stage that seals its out needs all of it; give both or neither.")
+        raise UserError(
+            "--share is of --fill: a stage that seals its out needs all of it; give both or neither."
+        )
     if not chosen.fill:
         with logged(name or work.stage) as notes:
             run(work, out, notes)

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from c2vl.errors import UserError
-from c2vl.files import make_durable, write_json
+from c2vl.core.disk_errors import is_gone, said_plainly
+from c2vl.core.errors import UserError
+from c2vl.core.files import make_durable, write_json
 from c2vl.store.key_index import KeyIndex
 from c2vl.store.pick import pick
 from c2vl.store.segments import (
@@ -36,7 +37,6 @@ from c2vl.store.segments import (
     write_segment,
     write_stream,
 )
-from c2vl.store.trouble import is_gone, said_plainly
 
 MERGED_BYTES = 64 * 2**20
 SMALL_BYTES = 8 * 2**20
@@ -74,7 +74,9 @@ class Store:
         self._described_in = os.fspath(self.folder / DESCRIPTION)  # looked for at each batch
         self._keys = KeyIndex()  # of intact segments
         self._described = False
-        self._changing = threading.RLock()  # a stage publishes in one thread and looks for others' rows in another
+        self._changing = (
+            threading.RLock()
+        )  # a stage publishes in one thread and looks for others' rows in another
         self._take_in()
 
     def refresh(self) -> np.ndarray:
@@ -169,7 +171,9 @@ class Store:
         """
         with said_plainly(self.folder):
             if len(names) == 1:
-                with contextlib.suppress(FileNotFoundError):  # another process has merged it, durably
+                with contextlib.suppress(
+                    FileNotFoundError
+                ):  # another process has merged it, durably
                     make_durable(self.folder / (names[0] + SUFFIX))
                 return list(names)
             return self.merge(names, held)
@@ -195,7 +199,9 @@ class Store:
     def schema(self) -> pa.Schema | None:
         """Schema of the rows without `key`, or None where there are none."""
         for name in sorted(self._keys):
-            with contextlib.suppress(FileNotFoundError, pa.ArrowException):  # who reads its rows will say so
+            with contextlib.suppress(
+                FileNotFoundError, pa.ArrowException
+            ):  # who reads its rows will say so
                 schema = read_schema(self.folder, name)
                 return schema.remove(schema.get_field_index("key"))
         return None
@@ -259,17 +265,25 @@ class Store:
                     left.unlink(missing_ok=True)
 
     def _names(self) -> set[str]:
-        return {path.stem for path in self.folder.glob(f"*{SUFFIX}")} if self.folder.is_dir() else set()
+        return (
+            {path.stem for path in self.folder.glob(f"*{SUFFIX}")}
+            if self.folder.is_dir()
+            else set()
+        )
 
     def _checked(self, name: str) -> np.ndarray | None:
         """Keys of a segment, or None if it vanished or is damaged; a damaged one is set aside."""
         path = self.folder / (name + SUFFIX)
         try:
-            with contextlib.suppress(pa.ArrowException):  # also of a file whose checksum nobody asked for
+            with contextlib.suppress(
+                pa.ArrowException
+            ):  # also of a file whose checksum nobody asked for
                 if not self._verify or is_intact(self.folder, name):
                     return read_keys(self.folder, name)
             if is_intact(self.folder, name):
-                raise UserError(f"{path} was written by another version of pyarrow and cannot be read; remove it.")
+                raise UserError(
+                    f"{path} was written by another version of pyarrow and cannot be read; remove it."
+                )
         except OSError as error:
             if is_gone(error):
                 return None
@@ -303,7 +317,10 @@ class Store:
             return (self.schema() or pa.schema([])).append(KEY).empty_table()
         names, segment, row = self._keys.find(wanted)
         order = np.argsort(segment, kind="stable")
-        parts = [take_rows(self.folder, names[number], row[segment == number]) for number in np.unique(segment)]
+        parts = [
+            take_rows(self.folder, names[number], row[segment == number])
+            for number in np.unique(segment)
+        ]
         back = np.empty(len(order), np.int64)
         back[order] = np.arange(len(order))
         found = pick(pa.concat_tables(parts), back)

@@ -35,7 +35,9 @@ def missing_batches(
         for block in blocks(work.units(shard, store.fingerprint) if units is None else units):
             if not missing.has(unit_keys(block), shard).any():
                 continue
-            missing.drop(store.refresh())  # what other processes published since the shares were made
+            missing.drop(
+                store.refresh()
+            )  # what other processes published since the shares were made
             for batch in batches(block, size):
                 lacks = missing.has(unit_keys(batch), shard)
                 todo = [unit for unit, lacking in zip(batch, lacks, strict=True) if lacking]

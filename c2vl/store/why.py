@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from c2vl.files import read_json
+from c2vl.core.files import read_json
 from c2vl.store.failures import Note
 from c2vl.store.missing import Missing
 from c2vl.store.store import DESCRIPTION, SEALED, Store
@@ -18,7 +18,9 @@ KINDS = {"S": "setup", "N": "performer", "F": "video"}  # NTU RGB+D; PKU-MMD II;
 SHORT = 24  # characters of a value
 
 
-def why(store: Store, missing: Missing, description: Mapping[str, Any], failed: Iterable[Note]) -> str:
+def why(
+    store: Store, missing: Missing, description: Mapping[str, Any], failed: Iterable[Note]
+) -> str:
     """A few words on what is missing and why.
 
     Args:
@@ -40,7 +42,10 @@ def _new(store: Store, new: Mapping[str, int], description: Mapping[str, Any]) -
     if last is None:
         return "first run"
     if last != store.folder:
-        told = [f"{name} {' → '.join(apart(before, now))}" for name, before, now in changes(last, description)]
+        told = [
+            f"{name} {' → '.join(apart(before, now))}"
+            for name, before, now in changes(last, description)
+        ]
         more = f" and {len(told) - MOST_NAMED} more" if len(told) > MOST_NAMED else ""
         return f"changed: {', '.join(told[:MOST_NAMED])}{more}"
     groups = sorted({group(shard) for shard in new})
@@ -90,7 +95,10 @@ def apart(before: Any, now: Any, most: int = SHORT) -> tuple[str, str]:
     """
     texts = [" ".join(str(value).split()) for value in (before, now)]
     if _shortened(texts[0], most) == _shortened(texts[1], most):
-        alike = next((i for i, (one, other) in enumerate(zip(*texts, strict=False)) if one != other), min(map(len, texts)))
+        alike = next(
+            (i for i, (one, other) in enumerate(zip(*texts, strict=False)) if one != other),
+            min(map(len, texts)),
+        )
         texts = [f"…{text[max(alike - most // 2, 0) :]}" for text in texts]
     return _shortened(texts[0], most), _shortened(texts[1], most)
 
@@ -102,5 +110,9 @@ def _shortened(text: str, most: int) -> str:
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in tree.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+        flat |= (
+            _flat(value, f"{prefix}{name}.")
+            if isinstance(value, Mapping)
+            else {f"{prefix}{name}": value}
+        )
     return flat

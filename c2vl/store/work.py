@@ -103,7 +103,9 @@ class Portable(Protocol):
 class Completing(Protocol):
     """A stage that makes its rows of what `compute` returns, and needs no engine for it: done in another thread meanwhile."""
 
-    def completed(self, units: Sequence[Unit], ready: Sequence[Any], computed: Sequence[Any]) -> list[Row | Failure]:
+    def completed(
+        self, units: Sequence[Unit], ready: Sequence[Any], computed: Sequence[Any]
+    ) -> list[Row | Failure]:
         """Rows of a batch that was computed; called for one batch at a time, in order."""
 
 
@@ -114,7 +116,9 @@ class PortableCompleting(Completing, Protocol):
     def completer(self) -> Callable[..., list[Any]]:
         """What makes rows of prepared items and the columns of `to_complete`, to be pickled."""
 
-    def to_complete(self, units: Sequence[Unit], computed: Sequence[Any]) -> tuple[Sequence[Any], ...]:
+    def to_complete(
+        self, units: Sequence[Unit], computed: Sequence[Any]
+    ) -> tuple[Sequence[Any], ...]:
         """What it is called with for these units, after the prepared items: columns with an item a unit, to be pickled."""
 
 

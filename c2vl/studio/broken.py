@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from c2vl.files import write_bytes
+from c2vl.core.files import write_bytes
 
 DAMAGES = (
     "missing skeleton",

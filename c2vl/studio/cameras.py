@@ -51,7 +51,9 @@ def camera(world: int, setup: int, number: int, azimuth: float | None = None) ->
     """
     rng = generator("camera", world, setup)
     height, distance = rng.uniform(1.05, 1.55), rng.uniform(2.5, 3.05)
-    azimuth = (AZIMUTHS[number] if azimuth is None else azimuth) + generator("camera", world, setup, number).normal(0.0, 0.03)
+    azimuth = (AZIMUTHS[number] if azimuth is None else azimuth) + generator(
+        "camera", world, setup, number
+    ).normal(0.0, 0.03)
     position = np.array([distance * np.sin(azimuth), height, distance * np.cos(azimuth)])
     forward = np.array([0.0, 0.92, 0.0]) - position
     forward /= np.linalg.norm(forward)

@@ -39,8 +39,12 @@ class Subject:
     main: int
 
 
-def _hsv(rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]) -> Colour:
-    pixel = np.array([[[rng.integers(180), rng.uniform(*saturation), rng.uniform(*value)]]], np.uint8)
+def _hsv(
+    rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]
+) -> Colour:
+    pixel = np.array(
+        [[[rng.integers(180), rng.uniform(*saturation), rng.uniform(*value)]]], np.uint8
+    )
     return cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0].astype(float)
 
 

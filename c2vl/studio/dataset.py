@@ -12,22 +12,22 @@ from typing import Any
 
 import cv2
 
-from c2vl import tables
-from c2vl.errors import UserError
-from c2vl.files import write_bytes, write_json
-from c2vl.machine import workers
-from c2vl.progress import progress
+from c2vl.core import tables
+from c2vl.core.errors import UserError
+from c2vl.core.files import write_bytes, write_json
+from c2vl.core.machine import workers
+from c2vl.core.progress import progress
 from c2vl.studio.broken import break_sample, choose_broken
 from c2vl.studio.cameras import AZIMUTHS, Camera, camera
 from c2vl.studio.cast import subject
 from c2vl.studio.drawing import Image
 from c2vl.studio.ntu_files import sample_name, write_skeleton, write_video
-from c2vl.studio.params import StudioParams
 from c2vl.studio.performance import Performance, perform
 from c2vl.studio.room import background
 from c2vl.studio.scene import empty_set, grain_tile, render
 from c2vl.studio.seeds import generator
 from c2vl.studio.sensor import sense
+from c2vl.studio.studio_params import StudioParams
 from c2vl.studio.truth import frame_sentence, posture
 from c2vl.studio.vocabulary import ACTIONS, NOTHING, OBJECTS, PHRASES, POSTURES
 
@@ -53,8 +53,12 @@ def takes(params: StudioParams) -> list[Take]:
     """
     unknown = sorted(set(params.actions or ()) - set(ACTIONS))
     if unknown:
-        raise UserError(f"params.yaml: `studio.actions` names '{unknown[0]}', which is none of: {', '.join(ACTIONS)}.")
-    numbers = [k + 1 for k, name in enumerate(ACTIONS) if not params.actions or name in params.actions]
+        raise UserError(
+            f"params.yaml: `studio.actions` names '{unknown[0]}', which is none of: {', '.join(ACTIONS)}."
+        )
+    numbers = [
+        k + 1 for k, name in enumerate(ACTIONS) if not params.actions or name in params.actions
+    ]
     return sorted(
         (
             Take((person + repetition - 2) % params.setups + 1, person, repetition, action)
@@ -75,7 +79,10 @@ def _set(world: int, setup: int, number: int, height: int) -> tuple[Camera, Imag
 def _performance(params: StudioParams, take: Take) -> Performance:
     rng = generator("take", params.seed, take.subject, take.repetition, take.action)
     partner = int(rng.integers(1, params.subjects)) + take.subject
-    cast = [subject(params.seed, take.subject), subject(params.seed, (partner - 1) % params.subjects + 1)]
+    cast = [
+        subject(params.seed, take.subject),
+        subject(params.seed, (partner - 1) % params.subjects + 1),
+    ]
     return perform(ACTIONS[take.action - 1], cast, rng, params.frames_per_second)
 
 
@@ -86,7 +93,9 @@ def film(params: StudioParams, take: Take, raw: Path) -> list[dict[str, Rows]]:
     return [_film_one(params, take, performance, number, raw) for number in AZIMUTHS]
 
 
-def _film_one(params: StudioParams, take: Take, performance: Performance, number: int, raw: Path) -> dict[str, Rows]:
+def _film_one(
+    params: StudioParams, take: Take, performance: Performance, number: int, raw: Path
+) -> dict[str, Rows]:
     name = sample_name(take.setup, number, take.subject, take.repetition, take.action)
     rng = generator("shot", params.seed, name)
     seen_from, room = _set(params.seed, take.setup, number, params.height)
@@ -99,7 +108,9 @@ def _film_one(params: StudioParams, take: Take, performance: Performance, number
     for index in range(frames):
         drawn = render(performance, index, seen_from, empty, grain)
         images.append(drawn.image)
-        answers.append({"sample": name, "frame": index, "sentence": frame_sentence(performance, index)})
+        answers.append(
+            {"sample": name, "frame": index, "sentence": frame_sentence(performance, index)}
+        )
         for k, (actor, box) in enumerate(zip(performance.actors, drawn.boxes, strict=True)):
             people.append(
                 {"sample": name, "frame": index, "person": k, **dict(zip(("x0", "y0", "x1", "y1"), box.tolist(), strict=True)),
@@ -108,7 +119,9 @@ def _film_one(params: StudioParams, take: Take, performance: Performance, number
             )  # fmt: skip
     size = (params.height * 16 // 9, params.height)
     write_video(raw / VIDEOS / f"{name}_rgb.avi", images, size, params.frames_per_second)
-    write_skeleton(raw / SKELETONS / f"{name}.skeleton", sense(performance, seen_from, rng), frames, seen_from)
+    write_skeleton(
+        raw / SKELETONS / f"{name}.skeleton", sense(performance, seen_from, rng), frames, seen_from
+    )
     return {"people": people, "answers": answers}
 
 
@@ -130,7 +143,9 @@ def simulate(params: StudioParams, raw: Path, truth: Path) -> dict[str, int]:
                 "simulate: a worker process was killed, most likely for lack of memory; lower C2VL_WORKERS and run again."
             ) from None
     names = [
-        sample_name(take.setup, number, take.subject, take.repetition, take.action) for take in plan for number in AZIMUTHS
+        sample_name(take.setup, number, take.subject, take.repetition, take.action)
+        for take in plan
+        for number in AZIMUTHS
     ]
     broken = choose_broken(names, params.broken, generator("broken", params.seed))
     for name, what in broken.items():
@@ -139,7 +154,11 @@ def simulate(params: StudioParams, raw: Path, truth: Path) -> dict[str, int]:
     for file, rows, schema in (
         ("people", people, tables.schemas.PEOPLE),
         ("answers", answers, tables.schemas.ANSWERS),
-        ("broken", [{"sample": name, "what": what} for name, what in sorted(broken.items())], tables.schemas.BROKEN),
+        (
+            "broken",
+            [{"sample": name, "what": what} for name, what in sorted(broken.items())],
+            tables.schemas.BROKEN,
+        ),
     ):
         key = ("sample", "frame", "person")
         rows.sort(key=lambda row: tuple(row[part] for part in key if part in row))

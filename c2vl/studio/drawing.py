@@ -35,17 +35,29 @@ def polygon(image: Image, points: Vector, colour: Vector, light: float = 1.0) ->
     cv2.fillPoly(image, [fixed(points)], rgb(colour, light), cv2.LINE_AA, SHIFT)
 
 
-def _capsule(image: Image, ax: float, ay: float, bx: float, by: float, ra: float, rb: float, colour: Paint) -> None:
+def _capsule(
+    image: Image, ax: float, ay: float, bx: float, by: float, ra: float, rb: float, colour: Paint
+) -> None:
     # Plain floats: a person is 80 capsules a frame, and small arrays would cost more than the drawing.
     dx, dy = bx - ax, by - ay
     length = math.hypot(dx, dy)
     if length > 0.4:
         nx, ny = -dy / length, dx / length
         corners = ((ax, ay, ra), (bx, by, rb), (bx, by, -rb), (ax, ay, -ra))
-        body = np.array([(int((x + nx * r) * ONE), int((y + ny * r) * ONE)) for x, y, r in corners], np.int32)
+        body = np.array(
+            [(int((x + nx * r) * ONE), int((y + ny * r) * ONE)) for x, y, r in corners], np.int32
+        )
         cv2.fillConvexPoly(image, body, colour, cv2.LINE_AA, SHIFT)
     for x, y, radius in ((ax, ay, ra), (bx, by, rb)):
-        cv2.circle(image, (int(x * ONE), int(y * ONE)), max(int(radius * ONE), ONE // 2), colour, -1, cv2.LINE_AA, SHIFT)
+        cv2.circle(
+            image,
+            (int(x * ONE), int(y * ONE)),
+            max(int(radius * ONE), ONE // 2),
+            colour,
+            -1,
+            cv2.LINE_AA,
+            SHIFT,
+        )
 
 
 Limb = tuple[Vector, Vector, float, float, Vector]  # end, end (pixels), radius, radius, colour
@@ -62,10 +74,14 @@ def limbs(image: Image, group: list[Limb], light: float = 1.0) -> None:
                 continue
             x, y = -1.07 * shift * size, -0.93 * shift * size
             ends = (float(a[0]) + x, float(a[1]) + y, float(b[0]) + x, float(b[1]) + y)
-            _capsule(image, *ends, ra * share, rb * share, rgb(colour, brightness * light, lift * light))
+            _capsule(
+                image, *ends, ra * share, rb * share, rgb(colour, brightness * light, lift * light)
+            )
 
 
-def limb(image: Image, a: Vector, b: Vector, ra: float, rb: float, colour: Vector, light: float = 1.0) -> None:
+def limb(
+    image: Image, a: Vector, b: Vector, ra: float, rb: float, colour: Vector, light: float = 1.0
+) -> None:
     """One tapered capsule from `a` to `b`."""
     limbs(image, [(a, b, ra, rb, colour)], light)
 
@@ -83,7 +99,13 @@ def clip_near(seen: Vector) -> Vector:
     return np.array(kept).reshape(-1, 3)
 
 
-def face(image: Image, camera: Camera, corners: Vector | list[list[float]], colour: Vector, light: float = 1.0) -> None:
+def face(
+    image: Image,
+    camera: Camera,
+    corners: Vector | list[list[float]],
+    colour: Vector,
+    light: float = 1.0,
+) -> None:
     """Fill a polygon (N, 3) of the room as `camera` sees it; the image may have any size of shape 16:9."""
     seen = clip_near(camera.view(np.asarray(corners, float)))
     if len(seen) >= 3:

@@ -6,7 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from c2vl.studio.anatomy import ANKLE, ELBOW, FOOT, HAND, HAND_TIP, HIP, KNEE, SHOULDER, THUMB, WRIST, Body, Joint
+from c2vl.studio.anatomy import (
+    ANKLE,
+    ELBOW,
+    FOOT,
+    HAND,
+    HAND_TIP,
+    HIP,
+    KNEE,
+    SHOULDER,
+    THUMB,
+    WRIST,
+    Body,
+    Joint,
+)
 from c2vl.studio.motion import Motion
 
 Points = NDArray[np.float64]  # (T, 3), or (T, 25, 3)
@@ -17,7 +30,9 @@ def _unit(v: Points) -> Points:
     return v / (np.linalg.norm(v, axis=-1, keepdims=True) + 1e-9)
 
 
-def two_bones(root: Points, target: Points, first: float, second: float, pole: Points) -> tuple[Points, Points]:
+def two_bones(
+    root: Points, target: Points, first: float, second: float, pole: Points
+) -> tuple[Points, Points]:
     """Place the middle and end of a two-bone limb that reaches from `root` towards `target`, bending to `pole`."""
     way = target - root
     distance = np.linalg.norm(way, axis=-1, keepdims=True)
@@ -41,7 +56,10 @@ def articulate(body: Body, motion: Motion) -> Points:
     standing = body.leg * 0.985 + ankle_height
     pelvis = np.zeros((n, 3))
     pelvis[:, 1] = (standing - 0.42 * body.leg * m.crouch) * (1 - m.seat) + SEAT_HEIGHT * m.seat
-    pelvis[:, 2] = -0.92 * body.thigh * m.seat - 0.22 * body.height * np.sin(np.clip(m.lean, 0, 1.4)) * (1 - m.seat) * 0.6
+    pelvis[:, 2] = (
+        -0.92 * body.thigh * m.seat
+        - 0.22 * body.height * np.sin(np.clip(m.lean, 0, 1.4)) * (1 - m.seat) * 0.6
+    )
     pelvis[:, 2] += m.step
     # The pelvis tips less than the chest, so that a bow bends the back and does not fold the body.
     low = _euler(m.lean * 0.8, m.twist * 0.5, m.sway * 0.6)
@@ -52,7 +70,11 @@ def articulate(body: Body, motion: Motion) -> Points:
     up = np.array([0.0, 1.0, 0.0])
     middle = pelvis + low.apply(up) * body.torso * 0.5
     top = middle + chest.apply(up) * body.torso * 0.5
-    joints[:, Joint.SPINE_BASE], joints[:, Joint.SPINE_MID], joints[:, Joint.SPINE_SHOULDER] = pelvis, middle, top
+    joints[:, Joint.SPINE_BASE], joints[:, Joint.SPINE_MID], joints[:, Joint.SPINE_SHOULDER] = (
+        pelvis,
+        middle,
+        top,
+    )
     neck = top + chest.apply(up) * body.neck
     joints[:, Joint.NECK] = neck
     joints[:, Joint.HEAD] = neck + look.apply(np.array([0.0, 1.0, 0.12])) * body.head
@@ -64,7 +86,11 @@ def articulate(body: Body, motion: Motion) -> Points:
         elbow, hand = two_bones(shoulder, target, body.upper_arm, body.forearm + body.hand, pole)
         direction = _unit(hand - elbow)
         wrist = elbow + direction * body.forearm
-        joints[:, SHOULDER[side]], joints[:, ELBOW[side]], joints[:, WRIST[side]] = shoulder, elbow, wrist
+        joints[:, SHOULDER[side]], joints[:, ELBOW[side]], joints[:, WRIST[side]] = (
+            shoulder,
+            elbow,
+            wrist,
+        )
         joints[:, HAND[side]] = hand
         joints[:, HAND_TIP[side]] = hand + direction * body.hand * 0.8
         inward = chest.apply(np.array([-out * 0.03, 0.01, 0.03]))
@@ -72,10 +98,15 @@ def articulate(body: Body, motion: Motion) -> Points:
         hip = pelvis + low.apply(np.array([out * body.hip, -0.01, 0.0]))
         stance = np.array([out * body.hip * 1.35, ankle_height, 0.0])
         foot = stance + m.feet[:, side] * np.array([out, 1.0, 1.0]) * body.leg
-        knee, ankle = two_bones(hip, foot, body.thigh, body.shin, np.tile([out * 0.12, 0.15, 1.0], (n, 1)))
+        knee, ankle = two_bones(
+            hip, foot, body.thigh, body.shin, np.tile([out * 0.12, 0.15, 1.0], (n, 1))
+        )
         shin = _unit(ankle - knee)
         lifted = np.clip(m.feet[:, side, 1:2] * 2.0, 0.0, 1.0)
-        toe = _unit((1 - lifted) * np.array([out * 0.18, -0.28, 1.0]) + lifted * (shin + np.array([0.0, 0.9, 0.6])))
+        toe = _unit(
+            (1 - lifted) * np.array([out * 0.18, -0.28, 1.0])
+            + lifted * (shin + np.array([0.0, 0.9, 0.6]))
+        )
         joints[:, HIP[side]], joints[:, KNEE[side]], joints[:, ANKLE[side]] = hip, knee, ankle
         joints[:, FOOT[side]] = ankle + toe * body.foot
     return joints

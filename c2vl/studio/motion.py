@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from c2vl.studio.anatomy import LEFT, RIGHT
 
 Curve = NDArray[np.float64]  # (T,)
-REST_HAND = np.array([0.14, -1.04, 0.10])  # outward, up, forward of the own shoulder, in arm lengths
+REST_HAND = np.array(
+    [0.14, -1.04, 0.10]
+)  # outward, up, forward of the own shoulder, in arm lengths
 
 
 def ease(t: Curve | float, start: float, end: float) -> Curve:
@@ -70,7 +72,12 @@ class Motion:
             setattr(self, name, np.zeros(n))
         self.follow = np.ones(n)
 
-    def reach(self, side: int, target: NDArray[np.float64] | tuple[float, float, float], weight: Curve | float) -> None:
+    def reach(
+        self,
+        side: int,
+        target: NDArray[np.float64] | tuple[float, float, float],
+        weight: Curve | float,
+    ) -> None:
         """Blend the hand of `side` towards `target` ((3,) or (T, 3)) by `weight` (T,)."""
         w = np.broadcast_to(np.asarray(weight, float), self.t.shape)[:, None]
         self.hands[:, side] = (1.0 - w) * self.hands[:, side] + w * np.asarray(target, float)

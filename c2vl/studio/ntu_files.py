@@ -9,15 +9,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from c2vl.errors import UserError
-from c2vl.files import published, write_bytes
+from c2vl.core.errors import UserError
+from c2vl.core.files import published, write_bytes
 from c2vl.studio.cameras import Camera
 from c2vl.studio.drawing import Image
 from c2vl.studio.sensor import TRACKED, TrackedBody
 
 JOINT_LINE = " ".join(["%.7g"] * 11) + " %d"
 # The joint each bone's orientation starts from; -1 has none. Kinect reports the rotation of the bone that ends at a joint.
-PARENTS = np.array([-1, 0, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18, 1, 7, 6, 11, 10])
+PARENTS = np.array(
+    [-1, 0, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18, 1, 7, 6, 11, 10]
+)
 
 
 def sample_name(setup: int, camera: int, subject: int, repetition: int, action: int) -> str:
@@ -29,7 +31,9 @@ def orientations(joints: NDArray[np.float64]) -> NDArray[np.float64]:
     """Quaternions (T, 25, 4: w x y z) that turn the y axis to the bone ending at each joint; zero for the root."""
     bone = joints - joints[:, np.maximum(PARENTS, 0)]
     bone = bone / (np.linalg.norm(bone, axis=-1, keepdims=True) + 1e-9)
-    quaternion = np.stack([1.0 + bone[..., 1], bone[..., 2], np.zeros_like(bone[..., 0]), -bone[..., 0]], -1)
+    quaternion = np.stack(
+        [1.0 + bone[..., 1], bone[..., 2], np.zeros_like(bone[..., 0]), -bone[..., 0]], -1
+    )
     quaternion /= np.linalg.norm(quaternion, axis=-1, keepdims=True) + 1e-9
     quaternion[:, PARENTS < 0] = 0.0
     return quaternion
@@ -40,7 +44,13 @@ def skeleton_text(bodies: list[TrackedBody], frames: int, camera: Camera) -> str
     blocks: list[list[str]] = [[] for _ in range(frames)]
     for body in bodies:
         columns = np.concatenate(
-            [body.joints, camera.depth(body.joints), camera.colour(body.joints), orientations(body.joints)], axis=-1
+            [
+                body.joints,
+                camera.depth(body.joints),
+                camera.colour(body.joints),
+                orientations(body.joints),
+            ],
+            axis=-1,
         )
         head = f"{body.identity} 0 1 1 1 1 0"
         for row, frame in enumerate(body.frames):
@@ -61,7 +71,9 @@ def write_skeleton(path: Path, bodies: list[TrackedBody], frames: int, camera: C
     write_bytes(path, skeleton_text(bodies, frames, camera).encode())
 
 
-def write_video(path: Path, images: Iterable[Image], size: tuple[int, int], frames_per_second: int) -> None:
+def write_video(
+    path: Path, images: Iterable[Image], size: tuple[int, int], frames_per_second: int
+) -> None:
     """Publish an AVI (MPEG-4 part 2) of RGB images of `size` (width, height).
 
     Raises:
@@ -70,9 +82,13 @@ def write_video(path: Path, images: Iterable[Image], size: tuple[int, int], fram
     with published(path) as temporary:
         # OpenCV chooses the container by the file's ending.
         part = temporary.with_suffix(".avi")
-        writer = cv2.VideoWriter(str(part), cv2.VideoWriter.fourcc(*"XVID"), frames_per_second, size)
+        writer = cv2.VideoWriter(
+            str(part), cv2.VideoWriter.fourcc(*"XVID"), frames_per_second, size
+        )
         if not writer.isOpened():
-            raise UserError(f"{path} cannot be written: OpenCV has no XVID encoder here; install opencv-python-headless.")
+            raise UserError(
+                f"{path} cannot be written: OpenCV has no XVID encoder here; install opencv-python-headless."
+            )
         for image in images:
             writer.write(image[..., ::-1])
         writer.release()

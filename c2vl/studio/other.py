@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from c2vl.files import write_bytes
-from c2vl.params import ParamsModel
-from c2vl.progress import progress
+from c2vl.core.files import write_bytes
+from c2vl.core.params import ParamsModel
+from c2vl.core.progress import progress
 from c2vl.studio.cameras import camera
 from c2vl.studio.cast import subject
 from c2vl.studio.motion import Curve, Motion, Style, hold
@@ -22,7 +22,11 @@ from c2vl.studio.performance import perform_motion
 from c2vl.studio.seeds import generator
 from c2vl.studio.sensor import sense
 
-AZIMUTHS = {1: np.deg2rad(65.0), 2: np.deg2rad(20.0), 3: np.deg2rad(-25.0)}  # the first world's are 45, 0 and -45
+AZIMUTHS = {
+    1: np.deg2rad(65.0),
+    2: np.deg2rad(20.0),
+    3: np.deg2rad(-25.0),
+}  # the first world's are 45, 0 and -45
 SKELETONS = "nturgb+d_skeletons"
 TURN = 2 * np.pi
 
@@ -30,7 +34,9 @@ TURN = 2 * np.pi
 class OtherWorldParams(ParamsModel):
     """Section `target_world`; samples = actions (8) x subjects x repetitions x 3 cameras."""
 
-    seed: int = Field(ge=0, description="of everything in this world; another one than the first world's")
+    seed: int = Field(
+        ge=0, description="of everything in this world; another one than the first world's"
+    )
     setups: int = Field(ge=1, le=32)
     subjects: int = Field(ge=2, le=106)
     repetitions: int = Field(ge=1, le=99)
@@ -139,7 +145,10 @@ SOLO: dict[str, Callable[[Curve, Style], Motion]] = {
     "cross the arms": _cross_the_arms,
     "check the time": _check_the_time,
 }
-PAIR: dict[str, Callable[[Curve, Style, Style], tuple[Motion, Motion]]] = {"high five": _high_five, "hug": _hug}
+PAIR: dict[str, Callable[[Curve, Style, Style], tuple[Motion, Motion]]] = {
+    "high five": _high_five,
+    "hug": _hug,
+}
 ACTIONS = (*SOLO, *PAIR)
 
 
@@ -156,7 +165,9 @@ def simulate_other(params: OtherWorldParams, raw: Path) -> int:
         partner = (int(rng.integers(1, params.subjects)) + person - 1) % params.subjects + 1
         cast = [subject(params.seed, person), subject(params.seed, partner)]
         name = ACTIONS[action - 1]
-        performance = perform_motion(name, SOLO.get(name) or PAIR[name], cast, rng, params.frames_per_second)
+        performance = perform_motion(
+            name, SOLO.get(name) or PAIR[name], cast, rng, params.frames_per_second
+        )
         setup = (person + repetition - 2) % params.setups + 1
         for number, azimuth in AZIMUTHS.items():
             sample = sample_name(setup, number, person, repetition, action)

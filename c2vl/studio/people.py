@@ -5,13 +5,26 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from c2vl.studio.anatomy import ANKLE, ELBOW, FOOT, HAND, HAND_TIP, HIP, KNEE, SHOULDER, WRIST, Joint
+from c2vl.studio.anatomy import (
+    ANKLE,
+    ELBOW,
+    FOOT,
+    HAND,
+    HAND_TIP,
+    HIP,
+    KNEE,
+    SHOULDER,
+    WRIST,
+    Joint,
+)
 from c2vl.studio.cameras import Camera
 from c2vl.studio.cast import Subject
 from c2vl.studio.drawing import Image, Vector, limb, limbs, polygon, shadow
 from c2vl.studio.vocabulary import NOTHING
 
-Part = tuple[int, int, float, float, Vector]  # joint, joint, radius, radius (metres at height 1.7 m), colour
+Part = tuple[
+    int, int, float, float, Vector
+]  # joint, joint, radius, radius (metres at height 1.7 m), colour
 PROP_COLOURS = {
     "cup": np.array([240.0, 240.0, 236.0]),
     "phone": np.array([34.0, 34.0, 42.0]),
@@ -26,7 +39,9 @@ def _groups(subject: Subject) -> list[list[Part]]:
     looks = subject.looks
     forearm = looks.shirt if looks.long_sleeves else looks.skin
     shin = looks.skin if looks.shorts else looks.trousers
-    shoulders: list[Part] = [(Joint.SPINE_SHOULDER, SHOULDER[side], 0.088, 0.064, looks.shirt) for side in (0, 1)]
+    shoulders: list[Part] = [
+        (Joint.SPINE_SHOULDER, SHOULDER[side], 0.088, 0.064, looks.shirt) for side in (0, 1)
+    ]
     groups: list[list[Part]] = [
         [(Joint.HIP_LEFT, Joint.HIP_RIGHT, 0.100, 0.100, looks.trousers)],
         [
@@ -39,7 +54,10 @@ def _groups(subject: Subject) -> list[list[Part]]:
     for side in (0, 1):
         groups += [
             [(SHOULDER[side], ELBOW[side], 0.062, 0.047, looks.shirt)],
-            [(ELBOW[side], WRIST[side], 0.045, 0.034, forearm), (WRIST[side], HAND_TIP[side], 0.037, 0.030, looks.skin)],
+            [
+                (ELBOW[side], WRIST[side], 0.045, 0.034, forearm),
+                (WRIST[side], HAND_TIP[side], 0.037, 0.030, looks.skin),
+            ],
             [
                 (ANKLE[side], FOOT[side], 0.048, 0.038, looks.shoes),
                 (KNEE[side], ANKLE[side], 0.060, 0.042, shin),
@@ -68,13 +86,26 @@ class Extent:
 
 
 def draw_person(
-    image: Image, camera: Camera, subject: Subject, joints: Vector, held: str, hand: int, tint: Vector
+    image: Image,
+    camera: Camera,
+    subject: Subject,
+    joints: Vector,
+    held: str,
+    hand: int,
+    tint: Vector,
 ) -> NDArray[np.float64]:
     """Draw one person (joints (25, 3) in the room) and the object in `hand`; return the person's box (4,) in pixels."""
     seen = camera.view(joints)
     scale = image.shape[0] / 1080.0
     pixels = camera.colour(seen) * scale
-    size = 1081.4 * scale / np.maximum(seen[:, 2], 0.3) * subject.body.height / 1.7 * (0.35 + 0.65 * subject.body.girth)
+    size = (
+        1081.4
+        * scale
+        / np.maximum(seen[:, 2], 0.3)
+        * subject.body.height
+        / 1.7
+        * (0.35 + 0.65 * subject.body.girth)
+    )
     extent = Extent()
     near = seen[:, 2].mean()
     queue: list[tuple[float, str, list[Part]]] = []
@@ -89,19 +120,31 @@ def draw_person(
         queue.append((seen[HAND[hand], 2] - 0.07, "prop", []))
     for depth, kind, group in sorted(queue, key=lambda entry: -entry[0]):
         if kind == "limbs":
-            pieces = [(pixels[a], pixels[b], ra * size[a], rb * size[b], colour) for a, b, ra, rb, colour in group]
+            pieces = [
+                (pixels[a], pixels[b], ra * size[a], rb * size[b], colour)
+                for a, b, ra, rb, colour in group
+            ]
             limbs(image, pieces, 0.84 if depth > near + 0.12 else 1.0)
             for a, b, ra, rb, _ in pieces:
                 extent.add(a, ra)
                 extent.add(b, rb)
         elif kind == "head":
-            _head(image, subject, seen, pixels, size[Joint.HEAD] / (0.35 + 0.65 * subject.body.girth), extent)
+            _head(
+                image,
+                subject,
+                seen,
+                pixels,
+                size[Joint.HEAD] / (0.35 + 0.65 * subject.body.girth),
+                extent,
+            )
         else:
             _prop(image, held, pixels[HAND[hand]], pixels[ELBOW[hand]], size[HAND[hand]], tint)
     return extent.box(image.shape[1], image.shape[0])
 
 
-def _head(image: Image, subject: Subject, seen: Vector, pixels: Vector, size: float, extent: Extent) -> None:
+def _head(
+    image: Image, subject: Subject, seen: Vector, pixels: Vector, size: float, extent: Extent
+) -> None:
     looks, radius = subject.looks, 0.100 * size
     up = pixels[Joint.HEAD] - pixels[Joint.NECK]
     up = up / (np.linalg.norm(up) + 1e-6)
@@ -118,7 +161,14 @@ def _head(image: Image, subject: Subject, seen: Vector, pixels: Vector, size: fl
     extent.add(crown, radius * 0.95)
     if gaze[2] < 0.45:  # the face looks towards the camera
         face_at = pixels[Joint.HEAD] + towards - up * radius * 0.10
-        limb(image, face_at - up * radius * 0.28, face_at + up * radius * 0.22, radius * 0.64, radius * 0.70, looks.skin)
+        limb(
+            image,
+            face_at - up * radius * 0.28,
+            face_at + up * radius * 0.22,
+            radius * 0.64,
+            radius * 0.70,
+            looks.skin,
+        )
         if gaze[2] < -0.2 and radius > 6:
             aside = np.array([-up[1], up[0]]) * radius * 0.27
             for eye in (-aside, aside):
@@ -145,14 +195,31 @@ def _prop(image: Image, held: str, hand: Vector, elbow: Vector, size: float, tin
         limb(image, hand, hand, 0.115 * k, 0.115 * k, colour, 1.05)
     elif held == "cup":
         w, h = 0.055 * k, 0.085 * k
-        polygon(image, _turned(hand, [(-w, -h), (w, -h), (0.75 * w, h), (-0.75 * w, h)], tilt), colour, 0.72)
-        inner = [(-0.8 * w, -0.88 * h), (0.72 * w, -0.88 * h), (0.5 * w, 0.88 * h), (-0.6 * w, 0.88 * h)]
+        polygon(
+            image,
+            _turned(hand, [(-w, -h), (w, -h), (0.75 * w, h), (-0.75 * w, h)], tilt),
+            colour,
+            0.72,
+        )
+        inner = [
+            (-0.8 * w, -0.88 * h),
+            (0.72 * w, -0.88 * h),
+            (0.5 * w, 0.88 * h),
+            (-0.6 * w, 0.88 * h),
+        ]
         polygon(image, _turned(hand, inner, tilt), colour)
-        stripe = [(-0.8 * w, -0.25 * h), (0.68 * w, -0.25 * h), (0.62 * w, 0.2 * h), (-0.7 * w, 0.2 * h)]
+        stripe = [
+            (-0.8 * w, -0.25 * h),
+            (0.68 * w, -0.25 * h),
+            (0.62 * w, 0.2 * h),
+            (-0.7 * w, 0.2 * h),
+        ]
         polygon(image, _turned(hand, stripe, tilt), np.array([200.0, 60, 60]))
     elif held == "phone":
         polygon(image, _turned(hand, _outline(0.045 * k, 0.09 * k), tilt), colour)
-        polygon(image, _turned(hand, _outline(0.031 * k, 0.07 * k), tilt), np.array([110.0, 200, 235]))
+        polygon(
+            image, _turned(hand, _outline(0.031 * k, 0.07 * k), tilt), np.array([110.0, 200, 235])
+        )
     elif held == "book":
         w, h, tilt = 0.15 * k, 0.10 * k, 0.5 * tilt
         cover = [(-w, -h), (0, -0.8 * h), (w, -h), (w, h), (0, 1.15 * h), (-w, h)]
@@ -164,7 +231,15 @@ def _prop(image: Image, held: str, hand: Vector, elbow: Vector, size: float, tin
     else:  # a bag hangs from the hand
         below = hand + np.array([0.0, 0.20 * k])
         for strap in (-0.06, 0.06):
-            limb(image, hand, below + np.array([strap * k, -0.06 * k]), 0.012 * k, 0.012 * k, colour, 0.8)
+            limb(
+                image,
+                hand,
+                below + np.array([strap * k, -0.06 * k]),
+                0.012 * k,
+                0.012 * k,
+                colour,
+                0.8,
+            )
         polygon(image, _turned(below, _outline(0.135 * k, 0.12 * k), 0.0), colour, 0.7)
         polygon(image, _turned(below, _outline(0.112 * k, 0.098 * k), 0.0), colour)
 

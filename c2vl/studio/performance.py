@@ -37,7 +37,9 @@ PROPS: dict[str, dict[str, float]] = {
     "hand over an object": {"cup": 0.25, "book": 0.25, "ball": 0.2, "bag": 0.2, "phone": 0.1},
     "pick up": {"ball": 0.3, "bag": 0.3, "book": 0.25, "cup": 0.15},
 }
-DISTRACTOR = 0.28  # chance that the idle hand of a one-person action holds something of no importance
+DISTRACTOR = (
+    0.28  # chance that the idle hand of a one-person action holds something of no importance
+)
 WAITING = 0.35  # below this strength of a gesture an onlooker sees somebody who waits
 
 
@@ -78,9 +80,19 @@ def _style(subject: Subject, rng: np.random.Generator) -> Style:
 def _idle(motion: Motion, rng: np.random.Generator) -> None:
     """Nobody stands still: slow sway of trunk, head and hands."""
     t = motion.t
-    for curve, size in ((motion.lean, 0.025), (motion.sway, 0.03), (motion.nod, 0.05), (motion.turn, 0.10)):
-        curve += size * np.sin(2 * np.pi * rng.uniform(0.4, 1.4) * t + rng.uniform(0, 7)) + rng.normal(0, size)
-    wobble = np.sin(2 * np.pi * rng.uniform(0.5, 2.0, (1, 2, 3)) * t[:, None, None] + rng.uniform(0, 7, (1, 2, 3)))
+    for curve, size in (
+        (motion.lean, 0.025),
+        (motion.sway, 0.03),
+        (motion.nod, 0.05),
+        (motion.turn, 0.10),
+    ):
+        curve += size * np.sin(
+            2 * np.pi * rng.uniform(0.4, 1.4) * t + rng.uniform(0, 7)
+        ) + rng.normal(0, size)
+    wobble = np.sin(
+        2 * np.pi * rng.uniform(0.5, 2.0, (1, 2, 3)) * t[:, None, None]
+        + rng.uniform(0, 7, (1, 2, 3))
+    )
     motion.hands += 0.025 * wobble + rng.normal(0, 0.035, (1, 2, 3))
 
 
@@ -103,7 +115,9 @@ def _prop(action: str, rng: np.random.Generator) -> str:
     return NOTHING
 
 
-def _holding(action: str, motion: Motion, rng: np.random.Generator, free: bool) -> tuple[list[str], bool]:
+def _holding(
+    action: str, motion: Motion, rng: np.random.Generator, free: bool
+) -> tuple[list[str], bool]:
     """Names of what is held in each frame, and whether the acting hand (True) or the idle one holds it."""
     n, item = len(motion.t), _prop(action, rng)
     if item == NOTHING and free and rng.random() < DISTRACTOR:
@@ -125,7 +139,12 @@ def _phrases(motion: Motion) -> list[str]:
 
 
 def _actor(
-    subject: Subject, motion: Motion, held: list[str], hand: int, place_at: tuple[float, float, float], rng: np.random.Generator
+    subject: Subject,
+    motion: Motion,
+    held: list[str],
+    hand: int,
+    place_at: tuple[float, float, float],
+    rng: np.random.Generator,
 ) -> Actor:
     x, z, yaw = place_at
     joints = place(articulate(subject.body, motion), yaw, np.array([x, 0.0, z]))
@@ -133,13 +152,21 @@ def _actor(
     return Actor(subject, joints, held, hand, motion.seat.copy(), tint, _phrases(motion), yaw)
 
 
-def perform(action: str, people: list[Subject], rng: np.random.Generator, frames_per_second: int) -> Performance:
+def perform(
+    action: str, people: list[Subject], rng: np.random.Generator, frames_per_second: int
+) -> Performance:
     """Let `people` (one, or two for a two-person action) perform `action`, facing camera 2."""
-    return perform_motion(action, SOLO_MOTIONS.get(action) or PAIR_MOTIONS[action], people, rng, frames_per_second)
+    return perform_motion(
+        action, SOLO_MOTIONS.get(action) or PAIR_MOTIONS[action], people, rng, frames_per_second
+    )
 
 
 def perform_motion(
-    action: str, motion: Action | PairAction, people: list[Subject], rng: np.random.Generator, frames_per_second: int
+    action: str,
+    motion: Action | PairAction,
+    people: list[Subject],
+    rng: np.random.Generator,
+    frames_per_second: int,
 ) -> Performance:
     """As `perform`, with the motion given: of one person, or of two (told by how many styles it takes)."""
     tempo = people[0].tempo
@@ -152,7 +179,12 @@ def perform_motion(
 
 
 def _solo(
-    action: str, of: Action, subject: Subject, t: Curve, at: tuple[float, float, float], rng: np.random.Generator
+    action: str,
+    of: Action,
+    subject: Subject,
+    t: Curve,
+    at: tuple[float, float, float],
+    rng: np.random.Generator,
 ) -> Performance:
     style = _style(subject, rng)
     motion = of(t, style)
@@ -166,7 +198,12 @@ def _solo(
 
 
 def _pair(
-    action: str, of: PairAction, people: list[Subject], t: Curve, at: tuple[float, float], rng: np.random.Generator
+    action: str,
+    of: PairAction,
+    people: list[Subject],
+    t: Curve,
+    at: tuple[float, float],
+    rng: np.random.Generator,
 ) -> Performance:
     styles = [_style(people[0], rng), _style(people[1], rng)]
     styles[1].main = styles[0].main  # right meets right, as people do
@@ -181,6 +218,10 @@ def _pair(
         _idle(motion, rng)
         yaw = axis + (np.pi if k else 0.0)
         x, z = at[0] - gap * np.sin(yaw), at[1] - gap * np.cos(yaw)
-        mine = [item if (f < swap) == (k == 0) else NOTHING for f in range(len(t))] if item != NOTHING else held
+        mine = (
+            [item if (f < swap) == (k == 0) else NOTHING for f in range(len(t))]
+            if item != NOTHING
+            else held
+        )
         actors.append(_actor(person, motion, mine, style.main, (x, z, yaw), rng))
     return Performance(action, actors, None)

@@ -52,25 +52,45 @@ def draw_box(image: Image, camera: Camera, box: Box) -> None:
             face(image, camera, side, box.colour, light)
 
 
-def _colour(rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]) -> Vector:
-    pixel = np.array([[[rng.integers(180), rng.uniform(*saturation), rng.uniform(*value)]]], np.uint8)
+def _colour(
+    rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]
+) -> Vector:
+    pixel = np.array(
+        [[[rng.integers(180), rng.uniform(*saturation), rng.uniform(*value)]]], np.uint8
+    )
     return cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0].astype(float)
 
 
 def _floor(image: Image, camera: Camera, rng: np.random.Generator, half: float) -> None:
     base, seam = _colour(rng, (15, 110), (130, 215)), rng.uniform(0.82, 0.93)
-    face(image, camera, [[-half, 0, -half], [half, 0, -half], [half, 0, half], [-half, 0, half]], base)
+    face(
+        image,
+        camera,
+        [[-half, 0, -half], [half, 0, -half], [half, 0, half], [-half, 0, half]],
+        base,
+    )
     pitch = rng.uniform(0.35, 0.9)
     across = bool(rng.random() < 0.5)
     width = pitch if rng.random() < 0.5 else 0.025
     for line in np.arange(-half, half, 2 * pitch):
-        strip = [[line, 0, -half], [line + width, 0, -half], [line + width, 0, half], [line, 0, half]]
+        strip = [
+            [line, 0, -half],
+            [line + width, 0, -half],
+            [line + width, 0, half],
+            [line, 0, half],
+        ]
         face(image, camera, [[z, y, x] for x, y, z in strip] if across else strip, base, seam)
     if rng.random() < 0.5:
         rug, reach = _colour(rng, (40, 150), (70, 200)), rng.uniform(0.7, 1.3)
         for scale, light in ((1.0, 1.0), (0.86, 1.15), (0.8, 0.95)):
             r = reach * scale
-            face(image, camera, [[-r, 0, -0.8 * r], [r, 0, -0.8 * r], [r, 0, 0.8 * r], [-r, 0, 0.8 * r]], rug, light)
+            face(
+                image,
+                camera,
+                [[-r, 0, -0.8 * r], [r, 0, -0.8 * r], [r, 0, 0.8 * r], [-r, 0, 0.8 * r]],
+                rug,
+                light,
+            )
 
 
 def _wall(axis: int, sign: float, half: float) -> Callable[[float, float, float, float], Vector]:
@@ -119,7 +139,12 @@ def _decoration(
         for k in range(2):
             a = left + 0.06 + k * width / 2
             face(image, camera, wall(a, a + width / 2 - 0.1, low + 0.06, high - 0.06), sky)
-            face(image, camera, wall(a, a + width / 2 - 0.1, low + 0.06, low + 0.3), np.array([120.0, 150, 110]))
+            face(
+                image,
+                camera,
+                wall(a, a + width / 2 - 0.1, low + 0.06, low + 0.3),
+                np.array([120.0, 150, 110]),
+            )
     elif kind == 1:  # a door
         wood = _colour(rng, (60, 140), (90, 190))
         face(image, camera, wall(left, left + 0.95, 0, 2.08), wood, 0.8 * tint)
@@ -128,12 +153,24 @@ def _decoration(
     elif kind == 2:  # a picture
         width, low = rng.uniform(0.4, 1.0), rng.uniform(1.1, 1.5)
         high = low + rng.uniform(0.4, 0.8)
-        face(image, camera, wall(left, left + width, low, high), _colour(rng, (0, 80), (30, 240)), tint)
+        face(
+            image,
+            camera,
+            wall(left, left + width, low, high),
+            _colour(rng, (0, 80), (30, 240)),
+            tint,
+        )
         a, b, c, d = left + 0.05, left + width - 0.05, low + 0.05, high - 0.05
         face(image, camera, wall(a, b, c, d), _colour(rng, (40, 200), (90, 240)), tint)
         for _ in range(3):
             p, q = rng.uniform(a, b, 2), rng.uniform(c, d, 2)
-            face(image, camera, wall(min(p), max(p), min(q), max(q)), _colour(rng, (40, 220), (70, 250)), tint)
+            face(
+                image,
+                camera,
+                wall(min(p), max(p), min(q), max(q)),
+                _colour(rng, (40, 220), (70, 250)),
+                tint,
+            )
     else:  # a bookshelf
         width, wood = rng.uniform(0.7, 1.3), _colour(rng, (60, 140), (80, 180))
         for low in np.arange(0.75, 2.0, 0.38):
@@ -158,10 +195,17 @@ def _plant(image: Image, camera: Camera, at: tuple[float, float], seed: int) -> 
     green = np.array([70.0, 130.0, 62.0])
     for _ in range(16):
         bend, height = rng.normal(0, 0.28, 2), rng.uniform(0.5, 1.25)
-        root, tip = np.array([at[0], 0.3, at[1]]), np.array([at[0] + bend[0], height, at[1] + bend[1]])
+        root, tip = (
+            np.array([at[0], 0.3, at[1]]),
+            np.array([at[0] + bend[0], height, at[1] + bend[1]]),
+        )
         side = np.array([0.05, 0.02, -0.05])
         face(
-            image, camera, np.array([root, (root + tip) / 2 + side, tip, (root + tip) / 2 - side]), green, rng.uniform(0.6, 1.3)
+            image,
+            camera,
+            np.array([root, (root + tip) / 2 + side, tip, (root + tip) / 2 - side]),
+            green,
+            rng.uniform(0.6, 1.3),
         )
 
 
@@ -172,7 +216,11 @@ def furniture(rng: np.random.Generator, half: float) -> list[Box]:
         back = rng.random() < 0.5
         along, depth = rng.uniform(-half + 0.5, half - 0.5), rng.uniform(0.3, 0.6)
         gap = half - depth / 2 - 0.02
-        at = (along, -gap) if back else ((1 if rng.random() < 0.5 else -1) * gap, rng.uniform(-half + 0.5, 0.4))
+        at = (
+            (along, -gap)
+            if back
+            else ((1 if rng.random() < 0.5 else -1) * gap, rng.uniform(-half + 0.5, 0.4))
+        )
         size = (rng.uniform(0.4, 1.2), rng.uniform(0.4, 1.5), depth)
         colour = _colour(rng, (20, 150), (60, 220))
         if rng.random() < 0.35:  # a table: a top on legs
@@ -188,7 +236,15 @@ def furniture(rng: np.random.Generator, half: float) -> list[Box]:
                 for x in (-1, 1)
                 for z in (-1, 1)
             ]
-            pieces.append(Box(at, (0.35, 0.25, 0.05), 0.80, rng.normal(0, 0.4), _colour(rng, (0, 60), (20, 90))))
+            pieces.append(
+                Box(
+                    at,
+                    (0.35, 0.25, 0.05),
+                    0.80,
+                    rng.normal(0, 0.4),
+                    _colour(rng, (0, 60), (20, 90)),
+                )
+            )
         else:
             pieces.append(Box(at, size, 0.0, 0.0 if back else np.pi / 2, colour))
     return pieces
@@ -201,7 +257,11 @@ def chair_boxes(x: float, z: float, yaw: float, colour: Vector) -> list[Box]:
     def at(right: float, forward: float) -> tuple[float, float]:
         return x + right * c + forward * s, z - right * s + forward * c
 
-    legs = [Box(at(r, f), (0.04, 0.4, 0.04), 0.0, -yaw, colour * 0.7) for r in (-0.19, 0.19) for f in (-0.19, 0.19)]
+    legs = [
+        Box(at(r, f), (0.04, 0.4, 0.04), 0.0, -yaw, colour * 0.7)
+        for r in (-0.19, 0.19)
+        for f in (-0.19, 0.19)
+    ]
     seat = Box(at(0, 0), (0.44, 0.05, 0.44), 0.38, -yaw, colour)
     back = Box(at(0, -0.22), (0.42, 0.42, 0.04), 0.46, -yaw, colour * 0.92)
     return [*legs, seat, back]
@@ -213,14 +273,25 @@ def background(world: int, setup: int, camera: Camera, height: int) -> Image:
     width = height * 16 // 9
     image = np.zeros((height, width, 3), np.uint8)
     half = rng.uniform(3.5, 4.1)
-    polygon(image, np.array([[0, 0], [width, 0], [width, height], [0, height]], float), np.array([120.0, 118, 112]))
+    polygon(
+        image,
+        np.array([[0, 0], [width, 0], [width, height], [0, height]], float),
+        np.array([120.0, 118, 112]),
+    )
     _floor(image, camera, rng, half)
     _walls(image, camera, rng, half)
     pieces = furniture(rng, half)
-    plants = [(rng.uniform(-half + 0.4, half - 0.4), -half + 0.4) for _ in range(int(rng.integers(0, 3)))]
+    plants = [
+        (rng.uniform(-half + 0.4, half - 0.4), -half + 0.4) for _ in range(int(rng.integers(0, 3)))
+    ]
     scenery: list[Piece] = []
     for box in pieces:
-        scenery.append((float(np.linalg.norm(box.corners().mean(0) - camera.position)), partial(draw_box, box=box)))
+        scenery.append(
+            (
+                float(np.linalg.norm(box.corners().mean(0) - camera.position)),
+                partial(draw_box, box=box),
+            )
+        )
     for at in plants:
         seed = int(rng.integers(2**31))
         distance = float(np.hypot(at[0] - camera.position[0], at[1] - camera.position[2]))
@@ -233,7 +304,11 @@ def background(world: int, setup: int, camera: Camera, height: int) -> Image:
 def _lit(image: Image, rng: np.random.Generator) -> Image:
     """Uneven light, warm or cold, and darker corners."""
     height, width = image.shape[:2]
-    coarse = cv2.resize(rng.uniform(0.90, 1.10, (3, 4)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    coarse = cv2.resize(
+        rng.uniform(0.90, 1.10, (3, 4)).astype(np.float32),
+        (width, height),
+        interpolation=cv2.INTER_CUBIC,
+    )
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     light = coarse * (1.0 - 0.14 * (x**2 + y**2) / 2)
     warmth = np.array([1.0 + rng.normal(0, 0.03), 1.0, 1.0 + rng.normal(0, 0.03)])

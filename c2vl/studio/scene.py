@@ -26,7 +26,9 @@ class Frame:
     boxes: NDArray[np.float64]
 
 
-def empty_set(performance: Performance, camera: Camera, room: Image, rng: np.random.Generator) -> Image:
+def empty_set(
+    performance: Performance, camera: Camera, room: Image, rng: np.random.Generator
+) -> Image:
     """The room with the performance's chair, if it has one."""
     image = room.copy()
     if performance.chair is not None:
@@ -35,12 +37,16 @@ def empty_set(performance: Performance, camera: Camera, room: Image, rng: np.ran
         back = 0.92 * actor.subject.body.thigh
         colour = rng.uniform(50, 190) * rng.uniform(0.7, 1.1, 3)
         boxes = chair_boxes(x - back * np.sin(yaw), z - back * np.cos(yaw), yaw, colour)
-        for box in sorted(boxes, key=lambda b: -float(np.linalg.norm(b.corners().mean(0) - camera.position))):
+        for box in sorted(
+            boxes, key=lambda b: -float(np.linalg.norm(b.corners().mean(0) - camera.position))
+        ):
             draw_box(image, camera, box)
     return image
 
 
-def render(performance: Performance, frame: int, camera: Camera, empty: Image, grain: NDArray[np.int16]) -> Frame:
+def render(
+    performance: Performance, frame: int, camera: Camera, empty: Image, grain: NDArray[np.int16]
+) -> Frame:
     """Draw frame `frame` of `performance` onto a copy of `empty`."""
     image = empty.copy()
     boxes = np.zeros((len(performance.actors), 4))
@@ -49,7 +55,15 @@ def render(performance: Performance, frame: int, camera: Camera, empty: Image, g
     depth = [camera.view(actor.joints[frame, Joint.SPINE_MID])[2] for actor in performance.actors]
     for k in np.argsort(depth)[::-1]:
         actor = performance.actors[k]
-        boxes[k] = draw_person(image, camera, actor.subject, actor.joints[frame], actor.held[frame], actor.hand, actor.tint)
+        boxes[k] = draw_person(
+            image,
+            camera,
+            actor.subject,
+            actor.joints[frame],
+            actor.held[frame],
+            actor.hand,
+            actor.tint,
+        )
     return Frame(add_grain(image, grain, frame), boxes)
 
 

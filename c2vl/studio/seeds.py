@@ -9,4 +9,6 @@ import numpy as np
 
 def generator(*purpose: int | str) -> np.random.Generator:
     """Return the generator of one purpose, such as `generator("room", world_seed, setup)`."""
-    return np.random.default_rng([zlib.crc32(part.encode()) if isinstance(part, str) else part for part in purpose])
+    return np.random.default_rng(
+        [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in purpose]
+    )

@@ -35,7 +35,9 @@ def _occluded(seen: NDArray[np.float64]) -> NDArray[np.bool_]:
     trunk = seen[:, [Joint.SPINE_MID]]
     behind = seen[..., 2] > trunk[..., 2] + 0.09
     width = np.abs(seen[..., 0] - trunk[..., 0]) < 0.13
-    height = (seen[..., 1] > seen[:, [Joint.SPINE_BASE], 1]) & (seen[..., 1] < seen[:, [Joint.SPINE_SHOULDER], 1])
+    height = (seen[..., 1] > seen[:, [Joint.SPINE_BASE], 1]) & (
+        seen[..., 1] < seen[:, [Joint.SPINE_SHOULDER], 1]
+    )
     return behind & width & height
 
 
@@ -55,17 +57,28 @@ def _pieces(frames: int, rng: np.random.Generator) -> list[tuple[NDArray[np.int6
     if frames < 24 or rng.random() > GAP_CHANCE:
         return [(np.arange(start, frames), False)]
     at, length = int(rng.integers(6, frames - 12)), int(rng.integers(2, 6))
-    return [(np.arange(start, at), False), (np.arange(at + length, frames), bool(rng.random() < 0.5))]
+    return [
+        (np.arange(start, at), False),
+        (np.arange(at + length, frames), bool(rng.random() < 0.5)),
+    ]
 
 
 def _spurious(frames: int, identity: int, rng: np.random.Generator) -> TrackedBody:
     """Furniture taken for a body: wide, low and almost still."""
     length = int(rng.integers(4, frames))
     start = int(rng.integers(0, frames - length + 1))
-    centre = np.array([rng.choice([-1, 1]) * rng.uniform(0.9, 1.5), rng.uniform(-0.8, -0.2), rng.uniform(2.5, 4.0)])
+    centre = np.array(
+        [
+            rng.choice([-1, 1]) * rng.uniform(0.9, 1.5),
+            rng.uniform(-0.8, -0.2),
+            rng.uniform(2.5, 4.0),
+        ]
+    )
     shape = centre + rng.normal(0, 1, (25, 3)) * np.array([0.35, 0.12, 0.15])
     joints = shape + rng.normal(0, 0.012, (length, 25, 3))
-    return TrackedBody(identity, np.arange(start, start + length), joints, np.full((length, 25), INFERRED))
+    return TrackedBody(
+        identity, np.arange(start, start + length), joints, np.full((length, 25), INFERRED)
+    )
 
 
 def sense(performance: Performance, camera: Camera, rng: np.random.Generator) -> list[TrackedBody]:

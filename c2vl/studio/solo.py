@@ -12,7 +12,9 @@ Action = Callable[[Curve, Style], Motion]
 TURN = 2 * np.pi
 
 
-def _gesture(t: Curve, style: Style, name: str, length: tuple[float, float] = (0.72, 0.95)) -> tuple[Motion, Curve]:
+def _gesture(
+    t: Curve, style: Style, name: str, length: tuple[float, float] = (0.72, 0.95)
+) -> tuple[Motion, Curve]:
     """A motion whose gesture rises after the onset and falls before the end; returns it with its envelope (T,)."""
     end = style.onset + (1.0 - style.onset) * style.rng.uniform(*length)
     rise = style.rng.uniform(0.14, 0.22) / style.rate
@@ -24,7 +26,9 @@ def _gesture(t: Curve, style: Style, name: str, length: tuple[float, float] = (0
 
 def _beat(t: Curve, style: Style, cycles: float) -> Curve:
     """Cosine from 0 to 1 and back, `cycles` times over the clip at the style's rate."""
-    return 0.5 - 0.5 * np.cos(TURN * (cycles * style.rate * (t - style.onset) + style.rng.uniform(-0.1, 0.1)))
+    return 0.5 - 0.5 * np.cos(
+        TURN * (cycles * style.rate * (t - style.onset) + style.rng.uniform(-0.1, 0.1))
+    )
 
 
 def _spot(style: Style, target: tuple[float, float, float], spread: float = 0.05) -> np.ndarray:
@@ -57,7 +61,10 @@ def make_a_phone_call(t: Curve, style: Style) -> Motion:
 def brush_hair(t: Curve, style: Style) -> Motion:
     m, w = _gesture(t, style, "head", (0.8, 1.0))
     stroke = _beat(t, style, 3.2)
-    path = _spot(style, (-0.20, 0.68, 0.06), 0.04) + stroke[:, None] * np.array([0.08, -0.20, -0.20]) * style.amplitude
+    path = (
+        _spot(style, (-0.20, 0.68, 0.06), 0.04)
+        + stroke[:, None] * np.array([0.08, -0.20, -0.20]) * style.amplitude
+    )
     m.reach(style.main, path, w)
     m.sway += 0.04 * w
     return m
@@ -81,7 +88,9 @@ def read(t: Curve, style: Style) -> Motion:
 def type_on_a_phone(t: Curve, style: Style) -> Motion:
     m, w = _gesture(t, style, "hands", (0.88, 1.0))
     _both_low(m, style, w, (-0.27, -0.20, 0.50))
-    m.hands[:, style.main] += 0.035 * (w * np.sin(TURN * 7 * style.rate * t))[:, None] * np.array([0.4, 1.0, 0.3])
+    m.hands[:, style.main] += (
+        0.035 * (w * np.sin(TURN * 7 * style.rate * t))[:, None] * np.array([0.4, 1.0, 0.3])
+    )
     m.nod += 0.42 * w
     return m
 

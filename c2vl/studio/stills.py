@@ -67,14 +67,27 @@ def still(seed: int, height: int = 216) -> Still:
     cast = [subject(ENGINE_WORLD, int(n)) for n in rng.choice(100_000, 2, replace=False)]
     performance = perform(action, cast, rng, frames_per_second=15)
     frame = int(rng.integers(len(performance.actors[0].joints)))
-    drawn = render(performance, frame, seen_from, empty_set(performance, seen_from, room, rng), grain)
+    drawn = render(
+        performance, frame, seen_from, empty_set(performance, seen_from, room, rng), grain
+    )
     people = _people(performance, frame, drawn.boxes, seen_from, height)
     return Still(drawn.image, people, frame_sentence(performance, frame), len(people) == 2)
 
 
-def _people(performance: Performance, frame: int, boxes: NDArray[np.float64], seen_from: Camera, height: int) -> list[Person]:
+def _people(
+    performance: Performance, frame: int, boxes: NDArray[np.float64], seen_from: Camera, height: int
+) -> list[Person]:
     people = []
     for actor, box in zip(performance.actors, boxes, strict=True):
         pixels = seen_from.colour(seen_from.view(actor.joints[frame])) * (height / 1080.0)
-        people.append(Person(box, actor.held[frame], posture(actor, frame), actor.phrases[frame], performance.action, pixels))
+        people.append(
+            Person(
+                box,
+                actor.held[frame],
+                posture(actor, frame),
+                actor.phrases[frame],
+                performance.action,
+                pixels,
+            )
+        )
     return people

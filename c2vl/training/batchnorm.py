@@ -70,7 +70,13 @@ def _summed(x: Tensor) -> Tensor:
 def with_global_batchnorm(module: nn.Module) -> nn.Module:
     """Put a `GlobalBatchNorm` with the same parameters and buffers in place of every BatchNorm of `module`."""
     if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
-        made = GlobalBatchNorm(module.num_features, module.eps, module.momentum, module.affine, module.track_running_stats)
+        made = GlobalBatchNorm(
+            module.num_features,
+            module.eps,
+            module.momentum,
+            module.affine,
+            module.track_running_stats,
+        )
         made._parameters, made._buffers = module._parameters, module._buffers
         return made.train(module.training)
     for name, child in module.named_children():

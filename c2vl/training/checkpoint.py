@@ -11,13 +11,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
-from c2vl.errors import UserError
-from c2vl.files import read_json, write_bytes, write_json
-from c2vl.models.registry import SkeletonEncoderParams, build_encoder
-from c2vl.objective.embeddings import AlignedEncoder
-from c2vl.params import ParamsModel
-from c2vl.skeletons.streams import Stream
+from c2vl.core.errors import UserError
+from c2vl.core.files import read_json, write_bytes, write_json
+from c2vl.core.params import ParamsModel
+from c2vl.models.encoders.registry import SkeletonEncoderParams, build_encoder
+from c2vl.models.streams import Stream
 from c2vl.training.curves import Epoch, to_csv
+from c2vl.training.objective.embeddings import AlignedEncoder
 from c2vl.training.supervised import ClassifyingEncoder
 
 WEIGHTS, CONFIG, CURVES = "encoder.safetensors", "config.json", "curves.csv"
@@ -50,7 +50,9 @@ class EncoderConfig(ParamsModel):
         """A network of this shape; its weights are random until loaded."""
         encoder = build_encoder(self.encoder)
         if self.prompts:
-            return AlignedEncoder(encoder, self.prompts, self.dimension or max(self.prompts.values()))
+            return AlignedEncoder(
+                encoder, self.prompts, self.dimension or max(self.prompts.values())
+            )
         return ClassifyingEncoder(encoder, self.classes) if self.classes else BareEncoder(encoder)
 
 
@@ -78,9 +80,13 @@ class Checkpoint:
         return self.network.encoder
 
 
-def save_checkpoint(folder: Path, network: EncoderNetwork, config: EncoderConfig, curves: list[Epoch]) -> None:
+def save_checkpoint(
+    folder: Path, network: EncoderNetwork, config: EncoderConfig, curves: list[Epoch]
+) -> None:
     """Write `encoder.safetensors` (encoder and heads), `config.json` and `curves.csv`, each atomically."""
-    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    state = {
+        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
+    }
     write_bytes(folder / WEIGHTS, save(state))
     write_bytes(folder / CURVES, to_csv(curves).encode())
     write_json(folder / CONFIG, config.model_dump())
@@ -97,7 +103,11 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         network = config.build()
         network.load_state_dict(load((folder / WEIGHTS).read_bytes()))
     except FileNotFoundError as error:
-        raise UserError(f"{error.filename} is missing; run `dvc repro pretrain baselines` or `dvc pull`.") from None
+        raise UserError(
+            f"{error.filename} is missing; run `dvc repro pretrain baselines` or `dvc pull`."
+        ) from None
     except (ValidationError, ValueError, RuntimeError, SafetensorError):
-        raise UserError(f"{folder} is not an encoder of this version of c2vl; run `dvc repro -f` for its stage.") from None
+        raise UserError(
+            f"{folder} is not an encoder of this version of c2vl; run `dvc repro -f` for its stage."
+        ) from None
     return Checkpoint(network.eval(), config)

@@ -41,5 +41,7 @@ def to_csv(epochs: list[Epoch]) -> str:
     writer = csv.DictWriter(out, [field.name for field in fields(Epoch)], lineterminator="\n")
     writer.writeheader()
     for epoch in epochs:
-        writer.writerow({k: f"{v:.7g}" if isinstance(v, float) else v for k, v in asdict(epoch).items()})
+        writer.writerow(
+            {k: f"{v:.7g}" if isinstance(v, float) else v for k, v in asdict(epoch).items()}
+        )
     return out.getvalue()

@@ -17,9 +17,11 @@ import torch.distributed
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from c2vl.errors import UserError
+from c2vl.core import machine
+from c2vl.core.errors import UserError
 from c2vl.training.batchnorm import with_global_batchnorm
-from c2vl.training.params import Precision
+from c2vl.training.environment import threads
+from c2vl.training.training_params import Precision
 
 
 class Devices:
@@ -101,7 +103,11 @@ class Devices:
 
     def autocast(self, precision: Precision) -> AbstractContextManager[Any]:
         """Where the network's forward runs."""
-        return torch.autocast(self.device.type, torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
+        return (
+            torch.autocast(self.device.type, torch.bfloat16)
+            if precision == "bf16"
+            else contextlib.nullcontext()
+        )
 
     def wait(self) -> None:
         """Until every process is here."""
@@ -126,3 +132,9 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         return gradient[ctx.own] * ctx.world, None, None
+
+
+def prepare() -> torch.device:
+    """The device of this process; on a CPU one thread, so that results do not depend on the number of cores."""
+    torch.set_num_threads(threads())
+    return Devices(machine.device()).device

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 
-from c2vl.errors import UserError
+from c2vl.core.errors import UserError
 
 SAVE_SECONDS = 60.0
 
@@ -18,7 +18,9 @@ def threads() -> int:
     """
     text = os.environ.get("C2VL_THREADS", "")
     if text and (not text.isdigit() or int(text) < 1):
-        raise UserError(f"The environment variable C2VL_THREADS must be a positive whole number, not '{text}'.")
+        raise UserError(
+            f"The environment variable C2VL_THREADS must be a positive whole number, not '{text}'."
+        )
     return int(text or 1)
 
 
@@ -30,7 +32,9 @@ def save_seconds() -> float:
     except ValueError:
         seconds = math.nan
     if not seconds >= 0:  # nor is nan: no time would ever be long enough
-        raise UserError(f"The environment variable C2VL_SAVE_SECONDS must be a number of seconds, not '{text}'.")
+        raise UserError(
+            f"The environment variable C2VL_SAVE_SECONDS must be a number of seconds, not '{text}'."
+        )
     return seconds
 
 

@@ -19,11 +19,14 @@ import torch
 from torch import Tensor
 
 import c2vl
-from c2vl.files import published
+from c2vl.core.files import published
 from c2vl.training.environment import save_seconds
 
 STATE, LAST_GOOD, LIVE = "state.pt", "last-good", "live"
-CODE = ("training", "objective", "models", "skeletons")  # packages that say what a training computes
+CODE = (
+    "training",
+    "models",
+)  # packages that say what a training computes
 
 
 class Keep:
@@ -43,7 +46,9 @@ class Keep:
     def load(self) -> dict[str, Any] | None:
         """The state of this very training, tensors on the CPU; None where there is none."""
         try:
-            state: dict[str, Any] = torch.load(self.folder / STATE, map_location="cpu", weights_only=True)
+            state: dict[str, Any] = torch.load(
+                self.folder / STATE, map_location="cpu", weights_only=True
+            )
         except FileNotFoundError:
             return None
         except Exception:  # whatever torch, pickle or zipfile say of a file that is none of ours

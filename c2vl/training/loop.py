@@ -13,18 +13,18 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from c2vl.errors import UserError
-from c2vl.heap import keep_freed_memory
-from c2vl.progress import meter
+from c2vl.core.errors import UserError
+from c2vl.core.heap import keep_freed_memory
+from c2vl.core.progress import meter
 from c2vl.training.curves import Epoch, told
 from c2vl.training.devices import Devices
 from c2vl.training.environment import compiled
 from c2vl.training.keep import LIVE, Keep
-from c2vl.training.params import PretrainParams
 from c2vl.training.schedule import rate_at, set_rate, sgd, shuffled, steps_an_epoch
 from c2vl.training.step import backward
 from c2vl.training.task import Task
 from c2vl.training.tracking import NoTracker, make_tracker
+from c2vl.training.training_params import PretrainParams
 
 SaveGood = Callable[[nn.Module, list[Epoch]], Path]
 """Writes a network with its curves somewhere and returns where."""
@@ -53,8 +53,14 @@ class LastGood:
     @classmethod
     def of(cls, network: nn.Module, epochs: int) -> LastGood | None:
         """A copy of the network, or None if a weight is not finite."""
-        weights = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
-        return cls(weights, epochs) if all(bool(value.isfinite().all()) for value in weights.values()) else None
+        weights = {
+            name: value.detach().cpu().clone() for name, value in network.state_dict().items()
+        }
+        return (
+            cls(weights, epochs)
+            if all(bool(value.isfinite().all()) for value in weights.values())
+            else None
+        )
 
 
 def fit(
@@ -98,7 +104,9 @@ def fit(
     curves: list[Epoch] = []
     at: Progress | None = None
     found = keep.load() if keep else None
-    if keep and not devices.agree(found["at"]["epoch"] * steps + found["at"]["step"] if found else -1):
+    if keep and not devices.agree(
+        found["at"]["epoch"] * steps + found["at"]["step"] if found else -1
+    ):
         raise UserError(
             f"The processes see different states of this training in {keep.folder}; put it on a disk that all of them share "
             "(C2VL_HOME), or remove it."
@@ -107,14 +115,23 @@ def fit(
         at, curves = _restore(found, task, optimiser, average, generator)
     wrapped = devices.wrap(task.network)
     own = [parameter for group in task.groups() for parameter in group["params"]]
-    tracker = make_tracker(params.tracker, keep.folder / LIVE, len(curves)) if keep and devices.main else NoTracker()
+    tracker = (
+        make_tracker(params.tracker, keep.folder / LIVE, len(curves))
+        if keep and devices.main
+        else NoTracker()
+    )
     good = LastGood.of(task.network, len(curves)) if not found else LastGood(**found["good"])
 
     first = at.epoch if at else 0
     done = first * steps + (at.step if at else 0)
-    with closing(tracker), meter(params.epochs * steps * batch, name, "clips", done * batch, devices.main) as bar:
+    with (
+        closing(tracker),
+        meter(params.epochs * steps * batch, name, "clips", done * batch, devices.main) as bar,
+    ):
         for epoch in range(first, params.epochs):
-            bar.set_postfix_str(", ".join([f"epoch {epoch + 1}/{params.epochs}", *told(curves)]), refresh=False)
+            bar.set_postfix_str(
+                ", ".join([f"epoch {epoch + 1}/{params.epochs}", *told(curves)]), refresh=False
+            )
             task.begin_epoch(epoch)
             if at is None:
                 at = Progress(epoch, 0, shuffled(task.rows, generator), None)
@@ -123,7 +140,16 @@ def fit(
                 chosen = at.order[at.step * batch : (at.step + 1) * batch]
                 optimiser.zero_grad()
                 seed = _step_seed(params.seed, epoch * steps + at.step)
-                seen = backward(task, wrapped, devices, chosen, generator, seed, params.precision, params.micro_batch)
+                seen = backward(
+                    task,
+                    wrapped,
+                    devices,
+                    chosen,
+                    generator,
+                    seed,
+                    params.precision,
+                    params.micro_batch,
+                )
                 for parameter in own:
                     if parameter.grad is not None:
                         devices.average(parameter.grad)
@@ -144,7 +170,9 @@ def fit(
                 lost = f"weights are not numbers after epoch {epoch + 1}"
                 if not math.isfinite(means[0]):
                     lost = f"loss is not a number in epoch {epoch + 1}"
-                raise UserError(_lost(task, lost, good, curves, save_good if devices.main else None))
+                raise UserError(
+                    _lost(task, lost, good, curves, save_good if devices.main else None)
+                )
             good = now
             row = task.row(epoch, rate_at(epoch, steps - 1, steps, params), means)
             if probe and devices.main and _due(epoch, params):
@@ -217,7 +245,9 @@ def _restore(
     return at, [Epoch(**row) for row in state["curves"]]
 
 
-def _lost(task: Task, lost: str, good: LastGood | None, curves: list[Epoch], save_good: SaveGood | None) -> str:
+def _lost(
+    task: Task, lost: str, good: LastGood | None, curves: list[Epoch], save_good: SaveGood | None
+) -> str:
     """The sentence for a loss or weights that are not numbers; writes the last good network."""
     kept = ""
     if save_good and good and good.epochs:

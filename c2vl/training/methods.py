@@ -9,22 +9,28 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from c2vl.errors import UserError
+from c2vl.core.errors import UserError
+from c2vl.models.clips import Clips
 from c2vl.models.encode import BATCH
-from c2vl.models.registry import build_encoder
-from c2vl.skeletons.ragged import RaggedSkeletons
-from c2vl.skeletons.streams import Stream, to_stream
-from c2vl.skeletons.views import test_view
-from c2vl.training.checkpoint import BareEncoder, EncoderConfig, EncoderNetwork, Method, save_checkpoint
-from c2vl.training.clips import Clips
+from c2vl.models.encoders.registry import build_encoder
+from c2vl.models.prompt_features import Prompts
+from c2vl.models.ragged import RaggedSkeletons
+from c2vl.models.streams import Stream, to_stream
+from c2vl.models.views import test_view
+from c2vl.training.checkpoint import (
+    BareEncoder,
+    EncoderConfig,
+    EncoderNetwork,
+    Method,
+    save_checkpoint,
+)
 from c2vl.training.curves import Epoch
 from c2vl.training.keep import LAST_GOOD, Keep, training_key
 from c2vl.training.loop import SaveGood
-from c2vl.training.params import BaselinesParams, PretrainParams
 from c2vl.training.pretrain import pretrain
 from c2vl.training.probe import Probe
-from c2vl.training.prompts import Prompts
 from c2vl.training.supervised import train_supervised
+from c2vl.training.training_params import BaselinesParams, PretrainParams
 
 
 @dataclass(frozen=True)
@@ -69,13 +75,23 @@ def train(
         clips=len(clips),
     )
     if method == "random":
-        return Trained(BareEncoder(random_encoder(clips.skeletons, stream, params)), config.model_copy(update={"clips": 0}), [])
+        return Trained(
+            BareEncoder(random_encoder(clips.skeletons, stream, params)),
+            config.model_copy(update={"clips": 0}),
+            [],
+        )
     if method == "supervised":
         params = baselines.supervised_schedule(params)
         config = config.model_copy(update={"classes": classes, "training": params.model_dump()})
-        data = [clips.skeletons.joints.tensor, clips.skeletons.lengths, torch.from_numpy(clips.labels)]
+        data = [
+            clips.skeletons.joints.tensor,
+            clips.skeletons.lengths,
+            torch.from_numpy(clips.labels),
+        ]
         keep, save_good = _kept(folder, config, data)
-        network, curves = train_supervised(clips.skeletons, clips.labels, classes, stream, params, name, keep, save_good)
+        network, curves = train_supervised(
+            clips.skeletons, clips.labels, classes, stream, params, name, keep, save_good
+        )
         return Trained(network, config, curves)
     if method == "infonce":
         params = params.model_copy(update={"objective": params.objective.as_infonce()})
@@ -91,13 +107,22 @@ def train(
         "training": params.model_dump(),
     }
     config = config.model_copy(update=update)
-    data = [clips.skeletons.joints.tensor, clips.skeletons.lengths, torch.from_numpy(clips.labels), prompts.valid]
-    keep, save_good = _kept(folder, config, [*data, *(features.tensor for features in prompts.features.values())])
+    data = [
+        clips.skeletons.joints.tensor,
+        clips.skeletons.lengths,
+        torch.from_numpy(clips.labels),
+        prompts.valid,
+    ]
+    keep, save_good = _kept(
+        folder, config, [*data, *(features.tensor for features in prompts.features.values())]
+    )
     result = pretrain(clips.skeletons, prompts, stream, params, probe, name, keep, save_good)
     return Trained(result.network, config, result.curves)
 
 
-def _kept(folder: Path | None, config: EncoderConfig, data: list[Tensor]) -> tuple[Keep | None, SaveGood | None]:
+def _kept(
+    folder: Path | None, config: EncoderConfig, data: list[Tensor]
+) -> tuple[Keep | None, SaveGood | None]:
     """Where a training's state is kept, and how the last good network is."""
     if folder is None:
         return None, None

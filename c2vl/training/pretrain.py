@@ -8,23 +8,23 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from c2vl.errors import UserError
-from c2vl.models.registry import build_encoder
-from c2vl.objective.embeddings import AlignedEncoder, Embeddings
-from c2vl.objective.loss import C2VLLoss
-from c2vl.objective.partition import alpha_at
-from c2vl.objective.teacher import make_teacher
-from c2vl.skeletons.ragged import RaggedSkeletons
-from c2vl.skeletons.streams import Stream, to_stream
-from c2vl.skeletons.views import draw, train_view
+from c2vl.core.errors import UserError
+from c2vl.models.encoders.registry import build_encoder
+from c2vl.models.prompt_features import Prompts
+from c2vl.models.ragged import RaggedSkeletons
+from c2vl.models.streams import Stream, to_stream
+from c2vl.models.views import draw, train_view
 from c2vl.training.curves import Epoch
 from c2vl.training.devices import Devices
 from c2vl.training.keep import Keep
 from c2vl.training.loop import SaveGood, fit
-from c2vl.training.params import PretrainParams
+from c2vl.training.objective.embeddings import AlignedEncoder, Embeddings
+from c2vl.training.objective.loss import C2VLLoss
+from c2vl.training.objective.partition import alpha_at
+from c2vl.training.objective.teacher import make_teacher
 from c2vl.training.probe import Probe
-from c2vl.training.prompts import Prompts
 from c2vl.training.task import Task
+from c2vl.training.training_params import PretrainParams
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,14 @@ class Pretraining(Task):
     """The C²VL objective (or InfoNCE, see `ObjectiveParams`) on clips and their prompts."""
 
     what = "pretraining"
-    advice = "lower `pretrain.learning_rate` or raise `pretrain.objective.temperature` in params.yaml."
+    advice = (
+        "lower `pretrain.learning_rate` or raise `pretrain.objective.temperature` in params.yaml."
+    )
     network: AlignedEncoder
 
-    def __init__(self, skeletons: RaggedSkeletons, prompts: Prompts, stream: Stream, params: PretrainParams) -> None:
+    def __init__(
+        self, skeletons: RaggedSkeletons, prompts: Prompts, stream: Stream, params: PretrainParams
+    ) -> None:
         """Draws the network's weights from torch's global generator."""
         self.skeletons, self.prompts, self.stream, self.params = skeletons, prompts, stream, params
         self.rows = prompts.usable()
@@ -71,9 +75,13 @@ class Pretraining(Task):
 
     def constants(self, inputs: tuple[Tensor, ...], outputs: Tensor) -> Tensor:
         """The teacher's embeddings (b, 1 + kinds, d)."""
-        return _stack(self.teacher.embed(inputs[0], self._named(inputs), self._split(outputs)), self.kinds)
+        return _stack(
+            self.teacher.embed(inputs[0], self._named(inputs), self._split(outputs)), self.kinds
+        )
 
-    def loss(self, outputs: Tensor, constants: Tensor, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def loss(
+        self, outputs: Tensor, constants: Tensor, rows: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
         """The objective, and the targets' diagonal mass and entropy."""
         result = self.objective(self._split(outputs), self._split(constants), self.alpha, generator)
         return result.loss, torch.stack([result.diagonal, result.entropy])
@@ -83,7 +91,11 @@ class Pretraining(Task):
         objective = self.params.objective
         if not objective.learnable_temperature:
             return []
-        group = {"params": [self.objective.temperature.log], "weight_decay": 0.0, "fixed_rate": True}
+        group = {
+            "params": [self.objective.temperature.log],
+            "weight_decay": 0.0,
+            "fixed_rate": True,
+        }
         return [{**group, "lr": objective.temperature_rate}]
 
     def begin_epoch(self, epoch: int) -> None:
@@ -154,9 +166,13 @@ def pretrain(
     """
     torch.manual_seed(params.seed)
     if len(prompts.usable()) < 2:
-        raise UserError("Pretraining needs at least two clips with prompts; look at the `reason` column of data/embed.")
+        raise UserError(
+            "Pretraining needs at least two clips with prompts; look at the `reason` column of data/embed."
+        )
     devices = Devices(skeletons.device)
     task = Pretraining(skeletons, prompts, stream, params)
     accuracy = probe.accuracy if probe else None
-    network, curves = fit(task, params, devices, name or f"pretrain {stream}", keep, save_good, accuracy)
+    network, curves = fit(
+        task, params, devices, name or f"pretrain {stream}", keep, save_good, accuracy
+    )
     return Pretrained(cast(AlignedEncoder, network), curves, len(skeletons) - len(task.rows))

@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from c2vl.models.encode import encode
-from c2vl.skeletons.ragged import RaggedSkeletons
-from c2vl.skeletons.streams import Stream
+from c2vl.models.ragged import RaggedSkeletons
+from c2vl.models.streams import Stream
 
 QUERIES, GALLERY = 500, 2000  # at most; enough to see a collapse, cheap on any data set
 
@@ -21,7 +21,9 @@ QUERIES, GALLERY = 500, 2000  # at most; enough to see a collapse, cheap on any 
 class Probe:
     """Nearest-neighbour accuracy of held-out training clips (every fifth, at random) among the other training clips."""
 
-    def __init__(self, clips: RaggedSkeletons, labels: np.ndarray, stream: Stream, frames: int, seed: int) -> None:
+    def __init__(
+        self, clips: RaggedSkeletons, labels: np.ndarray, stream: Stream, frames: int, seed: int
+    ) -> None:
         order = torch.from_numpy(np.random.default_rng(seed).permutation(len(clips)))
         held_out = max(1, len(order) // 5)
         self.queries = order[:held_out][:QUERIES].to(clips.device)

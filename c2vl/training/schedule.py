@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from c2vl.training.params import PretrainParams
+from c2vl.training.training_params import PretrainParams
 
 DECAY = 0.1  # of the rate at every milestone
 
@@ -30,18 +30,27 @@ def rate_at(epoch: int, step: int, steps: int, params: PretrainParams) -> float:
     warmup = params.warmup_epochs * steps
     if done < warmup:
         return params.learning_rate * done / warmup
-    return params.learning_rate * DECAY ** sum(epoch >= milestone for milestone in params.milestones)
+    return params.learning_rate * DECAY ** sum(
+        epoch >= milestone for milestone in params.milestones
+    )
 
 
-def sgd(network: nn.Module, params: PretrainParams, extra: list[dict[str, object]] | None = None) -> torch.optim.SGD:
+def sgd(
+    network: nn.Module, params: PretrainParams, extra: list[dict[str, object]] | None = None
+) -> torch.optim.SGD:
     """The paper's optimiser over the network's parameters; `extra` are parameter groups with settings of their own.
 
     Only groups without a `fixed_rate` follow the schedule of `set_rate`.
     """
     nesterov = params.nesterov and params.momentum > 0
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    groups: list[dict[str, object]] = [{"params": trained, "weight_decay": params.weight_decay}, *(extra or [])]
-    return torch.optim.SGD(groups, lr=params.learning_rate, momentum=params.momentum, nesterov=nesterov, fused=True)
+    groups: list[dict[str, object]] = [
+        {"params": trained, "weight_decay": params.weight_decay},
+        *(extra or []),
+    ]
+    return torch.optim.SGD(
+        groups, lr=params.learning_rate, momentum=params.momentum, nesterov=nesterov, fused=True
+    )
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

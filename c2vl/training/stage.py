@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 
 import torch
 
-from c2vl import machine
-from c2vl.runlog import logged
-from c2vl.store.lock import stage_lock
+from c2vl.core import machine
+from c2vl.core.lock import stage_lock
+from c2vl.core.runlog import logged
+from c2vl.core.tables.class_list import class_names
+from c2vl.models.clips import Clips, load_clips
+from c2vl.models.prompt_features import Prompts, load_prompts
 from c2vl.training.checkpoint import save_checkpoint
-from c2vl.training.clips import Clips, class_names, load_clips
 from c2vl.training.devices import Devices
-from c2vl.training.environment import threads
 from c2vl.training.keep import forget
 from c2vl.training.methods import Trained
-from c2vl.training.prompts import Prompts, load_prompts
 
 
 class TrainingData(NamedTuple):
@@ -28,12 +28,6 @@ class TrainingData(NamedTuple):
     clips: Clips
     prompts: Prompts
     classes: int
-
-
-def prepare() -> torch.device:
-    """The device of this process; on a CPU one thread, so that results do not depend on the number of cores."""
-    torch.set_num_threads(threads())
-    return Devices(machine.device()).device
 
 
 @contextlib.contextmanager
@@ -51,14 +45,18 @@ def state_folder(name: str) -> Path:
     return machine.state_dir() / "training" / name
 
 
-def load_training(data: Path, benchmark: str, kinds: Sequence[str], device: torch.device) -> TrainingData:
+def load_training(
+    data: Path, benchmark: str, kinds: Sequence[str], device: torch.device
+) -> TrainingData:
     """Load the train split of a benchmark with the prompts in use.
 
     Raises:
         UserError: a table is missing, or nothing usable is in the split.
     """
     clips = load_clips(data, benchmark, "train", device)
-    return TrainingData(clips, load_prompts(data, clips.samples, kinds, device), len(class_names(data)))
+    return TrainingData(
+        clips, load_prompts(data, clips.samples, kinds, device), len(class_names(data))
+    )
 
 
 def publish(folder: Path, trained: Trained, state: Path | None = None) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from c2vl.training.devices import Devices
-from c2vl.training.params import Precision
 from c2vl.training.task import Task
+from c2vl.training.training_params import Precision
 
 Inputs = tuple[Tensor, ...]
 
@@ -51,15 +51,22 @@ def backward(
         outputs, constants = _embed(task, network, devices, parts[0], seeds[0], precision)
     else:
         with torch.no_grad(), _statistics_left_alone(task.network):
-            each = [_embed(task, task.network, devices, *part, precision) for part in zip(parts, seeds, strict=True)]
+            each = [
+                _embed(task, task.network, devices, *part, precision)
+                for part in zip(parts, seeds, strict=True)
+            ]
         outputs = torch.cat([given for given, _ in each]).requires_grad_()
         constants = torch.cat([given for _, given in each])
 
-    loss, diagnostics = task.loss(devices.gather(outputs), devices.gather(constants), rows, generator)
+    loss, diagnostics = task.loss(
+        devices.gather(outputs), devices.gather(constants), rows, generator
+    )
     loss.backward()  # not the accelerator's, which divides by the gradient accumulation of a launcher's config
     if len(parts) > 1:
         assert outputs.grad is not None
-        for number, (part, gradient) in enumerate(zip(parts, outputs.grad.split(small), strict=True)):
+        for number, (part, gradient) in enumerate(
+            zip(parts, outputs.grad.split(small), strict=True)
+        ):
             last = number == len(parts) - 1
             with contextlib.nullcontext() if last else devices.without_sync(network):
                 _seed_dropout(seeds[number], devices.device)
@@ -70,7 +77,12 @@ def backward(
 
 
 def _embed(
-    task: Task, network: nn.Module, devices: Devices, inputs: Inputs, seed: int, precision: Precision
+    task: Task,
+    network: nn.Module,
+    devices: Devices,
+    inputs: Inputs,
+    seed: int,
+    precision: Precision,
 ) -> tuple[Tensor, Tensor]:
     _seed_dropout(seed, devices.device)
     with devices.autocast(precision):
@@ -93,7 +105,11 @@ def _seed_dropout(seed: int, device: torch.device) -> None:
 @contextlib.contextmanager
 def _statistics_left_alone(network: nn.Module) -> Iterator[None]:
     """Within it BatchNorm normalises by the batch as in training, and its running statistics stay as they are."""
-    norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    norms = [
+        module
+        for module in network.modules()
+        if isinstance(module, _BatchNorm) and module.track_running_stats
+    ]
     for norm in norms:
         norm.track_running_stats = False
     try:

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from c2vl.models.registry import build_encoder
-from c2vl.skeletons.ragged import RaggedSkeletons
-from c2vl.skeletons.streams import Stream, to_stream
-from c2vl.skeletons.views import draw, train_view
+from c2vl.models.encoders.registry import build_encoder
+from c2vl.models.ragged import RaggedSkeletons
+from c2vl.models.streams import Stream, to_stream
+from c2vl.models.views import draw, train_view
 from c2vl.training.curves import Epoch
 from c2vl.training.devices import Devices
 from c2vl.training.keep import Keep
 from c2vl.training.loop import SaveGood, fit
-from c2vl.training.params import PretrainParams
 from c2vl.training.task import Task
+from c2vl.training.training_params import PretrainParams
 
 
 class ClassifyingEncoder(nn.Module):
@@ -56,14 +56,18 @@ class SupervisedTraining(Task):
     def inputs(self, rows: Tensor, own: slice, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Views (b, C, T, V, M)."""
         draws = draw(len(rows), self.params.view, generator).part(own)
-        return (to_stream(train_view(self.skeletons, rows[own], self.params.view, draws), self.stream),)
+        return (
+            to_stream(train_view(self.skeletons, rows[own], self.params.view, draws), self.stream),
+        )
 
     def outputs(self, network: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
         """Logits (b, classes)."""
         logits: Tensor = network(*inputs)
         return logits
 
-    def loss(self, outputs: Tensor, constants: Tensor, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def loss(
+        self, outputs: Tensor, constants: Tensor, rows: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
         """Cross-entropy, and the share that is right."""
         truth = self.truth[rows].to(outputs.device, non_blocking=True)
         return cross_entropy(outputs, truth), (outputs.argmax(1) == truth).float().mean()[None]

@@ -39,7 +39,9 @@ class Task:
         """What else the loss needs of every clip, (b, …) without gradient: a teacher's outputs. By default the student's."""
         return outputs.detach()
 
-    def loss(self, outputs: Tensor, constants: Tensor, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def loss(
+        self, outputs: Tensor, constants: Tensor, rows: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
         """Loss of the global batch, a scalar, and diagnostics, a vector without gradient, for the curves.
 
         Args:

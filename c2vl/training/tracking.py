@@ -10,9 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from c2vl.errors import UserError
+from c2vl.core.errors import UserError
 from c2vl.training.curves import Epoch
-from c2vl.training.params import TrackerName
+from c2vl.training.training_params import TrackerName
 
 
 class Tracker(Protocol):
@@ -42,7 +42,12 @@ class DVCLiveTracker:
         from dvclive import Live
 
         self.live: Any = Live(
-            dir=str(folder), resume=resumed, report=None, save_dvc_exp=False, dvcyaml=None, monitor_system=False
+            dir=str(folder),
+            resume=resumed,
+            report=None,
+            save_dvc_exp=False,
+            dvcyaml=None,
+            monitor_system=False,
         )
 
     def log(self, row: Epoch) -> None:
@@ -76,7 +81,9 @@ class TensorBoardTracker:
 
 def values(row: Epoch) -> dict[str, float]:
     """The columns of an epoch that are there."""
-    return {name: value for name, value in asdict(row).items() if name != "epoch" and value is not None}
+    return {
+        name: value for name, value in asdict(row).items() if name != "epoch" and value is not None
+    }
 
 
 def make_tracker(name: TrackerName, folder: Path, done: int) -> Tracker:
@@ -88,7 +95,11 @@ def make_tracker(name: TrackerName, folder: Path, done: int) -> Tracker:
     if name == "none":
         return NoTracker()
     try:
-        return DVCLiveTracker(folder, done > 0) if name == "dvclive" else TensorBoardTracker(folder, done + 1)
+        return (
+            DVCLiveTracker(folder, done > 0)
+            if name == "dvclive"
+            else TensorBoardTracker(folder, done + 1)
+        )
     except ImportError:
         raise UserError(
             f"`pretrain.tracker: {name}` needs the package {name}; run `pip install {name}` or set it to none."

@@ -44,12 +44,21 @@ def confusion(
     with drawing():
         cell = 0.2 if len(rows) > 12 else 0.33
         side = (min(NAMED, len(columns)) * cell, min(NAMED, len(rows)) * cell)
-        figure = Figure(figsize=(1.4 + len(matrices) * (side[0] + 0.5), side[1] + 1.5), layout="constrained")
+        figure = Figure(
+            figsize=(1.4 + len(matrices) * (side[0] + 0.5), side[1] + 1.5), layout="constrained"
+        )
         axes = figure.subplots(1, len(matrices), squeeze=False)[0]
         for place, (axis, (heading, matrix)) in enumerate(zip(axes, matrices, strict=True)):
             total = matrix.sum(axis=1, keepdims=True)
             share = np.divide(matrix, total, out=np.zeros(matrix.shape), where=total > 0)
-            image = axis.imshow(share * 100, cmap="viridis", vmin=0, vmax=100, interpolation="nearest", aspect="auto")
+            image = axis.imshow(
+                share * 100,
+                cmap="viridis",
+                vmin=0,
+                vmax=100,
+                interpolation="nearest",
+                aspect="auto",
+            )
             axis.set_title(heading)
             axis.grid(False)
             _ticks(axis.set_xticks, columns, rotation=90)
@@ -67,14 +76,28 @@ def _ticks(place, names: Sequence[str], rotation: float = 0) -> None:  # type: i
     if len(names) <= NAMED:
         place(range(len(names)), names, rotation=rotation, fontsize=7)
     else:
-        place(range(9, len(names), 10), [str(number + 1) for number in range(9, len(names), 10)], fontsize=7)
+        place(
+            range(9, len(names), 10),
+            [str(number + 1) for number in range(9, len(names), 10)],
+            fontsize=7,
+        )
 
 
 def _numbers(axis, share: NDArray[np.float64]) -> None:  # type: ignore[no-untyped-def]
     for (row, column), value in np.ndenumerate(share):
         if value >= 0.005:
-            colour = "#111111" if value > 0.6 else "#ffffff"  # on viridis, whatever the page's scheme
-            axis.text(column, row, f"{value * 100:.0f}", ha="center", va="center", fontsize=6.5, color=colour)
+            colour = (
+                "#111111" if value > 0.6 else "#ffffff"
+            )  # on viridis, whatever the page's scheme
+            axis.text(
+                column,
+                row,
+                f"{value * 100:.0f}",
+                ha="center",
+                va="center",
+                fontsize=6.5,
+                color=colour,
+            )
 
 
 def worst(

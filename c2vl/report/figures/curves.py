@@ -9,11 +9,25 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from c2vl.report.style import METHOD_COLOURS, METHOD_MARKERS, METHOD_NAMES, STREAM_STYLES, Plot, drawing, finish
+from c2vl.report.style import (
+    METHOD_COLOURS,
+    METHOD_MARKERS,
+    METHOD_NAMES,
+    STREAM_STYLES,
+    Plot,
+    drawing,
+    finish,
+)
 
-Curve = Mapping[str, NDArray[np.float64]]  # column → one value an epoch, NaN where it has no meaning
+Curve = Mapping[
+    str, NDArray[np.float64]
+]  # column → one value an epoch, NaN where it has no meaning
 MARKED = 8  # about as many points of a curve carry its marker
-PANELS = (("loss", "Loss"), ("probe", "KNN probe, held-out training clips"), ("diagonal", "Targets: mass on the true pair"))
+PANELS = (
+    ("loss", "Loss"),
+    ("probe", "KNN probe, held-out training clips"),
+    ("diagonal", "Targets: mass on the true pair"),
+)
 
 
 def curves(of: Mapping[tuple[str, str], Curve], benchmark: str) -> Plot | None:
@@ -23,7 +37,11 @@ def curves(of: Mapping[tuple[str, str], Curve], benchmark: str) -> Plot | None:
         of: (method, stream) → columns of its `curves.csv`.
         benchmark: its name, for the title.
     """
-    panels = [(column, title) for column, title in PANELS if any(_known(curve, column) for curve in of.values())]
+    panels = [
+        (column, title)
+        for column, title in PANELS
+        if any(_known(curve, column) for curve in of.values())
+    ]
     if not panels:
         return None
     with drawing():
@@ -34,7 +52,9 @@ def curves(of: Mapping[tuple[str, str], Curve], benchmark: str) -> Plot | None:
                 if not _known(curve, column):
                     continue
                 known = np.isfinite(curve[column])
-                label = METHOD_NAMES.get(method, method) + ("" if stream == "joint" and method != "c2vl" else f", {stream}")
+                label = METHOD_NAMES.get(method, method) + (
+                    "" if stream == "joint" and method != "c2vl" else f", {stream}"
+                )
                 axis.plot(
                     curve["epoch"][known],
                     curve[column][known] * (100 if column == "probe" else 1),
@@ -53,9 +73,16 @@ def curves(of: Mapping[tuple[str, str], Curve], benchmark: str) -> Plot | None:
         handles: dict[str, Artist] = {}
         for axis in axes:
             handles |= {
-                label: handle for handle, label in zip(*axis.get_legend_handles_labels(), strict=True) if label not in handles
+                label: handle
+                for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+                if label not in handles
             }
-        figure.legend(list(handles.values()), list(handles), loc="outside lower left", ncols=min(6, len(handles)))
+        figure.legend(
+            list(handles.values()),
+            list(handles),
+            loc="outside lower left",
+            ncols=min(6, len(handles)),
+        )
         return finish(
             figure,
             f"curves-{benchmark}",

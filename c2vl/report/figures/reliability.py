@@ -6,13 +6,25 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from c2vl.report.style import METHOD_COLOURS, METHOD_MARKERS, METHOD_NAMES, MUTED, Plot, drawing, finish
+from c2vl.report.style import (
+    METHOD_COLOURS,
+    METHOD_MARKERS,
+    METHOD_NAMES,
+    MUTED,
+    Plot,
+    drawing,
+    finish,
+)
 
-Bins = list[tuple[float, float, int]]  # mean confidence, accuracy, clips; bins without clips left out
+Bins = list[
+    tuple[float, float, int]
+]  # mean confidence, accuracy, clips; bins without clips left out
 LINES = {"random": ":", "infonce": "--", "c2vl": "-", "supervised": "-."}
 
 
-def reliability(of: Mapping[str, Bins], error: Mapping[str, float | None], benchmark: str) -> Plot | None:
+def reliability(
+    of: Mapping[str, Bins], error: Mapping[str, float | None], benchmark: str
+) -> Plot | None:
     """Plot one line a method, its points as large as their bins.
 
     Args:
@@ -34,8 +46,23 @@ def reliability(of: Mapping[str, Bins], error: Mapping[str, float | None], bench
             told = f", error {error[method]:.3f}" if error.get(method) is not None else ""
             axis.plot(sure, right, line, color=METHOD_COLOURS[method], linewidth=1.2, alpha=0.7)
             sizes = [12 + 300 * row[2] / total for row in of[method]]
-            axis.scatter(sure, right, sizes, color=METHOD_COLOURS[method], marker=marker, linewidths=0, alpha=0.75)
-            axis.plot([], [], line, color=METHOD_COLOURS[method], marker=marker, label=METHOD_NAMES[method] + told)
+            axis.scatter(
+                sure,
+                right,
+                sizes,
+                color=METHOD_COLOURS[method],
+                marker=marker,
+                linewidths=0,
+                alpha=0.75,
+            )
+            axis.plot(
+                [],
+                [],
+                line,
+                color=METHOD_COLOURS[method],
+                marker=marker,
+                label=METHOD_NAMES[method] + told,
+            )
         axis.set(xlim=(0, 102), ylim=(0, 102), xlabel="confidence", ylabel="accuracy")
         axis.xaxis.set_major_formatter("{x:.0f} %")
         axis.yaxis.set_major_formatter("{x:.0f} %")

@@ -30,15 +30,28 @@ def seeds(runs: Mapping[str, Runs], names: Mapping[str, str]) -> Plot | None:
             for y, (method, values) in enumerate(of.items()):
                 colour, mean = METHOD_COLOURS.get(method, INK), float(np.mean(values)) * 100
                 axis.plot([mean, mean], [y - 0.26, y + 0.26], color=colour, linewidth=2.2)
-                axis.scatter(np.asarray(values) * 100, np.full(len(values), y), s=30, color=colour, alpha=0.6, linewidths=0)
-                axis.text(mean, y - 0.33, f"{mean:.1f}", ha="center", va="bottom", fontsize=8, fontweight="bold")
+                axis.scatter(
+                    np.asarray(values) * 100,
+                    np.full(len(values), y),
+                    s=30,
+                    color=colour,
+                    alpha=0.6,
+                    linewidths=0,
+                )
+                axis.text(
+                    mean,
+                    y - 0.33,
+                    f"{mean:.1f}",
+                    ha="center",
+                    va="bottom",
+                    fontsize=8,
+                    fontweight="bold",
+                )
             axis.set_yticks(range(len(of)), [names.get(method, method) for method in of], color=INK)
             axis.set_ylim(len(of) - 0.5, -0.8)
             axis.xaxis.set_major_formatter("{x:.0f} %")
             axis.grid(False, axis="y")
             axis.margins(x=0.1)
             axis.set_title(title)
-        caption = (
-            "Linear evaluation, top-1 on test clips. Each dot is one seed, the bar their mean. The axis does not start at zero."
-        )
+        caption = "Linear evaluation, top-1 on test clips. Each dot is one seed, the bar their mean. The axis does not start at zero."
         return finish(figure, "seeds", "Every seed", caption)

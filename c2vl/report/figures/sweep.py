@@ -32,12 +32,21 @@ def sweep(part: Mapping[str, Any], name: str, title: str, how: str) -> Plot | No
         x = np.array([row["x"] for row in rows], dtype=float)
         beside = 0.006 * float(np.ptp(x))  # so that two bars at one place are both seen
         for axis, benchmark in zip(axes, benchmarks, strict=True):
-            for side, (protocol, (label, colour, marker, line)) in zip((-1, 1), PROTOCOLS.items(), strict=True):
+            for side, (protocol, (label, colour, marker, line)) in zip(
+                (-1, 1), PROTOCOLS.items(), strict=True
+            ):
                 found = [row["results"][benchmark][protocol] for row in rows]
                 mean = np.array([spread["mean"] for spread in found]) * 100
                 deviation = np.array([spread["std"] or 0.0 for spread in found]) * 100
                 axis.errorbar(
-                    x + side * beside, mean, deviation, color=colour, marker=marker, linestyle=line, capsize=3, label=label
+                    x + side * beside,
+                    mean,
+                    deviation,
+                    color=colour,
+                    marker=marker,
+                    linestyle=line,
+                    capsize=3,
+                    label=label,
                 )
             axis.set_title(benchmark)
             axis.set_xlabel(part["axis"])

@@ -26,7 +26,9 @@ def timings(records: Sequence[Mapping[str, Any]]) -> Plot | None:
         axis.set_xlabel("seconds")
         axis.grid(False, axis="y")
         axis.margins(x=0.12)
-        return finish(figure, "timings", "Time of each stage", "The last run of each stage on this machine.")
+        return finish(
+            figure, "timings", "Time of each stage", "The last run of each stage on this machine."
+        )
 
 
 def clock(seconds: float) -> str:

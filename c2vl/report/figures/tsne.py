@@ -31,7 +31,11 @@ def tsne(
         seed: of both draws and of t-SNE.
     """
     generator = np.random.default_rng(seed)
-    present = np.unique(np.concatenate([labels for _, _, labels in panels])) if panels else np.empty(0, int)
+    present = (
+        np.unique(np.concatenate([labels for _, _, labels in panels]))
+        if panels
+        else np.empty(0, int)
+    )
     if len(present) < 2:
         return None
     chosen = np.sort(generator.choice(present, size=min(classes, len(present)), replace=False))
@@ -46,7 +50,12 @@ def tsne(
             axis.spines[["left", "bottom"]].set_visible(False)
         handles, _ = axes[0].get_legend_handles_labels()
         figure.legend(
-            handles, [names[label] for label in chosen], loc="outside lower left", ncols=5, handletextpad=0.2, markerscale=1.3
+            handles,
+            [names[label] for label in chosen],
+            loc="outside lower left",
+            ncols=5,
+            handletextpad=0.2,
+            markerscale=1.3,
         )
         return finish(
             figure,
@@ -67,8 +76,18 @@ def _panel(axis, features, labels, chosen, points: int, seed: int) -> None:  # t
     if len(rows) < 4 or not np.ptp(x):
         return
     perplexity = min(30.0, (len(rows) - 1) / 3)
-    placed = TSNE(perplexity=perplexity, init="pca", random_state=seed, learning_rate="auto").fit_transform(x)
+    placed = TSNE(
+        perplexity=perplexity, init="pca", random_state=seed, learning_rate="auto"
+    ).fit_transform(x)
     for place, label in enumerate(chosen):
         here = labels[rows] == label
         colour, marker = OKABE_ITO[place % len(OKABE_ITO)], MARKERS[place % len(MARKERS)]
-        axis.scatter(*placed[here].T, s=16, color=colour, marker=marker, linewidths=0, alpha=0.85, label=str(label))
+        axis.scatter(
+            *placed[here].T,
+            s=16,
+            color=colour,
+            marker=marker,
+            linewidths=0,
+            alpha=0.85,
+            label=str(label),
+        )

@@ -12,7 +12,9 @@ from c2vl.report.style import C2VL, INFONCE, INK, MUTED, RULE, Plot, drawing, fi
 Line = tuple[str, float, str]  # name, accuracy, colour
 
 
-def versus(lines: Mapping[str, Sequence[Line]], chance: Mapping[str, float], titles: Mapping[str, str]) -> Plot | None:
+def versus(
+    lines: Mapping[str, Sequence[Line]], chance: Mapping[str, float], titles: Mapping[str, str]
+) -> Plot | None:
     """Plot accuracies as one panel a benchmark.
 
     Args:
@@ -29,17 +31,34 @@ def versus(lines: Mapping[str, Sequence[Line]], chance: Mapping[str, float], tit
         axes = figure.subplots(1, len(lines), squeeze=False)[0]
         for place, (axis, (benchmark, rows)) in enumerate(zip(axes, lines.items(), strict=True)):
             for y, (_, accuracy, colour) in enumerate(rows):
-                axis.plot([0, accuracy * 100], [y, y], color=colour, linewidth=2.2, alpha=0.35, solid_capstyle="butt")
+                axis.plot(
+                    [0, accuracy * 100],
+                    [y, y],
+                    color=colour,
+                    linewidth=2.2,
+                    alpha=0.35,
+                    solid_capstyle="butt",
+                )
                 axis.plot(accuracy * 100, y, "o", color=colour, markersize=7)
                 axis.text(
-                    accuracy * 100 + 2.2, y, f"{accuracy * 100:.1f}", va="center", fontsize=8.5, color=INK, fontweight="bold"
+                    accuracy * 100 + 2.2,
+                    y,
+                    f"{accuracy * 100:.1f}",
+                    va="center",
+                    fontsize=8.5,
+                    color=INK,
+                    fontweight="bold",
                 )
             if benchmark in chance:
-                axis.axvline(chance[benchmark] * 100, color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
+                axis.axvline(
+                    chance[benchmark] * 100, color=MUTED, linewidth=1, linestyle=(0, (2, 2))
+                )
             axis.set_xlim(0, 108)
             axis.set_xticks(range(0, 101, 20), [f"{tick} %" for tick in range(0, 101, 20)])
             axis.set_ylim(len(rows) - 0.5, -0.5)
-            same = place > 0 and [row[0] for row in rows] == [row[0] for row in next(iter(lines.values()))]
+            same = place > 0 and [row[0] for row in rows] == [
+                row[0] for row in next(iter(lines.values()))
+            ]
             axis.set_yticks(range(len(rows)), ["" if same else row[0] for row in rows], color=INK)
             axis.grid(False, axis="y")
             axis.spines["left"].set_color(RULE)
@@ -55,7 +74,11 @@ def versus(lines: Mapping[str, Sequence[Line]], chance: Mapping[str, float], tit
 
 
 def per_class(
-    names: Sequence[str], before: Sequence[float], after: Sequence[float], benchmark: str, most: int = 24
+    names: Sequence[str],
+    before: Sequence[float],
+    after: Sequence[float],
+    benchmark: str,
+    most: int = 24,
 ) -> Plot | None:
     """Plot each class's accuracy under InfoNCE and under C²VL, sorted by the gain; of many classes, the ends.
 
@@ -82,14 +105,32 @@ def per_class(
                 linewidth=2,
                 alpha=0.4,
             )
-        axis.plot([before[at] * 100 for at in order], range(len(order)), "D", color=INFONCE, markersize=4.5, label="InfoNCE")
-        axis.plot([after[at] * 100 for at in order], range(len(order)), "o", color=C2VL, markersize=6, label="C²VL")
+        axis.plot(
+            [before[at] * 100 for at in order],
+            range(len(order)),
+            "D",
+            color=INFONCE,
+            markersize=4.5,
+            label="InfoNCE",
+        )
+        axis.plot(
+            [after[at] * 100 for at in order],
+            range(len(order)),
+            "o",
+            color=C2VL,
+            markersize=6,
+            label="C²VL",
+        )
         axis.set_yticks(range(len(order)), [names[at] for at in order], color=INK)
         axis.set_ylim(len(order) - 0.4, -0.6)
         axis.xaxis.set_major_formatter("{x:.0f} %")
         axis.grid(False, axis="y")
         figure.legend(loc="outside lower left", ncols=2)
-        shown = "" if len(order) == len(names) else f" The {most // 2} largest gains and losses of {len(names)} classes."
+        shown = (
+            ""
+            if len(order) == len(names)
+            else f" The {most // 2} largest gains and losses of {len(names)} classes."
+        )
         return finish(
             figure,
             f"per-class-{benchmark}",

@@ -1,0 +1,208 @@
+"""Run the real stages on a few samples in a project of their own, and take from their logs what a unit costs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import yaml
+
+from c2vl.commands.pipeline.store_stages import INDEX, STAGES, StoredStage
+from c2vl.core import tables
+from c2vl.core.errors import UserError
+from c2vl.core.files import read_json, write_bytes
+from c2vl.core.machine import state_dir
+from c2vl.core.params import PARAMS_FILE, read_params
+from c2vl.core.tables.schemas import OK
+
+OWN = {
+    "data",
+    "results",
+    "truth",
+    ".c2vl",
+    ".dvc",
+    ".git",
+    "dvc.lock",
+    PARAMS_FILE.name,
+}  # of a project; a trial borrows all else
+KNOWN = (
+    "machine.json",
+    "digests.json",
+)  # found out about this machine and its checkpoints: a GPU's batches take minutes to find
+MANY = 1000  # more samples for a stage whose processes take a thousand times as long to start as a sample takes
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the trial's samples cost in one stage.
+
+    Attributes:
+        units: computed, failed ones among them.
+        usable: of these, those with a result; they are what the next stage gets.
+        each: seconds a unit, once the stage is at work.
+        fixed: all other seconds of the stage: interpreter, loading the engine, its first batch, sealing.
+        bytes: that the store wrote for them.
+    """
+
+    units: int
+    usable: int
+    each: float
+    fixed: float
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A stage that has no cost: why."""
+
+    said: str
+
+
+def chosen(index: pa.Table, count: int) -> pa.Table:
+    """`count` usable samples spread evenly over the index; only those with a video where there are any.
+
+    Raises:
+        UserError: there is none.
+    """
+    usable = index.filter(pc.equal(index["status"], OK))
+    filmed = usable.filter(pc.is_valid(usable["video_file"]))
+    pool = filmed if len(filmed) else usable
+    if not len(pool):
+        raise UserError(f"{INDEX} has no usable sample; its column `reason` says why.")
+    return pool.take(
+        np.unique(np.linspace(0, len(pool) - 1, min(count, len(pool))).round().astype(int))
+    )
+
+
+@contextmanager
+def project() -> Iterator[Path]:
+    """A folder that is this project to the stages, but with an empty store and no data.
+
+    What is known of the machine goes in, and what the trial finds out of it comes back.
+    """
+    with TemporaryDirectory(prefix="c2vl-plan-") as name:
+        folder = Path(name)
+        for entry in Path(".").iterdir():
+            if entry.name not in OWN:
+                (folder / entry.name).symlink_to(entry.resolve())
+        write_bytes(
+            folder / PARAMS_FILE,
+            yaml.safe_dump(from_elsewhere(read_params()), sort_keys=False).encode(),
+        )
+        (folder / INDEX).parent.mkdir(parents=True)
+        shutil.copy(INDEX.parent / "classes.json", folder / INDEX.parent)
+        for entry in Path("data").iterdir():  # raw files may lie beside the outs
+            if entry.name not in {"index", "skeleton", "crop", "caption", "embed"}:
+                (folder / "data" / entry.name).symlink_to(entry.resolve())
+        _copy_known(state_dir(), folder / ".c2vl")
+        yield folder
+        _copy_known(folder / ".c2vl", state_dir())
+
+
+def _copy_known(here: Path, there: Path) -> None:
+    for name in KNOWN:
+        if (here / name).is_file():
+            write_bytes(there / name, (here / name).read_bytes())
+
+
+def from_elsewhere(params: Any) -> Any:
+    """Parameters that mean the same in another folder: paths that leave this one are absolute, and no share of failures ends a
+    trial, of which one sample may be a sixth."""
+    if isinstance(params, dict):
+        return {
+            key: 1.0 if key == "max_failed" else from_elsewhere(value)
+            for key, value in params.items()
+        }
+    if isinstance(params, list):
+        return [from_elsewhere(value) for value in params]
+    if isinstance(params, str) and ".." in Path(params).parts:
+        return os.path.abspath(params)
+    return params
+
+
+def cost(stage: StoredStage, folder: Path, index: pa.Table, many: pa.Table | None = None) -> Cost:
+    """What the samples of `index` cost in one stage, in the trial's project.
+
+    An engine is timed from its second batch on. Where processes do the work there is no such batch: the stage runs again with
+    `many` samples, of which it computes what is new, and the difference is what these cost.
+
+    Raises:
+        UserError: the stage failed there; its own sentence is passed on.
+    """
+    record = _run(stage, folder, index)
+    written = sum(
+        path.stat().st_size
+        for path in (folder / ".c2vl" / "store" / stage.name).rglob("*")
+        if path.is_file()
+    )
+    units, seconds = record["computed"] + record["failed"], record["fill_seconds"]
+    each = seconds / units if units else 0.0
+    if 0 < record["first_units"] < units:
+        each = record["later_seconds"] / (units - record["first_units"])
+    elif many is not None and units:
+        more = _run(stage, folder, many)
+        new, longer = more["computed"] + more["failed"], more["fill_seconds"] - seconds
+        if new > units:
+            each = min(each, longer / (new - units) if longer > 0 else more["fill_seconds"] / new)
+        _run(stage, folder, index)  # the next stages get what they would have got
+    elif record["first_units"]:
+        each = record["engine_seconds"] / units
+    return Cost(
+        units, record["computed"], each, max(0.0, record["seconds"] - units * each), written
+    )
+
+
+def _run(stage: StoredStage, folder: Path, index: pa.Table) -> dict[str, Any]:
+    """Run the stage on the samples of `index`; return its record in the run log."""
+    tables.write(folder / INDEX, index)
+    script, *arguments = stage.target.split("@")
+    environment = {name: value for name, value in os.environ.items() if name != "C2VL_STORE"}
+    environment["C2VL_HOME"] = str(folder / ".c2vl")
+    environment["PYTHONPATH"] = os.pathsep.join(
+        [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
+    )
+    command = [sys.executable, str(Path("stages") / f"{script}.py"), *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["it gave no reason"])[-1].removeprefix(
+            "c2vl: "
+        )
+        raise UserError(f"The trial of {stage.name} failed: {said}")
+    record: dict[str, Any] = read_json(folder / ".c2vl" / "runs" / f"{stage.name}.json")
+    return record
+
+
+def costs(
+    index: pa.Table, count: int, stages: Sequence[StoredStage] = STAGES
+) -> Iterator[tuple[StoredStage, Cost | Failed]]:
+    """The stages in their order, each with what `count` samples of `index` cost there, or why that is not known.
+
+    Raises:
+        UserError: no sample is usable.
+    """
+    few, many = chosen(index, count), chosen(index, MANY)
+    broken: set[str] = set()
+    names = {stage.name for stage in STAGES}
+    with project() as folder:
+        for stage in stages:
+            try:
+                if before := broken.intersection(stage.after):
+                    raise UserError(f"{stage.name} needs {sorted(before)[0]}, whose trial failed.")
+                found: Cost | Failed = cost(
+                    stage, folder, few, None if names.intersection(stage.after) else many
+                )
+            except UserError as error:
+                broken.add(stage.name)
+                found = Failed(str(error))
+            yield stage, found

@@ -1,0 +1,89 @@
+"""What is exported: from joints as a sensor gives them to features, embedding and scores, in one graph."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, normalize
+
+from c2vl.evaluation.linear import LinearHead
+from c2vl.models.encoders.persons import SLOTS
+from c2vl.models.graph import SkeletonGraph
+from c2vl.models.streams import Stream, to_stream
+
+CENTRE = 1  # joint 2, the middle of the spine
+LEFT_OUT = 40  # one frame in 40 at each end: the test view is the middle 95 %
+
+
+class ExportedNetwork(nn.Module):
+    """Clips (B, F, 2, V, 3) in metres, of any B and F, to `features`, then `embedding` and `scores` where there are heads.
+
+    Args:
+        encoder: `(B, C, T, V, M) -> (B, D)`.
+        graph: the skeleton, for bones.
+        stream: computed inside.
+        frames: T that clips are resized to.
+        skeleton_head: linear layer into the space shared with CLIP; None leaves `embedding` (B, d) out.
+        linear: classifier; None leaves `scores` (B, classes) out.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        graph: SkeletonGraph,
+        stream: Stream,
+        frames: int,
+        skeleton_head: nn.Linear | None = None,
+        linear: LinearHead | None = None,
+    ) -> None:
+        super().__init__()
+        self.encoder, self.skeleton_head = encoder, skeleton_head
+        self.graph, self.stream, self.frames = graph, stream, frames
+        self.linear = None if linear is None else Classifier(linear)
+        self.outputs = [
+            "features",
+            *(["embedding"] if skeleton_head else []),
+            *(["scores"] if linear else []),
+        ]
+
+    def forward(self, joints: Tensor) -> tuple[Tensor, ...]:
+        features = self.encoder(to_stream(self.view(joints), self.stream, self.graph))
+        found = [features]
+        if self.skeleton_head is not None:
+            found.append(normalize(self.skeleton_head(features), dim=1))
+        if self.linear is not None:
+            found.append(self.linear(features))
+        return tuple(found)
+
+    def view(self, joints: Tensor) -> Tensor:
+        """Centre on joint 2 of person 1's first frame, keep the middle 95 %, resize in time; (B, 3, T, V, 2).
+
+        As `c2vl.datasets.skeletons.line.centred` and `c2vl.models.views.test_view`, for frames that all hold somebody.
+        """
+        real = joints.ne(0).flatten(3).any(3)  # (B, F, M)
+        first = real[:, :, 0].int().argmax(1)
+        centre = joints[torch.arange(joints.shape[0]), first, 0, CENTRE]  # (B, 3)
+        x = (joints - centre[:, None, None, None]) * real[..., None, None]
+        frames = x.shape[1]
+        x = x[:, frames // LEFT_OUT : frames - frames // LEFT_OUT]
+        x = x.permute(0, 2, 3, 4, 1).flatten(1, 3)  # (B, M*V*C, F')
+        x = interpolate(x, size=self.frames, mode="linear", align_corners=False)
+        return x.unflatten(1, (SLOTS, self.graph.joints, 3)).permute(0, 3, 4, 2, 1)
+
+
+class Classifier(nn.Module):
+    """Softmax scores of a linear head on standardised features; (B, D) to (B, classes)."""
+
+    weight: Tensor
+    bias: Tensor
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, head: LinearHead) -> None:
+        super().__init__()
+        for name in ("weight", "bias", "mean", "scale"):
+            self.register_buffer(name, torch.from_numpy(getattr(head, name)).float())
+
+    def forward(self, features: Tensor) -> Tensor:
+        standard = (features - self.mean) / self.scale
+        return (standard @ self.weight.T + self.bias).softmax(1)

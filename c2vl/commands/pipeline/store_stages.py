@@ -1,0 +1,139 @@
+"""The stages that keep their samples in the store, as their scripts build them: for commands that look at them from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from c2vl.core.errors import UserError
+from c2vl.core.params import PARAMS_FILE, load_section
+
+if TYPE_CHECKING:
+    from c2vl.store.remembered import Remembered
+    from c2vl.store.work import Work
+
+DATA = Path("data")
+LISTED = "index"  # the stage that lists the raw files
+INDEX = DATA / LISTED / "index.parquet"
+
+
+@dataclass(frozen=True)
+class StoredStage:
+    """A stage whose samples are in the store.
+
+    Attributes:
+        name: what its folder in the store is called.
+        target: what DVC calls it.
+        out: folder of its table.
+        after: the stages whose tables it reads, that of the index among them.
+        make: its work under a params file; raises `UserError` where an input is missing.
+    """
+
+    name: str
+    target: str
+    out: Path
+    after: tuple[str, ...]
+    make: Callable[[Path], Work]
+
+
+def _skeleton(params: Path) -> Work:
+    from c2vl.datasets.data_params import DataParams
+    from c2vl.datasets.skeletons.line import SkeletonParams
+    from c2vl.datasets.skeletons.source import skeleton_work
+
+    return skeleton_work(
+        load_section("skeleton", SkeletonParams, params),
+        INDEX,
+        load_section("data", DataParams, params).raw,
+    )
+
+
+def _crop(params: Path) -> Work:
+    from c2vl.datasets.data_params import DataParams
+    from c2vl.prompts.crop import CropParams, CropWork
+
+    raw = load_section("data", DataParams, params).raw
+    return CropWork(load_section("crop", CropParams, params), INDEX, DATA / "skeleton", raw)
+
+
+def _caption(params: Path) -> Work:
+    from c2vl.prompts.caption import CaptionParams, CaptionWork
+    from c2vl.prompts.published import PublishedWork
+
+    section = load_section("caption", CaptionParams, params)
+    if section.published is not None:
+        return PublishedWork(section.published, DATA / "crop")
+    return CaptionWork(section, DATA / "crop")
+
+
+def _vision(params: Path) -> Work:
+    from c2vl.prompts.embed import EmbedWork
+    from c2vl.prompts.embed_params import EmbedParams
+
+    return EmbedWork(load_section("embed", EmbedParams, params), "vision", DATA / "crop")
+
+
+def _language(params: Path) -> Work:
+    from c2vl.prompts.embed import EmbedWork
+    from c2vl.prompts.embed_params import EmbedParams
+
+    return EmbedWork(load_section("embed", EmbedParams, params), "language", DATA / "caption")
+
+
+STAGES = (
+    StoredStage("skeleton", "skeleton", DATA / "skeleton", (LISTED,), _skeleton),
+    StoredStage("crop", "crop", DATA / "crop", (LISTED, "skeleton"), _crop),
+    StoredStage("caption", "caption", DATA / "caption", ("crop",), _caption),
+    StoredStage("embed-vision", "embed@vision", DATA / "embed" / "vision", ("crop",), _vision),
+    StoredStage(
+        "embed-language", "embed@language", DATA / "embed" / "language", ("caption",), _language
+    ),
+)
+
+
+def stages_named(name: str | None) -> list[StoredStage]:
+    """The stages that `name` means: its own or DVC's name, `embed` for both, None for all.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name is None:
+        return list(STAGES)
+    found = [
+        stage for stage in STAGES if name in (stage.name, stage.target, stage.target.split("@")[0])
+    ]
+    if not found:
+        raise UserError(
+            f"No stage '{name}' keeps samples in the store; those are {', '.join(stage.name for stage in STAGES)}."
+        )
+    return found
+
+
+def work_of(stage: StoredStage, params: Path = PARAMS_FILE) -> Work:
+    """The work of `stage` under `params`.
+
+    Raises:
+        UserError: a parameter is wrong or an input is missing.
+    """
+    return stage.make(params)
+
+
+def needs_of(
+    stage: StoredStage, params: Path = PARAMS_FILE
+) -> list[tuple[str, str, dict[str, Any]]]:
+    """What `stage` uses of the store under `params`: (name in the store, fingerprint, what that is made of).
+
+    Raises:
+        UserError: as `work_of`, or the engine's checkpoint is missing.
+    """
+    from c2vl.store.remembered import Remembers
+    from c2vl.store.run import described
+
+    work = work_of(stage, params)
+    steps: list[Remembered] = work.remembered() if isinstance(work, Remembers) else []
+    return [
+        (stage.name, *described(work)),
+        *((step.step, step.fingerprint, step.description) for step in steps),
+    ]

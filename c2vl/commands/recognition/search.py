@@ -1,0 +1,100 @@
+"""The samples nearest to a sentence, in the space that skeletons share with CLIP's texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from c2vl.core.errors import UserError
+from c2vl.evaluation.encoded import Encoded, load_encoded, unit
+from c2vl.models.streams import STREAMS
+
+HEAD = "prompt_heads.language"
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A sample; `score` is its cosine with the sentence in the shared space, -1 to 1 (of several streams: their mean)."""
+
+    sample: str
+    split: str
+    label: int
+    score: float
+
+
+def load_streams(results: Path, benchmark: str, stream: str | None) -> dict[str, Encoded]:
+    """Features of a benchmark's samples by stream, from the out of stage `features`.
+
+    Raises:
+        UserError: there are none, or the encoder was not aligned with language.
+    """
+    names = (
+        [stream]
+        if stream
+        else [name for name in STREAMS if (results / "features" / f"{benchmark}-{name}").is_dir()]
+    )
+    if not names:
+        raise UserError(
+            f"There are no features for the benchmark '{benchmark}' in {results / 'features'}; `dvc repro features`."
+        )
+    found = {name: load_encoded(results / "features" / f"{benchmark}-{name}") for name in names}
+    for name, encoded in found.items():
+        if f"{HEAD}.weight" not in encoded.heads:
+            raise UserError(
+                f"The encoder {benchmark}-{name} shares no space with sentences; "
+                "pretrain with `objective.knowledge: language` or `both`."
+            )
+    first = next(iter(found.values()))
+    if any(
+        (e.train_samples, e.test_samples) != (first.train_samples, first.test_samples)
+        for e in found.values()
+    ):
+        raise UserError(
+            f"The streams of {benchmark} were encoded from different samples; run `dvc repro features`."
+        )
+    return found
+
+
+def nearest(
+    sentence: np.ndarray,
+    streams: Mapping[str, Encoded],
+    weights: Mapping[str, float],
+    split: str = "all",
+    top: int = 10,
+) -> list[Hit]:
+    """The `top` samples most similar to a sentence's feature (width,), best first; equal ones by name.
+
+    Args:
+        sentence: CLIP's text feature, the one that the prompts were made with.
+        streams: of `load_streams`.
+        weights: of the streams' cosines.
+        split: `train`, `test` or `all`.
+
+    Raises:
+        UserError: the feature is not as wide as those the encoder was aligned with.
+    """
+    first = next(iter(streams.values()))
+    samples = [*first.train_samples, *first.test_samples]
+    splits = ["train"] * len(first.train_samples) + ["test"] * len(first.test_samples)
+    labels = np.concatenate([first.features.train_labels, first.features.test_labels])
+    total = sum(weights[name] for name in streams)
+    score = np.zeros(len(samples))
+    for name, encoded in streams.items():
+        width = encoded.heads[f"{HEAD}.weight"].shape[1]
+        if len(sentence) != width:
+            raise UserError(
+                f"The text encoder gives {len(sentence)} numbers, and the skeletons were aligned with {width}; "
+                "`embed.encoder` has to be the one they were trained with."
+            )
+        skeletons = encoded.embedded(
+            "skeleton_head", np.concatenate([encoded.features.train, encoded.features.test])
+        )
+        text = encoded.embedded(HEAD, unit(sentence[None]))
+        assert skeletons is not None and text is not None
+        score += (weights[name] / total if total else 1 / len(streams)) * (skeletons @ text[0])
+    order = sorted(range(len(samples)), key=lambda at: (-score[at], samples[at]))
+    chosen = [at for at in order if split in ("all", splits[at])][:top]
+    return [Hit(samples[at], splits[at], int(labels[at]), float(score[at])) for at in chosen]

@@ -1,0 +1,130 @@
+"""All there is about one sample, from whatever outs exist."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from c2vl.core import tables
+from c2vl.core.errors import UserError
+from c2vl.core.files import read_json
+from c2vl.core.tables import schemas
+from c2vl.core.tables.schemas import OK
+from c2vl.datasets import raw_files as places
+from c2vl.datasets.raw_files import PlaceError
+from c2vl.datasets.video.decode import VideoError, decode
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample.
+
+    Attributes:
+        row: its row of the index.
+        class_name: of its label; empty where unknown.
+        skeleton: its row of the skeleton table, None where there is none.
+        crops, captions: its rows by k; empty where the stage did not run.
+        raw: folder that the index's places are in.
+    """
+
+    row: Row
+    class_name: str
+    skeleton: Row | None
+    crops: dict[int, Row] = field(default_factory=dict)
+    captions: dict[int, Row] = field(default_factory=dict)
+    raw: Path = Path()
+
+    @property
+    def joints(self) -> np.ndarray | None:
+        """(T, 2, 25, 3), metres, of the denoised skeleton."""
+        if self.skeleton is None or self.skeleton["status"] != OK:
+            return None
+        return np.asarray(self.skeleton["joints"]).reshape(-1, 2, 25, 3)
+
+    @property
+    def colour(self) -> np.ndarray | None:
+        """(F, 2, 25, 2), pixels of the 1920x1080 frame, by frame of the skeleton file; None where there are none."""
+        if (
+            self.skeleton is None
+            or self.skeleton["status"] != OK
+            or not self.skeleton["file_frames"]
+        ):
+            return None
+        colour = np.asarray(self.skeleton["colour"]).reshape(-1, 2, 25, 2)
+        return colour if np.isfinite(colour).any() else None
+
+    def colour_at(self, frame: int) -> np.ndarray | None:
+        """(2, 25, 2) colour joints for a frame of the video."""
+        colour = self.colour
+        return None if colour is None else colour[min(frame, len(colour) - 1)]
+
+    @property
+    def video_range(self) -> range:
+        """The video's frames that are this sample's."""
+        begin = self.row.get("clip_begin") or 0
+        stop = self.row.get("clip_stop") or self.row["video_frames"] or 0
+        return range(begin, max(begin, min(stop, self.row["video_frames"] or stop)))
+
+    def frames(self, indices: Sequence[int]) -> dict[int, np.ndarray]:
+        """Frames of the video, (H, W, 3) uint8 RGB; those that cannot be had are left out."""
+        if not self.row["video_file"] or not indices:
+            return {}
+        try:
+            with places.as_file(self.raw, self.row["video_file"]) as path:
+                return decode(path, sorted(set(indices))).frames
+        except (VideoError, PlaceError, OSError):
+            return {}
+
+
+def load_sample(name: str, data: Path, raw: Path) -> Sample:
+    """Gather what the outs below `data` say about a sample.
+
+    Raises:
+        UserError: there is no index, or no such sample in it.
+    """
+    index = data / "index" / "index.parquet"
+    row = next((row for row in tables.rows_of(tables.read(index)) if row["sample"] == name), None)
+    if row is None:
+        raise UserError(f"there is no sample {name[:60]!r} in {index}; {_close(name, index)}")
+    classes = data / "index" / "classes.json"
+    names = read_json(classes) if classes.exists() else []
+    label = row["label"]
+    class_name = str(names[label]) if label is not None and label < len(names) else ""
+    skeleton = next(iter(_rows(data / "skeleton", name)), None)
+    crops, captions = (
+        {found["k"]: found for found in _rows(data / out, name)} for out in ("crop", "caption")
+    )
+    return Sample(row, class_name, skeleton, crops, captions, raw)
+
+
+def splits(row: Row) -> dict[str, str]:
+    """Benchmark -> train or test, of an index row."""
+    return {name: value for name, value in row.items() if name not in schemas.INDEX.names and value}
+
+
+def _rows(folder: Path, name: str) -> list[Row]:
+    try:
+        shard = folder / f"{tables.shard_of(name)}.parquet"
+    except ValueError:
+        return []
+    return (
+        [*tables.rows_of(pq.read_table(shard, filters=[("sample", "=", name)]))]
+        if shard.is_file()
+        else []
+    )
+
+
+def _close(name: str, index: Path) -> str:
+    samples = tables.read(index, ["sample"])["sample"].to_pylist()
+    close = (
+        difflib.get_close_matches(name.upper(), samples[:20_000], n=3, cutoff=0.5) or samples[:3]
+    )
+    return f"there are {len(samples):,}, such as {', '.join(close)}." if samples else "it is empty."

@@ -1,0 +1,1 @@
+"""What every room uses: errors, files, parameters, this machine, tables, progress, locks."""

@@ -1,0 +1,52 @@
+"""One run of a stage at a time in a working copy: the lock that tells a rerun of an orphan still at work.
+
+The lock is the kernel's (`flock`), so it ends with its process however that dies; the file's text only says who
+holds it. Workers that merely fill the store take no lock: the store needs none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from c2vl.core.disk_errors import said_plainly
+from c2vl.core.errors import UserError
+from c2vl.core.machine import state_dir
+
+
+@contextlib.contextmanager
+def stage_lock(stage: str, folder: Path | None = None) -> Iterator[None]:
+    """Hold the lock of `stage`.
+
+    Raises:
+        UserError: another process holds it, the sentence says which one and what to do; or there is no place for it.
+    """
+    path = (folder or state_dir() / "locks") / f"{stage}.lock"
+    with said_plainly(path.parent, "folder", " or set C2VL_HOME to another one"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+    with contextlib.closing(file):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise UserError(
+                f"{stage} is already running here ({holder}), perhaps left over from a killed `dvc repro`; "
+                "wait for it or stop it with `kill`, then run again: what it finished is kept."
+            ) from None
+        except OSError as error:  # a network disk without locks; the store needs none, only two sealings at once would be waste
+            print(
+                f"{stage}: {path.parent} cannot be locked ({error.strerror}); see to it that it runs once.",
+                flush=True,
+            )
+        with contextlib.suppress(OSError):  # on a full disk; the lock holds without its text
+            os.ftruncate(file.fileno(), 0)
+            holder = f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}"
+            os.write(file.fileno(), holder.encode())
+        yield

@@ -1,0 +1,57 @@
+"""How long a stage took on this machine and what it reused: a log beside the outs, never inside them."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from c2vl.core.files import read_json, write_json
+from c2vl.core.machine import state_dir
+
+
+def peak_memory_mib() -> float:
+    """Largest resident memory of this process or of one of its finished children, in MiB."""
+    scale = 1 if sys.platform == "darwin" else 1024
+    usage = (
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return max(usage) * scale / 2**20
+
+
+@contextlib.contextmanager
+def logged(stage: str) -> Iterator[dict[str, Any]]:
+    """Time a stage; what the caller puts into the yielded dictionary (counts, reasons) is kept with it.
+
+    The record goes to `.c2vl/runs/<stage>.json`, which is ignored by git and unknown to DVC.
+    """
+    notes: dict[str, Any] = {}
+    began, wall = time.perf_counter(), time.time()
+    yield notes
+    record = {
+        "stage": stage,
+        "started": wall,
+        "seconds": round(time.perf_counter() - began, 3),
+        "peak_memory_mib": round(peak_memory_mib(), 1),
+        **notes,
+    }
+    path = state_dir() / "runs" / f"{stage}.json"
+    try:
+        write_json(path, record)
+    except OSError as error:  # what the stage is for is done
+        print(
+            f"{stage}: {path} could not be written ({error.strerror}); `c2vl timings` lacks this run.",
+            flush=True,
+        )
+
+
+def records(folder: Path | None = None) -> list[dict[str, Any]]:
+    """All records of this working copy, oldest first."""
+    folder = folder or state_dir() / "runs"
+    found = [read_json(path) for path in sorted(folder.glob("*.json"))] if folder.is_dir() else []
+    return sorted(found, key=lambda record: record["started"])

@@ -1,0 +1,22 @@
+"""Parquet tables: fixed writer settings, one shard per setup × camera or the like, and the schema of every stage's out."""
+
+from c2vl.core.tables import schemas
+from c2vl.core.tables.build import rows_of, table_of
+from c2vl.core.tables.grouped import Grouped
+from c2vl.core.tables.parquet import group_rows, read, shard_paths, shards, write, writing
+from c2vl.core.tables.shard import by_shard, shard_of
+
+__all__ = [
+    "Grouped",
+    "by_shard",
+    "group_rows",
+    "read",
+    "rows_of",
+    "schemas",
+    "shard_of",
+    "shard_paths",
+    "shards",
+    "table_of",
+    "write",
+    "writing",
+]

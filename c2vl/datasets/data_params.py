@@ -1,0 +1,43 @@
+"""Section `data` of `params.yaml`: which data set, where, which splits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from c2vl.core.params import ParamsModel
+from c2vl.datasets.benchmarks import BENCHMARKS
+from c2vl.datasets.pku_labels import ClipBounds
+
+
+class DataParams(ParamsModel):
+    """Where the raw files are and what they are."""
+
+    dataset: Literal["studio", "ntu60", "ntu120", "pku1", "pku2"]
+    raw: Path = Field(
+        description="Folder of raw files or zip archives, or one preprocessed file; see docs/datasets.md."
+    )
+    benchmarks: list[str] = Field(min_length=1, description="Splits to pretrain and evaluate on.")
+    train_subjects: list[int] | None = Field(
+        default=None, description="Training subjects of xsub in the studio."
+    )
+    clip_bounds: ClipBounds = Field(
+        default="start:end",
+        description="PKU-MMD: frames of a label, as a slice of its numbers. The default is CMD's and MAMP's.",
+    )
+
+    @model_validator(mode="after")
+    def _fits_the_data_set(self) -> DataParams:
+        known = BENCHMARKS[self.dataset]
+        for name in self.benchmarks:
+            if name not in known:
+                raise ValueError(
+                    f"{self.dataset} has the benchmarks {', '.join(known)}, not '{name}'"
+                )
+        if self.dataset == "studio" and not self.train_subjects:
+            raise ValueError(
+                "the studio needs `train_subjects`, the subjects of xsub's training split"
+            )
+        return self

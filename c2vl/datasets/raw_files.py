@@ -1,0 +1,235 @@
+"""Where a raw file lies: a path relative to the raw folder, or `archive.zip!name` for a file in a zip that is not unpacked."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import lzma
+import os
+import stat
+import struct
+import tempfile
+import threading
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+ZIP = ".zip"
+MARK = "!"  # between an archive and its member
+MOST_TEXT = 64 * 2**20  # bytes; the longest real skeleton files have some 15 MB
+MOST_VIDEO = 4 * 2**30
+OPEN_ARCHIVES = 64  # NTU120's videos come in 32; a directory of 57,000 members takes some 40 MB
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
+_opening = threading.Lock()
+
+
+class PlaceError(Exception):
+    """A place cannot be read; the text is a reason fit for a table row."""
+
+
+def split(place: str) -> tuple[str, str | None]:
+    """The path of a file, and the name of the member where that file is an archive.
+
+    Examples:
+        >>> split("skeletons.zip!nturgb+d_skeletons/S001C001P001R001A001.skeleton")
+        ('skeletons.zip', 'nturgb+d_skeletons/S001C001P001R001A001.skeleton')
+        >>> split("a/S001C001P001R001A001.skeleton")
+        ('a/S001C001P001R001A001.skeleton', None)
+    """
+    at = place.lower().find(ZIP + MARK)
+    return (place, None) if at < 0 else (place[: at + len(ZIP)], place[at + len(ZIP) + len(MARK) :])
+
+
+def leads_out(name: str) -> bool:
+    """Whether a relative path, or a member's name, would lead out of its folder."""
+    return (
+        not name
+        or name.startswith("/")
+        or "\\" in name
+        or "\0" in name
+        or name[1:2] == ":"
+        or ".." in name.split("/")
+    )
+
+
+def read(raw: Path, place: str, most: int = MOST_TEXT) -> bytes:
+    """The bytes at `place`.
+
+    Raises:
+        PlaceError: it cannot be read, leads out of `raw`, or has more than `most` bytes.
+    """
+    path, member = _checked(place)
+    try:
+        if member is not None:
+            return _archive(raw / path).read(member, most)
+        size = _regular(raw / path).st_size
+        if size > most:
+            raise PlaceError(f"the file is absurdly large ({size:,} bytes)")
+        return (raw / path).read_bytes()
+    except OSError as error:
+        raise PlaceError(f"it cannot be read ({error.strerror or error})") from None
+
+
+def head(raw: Path, place: str, count: int) -> bytes:
+    """The first bytes at `place`, at most `count`.
+
+    Raises:
+        PlaceError: as `read`.
+    """
+    path, member = _checked(place)
+    try:
+        if member is not None:
+            return _archive(raw / path).read(member, MOST_VIDEO, count)
+        _regular(raw / path)
+        with (raw / path).open("rb") as file:
+            return file.read(count)
+    except OSError as error:
+        raise PlaceError(f"it cannot be read ({error.strerror or error})") from None
+
+
+def state(raw: Path, place: str) -> tuple[int, int]:
+    """Size and time of change of the file at `place`, or of the archive that holds it: tells a changed file cheaply.
+
+    Raises:
+        PlaceError: as `read`.
+    """
+    path, _ = _checked(place)
+    try:
+        status = (raw / path).stat()
+    except OSError as error:
+        raise PlaceError(f"it cannot be read ({error.strerror or error})") from None
+    return status.st_size, status.st_mtime_ns
+
+
+@contextlib.contextmanager
+def as_file(raw: Path, place: str) -> Iterator[Path]:
+    """A file with the bytes at `place`, for readers that need one; a member's is temporary.
+
+    (decord also reads from memory, but a truncated AVI then ends the process with a segmentation fault.)
+
+    Raises:
+        PlaceError: as `read`.
+    """
+    path, member = _checked(place)
+    if member is None:
+        if (raw / path).exists():  # else its reader says so
+            _regular(raw / path)
+        yield raw / path
+        return
+    content = read(raw, place, MOST_VIDEO)
+    try:
+        with tempfile.NamedTemporaryFile(prefix="c2vl-", suffix=Path(member).suffix[:8]) as file:
+            file.write(content)
+            file.flush()
+            del content
+            yield Path(file.name)
+    except OSError as error:
+        raise PlaceError(
+            f"it cannot be unpacked for decoding ({error.strerror or error})"
+        ) from None
+
+
+def digest(path: Path) -> str:
+    """blake2b-128 of a file's bytes, hex; remembered while the file's size and time of change stay as they are.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    status = path.stat()
+    return _digest(os.fspath(path), status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@lru_cache(maxsize=256)
+def _digest(path: str, size: int, changed: int, node: int) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def members(archive: Path) -> list[str]:
+    """Names of the files in a zip archive, sorted.
+
+    Raises:
+        PlaceError: it is no readable archive.
+        OSError: the file cannot be read.
+    """
+    return _archive(archive).names
+
+
+class _Archive:
+    """An open zip file, and its directory read once."""
+
+    def __init__(self, path: str) -> None:
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except _DAMAGE as error:
+            raise PlaceError(f"it is not a readable zip archive ({_short(error)})") from None
+        counts = Counter(
+            info.filename for info in self._zip.infolist() if not info.filename.endswith("/")
+        )
+        self.names = sorted(counts)
+        self._twice = {name for name, count in counts.items() if count > 1}
+
+    def read(self, member: str, most: int, first: int | None = None) -> bytes:
+        """The bytes of `member`, or its `first` ones; what it declares bounds what is unpacked."""
+        if member in self._twice:
+            raise PlaceError("the archive holds two files of that name")
+        try:
+            info = self._zip.getinfo(member)
+        except KeyError:
+            raise PlaceError("the archive no longer holds that file") from None
+        if info.flag_bits & 1:
+            raise PlaceError("it is encrypted; unpack the archive with its password")
+        if info.file_size > most:
+            raise PlaceError(f"the file is absurdly large ({info.file_size:,} bytes once unpacked)")
+        wanted = info.file_size if first is None else min(first, info.file_size)
+        try:
+            with self._zip.open(info) as file:
+                content = file.read(wanted)
+        except _DAMAGE as error:
+            raise PlaceError(f"it is damaged in the archive ({_short(error)})") from None
+        if len(content) < wanted:
+            raise PlaceError("it is truncated in the archive")
+        return content
+
+
+def _archive(path: Path) -> _Archive:
+    status = path.stat()
+    with _opening:  # threads share an archive; ZipFile guards its own reading
+        return _opened(os.fspath(path), status.st_size, status.st_mtime_ns, os.getpid())
+
+
+@lru_cache(maxsize=OPEN_ARCHIVES)
+def _opened(path: str, size: int, changed: int, process: int) -> _Archive:
+    return _Archive(path)
+
+
+def _checked(place: str) -> tuple[str, str | None]:
+    path, member = split(place)
+    # Some programs on Windows write members as `folder\name`; a member is looked up in its archive, never on the disk.
+    if leads_out(path) or (member is not None and leads_out(member.replace("\\", "/"))):
+        raise PlaceError("its name leads out of the folder")
+    return path, member
+
+
+def _regular(path: Path) -> os.stat_result:
+    """What is known of a file; reading a pipe or a device would wait for ever."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise PlaceError("it is not a regular file")
+    return status
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:80] or type(error).__name__

@@ -1,0 +1,134 @@
+"""Stage `skeleton` on a preprocessed file: its joints are passed through, the rules of the line are not applied again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from c2vl.core import machine, tables
+from c2vl.core.tables.schemas import OK, SKELETON
+from c2vl.datasets.preprocessed import ReadyFile, open_preprocessed
+from c2vl.datasets.skeletons.line import CENTRE, ONE_POINT
+from c2vl.store.keys import content_key
+from c2vl.store.work import Failure, Row, Unit
+
+VERSION = 2  # of everything here that changes a row; raise it with the change
+
+
+class PassedWork:
+    """The stage for `c2vl.store.run`.
+
+    Args:
+        index: the index table.
+        file: the preprocessed file, `data.raw`.
+        max_failed: share of failed samples above which the stage fails.
+    """
+
+    stage = "skeleton"
+    done = "passed through"
+
+    def __init__(self, index: Path, file: Path, max_failed: float) -> None:
+        self.max_failed = max_failed
+        self._path = file
+        rows = tables.rows_of(tables.read(index, ["sample", "skeleton_hash", "status"]))
+        self._hashes = {row["sample"]: row["skeleton_hash"] for row in rows if row["status"] == OK}
+        self._shards = tables.by_shard(self._hashes)
+        self._frames = self._two = 0
+
+    def description(self) -> dict[str, Any]:
+        """Nothing but the joints themselves, which are in the keys."""
+        return {"version": VERSION, "passed through": True}
+
+    def schema(self, stored: pa.Schema | None) -> pa.Schema:
+        """The skeleton table."""
+        return SKELETON
+
+    def shards(self) -> Iterable[str]:
+        """As the samples' names say."""
+        return self._shards
+
+    def units(self, shard: str, fingerprint: str) -> list[Unit]:
+        """One unit a clip."""
+        hashes = ((sample, self._hashes[sample]) for sample in self._shards[shard])
+        return [
+            Unit({"sample": sample}, content_key(fingerprint, digest), (sample, digest))
+            for sample, digest in hashes
+        ]
+
+    @cached_property
+    def _file(self) -> ReadyFile:
+        return open_preprocessed(self._path)
+
+    def load(self) -> None:
+        """No engine."""
+
+    def batch_size(self) -> int:
+        """Clips at once."""
+        return machine.batch_size("skeleton", 256)
+
+    def pool(self) -> Executor:
+        """One thread: there is one file, and next to nothing to compute."""
+        return ThreadPoolExecutor(1, thread_name_prefix="read")
+
+    def prepare(self, units: Sequence[Unit]) -> list[Any]:
+        """Read the clips."""
+        return [self._clip(*unit.payload) for unit in units]
+
+    def _clip(self, sample: str, content: str) -> Row | Failure:
+        try:
+            clip = self._file.clip(sample)
+        except KeyError:
+            clip = None
+        if clip is None or clip.joints is None or clip.content != content:
+            return Failure("changed", "the file changed after the index was made; run `dvc repro`")
+        joints = centred(clip.joints)
+        if not joints.any():
+            return Failure("unusable", ONE_POINT)
+        bodies = 2 if joints[:, 1].any() and not np.array_equal(joints[:, 0], joints[:, 1]) else 1
+        return {
+            "frames": len(joints),
+            "bodies": bodies,
+            "joints": joints,
+            "file_frames": 0,
+            "colour": np.zeros(0, np.float32),
+            "tracked": np.zeros(0, np.uint8),
+            "note": "preprocessed elsewhere: joints passed through, only centred",
+        }
+
+    def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
+        """Nothing is left to do."""
+        return list(ready)
+
+    def observe(self, table: pa.Table) -> None:
+        """Count frames."""
+        for row in tables.rows_of(table.select(["frames", "bodies", "status"])):
+            if row["status"] == OK:
+                self._frames += row["frames"]
+                self._two += row["bodies"] == 2
+
+    def metrics(self) -> dict[str, Any]:
+        """Sums over the usable rows."""
+        return {
+            "frames": self._frames,
+            "samples_with_two_actors": self._two,
+            "passed_through": self._path.name,
+        }
+
+
+def centred(joints: np.ndarray) -> np.ndarray:
+    """Joints (T, 2, 25, 3) with joint 2 of actor 1's first non-zero frame as the origin; absent frames stay zero.
+
+    A clip that is centred already, as CTR-GCN's are, comes back bit for bit.
+    """
+    real = joints[:, 0].any(axis=(1, 2))
+    if not real.any():  # nobody in the first slot: the second one is somebody all the same
+        return joints
+    moved = joints - joints[real.argmax(), 0, CENTRE]
+    moved[~joints.any(axis=(2, 3))] = 0
+    return moved

@@ -1,0 +1,200 @@
+"""Stage `skeleton`: parse and denoise all files, in processes, because both hold the interpreter."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from c2vl.core import machine, tables
+from c2vl.core.tables.schemas import OK, SKELETON
+from c2vl.core.workers import follow_parent
+from c2vl.datasets import raw_files as places
+from c2vl.datasets.pku_skeleton import LongSkeleton
+from c2vl.datasets.raw_files import PlaceError
+from c2vl.datasets.skeleton_file import SkeletonError, parse_skeleton
+from c2vl.datasets.skeletons import slots
+from c2vl.datasets.skeletons.bodies import Rules
+from c2vl.datasets.skeletons.line import SkeletonParams, denoise
+from c2vl.datasets.skeletons.second_slot import with_second_slot
+from c2vl.datasets.skeletons.slots import actors_of_slots
+from c2vl.store.keys import content_key
+from c2vl.store.work import Failure, Row, Unit
+
+VERSION = 2  # of the parser, the rules and this file, as far as they change a row; raise it with the change
+INDEX_COLUMNS = [
+    "sample",
+    "dataset",
+    "skeleton_file",
+    "skeleton_hash",
+    "clip_begin",
+    "clip_stop",
+    "status",
+]
+
+CHANGED = Failure("changed", "the skeleton file changed after the index was made; run `dvc repro`")
+
+
+class SkeletonWork:
+    """The stage for `c2vl.store.run`.
+
+    Args:
+        params: section `skeleton`.
+        index: the index table.
+        raw: folder that the index's paths are relative to.
+    """
+
+    stage = "skeleton"
+    done = "denoised"
+
+    def __init__(self, params: SkeletonParams, index: Path, raw: Path) -> None:
+        self.max_failed = params.max_failed
+        self._params, self._raw = params, raw
+        rows = tables.read(index, INDEX_COLUMNS)
+        self._index = tables.Grouped(rows.filter(pc.equal(rows.column("status"), OK)))
+        self._frames = self._two = self._bodies_dropped = self._differ = 0
+
+    def description(self) -> dict[str, Any]:
+        """The rules; what the second slot of one-person clips holds is no part of a result, see `finished`."""
+        return {"version": VERSION, "rules": self._params.rules}
+
+    def schema(self, stored: pa.Schema | None) -> pa.Schema:
+        """The skeleton table."""
+        return SKELETON
+
+    def shards(self) -> Iterable[str]:
+        """Setup × camera."""
+        return self._index
+
+    def units(self, shard: str, fingerprint: str) -> list[Unit]:
+        """One unit a sample."""
+        units = []
+        for entry in self._index.rows(shard):
+            sample = entry["sample"]
+            if entry["skeleton_file"] is None:
+                units.append(
+                    Unit(
+                        {"sample": sample},
+                        None,
+                        failure=Failure("no_file", "the sample has no skeleton file"),
+                    )
+                )
+                continue
+            source = Source(self._raw, entry["skeleton_file"], entry["skeleton_hash"])
+            if entry["clip_begin"] is not None:
+                key = content_key(fingerprint, source.content, "slots", slots.VERSION)
+                units.append(
+                    Unit(
+                        {"sample": sample}, key, (source, (entry["clip_begin"], entry["clip_stop"]))
+                    )
+                )
+                continue
+            key = content_key(fingerprint, source.content)
+            units.append(Unit({"sample": sample}, key, (source, None, self._params.rules)))
+        return units
+
+    def load(self) -> None:
+        """No engine."""
+
+    def batch_size(self) -> int:
+        """Files a task: some 10 MB of results, which then make a segment that need not be merged."""
+        return machine.batch_size("skeleton", 128)
+
+    def pool(self) -> Executor:
+        """Fresh processes; a fork would inherit the stage's lock and outlive its parent with it."""
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(
+            machine.workers_each(), mp_context=context, initializer=follow_parent
+        )
+
+    @staticmethod
+    def prepare(units: Sequence[Unit]) -> list[Any]:
+        """Do the work, in a worker process."""
+        return [denoised(*unit.payload) for unit in units]
+
+    def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
+        """Nothing is left to do."""
+        return list(ready)
+
+    def finished(self, table: pa.Table) -> pa.Table:
+        """The shard with the second slot of one-person clips as params or the data set want it; PKU-MMD's slots are its own."""
+        if not len(table):
+            return table
+        entries = self._index.rows(tables.shard_of(table.column("sample")[0].as_py()))
+        wanted = {
+            entry["sample"]: entry["dataset"] for entry in entries if entry["clip_begin"] is None
+        }
+        return with_second_slot(
+            table, {name: self._params.solo_of(dataset) for name, dataset in wanted.items()}
+        )
+
+    def observe(self, table: pa.Table) -> None:
+        """Count frames and what the rules did."""
+        for row in tables.rows_of(
+            table.select(["frames", "bodies", "bodies_dropped", "rules_differ", "status"])
+        ):
+            if row["status"] == OK:
+                self._frames += row["frames"]
+                self._two += row["bodies"] == 2
+                self._bodies_dropped += row["bodies_dropped"]
+                self._differ += row["rules_differ"] > 0
+
+    def metrics(self) -> dict[str, Any]:
+        """Sums over the usable rows."""
+        return {
+            "frames": self._frames,
+            "samples_with_two_actors": self._two,
+            "bodies_dropped": self._bodies_dropped,
+            "samples_where_rules_differ": self._differ,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the bytes of a sample are: the raw folder, the file's place in it, and the digest that the index holds."""
+
+    raw: Path
+    place: str
+    content: str
+
+
+def denoised(
+    source: Source, clip: tuple[int, int] | None = None, rules: Rules = "ctrgcn"
+) -> Row | Failure:
+    """The row of one sample, or why there is none.
+
+    Args:
+        source: a `.skeleton` file, or PKU-MMD's file of a long video.
+        clip: its first frame and the one after its last in the long video; None for a file of its own.
+        rules: as `c2vl.datasets.skeletons.line.denoise`, for NTU's files.
+    """
+    try:
+        if clip is not None:
+            long = _long(
+                os.fspath(source.raw), source.place, *places.state(source.raw, source.place)
+            )
+            unchanged = clip[1] <= long.frames and long.digest(*clip) == source.content
+            return actors_of_slots(long.joints(*clip)).row() if unchanged else CHANGED
+        data = places.read(source.raw, source.place)
+        if hashlib.blake2b(data, digest_size=16).hexdigest() != source.content:
+            return CHANGED
+        return denoise(parse_skeleton(data), rules).row()
+    except PlaceError as error:
+        return Failure("unreadable", f"the skeleton file is of no use: {error}")
+    except SkeletonError as error:
+        return Failure("unusable", str(error))
+
+
+@lru_cache(maxsize=2)
+def _long(raw: str, place: str, size: int, changed: int) -> LongSkeleton:
+    """A long file, read once for all its clips: they follow each other."""
+    return LongSkeleton(places.read(Path(raw), place))

@@ -1,0 +1,106 @@
+"""One row a sampled frame: what was found and said there, and what is true; scores and the report's gallery read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from c2vl.evaluation.scores.answers import PARTS, Parsed, parse
+from c2vl.evaluation.scores.detection import Match, match
+from c2vl.evaluation.scores.truth import Truth
+
+FRAMES = pa.schema(
+    [
+        ("sample", pa.string()),
+        ("k", pa.int8()),
+        ("frame", pa.int32()),
+        ("people", pa.int16()),
+        ("detections", pa.int16()),
+        ("matched", pa.int16()),
+        ("answer", pa.string()),
+        ("sentence", pa.string()),
+        *((f"{part}_{column}", pa.string()) for part in PARTS for column in ("said", "true")),
+        *((f"{part}_at", pa.list_(pa.field("element", pa.int32()))) for part in PARTS),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class FrameScore:
+    """One sampled frame beside its truth.
+
+    `detection` is None where the detector saw no frame, `said` where the captioner was not asked.
+    """
+
+    sample: str
+    k: int
+    frame: int
+    detection: Match | None
+    answer: str | None
+    said: Parsed | None
+    sentence: str
+    true: Parsed
+
+    def row(self) -> dict[str, Any]:
+        """The frame as a row of `FRAMES`; `<part>_at` is (start, end) in the answer."""
+        counts = (
+            {name: getattr(self.detection, name) for name in ("people", "detections", "matched")}
+            if self.detection
+            else {}
+        )
+        row = {
+            "sample": self.sample,
+            "k": self.k,
+            "frame": self.frame,
+            "answer": self.answer,
+            "sentence": self.sentence,
+            **counts,
+        }
+        for part in PARTS:
+            said, true = getattr(self.said, part, None), getattr(self.true, part)
+            row[f"{part}_said"], row[f"{part}_true"] = said and said.name, true and true.name
+            row[f"{part}_at"] = [said.start, said.end] if said else None
+        return row
+
+
+def score_frames(
+    crops: Sequence[Mapping[str, Any]],
+    answers: Mapping[tuple[str, int], str | None],
+    truth: Truth,
+    threshold: float,
+) -> Iterator[FrameScore]:
+    """Put every sampled frame that the truth knows beside it.
+
+    Args:
+        crops: rows of the crop table (`sample, k, frame, boxes, scores, video_width`).
+        answers: the captioner's answer by (sample, k); frames it was never asked about are absent or None.
+        truth: the studio's.
+        threshold: least IoU of a match.
+    """
+    nobody = np.zeros((0, 4))
+    for crop in crops:
+        at = (crop["sample"], crop["frame"])
+        if at not in truth.sentences:
+            continue
+        seen = crop["boxes"] is not None and bool(crop["video_width"])
+        detection = None
+        if seen:
+            boxes = np.asarray(crop["boxes"], dtype=np.float64).reshape(-1, 4)
+            detection = match(
+                boxes, np.asarray(crop["scores"]), truth.boxes.get(at, nobody), threshold
+            )
+        answer, sentence = answers.get((crop["sample"], crop["k"])), truth.sentences[at]
+        yield FrameScore(
+            sample=crop["sample"],
+            k=crop["k"],
+            frame=crop["frame"],
+            detection=detection,
+            answer=answer,
+            said=None if answer is None else parse(answer, truth.vocabulary),
+            sentence=sentence,
+            true=parse(sentence, truth.vocabulary),
+        )

@@ -1,0 +1,1 @@
+"""Many trainings compared: C²VL and its baselines over seeds, and the ablations."""

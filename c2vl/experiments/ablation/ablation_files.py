@@ -1,0 +1,107 @@
+"""The sweeps' results as JSON, CSV, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from c2vl.core.files import write_bytes, write_json
+from c2vl.experiments.ablation.declared import Sweep
+from c2vl.experiments.ablation.runs import Metrics
+from c2vl.report.ablation_tables import PROTOCOLS, table
+from c2vl.training.metrics import spread
+
+COLUMNS = [
+    "sweep",
+    "setting",
+    "x",
+    "split",
+    "benchmark",
+    "protocol",
+    "mean",
+    "std",
+    "seeds",
+    "paper",
+]
+
+
+def summary(sweep: Sweep, runs: Mapping[tuple[str, str], Sequence[Metrics]]) -> dict[str, Any]:
+    """Top 1 of every setting over the seeds.
+
+    Args:
+        sweep: the declared sweep.
+        runs: by (setting, benchmark), the metrics of every seed.
+
+    Returns:
+        `title, reference, split, axis, benchmarks` and `rows`, a list of `name, x, paper` and
+        `results[benchmark][protocol] = {mean, std, values}`, shares in 0…1; std is the sample standard deviation.
+    """
+    rows = []
+    for setting in sweep.settings:
+        results: dict[str, dict[str, Any]] = {}
+        for benchmark in sweep.benchmarks:
+            seeds = runs[setting.name, benchmark]
+            results[benchmark] = {
+                protocol: spread([run[protocol]["top1"] for run in seeds]) for protocol in PROTOCOLS
+            }
+        rows.append(
+            {"name": setting.name, "x": setting.x, "paper": setting.paper, "results": results}
+        )
+    told = {
+        "title": sweep.title,
+        "reference": sweep.reference,
+        "split": sweep.split,
+        "axis": sweep.axis,
+    }
+    return {**told, "benchmarks": sweep.benchmarks, "rows": rows}
+
+
+def write_outs(
+    folder: Path, summaries: Mapping[str, Mapping[str, Any]], head: Mapping[str, Any]
+) -> str:
+    """Publish `ablations.json`, `.csv`, `.md` and `.tex`; return the Markdown.
+
+    The paper's columns stand in the Markdown and LaTeX where `head["dataset"]` is what the paper swept on, NTU RGB+D 60.
+    """
+    laid_out = [
+        table(part, name, paper=head.get("dataset") == "ntu60") for name, part in summaries.items()
+    ]
+    text = "\n".join(each.markdown() for each in laid_out)
+    write_json(folder / "ablations.json", {**head, "sweeps": summaries})
+    write_bytes(folder / "ablations.csv", table_csv(summaries).encode())
+    write_bytes(folder / "ablations.md", text.encode())
+    write_bytes(folder / "ablations.tex", "\n".join(each.latex() for each in laid_out).encode())
+    return text
+
+
+def table_csv(summaries: Mapping[str, Mapping[str, Any]]) -> str:
+    """Every number of every sweep, one row each."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for name, part in summaries.items():
+        for row in part["rows"]:
+            for benchmark, protocols in row["results"].items():
+                for protocol, told in protocols.items():
+                    where = {
+                        "sweep": name,
+                        "setting": row["name"],
+                        "x": row["x"],
+                        "split": part["split"],
+                    }
+                    found = {"mean": f"{told['mean']:.6f}", "seeds": len(told["values"])}
+                    found |= {"std": "" if told["std"] is None else f"{told['std']:.6f}"}
+                    paper = row["paper"].get(benchmark, "") if protocol == "linear" else ""
+                    writer.writerow(
+                        {
+                            **where,
+                            "benchmark": benchmark,
+                            "protocol": protocol,
+                            **found,
+                            "paper": paper,
+                        }
+                    )
+    return out.getvalue()

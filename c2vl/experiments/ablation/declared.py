@@ -1,0 +1,150 @@
+"""`ablations.yaml`: which parameters a table varies, over which benchmarks, and what the paper found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import yaml
+from pydantic import Field, ValidationError
+
+from c2vl.core.errors import UserError
+from c2vl.core.params import ParamsModel
+from c2vl.datasets.data_params import DataParams
+from c2vl.training.training_params import PretrainParams
+
+Split = Literal["test", "validation"]
+Scalar = bool | int | float | str | None
+
+
+class Setting(ParamsModel):
+    """One row of a table or one point of a figure.
+
+    `set` maps dotted names of section `pretrain` to values (a whole sub-section may be replaced); `paper` holds the paper's
+    accuracy in percent by benchmark, of NTU RGB+D 60: it is shown as the paper's and compared with nothing. `x` is the
+    setting's place on the axis of a figure. `studio_set` takes the place of `set` on the embedded world.
+    """
+
+    name: str
+    set: dict[str, Any] = Field(default_factory=dict)
+    studio_set: dict[str, Any] | None = None
+    paper: dict[str, float] = Field(default_factory=dict)
+    x: float | None = None
+
+
+class Sweep(ParamsModel):
+    """A table (settings without `x`) or a figure (with).
+
+    On `validation` a part of the training subjects is held out in place of the test split, others for each seed: that is
+    where a default may be chosen. On `test` it may not. `studio_title` takes the place of `title` on the embedded world.
+    """
+
+    title: str
+    studio_title: str | None = None
+    reference: str = ""
+    split: Split = "test"
+    benchmarks: list[str] = Field(default=["xsub"], min_length=1)
+    axis: str = ""
+    settings: list[Setting] = Field(min_length=1)
+
+
+class Ablations(ParamsModel):
+    """The file. `stream`, `seeds` and `base` (changes of section `pretrain`, as a setting's `set`) hold for every sweep.
+
+    `studio_base` takes the place of `base` on the embedded world.
+    """
+
+    stream: Literal["joint", "motion", "bone"] = "joint"
+    seeds: int = Field(default=3, ge=1)
+    base: dict[str, Any] = Field(default_factory=dict)
+    studio_base: dict[str, Any] | None = None
+    sweeps: dict[str, Sweep]
+
+    def of(self, data: DataParams) -> Ablations:
+        """What runs on a data set: the studio's own values on the studio, and of each sweep the benchmarks of `data`.
+
+        A sweep with none of them is left out.
+        """
+        studio = data.dataset == "studio"
+
+        def chosen(usual: Any, on_the_studio: Any) -> Any:
+            return on_the_studio if studio and on_the_studio is not None else usual
+
+        sweeps = {}
+        for name, sweep in self.sweeps.items():
+            settings = [
+                row.model_copy(update={"set": chosen(row.set, row.studio_set)})
+                for row in sweep.settings
+            ]
+            title = chosen(sweep.title, sweep.studio_title)
+            if benchmarks := [each for each in sweep.benchmarks if each in data.benchmarks]:
+                sweeps[name] = sweep.model_copy(
+                    update={"title": title, "settings": settings, "benchmarks": benchmarks}
+                )
+        return self.model_copy(
+            update={"base": chosen(self.base, self.studio_base), "sweeps": sweeps}
+        )
+
+
+class Job(NamedTuple):
+    """One training and its evaluation."""
+
+    split: Split
+    benchmark: str
+    seed: int
+    params: PretrainParams
+
+
+def read_ablations(path: Path) -> Ablations:
+    """Return the declared sweeps.
+
+    Raises:
+        UserError: the file is missing or says something that is not a sweep.
+    """
+    try:
+        return Ablations.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}); `git checkout {path.name}` brings it back."
+        ) from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML ({' '.join(str(error).split())}).") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(
+            f"{path}: `{'.'.join(map(str, first['loc']))}`: {first['msg'].lower()}."
+        ) from None
+
+
+def applied(base: PretrainParams, changes: Mapping[str, Any], where: str) -> PretrainParams:
+    """The section with other values at some dotted names.
+
+    Raises:
+        UserError: a name is no parameter, or its value is not allowed; the sentence begins with `where`.
+    """
+    section = base.model_dump()
+    for dotted, value in changes.items():
+        *path, last = dotted.split(".")
+        place = section
+        for part in path:
+            place = place.get(part, {}) if isinstance(place, dict) else {}
+        if last not in place:
+            raise UserError(f"{where}: there is no parameter `pretrain.{dotted}`.")
+        place[last] = value
+    try:
+        return PretrainParams.model_validate(section)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise UserError(f"{where}: `pretrain.{name}`: {first['msg'].lower()}.") from None
+
+
+def jobs(
+    sweep: Sweep, setting: Setting, base: PretrainParams, seeds: int, where: str
+) -> Iterator[Job]:
+    """The runs of one setting: each benchmark, each seed."""
+    params = applied(base, setting.set, f"{where}, setting '{setting.name}'")
+    for benchmark in sweep.benchmarks:
+        for seed in range(base.seed, base.seed + seeds):
+            yield Job(sweep.split, benchmark, seed, params.model_copy(update={"seed": seed}))

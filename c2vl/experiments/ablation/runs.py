@@ -1,0 +1,107 @@
+"""Run jobs side by side, one thread each: cores are used by runs, and a result does not depend on their number."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from c2vl.core import machine
+from c2vl.core.progress import progress
+from c2vl.experiments.ablation.declared import Job, Split
+from c2vl.experiments.compare import finished, keep, run_key
+from c2vl.experiments.side_by_side import side_by_side
+
+if TYPE_CHECKING:
+    from c2vl.evaluation.evaluate_params import EvaluateParams
+    from c2vl.models.clips import Clips
+    from c2vl.models.streams import Stream
+    from c2vl.training.stage import TrainingData
+
+Metrics = dict[str, dict[str, float]]  # protocol → metric → share in 0…1
+
+
+def key_of(job: Job, content: str, stream: Stream, protocols: EvaluateParams) -> str:
+    """Key of a run: everything that it depends on but the code."""
+    settings = job.params.model_dump(mode="json"), protocols.model_dump(mode="json")
+    return run_key(content, job.split, job.benchmark, stream, *settings)
+
+
+def run_all(
+    todo: Mapping[str, Job],
+    data: Path,
+    stream: Stream,
+    protocols: EvaluateParams,
+    folder: Path,
+    again: bool,
+) -> dict[str, Metrics]:
+    """Metrics of every job by its key; finished runs are read back, the others computed.
+
+    Every run is kept as soon as it ends, so a stopped sweep goes on where it was.
+
+    Args:
+        todo: jobs by `key_of`.
+        data: the data folder.
+        stream: joint, motion or bone.
+        protocols: section `evaluate`.
+        folder: where metrics are kept, one file a run.
+        again: forget finished runs.
+    """
+    kept = {} if again else {key: finished(folder / f"{key}.json", key) for key in todo}
+    found = {key: metrics for key, metrics in kept.items() if metrics is not None}
+    rest = {key: job for key, job in todo.items() if key not in found}
+    print(f"{len(todo)} runs: {len(found)} kept from before, {len(rest)} to do", flush=True)
+    todo_now = {key: (job, data, stream, protocols) for key, job in rest.items()}
+    for key, metrics in progress(side_by_side(todo_now, run_one), "ablations", "runs", len(rest)):
+        keep(folder / f"{key}.json", key, metrics)
+        found[key] = metrics
+    return found
+
+
+def run_one(job: Job, data: Path, stream: Stream, protocols: EvaluateParams) -> Metrics:
+    """Pretrain, then linear evaluation and KNN on the job's test or validation split."""
+    import torch
+
+    from c2vl.evaluation.frozen import frozen_features
+    from c2vl.evaluation.protocol import evaluate
+    from c2vl.training.methods import train
+    from c2vl.training.training_params import BaselinesParams
+
+    torch.set_num_threads(1)
+    seed = job.seed if job.split == "validation" else 0
+    device = machine.device()
+    training, test = loaded(
+        data, job.benchmark, job.split, seed, job.params.objective.kinds, device
+    )
+    trained = train("c2vl", *training, job.benchmark, stream, job.params, BaselinesParams())
+    features = frozen_features(
+        trained.network.encoder, training.clips, test, stream, job.params.view.frames
+    )
+    done = evaluate(features, training.classes, protocols, device=device)
+    last = trained.curves[-1]
+    told = {
+        name: value
+        for name in ("diagonal", "entropy", "probe")
+        if (value := getattr(last, name)) is not None
+    }
+    return {**done.metrics(), "curves": told}
+
+
+@lru_cache(maxsize=4)
+def loaded(
+    data: Path, benchmark: str, split: Split, seed: int, kinds: Sequence[str], device: Any
+) -> tuple[TrainingData, Clips]:
+    """Training data, and the clips of the test or validation split; read once a process."""
+    from c2vl.experiments.ablation.validation import validation_data
+    from c2vl.models.clips import load_clips
+    from c2vl.training.stage import load_training
+
+    with tempfile.TemporaryDirectory() as folder:
+        source = (
+            validation_data(data, benchmark, seed, Path(folder)) if split == "validation" else data
+        )
+        return load_training(source, benchmark, kinds, device), load_clips(
+            source, benchmark, "test", device
+        )

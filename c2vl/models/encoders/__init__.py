@@ -1,0 +1,1 @@
+"""Skeleton encoders, one a file, and the parts that they share."""

@@ -1,0 +1,126 @@
+"""Skeleton encoders by name, so that an experiment changes one line of `params.yaml`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from torch import nn
+
+from c2vl.core.params import ParamsModel
+from c2vl.models.encoders.ctrgcn import CTRGCN
+from c2vl.models.encoders.gru import GRU, Reading
+from c2vl.models.encoders.msg3d import MSG3D
+from c2vl.models.encoders.persons import Persons
+from c2vl.models.encoders.stgcn import STGCN
+from c2vl.models.encoders.transformer import Transformer
+from c2vl.models.graph import GRAPHS, SkeletonGraph
+
+
+def _known_graph(name: str) -> str:
+    if name not in GRAPHS:
+        raise ValueError(
+            f"no skeleton is called {name}; c2vl/models/graph.py has {', '.join(GRAPHS)}"
+        )
+    return name
+
+
+GraphName = Annotated[str, AfterValidator(_known_graph)]
+"""A key of `GRAPHS`: a skeleton that is added there can be named in params.yaml."""
+
+
+class STGCNParams(ParamsModel):
+    """`encoder.name: stgcn`; the arguments are those of `STGCN`."""
+
+    name: Literal["stgcn"] = "stgcn"
+    graph: GraphName = Field(
+        default="ntu25", description="the skeleton, by its name in c2vl/models/graph.py"
+    )
+    width: int = Field(default=64, ge=1)
+    blocks: int = Field(default=10, ge=3, le=10)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    persons: Persons = "padded"
+
+
+class CTRGCNParams(ParamsModel):
+    """`encoder.name: ctrgcn`; the arguments are those of `CTRGCN`."""
+
+    name: Literal["ctrgcn"] = "ctrgcn"
+    graph: GraphName = "ntu25"
+    width: int = Field(default=64, ge=4, multiple_of=4)
+    blocks: int = Field(default=10, ge=3, le=10)
+    persons: Persons = "padded"
+
+
+class MSG3DParams(ParamsModel):
+    """`encoder.name: msg3d`; the arguments are those of `MSG3D`."""
+
+    name: Literal["msg3d"] = "msg3d"
+    graph: GraphName = "ntu25"
+    width: int = Field(default=96, ge=6, multiple_of=6)
+    blocks: int = Field(default=3, ge=1, le=3)
+    spatial_scales: int = Field(default=13, ge=1)
+    window_scales: int = Field(default=6, ge=1)
+    persons: Persons = "padded"
+
+
+class GRUParams(ParamsModel):
+    """`encoder.name: gru`; the arguments are those of `GRU`."""
+
+    name: Literal["gru"] = "gru"
+    graph: GraphName = "ntu25"
+    width: int = Field(default=1024, ge=1)
+    layers: int = Field(default=3, ge=1)
+    reading: Reading = "forward"
+
+
+class TransformerParams(ParamsModel):
+    """`encoder.name: transformer`; the arguments are those of `Transformer`."""
+
+    name: Literal["transformer"] = "transformer"
+    graph: GraphName = "ntu25"
+    width: int = Field(default=1024, ge=2, multiple_of=2)
+    layers: int = Field(default=1, ge=1)
+    heads: int = Field(default=1, ge=1)
+    frames: int = Field(default=64, ge=1, description="T; has to be `view.frames`")
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> TransformerParams:
+        if self.width % self.heads:
+            raise ValueError(f"`heads` ({self.heads}) has to divide `width` ({self.width})")
+        return self
+
+
+def _name(params: Any) -> str:
+    name = (
+        params.get("name", "stgcn") if isinstance(params, dict) else getattr(params, "name", None)
+    )
+    return str(name)
+
+
+SkeletonEncoderParams = Annotated[
+    Annotated[STGCNParams, Tag("stgcn")]
+    | Annotated[CTRGCNParams, Tag("ctrgcn")]
+    | Annotated[MSG3DParams, Tag("msg3d")]
+    | Annotated[GRUParams, Tag("gru")]
+    | Annotated[TransformerParams, Tag("transformer")],
+    Discriminator(_name),
+]
+"""Section `pretrain.encoder`: which keys there are depends on `name` (`stgcn` if not given)."""
+
+ENCODERS: dict[str, type[nn.Module]] = {
+    "stgcn": STGCN,
+    "ctrgcn": CTRGCN,
+    "msg3d": MSG3D,
+    "gru": GRU,
+    "transformer": Transformer,
+}
+
+
+def build_encoder(params: SkeletonEncoderParams, graph: SkeletonGraph | None = None) -> nn.Module:
+    """Return a freshly initialised encoder `(B, C, T, V, M) -> (B, D)` with its D as `.features`.
+
+    The weights are drawn from torch's global generator: seed it first. `graph` is a skeleton that has no name in `params`.
+    """
+    arguments = params.model_dump(exclude={"name", "graph"})
+    return ENCODERS[params.name](graph=graph or GRAPHS[params.graph], **arguments)

@@ -1,0 +1,179 @@
+"""Skeletons as graphs: which joint hangs on which, and the partition of neighbours that graph convolutions use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class SkeletonGraph:
+    """A tree of joints, described by the parent of each joint (0-based); the root is its own parent.
+
+    Any skeleton whose bones form a tree can be described so; `from_bones` takes the 1-based pairs of the papers.
+    """
+
+    name: str
+    parents: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        roots = [joint for joint, parent in enumerate(self.parents) if joint == parent]
+        if len(roots) != 1:
+            raise ValueError(
+                f"graph {self.name}: a skeleton has one root joint (its own parent), not {len(roots)}"
+            )
+        for joint in range(self.joints):
+            seen, at = set(), joint
+            while at != roots[0]:
+                if at in seen or not 0 <= self.parents[at] < self.joints:
+                    raise ValueError(
+                        f"graph {self.name}: joint {joint} does not lead to the root {roots[0]}"
+                    )
+                seen.add(at)
+                at = self.parents[at]
+
+    @classmethod
+    def from_bones(cls, name: str, bones: list[tuple[int, int]], root: int) -> SkeletonGraph:
+        """Build a graph from 1-based (joint, parent) pairs, as published skeletons are listed."""
+        parent_of = {joint: parent for joint, parent in bones} | {root: root}
+        if sorted(parent_of) != list(range(1, len(parent_of) + 1)):
+            raise ValueError(
+                f"graph {name}: the bones must give every joint but the root exactly one parent"
+            )
+        return cls(name, tuple(parent_of[joint] - 1 for joint in sorted(parent_of)))
+
+    @property
+    def joints(self) -> int:
+        """Number of joints V."""
+        return len(self.parents)
+
+    @property
+    def root(self) -> int:
+        """The joint at the centre of gravity (0-based)."""
+        return next(joint for joint, parent in enumerate(self.parents) if joint == parent)
+
+    def depth(self, joint: int) -> int:
+        """Number of bones between `joint` and the root."""
+        steps = 0
+        while joint != self.parents[joint]:
+            joint, steps = self.parents[joint], steps + 1
+        return steps
+
+    def spatial_partition(self) -> np.ndarray:
+        """Normalised adjacency in three subsets, (3, V, V) float32, entry [k, v, w]: weight of joint v for joint w.
+
+        Subset 0 is the joint itself, 1 its neighbours farther from the root, 2 those nearer to it (spatial
+        configuration partitioning of ST-GCN, Yan et al., AAAI 2018, Eq. 8); each column of the sum over subsets
+        adds up to 1 (their AD^-1). The published code measures distances only up to one bone, so that beyond the
+        root's neighbours both directions fall into subset 1; this is the partition of the paper's text.
+        """
+        adjacency = np.zeros((3, self.joints, self.joints), dtype=np.float32)
+        for joint, parent in enumerate(self.parents):
+            adjacency[0, joint, joint] = 1
+            if joint != parent:
+                adjacency[1, joint, parent] = 1
+                adjacency[2, parent, joint] = 1
+        return adjacency / adjacency.sum(axis=(0, 1), keepdims=True)
+
+    def directed_partition(self) -> np.ndarray:
+        """Adjacency in three subsets, (3, V, V) float32, entry [k, v, w]: weight of joint w for joint v.
+
+        Subset 0 is the joint itself, 1 its children, 2 its parent; each subset's columns are normalised by themselves
+        (a parent's weight is shared among its children), as 2s-AGCN and CTR-GCN initialise their learnt graphs.
+        """
+        adjacency = np.zeros((3, self.joints, self.joints), dtype=np.float32)
+        for joint, parent in enumerate(self.parents):
+            adjacency[0, joint, joint] = 1
+            if joint != parent:
+                adjacency[1, parent, joint] = 1
+                adjacency[2, joint, parent] = 1
+        return adjacency / np.maximum(adjacency.sum(axis=1, keepdims=True), 1)
+
+    def hops(self) -> np.ndarray:
+        """Number of bones between each two joints, (V, V) int64."""
+        chains = [self._chain(joint) for joint in range(self.joints)]
+        return np.array(
+            [[len(set(one) ^ set(other)) for other in chains] for one in chains], dtype=np.int64
+        )
+
+    def _chain(self, joint: int) -> list[int]:
+        chain = [joint]
+        while chain[-1] != self.parents[chain[-1]]:
+            chain.append(self.parents[chain[-1]])
+        return chain
+
+
+NTU25 = SkeletonGraph.from_bones(
+    "ntu25",
+    [
+        *[
+            (1, 2),
+            (2, 21),
+            (3, 21),
+            (4, 3),
+            (5, 21),
+            (6, 5),
+            (7, 6),
+            (8, 7),
+            (9, 21),
+            (10, 9),
+            (11, 10),
+            (12, 11),
+        ],
+        *[
+            (13, 1),
+            (14, 13),
+            (15, 14),
+            (16, 15),
+            (17, 1),
+            (18, 17),
+            (19, 18),
+            (20, 19),
+            (22, 23),
+            (23, 8),
+            (24, 25),
+            (25, 12),
+        ],
+    ],
+    root=21,
+)
+"""The 25 joints of Kinect v2 (NTU RGB+D, PKU-MMD); joint 21 is the spine at the shoulders."""
+
+KINECT20 = SkeletonGraph.from_bones(
+    "kinect20",
+    [
+        *[
+            (1, 2),
+            (2, 3),
+            (4, 3),
+            (5, 3),
+            (6, 5),
+            (7, 6),
+            (8, 7),
+            (9, 3),
+            (10, 9),
+            (11, 10),
+            (12, 11),
+        ],
+        *[(13, 1), (14, 13), (15, 14), (16, 15), (17, 1), (18, 17), (19, 18), (20, 19)],
+    ],
+    root=3,
+)
+"""The 20 joints of Kinect v1 (Northwestern-UCLA, MSR Action3D); joint 3 is the centre of the shoulders."""
+
+GRAPHS = {graph.name: graph for graph in (NTU25, KINECT20)}
+
+
+def graph_of(joints: int) -> SkeletonGraph:
+    """The named skeleton with so many joints.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for graph in GRAPHS.values():
+        if graph.joints == joints:
+            return graph
+    raise ValueError(
+        f"no skeleton with {joints} joints is known; c2vl/models/graph.py lists those there are"
+    )

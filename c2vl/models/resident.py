@@ -1,0 +1,61 @@
+"""Big tensors whose rows a training step picks: on the device where they fit, else in host memory."""
+
+from __future__ import annotations
+
+import sys
+
+import torch
+from torch import Tensor
+
+SHARE = 0.5  # of the device's free memory that resident data may take; the rest is for activations
+
+
+def fits(tensor_bytes: int, device: torch.device) -> bool:
+    """Whether data of that size may live on the device: always on a CPU, where there is one memory only."""
+    if device.type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return tensor_bytes <= SHARE * free
+
+
+class Resident:
+    """A tensor (N, …) that gives rows on `device`, wherever it lives itself.
+
+    What does not fit stays in host memory; each batch of its rows is then gathered into pinned memory and copied
+    without waiting. The rows are the same either way.
+    """
+
+    def __init__(self, tensor: Tensor, device: torch.device | str, what: str = "") -> None:
+        """Args: `what` names the data in the sentence that says they stay on the host."""
+        self.device = torch.device(device)
+        size = tensor.numel() * tensor.element_size()
+        stays = tensor.device.type == "cpu" and not fits(size, self.device)
+        self.tensor = tensor if stays else tensor.to(self.device)
+        if not stays:
+            self.device = (
+                self.tensor.device
+            )  # with its index, else rows of `cuda:0` would seem to be elsewhere than on `cuda`
+        if stays:
+            print(
+                f"{what or 'data'}: {size / 2**30:.1f} GiB do not fit on {self.device} beside the network; they stay in host "
+                "memory and go there batch by batch through pinned memory.",
+                file=sys.stderr,
+            )
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        """`tensor[index]` on the device, for an int64 index of any shape."""
+        home = self.tensor.device
+        if home == self.device:
+            chosen = self.tensor.index_select(
+                0, index.flatten().to(home, non_blocking=True)
+            )  # whole rows; `[]` goes by value
+            return chosen.view(*index.shape, *self.tensor.shape[1:])
+        flat = index.to(home).flatten()
+        pinned = torch.empty(
+            len(flat),
+            *self.tensor.shape[1:],
+            dtype=self.tensor.dtype,
+            pin_memory=torch.cuda.is_available(),
+        )
+        torch.index_select(self.tensor, 0, flat, out=pinned)
+        return pinned.to(self.device, non_blocking=True).view(*index.shape, *self.tensor.shape[1:])

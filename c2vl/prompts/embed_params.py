@@ -1,0 +1,15 @@
+"""Section `embed` of `params.yaml`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from c2vl.core.params import ParamsModel
+from c2vl.prompts.engines.encoder import EncoderParams
+
+
+class EmbedParams(ParamsModel):
+    """Section `embed`: the engine, and the share of failed rows above which the stage fails."""
+
+    max_failed: float = Field(ge=0, le=1)
+    encoder: EncoderParams

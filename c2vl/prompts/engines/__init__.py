@@ -1,0 +1,24 @@
+"""Detector, captioner and encoder: one adapter each, the same for a checkpoint of 1 MB and of 14 GB."""
+
+from c2vl.prompts.engines.captioner import Answer, Answerer, Captioner, CaptionerParams, NoAnswer
+from c2vl.prompts.engines.detector import Detections, Detector, DetectorParams, PeopleDetector
+from c2vl.prompts.engines.encoder import Encoder, EncoderParams
+from c2vl.prompts.engines.fingerprints import fingerprint
+from c2vl.prompts.engines.weights import Weights, resolve
+
+__all__ = [
+    "Answer",
+    "Answerer",
+    "Captioner",
+    "CaptionerParams",
+    "Detections",
+    "Detector",
+    "DetectorParams",
+    "Encoder",
+    "EncoderParams",
+    "NoAnswer",
+    "PeopleDetector",
+    "Weights",
+    "fingerprint",
+    "resolve",
+]

@@ -1,0 +1,46 @@
+"""What the parameters of the three engines share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from c2vl.core.params import ParamsModel
+from c2vl.prompts.engines.weights import resolve
+
+if TYPE_CHECKING:
+    import torch
+
+
+class EngineParams(ParamsModel):
+    """Which checkpoint an engine runs, and in which number format.
+
+    Attributes:
+        model: local directory, or `owner/name` on the Hugging Face hub.
+        revision: branch, tag or commit of a hub model; None is its default branch.
+        dtype: the format computed in, or a more exact one where it proves unsound (`c2vl.prompts.engines.precision`). float16 on a
+            CPU is slow.
+    """
+
+    ENGINE: ClassVar[str]
+    ADAPTER_VERSION: ClassVar[int]
+
+    model: str
+    revision: str | None = None
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+
+    def identity(self) -> str:
+        """Which weights these are, wherever they lie; without loading them.
+
+        Raises:
+            UserError: the checkpoint is missing, unreachable or incomplete.
+        """
+        return resolve(self.model, self.revision).identity
+
+
+def torch_dtype(params: EngineParams) -> torch.dtype:
+    """The torch format that `params.dtype` names."""
+    import torch
+
+    return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[
+        params.dtype
+    ]

@@ -1,0 +1,27 @@
+"""The key of an engine: everything that changes what it puts out, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from c2vl.prompts.engines.engine_params import EngineParams
+
+
+def fingerprint(params: EngineParams) -> str:
+    """Hex digest of the weights' identity, every parameter and the adapter's version.
+
+    Computed without loading the model (or importing torch), so that the store can ask what is missing
+    first. Where the checkpoint lies, the device and the batch size are not part of it.
+
+    Raises:
+        UserError: the checkpoint is missing, unreachable or incomplete.
+    """
+    parameters = params.model_dump(mode="json", exclude={"model", "revision"})
+    content = {
+        "engine": params.ENGINE,
+        "adapter": params.ADAPTER_VERSION,
+        "weights": params.identity(),
+        "params": parameters,
+    }
+    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()

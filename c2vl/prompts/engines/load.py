@@ -1,0 +1,39 @@
+"""Which adapter runs an engine: one of this process, a server, or another environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from c2vl.prompts.engines.captioner import Answerer, Captioner, CaptionerParams
+from c2vl.prompts.engines.detector import Detector, DetectorParams, PeopleDetector
+
+if TYPE_CHECKING:
+    import torch
+
+
+def load_detector(params: DetectorParams, device: Callable[[], torch.device]) -> PeopleDetector:
+    """The detector that `params` names; `device` is asked only if it is needed.
+
+    Raises:
+        UserError: it cannot be loaded.
+    """
+    if params.backend == "groundingdino":
+        from c2vl.prompts.engines.gdino.client import ForeignDetector
+
+        return ForeignDetector.load(params, device())
+    return Detector.load(params, device())
+
+
+def load_captioner(params: CaptionerParams, device: Callable[[], torch.device]) -> Answerer:
+    """The captioner that `params` names; `device` is asked only if it is needed.
+
+    Raises:
+        UserError: it cannot be loaded, or its server does not answer.
+    """
+    if params.server:
+        from c2vl.prompts.engines.server.connection import Connection
+        from c2vl.prompts.engines.server.server_captioner import ServerCaptioner
+
+        return ServerCaptioner(params, Connection.from_environment())
+    return Captioner.load(params, device())

@@ -1,0 +1,219 @@
+"""What the report reads: outs of other stages, each read only if it is there."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from c2vl.core import tables
+from c2vl.core.errors import UserError
+from c2vl.core.files import read_json
+
+BASELINES = ("infonce", "random", "supervised")
+DATASETS = {
+    "studio": "the studio",
+    "ntu60": "NTU RGB+D 60",
+    "ntu120": "NTU RGB+D 120",
+    "pku1": "PKU-MMD I",
+    "pku2": "PKU-MMD II",
+}
+ENCODERS = {
+    "stgcn": "ST-GCN",
+    "ctrgcn": "CTR-GCN",
+    "msg3d": "MS-G3D",
+    "gru": "GRU",
+    "transformer": "Transformer",
+}
+
+
+@dataclass(frozen=True)
+class Outs:
+    """The outs of a working copy, by `root`; `missing` gathers a sentence for each optional one that is not there."""
+
+    root: Path = Path(".")
+    missing: list[str] = field(default_factory=list)
+
+    @cached_property
+    def index(self) -> pa.Table:
+        """The index.
+
+        Raises:
+            UserError: there is none.
+        """
+        return tables.read(self.root / "data/index/index.parquet")
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """Class names by label."""
+        names = self._required("data/index/classes.json", "index")
+        return [str(name) for name in names]
+
+    @cached_property
+    def dataset(self) -> str:
+        """The data set's short name; `nothing` for an empty index."""
+        return str(self.index.column("dataset")[0]) if self.index.num_rows else "nothing"
+
+    @property
+    def filmed(self) -> bool:
+        """Whether any sample has a video."""
+        videos = self.index.column("video_file")
+        return videos.null_count < len(videos)
+
+    @property
+    def benchmarks(self) -> list[str]:
+        """Benchmarks that were evaluated."""
+        return sorted(self.metrics.get("samples", self.metrics.get("linear", {})))
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """`results/evaluate/metrics.json`.
+
+        Raises:
+            UserError: there is none.
+        """
+        return dict(self._required("results/evaluate/metrics.json", "evaluate"))
+
+    @property
+    def nearest(self) -> str:
+        """What KNN asks, in words."""
+        count = lookup(self.metrics, "settings", "knn_neighbours") or 1
+        return (
+            f"the {count} nearest training clips by cosine vote"
+            if count > 1
+            else "the nearest training clip by cosine (k = 1)"
+        )
+
+    @property
+    def weights(self) -> str:
+        """What the streams weigh in their fusion, in words; empty where that is not known."""
+        found = lookup(self.metrics, "settings", "fusion") or {}
+        return ", ".join(
+            f"{found[stream]:g} {stream}"
+            for stream in ("joint", "bone", "motion")
+            if stream in found
+        )
+
+    @cached_property
+    def scores(self) -> dict[str, Any]:
+        """Engine scores; empty if they were not computed."""
+        return self._optional_json(
+            "results/scores/scores.json", "The engines were not scored (`dvc repro score`)."
+        )
+
+    @cached_property
+    def confusions(self) -> dict[str, Any]:
+        """The captioner's confusions; empty without ground truth."""
+        path = self.root / "results/scores/confusions.json"
+        return read_json(path) if path.exists() else {}
+
+    @cached_property
+    def compare(self) -> dict[str, Any]:
+        """The comparison over seeds; empty if it was not run."""
+        return self._optional_json(
+            "results/compare/compare.json",
+            "The comparison over several seeds was not run (`make compare`): differences below come from one seed.",
+        )
+
+    @cached_property
+    def protocols(self) -> dict[str, Any]:
+        """Finetuning, semi-supervised learning and transfer; empty if they were not run."""
+        return self._optional_json(
+            "results/protocols/metrics.json",
+            "Finetuning, semi-supervised learning and transfer were not run (`dvc repro protocols`): no Tables II, III and V.",
+        )
+
+    @cached_property
+    def ablations(self) -> dict[str, Any]:
+        """The sweeps; empty if they were not run."""
+        return self._optional_json("results/ablations/ablations.json", "")
+
+    @cached_property
+    def encoder(self) -> str:
+        """Name of the pretrained encoder, as its publication has it; empty if there is none."""
+        for path in sorted((self.root / "results/pretrain").glob("*/config.json")):
+            name = str(lookup(read_json(path), "encoder", "name") or "")
+            return ENCODERS.get(name, name)
+        return ""
+
+    @property
+    def dataset_name(self) -> str:
+        """The data set's name in full."""
+        return DATASETS.get(self.dataset, self.dataset)
+
+    def table(self, path: str, what: str, columns: list[str] | None = None) -> pa.Table | None:
+        """An optional table below the root; None, and a sentence about `what`, if it is not there."""
+        where = self.root / path
+        if not where.exists():
+            self._note(f"{what} is not there ({path}).")
+            return None
+        return tables.read(where, columns)
+
+    def curves(self, benchmark: str) -> dict[tuple[str, str], dict[str, NDArray[np.float64]]]:
+        """(method, stream) → columns of its training curves, for all runs of `benchmark` that have some."""
+        folders = {
+            ("c2vl", stream): self.root / f"results/pretrain/{benchmark}-{stream}"
+            for stream in ("joint", "bone", "motion")
+        }
+        folders |= {
+            (method, "joint"): self.root / f"results/baselines/{benchmark}/{method}"
+            for method in BASELINES
+        }
+        found = {
+            run: read_curve(folder / "curves.csv")
+            for run, folder in folders.items()
+            if (folder / "curves.csv").exists()
+        }
+        if not found:
+            self._note(f"There are no training curves for {benchmark}.")
+        return found
+
+    def rows(self, name: str) -> list[dict[str, str]]:
+        """Rows of a CSV below the root; none if it is not there."""
+        path = self.root / name
+        if not path.exists():
+            return []
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    def _note(self, sentence: str) -> None:
+        if sentence and sentence not in self.missing:
+            self.missing.append(sentence)
+
+    def _optional_json(self, path: str, sentence: str) -> dict[str, Any]:
+        if (self.root / path).exists():
+            return dict(read_json(self.root / path))
+        self._note(sentence)
+        return {}
+
+    def _required(self, path: str, stage: str) -> Any:
+        where = self.root / path
+        try:
+            return read_json(where)
+        except FileNotFoundError:
+            raise UserError(f"{where} is missing; make it with `dvc repro {stage}`.") from None
+        except ValueError as error:
+            raise UserError(
+                f"{where} is not valid JSON ({error}); remake it with `dvc repro --force {stage}`."
+            ) from None
+
+
+def read_curve(path: Path) -> dict[str, NDArray[np.float64]]:
+    """Columns of a `curves.csv`; empty cells are NaN."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = list(rows[0]) if rows else []
+    return {name: np.array([float(row[name] or "nan") for row in rows]) for name in names}
+
+
+def lookup(numbers: Any, *keys: str) -> Any:
+    """The value at a path of nested dictionaries, or None."""
+    for key in keys:
+        numbers = numbers.get(key) if isinstance(numbers, dict) else None
+    return numbers

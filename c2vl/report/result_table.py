@@ -1,0 +1,208 @@
+"""A table of results as people and programs read it: CSV (raw values), Markdown and LaTeX; the report makes HTML of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from c2vl.core.files import write_bytes
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell.
+
+    Args:
+        text: as people read it.
+        value: as programs read it; None: as the text.
+        mark: `best`, `reached`, `missed`, or nothing: shown as a sign, never by colour alone.
+        left: whether it is words (flush left) and not a number.
+        spread: standard deviation of the value, as programs read it; None where there is none.
+    """
+
+    text: str
+    value: float | int | str | None = None
+    mark: str = ""
+    left: bool = False
+    spread: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row; `kind` is `ours`, `baseline`, `paper` (numbers of the paper, not of this run) or `head` (a line of its own)."""
+
+    cells: tuple[Cell, ...]
+    kind: str = "ours"
+    rule: bool = False  # a line above it
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table; the first column names the row.
+
+    Args:
+        name: file name without suffix.
+        title: what it shows.
+        columns: headings.
+        rows: rows of as many cells.
+        note: how to read it.
+        number: the paper's, such as `Table I`.
+    """
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    note: str = ""
+    number: str = ""
+
+    @property
+    def heading(self) -> str:
+        """The title after the paper's number."""
+        return f"{self.number}: {self.title}" if self.number else self.title
+
+    def markdown(self) -> str:
+        """The table in GitHub's Markdown, under its title."""
+        lines = ["| " + " | ".join(map(_plain, self.columns)) + " |"]
+        lines.append(
+            "|" + "|".join(" --- " if left else " ---: " for left in self._of_words()) + "|"
+        )
+        for row in self.rows:
+            texts = [
+                f"**{_plain(cell.text)}**" if cell.mark == "best" else _plain(cell.text)
+                for cell in _told(row)
+            ]
+            lines.append("| " + " | ".join(texts) + " |")
+        note = f"\n{self.note}\n" if self.note else ""
+        return f"### {self.heading}\n\n" + "\n".join(lines) + f"\n{note}"
+
+    def csv(self) -> str:
+        """The table as CSV, numbers unrounded; a column of means is followed by its `… std`; `kind` says whose a row is."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        spread = [
+            any(row.cells[place].spread is not None for row in self.rows)
+            for place in range(len(self.columns))
+        ]
+        heads = zip(self.columns, spread, strict=True)
+        writer.writerow(
+            [name for head, also in heads for name in ([head, f"{head} std"] if also else [head])]
+            + ["kind"]
+        )
+        for row in self.rows:
+            values: list[float | int | str] = []
+            for cell, also in zip(row.cells, spread, strict=True):
+                values.append(cell.text if cell.value is None else cell.value)
+                values += ["" if cell.spread is None else cell.spread] if also else []
+            writer.writerow([*values, row.kind])
+        return text.getvalue()
+
+    def latex(self) -> str:
+        """The table in LaTeX (package booktabs), everything in it escaped; the best in bold, rows of the paper in italics."""
+        body: list[str] = []
+        for row in self.rows:
+            body += [r"\midrule"] if row.rule and body else []
+            body.append(" & ".join(_styled(cell, row.kind) for cell in _told(row)) + r" \\")
+        ending = "" if self.title.endswith("?") else "."
+        title = (
+            self.title[:1].upper() + self.title[1:]
+        )  # it stands alone: LaTeX numbers its tables itself
+        caption = escaped(f"{title}{ending} {self.note}".strip())
+        lines = [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{caption}}}",
+            rf"\label{{tab:{self.name}}}",
+        ]
+        lines += [
+            rf"\begin{{tabular}}{{{''.join('l' if left else 'r' for left in self._of_words())}}}",
+            r"\toprule",
+        ]
+        lines += [" & ".join(map(escaped, self.columns)) + r" \\", r"\midrule", *body]
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+    def _of_words(self) -> list[bool]:
+        return [
+            not self.rows or all(row.cells[place].left for row in self.rows)
+            for place in range(len(self.columns))
+        ]
+
+    def write(self, folder: Path) -> None:
+        """Publish `<name>.csv`, `.md` and `.tex` in `folder`."""
+        for suffix, text in (("csv", self.csv()), ("md", self.markdown()), ("tex", self.latex())):
+            write_bytes(folder / f"{self.name}.{suffix}", text.encode())
+
+
+def words(text: str, mark: str = "") -> Cell:
+    """A cell of words."""
+    return Cell(text, None, mark, left=True)
+
+
+def percent(share: float | None, mark: str = "", spread: float | None = None) -> Cell:
+    """A share in 0…1 as a percentage with one decimal, `–` for None; with its standard deviation if there is one."""
+    if share is None:
+        return Cell("–", "")
+    text = f"{share * 100:.1f}" + (f" ± {spread * 100:.1f}" if spread is not None else "")
+    return Cell(text, share, mark, spread=spread)
+
+
+def best_of(rows: list[list[float | None]]) -> list[float | None]:
+    """The largest value of each column, as shown: to one decimal of a percent."""
+    columns = list(zip(*rows, strict=True))
+    return [
+        max((round(value, 3) for value in column if value is not None), default=None)
+        for column in columns
+    ]
+
+
+def escaped(text: str) -> str:
+    """`text` for LaTeX: its special characters escaped, the symbols that tables use as commands, line breaks as spaces."""
+    return " ".join(text.split()).translate(_LATEX)
+
+
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        "“": "``",
+        "”": "''",
+        "–": "--",
+        "…": r"\ldots{}",
+        "²": r"\textsuperscript{2}",
+        "³": r"\textsuperscript{3}",
+        "±": r"$\pm$",
+        "−": "$-$",
+        "×": r"$\times$",
+        "→": r"$\to$",
+        "≥": r"$\geq$",
+        "✓": r"$\checkmark$",  # amssymb
+        "α": r"$\alpha$",
+        "β": r"$\beta$",
+        "τ": r"$\tau$",
+    }
+)
+
+
+def _told(row: Row) -> tuple[Cell, ...]:
+    """The cells of a row; one of the paper says so in its name, where there is no colour or tag to say it."""
+    if row.kind != "paper":
+        return row.cells
+    return (replace(row.cells[0], text=f"{row.cells[0].text} (paper)"), *row.cells[1:])
+
+
+def _styled(cell: Cell, kind: str) -> str:
+    text = escaped(cell.text)
+    if cell.mark == "best" or kind == "head":
+        return rf"\textbf{{{text}}}" if text else ""
+    return rf"\textit{{{text}}}" if kind == "paper" and text else text
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())

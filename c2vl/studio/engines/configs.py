@@ -1,0 +1,149 @@
+"""Architectures of the three tiny engines: the transformers classes, at about a million parameters each.
+
+Detector and tower sizes follow from a budget of minutes on one core. Captioner and encoder share the vision
+tower's shape, so that one trained tower serves both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import (
+        CLIPModel,
+        GroundingDinoForObjectDetection,
+        LlavaForConditionalGeneration,
+        PreTrainedTokenizerBase,
+    )
+
+DETECTOR_SIZE = (108, 192)  # height, width the detector sees
+TOWER_SIZE = 64  # pixels on each side of a crop
+PATCH = 8
+PATCHES = (TOWER_SIZE // PATCH) ** 2
+WIDTH = 128  # of the vision tower
+FEATURES = 64  # of the shared space of images and texts
+QUERIES = 8
+
+
+def vision_config() -> dict[str, Any]:
+    """The vision tower of both captioner and encoder."""
+    return {
+        "hidden_size": WIDTH,
+        "intermediate_size": 2 * WIDTH,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "image_size": TOWER_SIZE,
+        "patch_size": PATCH,
+        "projection_dim": FEATURES,
+    }
+
+
+def build_detector() -> GroundingDinoForObjectDetection:
+    """An untrained Grounding DINO: ConvNeXt backbone, two levels, one encoder and two decoder layers."""
+    import torch
+    from transformers import (
+        BertConfig,
+        ConvNextConfig,
+        GroundingDinoConfig,
+        GroundingDinoForObjectDetection,
+    )
+
+    from c2vl.studio.engines.tokenizers import BERT_SIZE
+
+    backbone: dict[str, Any] = {
+        "hidden_sizes": [24, 48, 96],
+        "depths": [1, 2, 2],
+        "num_stages": 3,
+        "layer_scale_init_value": 1.0,  # the default of 1e-6 takes longer than we train to grow
+        "drop_path_rate": 0.0,
+        "out_features": ["stage2", "stage3"],
+    }
+    text = BertConfig(
+        vocab_size=BERT_SIZE,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    config = GroundingDinoConfig(
+        backbone_config=ConvNextConfig(**backbone),
+        text_config=text,
+        num_queries=QUERIES,
+        num_feature_levels=2,
+        two_stage=True,
+        d_model=64,  # a multiple of 32, or the position embedding fails
+        encoder_layers=1,
+        encoder_attention_heads=4,
+        encoder_ffn_dim=128,
+        decoder_layers=2,  # one fails in transformers 5.23
+        decoder_attention_heads=4,
+        decoder_ffn_dim=128,
+        dropout=0.0,
+        fusion_droppath=0.0,
+        auxiliary_loss=True,
+        class_cost=2.0,
+        max_text_len=16,
+    )
+    model = GroundingDinoForObjectDetection(config)
+    with torch.no_grad():
+        # Class logits are dot products of layer-normed vectors, of size 8 at width 64: start them small.
+        model.model.decoder.layer_norm.weight.fill_(0.25)
+        model.model.enc_output_norm.weight.fill_(0.25)
+    return model
+
+
+def build_encoder(tokenizer: PreTrainedTokenizerBase) -> CLIPModel:
+    """An untrained CLIP over `tokenizer`."""
+    from transformers import CLIPConfig, CLIPModel
+
+    text = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 96,
+        "intermediate_size": 192,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 3,
+        "max_position_embeddings": 77,
+        "projection_dim": FEATURES,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,  # where a text is pooled
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    return CLIPModel(
+        CLIPConfig(text_config=text, vision_config=vision_config(), projection_dim=FEATURES)
+    )
+
+
+def build_captioner(tokenizer: PreTrainedTokenizerBase) -> LlavaForConditionalGeneration:
+    """An untrained LLaVA over `tokenizer`: the tower, a projector, a Llama of two layers."""
+    from transformers import (
+        CLIPVisionConfig,
+        LlamaConfig,
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+    )
+
+    text = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH,
+        intermediate_size=2 * WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=512,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        tie_word_embeddings=False,
+    )
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(**vision_config()),
+        text_config=text,
+        image_token_index=tokenizer.get_vocab()["<image>"],
+        image_seq_length=PATCHES,
+        vision_feature_layer=-2,
+        vision_feature_select_strategy="default",
+    )
+    return LlavaForConditionalGeneration(config)

@@ -1,0 +1,70 @@
+"""Heads that teach the vision tower during training and are thrown away afterwards.
+
+Where the joints are, and what is done: without them a contrastive loss alone took many times as long to find the hands.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from c2vl.studio.engines.configs import PATCH, TOWER_SIZE, WIDTH
+from c2vl.studio.engines.targets import PARTS
+
+# 0-based: head, spine shoulder, spine base, elbows, hands, knees, ankles.
+JOINTS = (3, 20, 0, 5, 9, 7, 11, 13, 17, 14, 18)
+HANDS = (JOINTS.index(7), JOINTS.index(11))
+GRID = TOWER_SIZE // PATCH
+
+
+def joint_cells(joints: np.ndarray) -> torch.Tensor:
+    """Index (N, J) of the patch each of `JOINTS` falls on; -100 (ignored) where unknown or outside the crop.
+
+    Args:
+        joints: (N, 25, 2) in [0, 1] of the crop, NaN where unknown.
+    """
+    places = torch.from_numpy(joints[:, JOINTS])
+    cells = (places * GRID).floor()
+    known = torch.isfinite(places).all(-1) & (cells >= 0).all(-1) & (cells < GRID).all(-1)
+    index = torch.nan_to_num(cells[..., 1] * GRID + cells[..., 0])
+    return torch.where(known, index, -100).long()
+
+
+class Heads(nn.Module):
+    """Linear readings of patches (which one holds each joint) and of pooled features (posture, object, …)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch_norm, self.pooled_norm = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
+        self.joints = nn.Linear(WIDTH, len(JOINTS))
+        self.parts = nn.Linear(WIDTH, sum(PARTS.values()))
+        self.held = nn.Linear(WIDTH, PARTS["object"])
+
+    def joint_loss(self, patches: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy of each joint's place over the patches: (N, G², D) against (N, J)."""
+        if not (cells >= 0).any():
+            return patches.new_zeros(())
+        logits = self.joints(self.patch_norm(patches)).transpose(1, 2)  # (N, J, G²)
+        return F.cross_entropy(logits.flatten(0, 1), cells.flatten(), ignore_index=-100)
+
+    def held_loss(
+        self, patches: torch.Tensor, cells: torch.Tensor, objects: torch.Tensor
+    ) -> torch.Tensor:
+        """Cross-entropy of the object held, read where the true hands are: (N, G², D), (N, J) against (N,).
+
+        It tells the patches directly what to look for, long before the network finds the hands by itself.
+        """
+        hands = cells[:, HANDS]
+        known = (hands >= 0).all(1)
+        if not known.any():
+            return patches.new_zeros(())
+        places = hands[known][..., None].expand(-1, -1, patches.shape[-1])
+        both = self.patch_norm(patches[known]).gather(1, places)  # (K, 2, D)
+        return F.cross_entropy(self.held(both.amax(1)), objects[known])
+
+    def part_losses(self, pooled: torch.Tensor, parts: torch.Tensor) -> list[torch.Tensor]:
+        """Cross-entropy of posture, object, phrase and action: (N, D) against (N, 4)."""
+        logits = self.parts(self.pooled_norm(pooled)).split(list(PARTS.values()), dim=1)
+        return [F.cross_entropy(part, parts[:, index]) for index, part in enumerate(logits)]

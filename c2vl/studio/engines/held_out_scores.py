@@ -1,0 +1,185 @@
+"""Score the tiny engines on held-out stills, through the same adapters and crops as the pipeline's."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from c2vl.prompts.engines import (
+    Captioner,
+    CaptionerParams,
+    Detections,
+    Detector,
+    DetectorParams,
+    Encoder,
+    EncoderParams,
+)
+from c2vl.prompts.window import union
+from c2vl.studio import vocabulary
+from c2vl.studio.engines.stills_on_disk import Frames, Note
+from c2vl.studio.engines.targets import PHRASES, THINGS, read
+from c2vl.studio.engines.training_crops import cut, subjects
+
+BATCH = 32
+CANDIDATES = 100  # sentences a crop is matched against
+
+
+def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Intersection over union (N, M) of boxes (N, 4) and (M, 4) xyxy."""
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    overlap = np.clip(high - low, 0, None).prod(-1)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(-1) for boxes in (first, second)]
+    return overlap / np.maximum(areas[0][:, None] + areas[1][None] - overlap, 1e-9)
+
+
+def matches(found: np.ndarray, truth: np.ndarray, least: float = 0.5) -> list[tuple[int, int]]:
+    """Pairs (found, true) of boxes, each box used once, best overlap first, down to IoU `least`."""
+    overlap = iou(found, truth)
+    pairs = []
+    while overlap.size and overlap.max() >= least:
+        row, column = map(int, np.unravel_index(overlap.argmax(), overlap.shape))
+        pairs.append((row, column))
+        overlap[row], overlap[:, column] = -1, -1
+    return pairs
+
+
+def detect(detector: Detector, frames: Frames) -> list[Detections]:
+    """The detections of every frame, in order."""
+    return [
+        found
+        for begin in range(0, len(frames), BATCH)
+        for found in detector(
+            [frames[index] for index in range(begin, min(begin + BATCH, len(frames)))]
+        )
+    ]
+
+
+def detector_scores(found: list[Detections], notes: list[Note]) -> dict[str, float]:
+    """Recall and precision at IoU 0.5, and the mean IoU of the boxes that match."""
+    overlaps, people, boxes = [], 0, 0
+    for detections, note in zip(found, notes, strict=True):
+        table = iou(detections.boxes, note.boxes)
+        overlaps += [float(table[pair]) for pair in matches(detections.boxes, note.boxes)]
+        people, boxes = people + len(note.boxes), boxes + len(detections.boxes)
+    return {
+        "recall": round(len(overlaps) / max(1, people), 4),
+        "precision": round(len(overlaps) / max(1, boxes), 4),
+        "mean_iou": round(float(np.mean(overlaps)) if overlaps else 0.0, 4),
+        "people": people,
+    }
+
+
+def detected_crops(
+    frames: Frames, found: list[Detections]
+) -> tuple[list[np.ndarray], list[str], list[str]]:
+    """Crops of the detected subjects with their true answers and class names.
+
+    A person nobody detected has no crop; of a pair, the union of what was found of it is cropped.
+    """
+    crops: list[np.ndarray] = []
+    answers: list[str] = []
+    actions: list[str] = []
+    for index, detections in enumerate(found):
+        note = frames.notes[index]
+        pairs = dict((person, row) for row, person in matches(detections.boxes, note.boxes))
+        if not pairs:
+            continue
+        frame = frames[index]
+        for _, person in subjects(note):
+            rows = list(pairs.values()) if note.pair else [pairs[person]] if person in pairs else []
+            if rows:
+                crops.append(cut(frame, union(detections.boxes[rows])))
+                answers.append(note.answers[person])
+                actions.append(note.actions[person])
+    return crops, answers, actions
+
+
+def captioner_scores(
+    captioner: Captioner, crops: list[np.ndarray], answers: list[str]
+) -> dict[str, Any]:
+    """Share of crops whose posture, object and phrase are right, the commonest confusions, majority baselines."""
+    said = [
+        answer
+        for begin in range(0, len(crops), BATCH)
+        for answer in captioner(crops[begin : begin + BATCH])
+    ]
+    truths = [read(answer) for answer in answers]
+    guesses = [read(answer.text) for answer in said]
+    scores: dict[str, Any] = {
+        "crops": len(crops),
+        "finished": round(float(np.mean([a.finished for a in said])), 4),
+    }
+    for part, (name, names) in enumerate(
+        (("posture", vocabulary.POSTURES), ("object", THINGS), ("phrase", PHRASES))
+    ):
+        pairs = [
+            (names[t[part]], names[g[part]] if g else "(unreadable)")
+            for t, g in zip(truths, guesses, strict=True)
+            if t
+        ]
+        wrong = Counter(f"{t} → {g}" for t, g in pairs if t != g)
+        scores[name] = round(1 - sum(wrong.values()) / len(pairs), 4)
+        scores[f"{name}_majority"] = round(
+            Counter(t for t, _ in pairs).most_common(1)[0][1] / len(pairs), 4
+        )
+        scores[f"{name}_confusions"] = dict(wrong.most_common(6))
+    return scores
+
+
+def encoder_scores(
+    encoder: Encoder, crops: list[np.ndarray], answers: list[str], actions: list[str]
+) -> dict[str, float]:
+    """Retrieval of the true sentence among 100 crops' sentences, and zero-shot recognition from bare class names.
+
+    Crops that share their sentence are right for one another: no picture could tell which is meant.
+    """
+    batches = range(0, len(crops), BATCH)
+    images = np.concatenate(
+        [encoder.images(crops[begin : begin + BATCH]) for begin in batches]
+    ).astype(np.float32)
+    sentences = np.concatenate(
+        [encoder.texts(answers[begin : begin + BATCH])[0] for begin in batches]
+    ).astype(np.float32)
+    names = encoder.texts(list(vocabulary.ACTIONS))[0].astype(np.float32)
+    identity = np.unique(answers, return_inverse=True)[1]
+    rng, top1, top5 = np.random.default_rng(0), [], []
+    for _ in range(10):
+        drawn = rng.choice(len(crops), min(CANDIDATES, len(crops)), replace=False)
+        similarity = images[drawn] @ sentences[drawn].T
+        right = identity[drawn][:, None] == identity[drawn][None]
+        best = np.where(right, similarity, -np.inf).max(1, keepdims=True)
+        rank = ((similarity >= best) & ~right).sum(1)
+        top1.append(float((rank < 1).mean()))
+        top5.append(float((rank < 5).mean()))
+    labels = np.array([vocabulary.ACTIONS.index(action) for action in actions])
+    guess = (images @ names.T).argmax(1)
+    return {
+        "retrieval_top1": round(float(np.mean(top1)), 4),
+        "retrieval_top5": round(float(np.mean(top5)), 4),
+        "zero_shot_frame": round(float((guess == labels).mean()), 4),
+        "zero_shot_chance": round(1 / len(vocabulary.ACTIONS), 4),
+    }
+
+
+def evaluate(folder: Path, frames: Frames) -> dict[str, Any]:
+    """Scores of the engines in `folder`, captioner and encoder on crops of the detector's own boxes."""
+    detector = Detector.load(DetectorParams(model=str(folder / "detector")), "cpu")
+    captioner_params = CaptionerParams(
+        model=str(folder / "captioner"), max_new_tokens=40, pad_to_square=False
+    )
+    captioner = Captioner.load(captioner_params, "cpu")
+    encoder = Encoder.load(EncoderParams(model=str(folder / "encoder")), "cpu")
+    found = detect(detector, frames)
+    crops, answers, actions = detected_crops(frames, found)
+    scores: dict[str, Any] = {
+        "stills": len(frames),
+        "detector": detector_scores(found, frames.notes),
+    }
+    if crops:
+        scores["captioner"] = captioner_scores(captioner, crops, answers)
+        scores["encoder"] = encoder_scores(encoder, crops, answers, actions)
+    return scores

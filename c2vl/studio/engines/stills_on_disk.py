@@ -1,0 +1,140 @@
+"""A cache of studio stills on the disk: JPEG frames in one file, annotations in another.
+
+Frames are kept as JPEG because rendering is what costs, and because the frames of real videos are compressed too.
+"""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from c2vl.core.files import published, write_bytes
+from c2vl.core.progress import progress
+from c2vl.studio.stills import still
+
+HELD_OUT = 50_000_000  # first seed of the stills no engine is trained on
+JPEG_QUALITY = 90
+
+
+@dataclass(frozen=True)
+class Note:
+    """What is true of one still.
+
+    Attributes:
+        boxes: (P, 4) xyxy pixels of its people.
+        joints: (P, 25, 2) pixels.
+        answers: the true answer about each person; of a pair, the one about both, twice.
+        actions: the class name of what each does.
+        pair: whether the two people share one action, hence one crop and one answer.
+    """
+
+    boxes: np.ndarray
+    joints: np.ndarray
+    answers: tuple[str, ...]
+    actions: tuple[str, ...]
+    pair: bool
+
+
+class Frames(Sequence[np.ndarray]):
+    """The cached frames (H, W, 3) uint8 RGB, decoded when asked for; `notes` holds their annotations."""
+
+    def __init__(self, folder: Path) -> None:
+        with np.load(folder / "notes.npz", allow_pickle=False) as arrays:
+            self._ends = arrays["ends"]
+            self.notes = _unflatten({name: arrays[name] for name in arrays.files})
+        self._bytes = np.memmap(folder / "frames.bin", np.uint8, "r")
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, index: Any) -> Any:
+        from PIL import Image
+
+        begin = int(self._ends[index - 1]) if index else 0
+        encoded = self._bytes[begin : int(self._ends[index])].tobytes()
+        return np.asarray(Image.open(io.BytesIO(encoded)))
+
+
+def cached(folder: Path, first_seed: int, count: int, workers: int) -> Frames:
+    """Return the stills of seeds `first_seed … first_seed + count - 1`, rendering them if `folder` has none."""
+    if not (folder / "notes.npz").is_file():
+        _render(folder, range(first_seed, first_seed + count), workers)
+    frames = Frames(folder)
+    if len(frames) != count:
+        raise ValueError(f"{folder} holds {len(frames)} stills, not {count}; remove it")
+    return frames
+
+
+def _render(folder: Path, seeds: range, workers: int) -> None:
+    notes: list[Note] = []
+    ends: list[int] = []
+    context = multiprocessing.get_context("forkserver")
+    with (
+        context.Pool(workers) as pool,
+        published(folder / "frames.bin") as place,
+        place.open("wb") as file,
+    ):
+        for encoded, note in progress(
+            pool.imap(_render_one, seeds, chunksize=32), "stills", "frames", len(seeds)
+        ):
+            file.write(encoded)
+            ends.append(file.tell())
+            notes.append(note)
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = {**_flatten(notes), "ends": np.array(ends)}
+    np.savez(buffer, **arrays)
+    write_bytes(
+        folder / "notes.npz", buffer.getvalue()
+    )  # last: its presence says that the cache is complete
+
+
+def _render_one(seed: int) -> tuple[bytes, Note]:
+    import cv2
+    from PIL import Image
+
+    cv2.setNumThreads(1)
+    shot = still(seed)
+    buffer = io.BytesIO()
+    Image.fromarray(shot.image).save(buffer, "JPEG", quality=JPEG_QUALITY)
+    people = shot.people
+    note = Note(
+        np.array([person.box for person in people], np.float32).reshape(-1, 4),
+        np.array([person.joints for person in people], np.float32).reshape(-1, 25, 2),
+        tuple(shot.sentence if shot.pair else person_sentence(person) for person in people),
+        tuple(person.action for person in people),
+        bool(shot.pair),
+    )
+    return buffer.getvalue(), note
+
+
+def person_sentence(person: Any) -> str:
+    """The true answer about one person seen alone."""
+    from c2vl.studio.vocabulary import sentence
+
+    return sentence(1, person.posture, person.object, person.phrase)
+
+
+def _flatten(notes: list[Note]) -> dict[str, np.ndarray]:
+    return {
+        "people": np.array([len(note.boxes) for note in notes]),
+        "pair": np.array([note.pair for note in notes]),
+        "boxes": np.concatenate([note.boxes for note in notes]),
+        "joints": np.concatenate([note.joints for note in notes]),
+        "answers": np.array([answer for note in notes for answer in note.answers]),
+        "actions": np.array([action for note in notes for action in note.actions]),
+    }
+
+
+def _unflatten(arrays: dict[str, np.ndarray]) -> list[Note]:
+    cuts = np.cumsum(arrays["people"])[:-1]
+    per_still = [np.split(arrays[name], cuts) for name in ("boxes", "joints", "answers", "actions")]
+    return [
+        Note(boxes, joints, tuple(map(str, answers)), tuple(map(str, actions)), bool(pair))
+        for boxes, joints, answers, actions, pair in zip(*per_still, arrays["pair"], strict=True)
+    ]

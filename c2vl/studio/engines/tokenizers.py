@@ -1,0 +1,115 @@
+"""The three tokenizers of the tiny engines, built offline from the studio's vocabulary.
+
+Each covers every printable ASCII character, so that no input of a user becomes an unknown token.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from c2vl.studio import vocabulary
+from c2vl.studio.engines.wording import class_sentences, prompts
+
+if TYPE_CHECKING:
+    from transformers import BertTokenizer, CLIPTokenizer, PreTrainedTokenizerFast
+
+PRINTABLE = [chr(code) for code in range(33, 127)]
+# `modeling_grounding_dino` hard-codes these ids of bert-base-uncased to find the phrases of a prompt.
+BERT_IDS = {
+    "[PAD]": 0,
+    "[UNK]": 100,
+    "[CLS]": 101,
+    "[SEP]": 102,
+    "[MASK]": 103,
+    ".": 1012,
+    "?": 1029,
+}
+BERT_SIZE = 1100
+DETECTOR_WORDS = ["person", "people", "man", "woman", "human", "child", "hand", "chair"]
+
+
+def sentences() -> Iterator[str]:
+    """Every answer the studio's vocabulary can form, the impossible ones included."""
+    for people, posture, thing, phrase in itertools.product(
+        (1, 2),
+        vocabulary.POSTURES,
+        (vocabulary.NOTHING, *vocabulary.OBJECTS),
+        vocabulary.PHRASES.values(),
+    ):
+        yield vocabulary.sentence(people, posture, thing, phrase)
+
+
+def detector_tokenizer() -> BertTokenizer:
+    """WordPiece with BERT's special tokens at the ids that Grounding DINO expects."""
+    from transformers import BertTokenizer
+
+    pieces = [
+        character for character in PRINTABLE if not character.isupper() and character not in ".?"
+    ]
+    words = [*DETECTOR_WORDS, *pieces, *(f"##{piece}" for piece in pieces if piece.isalnum())]
+    by_id: dict[int, str] = {index: word for word, index in BERT_IDS.items()}
+    waiting = iter(words)
+    for index in range(BERT_SIZE):
+        if index not in by_id:
+            # BERT keeps 1 to 99 for unused words; staying clear of them keeps the layout recognisable.
+            by_id[index] = f"[unused{index}]" if index < 100 else next(waiting, f"[unused{index}]")
+    return BertTokenizer(
+        vocab={by_id[index]: index for index in range(BERT_SIZE)},
+        do_lower_case=True,
+        model_max_length=64,
+    )
+
+
+def captioner_tokenizer() -> PreTrainedTokenizerFast:
+    """Byte-free BPE in which the question's and the answers' words are single tokens; pads on the left.
+
+    Saved as `PreTrainedTokenizerFast`: `LlamaTokenizer` rebuilds its pre-tokenizer on loading, which changes ids.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(r"[^\w\s]|\n"), "isolated"),
+            pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="never"),
+        ]
+    )
+    tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="never")
+    special = ["<unk>", "<s>", "</s>", "<pad>", "<image>"]
+    corpus = [*prompts(), *(f" {sentence}" for sentence in sentences()), *class_sentences()]
+    corpus = [text.replace("<image>", "") for text in corpus]
+    trainer = trainers.BpeTrainer(
+        vocab_size=700, special_tokens=special, initial_alphabet=PRINTABLE, show_progress=False
+    )
+    tokenizer.train_from_iterator(corpus * 3, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", special.index("<s>"))]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token="<unk>",
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        padding_side="left",
+        model_max_length=512,
+        extra_special_tokens=["<image>"],
+    )
+
+
+def encoder_tokenizer() -> CLIPTokenizer:
+    """CLIP's BPE over the same texts.
+
+    Its unknown token is its end token, which would move the place where CLIP pools a text: so every
+    character is in the corpus, alone and doubled (as an inner piece and as the last piece of a word).
+    """
+    from transformers import CLIPTokenizer
+
+    corpus = [*sentences(), *class_sentences()] * 3
+    corpus += [text for character in PRINTABLE for text in (character, character * 2)] * 3
+    tokenizer = CLIPTokenizer().train_new_from_iterator(corpus, vocab_size=800, show_progress=False)
+    tokenizer.model_max_length = 77
+    return tokenizer

@@ -1,0 +1,102 @@
+"""The training loop all engines share: AdamW, warm-up and cosine over a budget of steps or processor minutes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+Losses = dict[str, "torch.Tensor"]
+
+
+@dataclass
+class Budget:
+    """How long to train: a number of steps, or minutes of processor time of this process.
+
+    Processor time, because on a machine shared with others it buys the same number of steps, wall time does not.
+    """
+
+    steps: int | None = None
+    minutes: float | None = None
+    _began: float = field(default_factory=time.process_time)
+
+    def spent(self, step: int) -> float:
+        """Share of the budget used before `step` (0 is the first), in [0, 1]."""
+        if self.steps is not None:
+            return min(1.0, step / self.steps)
+        if self.minutes is None:
+            raise ValueError("a budget needs steps or minutes")
+        return min(1.0, self.used_minutes() / self.minutes)
+
+    def used_minutes(self) -> float:
+        """Processor minutes since the budget was made."""
+        return (time.process_time() - self._began) / 60
+
+
+def rate_at(spent: float, step: int, peak: float, warmup: int = 100, floor: float = 0.01) -> float:
+    """Learning rate: linear to `peak` over `warmup` steps, then a cosine down to `floor` of it."""
+    return peak * min(1.0, (step + 1) / warmup) * max(floor, 0.5 * (1 + math.cos(math.pi * spent)))
+
+
+def train(
+    name: str,
+    parameters: Iterable[torch.nn.Parameter],
+    losses: Callable[[], Losses],
+    budget: Budget,
+    rate: float,
+    weight_decay: float,
+    checkpoint: Callable[[], None] | None = None,
+    every_minutes: float = 5.0,
+) -> dict[str, float]:
+    """Minimise the sum of `losses()` and return steps, minutes and the running means of the last losses.
+
+    Args:
+        losses: draws a batch and returns its named loss terms.
+        checkpoint: called every `every_minutes` of processor time, so that weights can be used before the end.
+    """
+    import torch
+
+    weights = list(parameters)
+    decayed = [weight for weight in weights if weight.dim() > 1]
+    plain = [weight for weight in weights if weight.dim() <= 1]
+    groups = [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=rate)
+    means: dict[str, float] = {}
+    step, next_note, next_checkpoint = 0, 0.5, every_minutes
+    while (spent := budget.spent(step)) < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = rate_at(spent, step, rate)
+        terms = losses()
+        optimiser.zero_grad(set_to_none=True)
+        torch.stack(list(terms.values())).sum().backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimiser.step()
+        step += 1
+        for key, value in terms.items():
+            means[key] = (
+                value.item() if key not in means else 0.98 * means[key] + 0.02 * value.item()
+            )
+        if budget.used_minutes() >= next_note:
+            next_note = budget.used_minutes() + 1
+            text = " ".join(f"{key} {value:.3f}" for key, value in means.items())
+            pace = 60_000 * budget.used_minutes() / step
+            print(
+                f"{name}: {budget.used_minutes():.1f} min, step {step} ({pace:.0f} ms), {text}",
+                flush=True,
+            )
+        if checkpoint is not None and budget.used_minutes() >= next_checkpoint:
+            checkpoint()
+            next_checkpoint = budget.used_minutes() + every_minutes
+    return {
+        "steps": step,
+        "processor_minutes": round(budget.used_minutes(), 2),
+        **{k: round(v, 4) for k, v in means.items()},
+    }

@@ -1,0 +1,192 @@
+"""Train the vision tower, and with it the captioner and the encoder.
+
+One tower learns from three teachers at once: the auxiliary heads, the contrastive loss of the encoder and the
+language-model loss of the captioner. Afterwards each engine takes its own copy and goes on with its own loss.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from c2vl.studio.engines.augment import mirrored_joints, relit
+from c2vl.studio.engines.checkpoints import build, save
+from c2vl.studio.engines.train_loop import Budget, Losses, train
+from c2vl.studio.engines.training_crops import Crops
+
+if TYPE_CHECKING:
+    import torch
+
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # CLIP's
+SHIFT = 3  # pixels a crop is moved at most, on top of its box's jitter
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Weights of the losses and the size of a step.
+
+    Attributes:
+        auxiliary, contrast, language: weights; 0 leaves a loss out.
+        batch: crops a step; `answered` of them also go through the language model, which costs most.
+    """
+
+    auxiliary: float
+    contrast: float
+    language: float
+    batch: int
+    answered: int
+    rate: float
+    weight_decay: float = 0.02
+
+
+RECIPES = {
+    "tower": Recipe(auxiliary=1.0, contrast=0.5, language=1.0, batch=64, answered=8, rate=1e-3),
+    "captioner": Recipe(
+        auxiliary=0.5, contrast=0.0, language=1.0, batch=48, answered=24, rate=6e-4
+    ),
+    "encoder": Recipe(auxiliary=0.5, contrast=1.0, language=0.0, batch=64, answered=0, rate=6e-4),
+}
+
+
+def normalised(images: np.ndarray) -> torch.Tensor:
+    """Images (N, H, W, 3) in [0, 1] as CLIP's processor gives them to the model: (N, 3, H, W)."""
+    import torch
+
+    scaled = (images - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
+    return torch.from_numpy(np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)))
+
+
+def shifted(
+    images: np.ndarray, joints: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each picture (N, S, S, 3) moved by a few pixels, its edge repeated, and its joints (N, 25, 2) with it."""
+    size = images.shape[1]
+    padded = np.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), mode="edge")
+    moves = rng.integers(0, 2 * SHIFT + 1, (len(images), 2))
+    moved = np.stack(
+        [p[y : y + size, x : x + size] for p, (x, y) in zip(padded, moves, strict=True)]
+    )
+    return moved, joints + ((SHIFT - moves) / size)[:, None].astype(np.float32)
+
+
+class TowerTask:
+    """Draws batches of crops and computes the losses that a recipe weighs."""
+
+    def __init__(
+        self, crops: Crops, recipe: Recipe, seed: int, start: dict[str, Path] | None = None
+    ) -> None:
+        import torch
+
+        from c2vl.studio.engines.contrast import Texts
+        from c2vl.studio.engines.heads import Heads
+        from c2vl.studio.engines.language import Answers
+
+        self._crops, self._recipe, self._rng = crops, recipe, np.random.default_rng(seed)
+        torch.manual_seed(seed)
+        self.encoder: Any = build("encoder")
+        self.captioner: Any = build("captioner")
+        self.heads = Heads()
+        if start:
+            self._continue(start)
+        # One tower: the captioner sees through the encoder's, or the other way round when it goes on alone.
+        if recipe.contrast:
+            self.captioner.model.vision_tower = self.encoder.vision_model
+        else:
+            self.encoder.vision_model = self.captioner.model.vision_tower
+        self._texts = Texts(crops.sentences) if recipe.contrast else None
+        self._answers = Answers(crops.sentences) if recipe.language else None
+
+    def _continue(self, start: dict[str, Path]) -> None:
+        import torch
+
+        for name, model in (("encoder", self.encoder), ("captioner", self.captioner)):
+            if name in start:
+                trained = type(model).from_pretrained(
+                    start[name], dtype=torch.float32, local_files_only=True
+                )
+                model.load_state_dict(trained.state_dict())
+
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """What the recipe's losses reach, the heads included."""
+        models = [self.encoder] * bool(self._recipe.contrast) + [self.captioner] * bool(
+            self._recipe.language
+        )
+        every = [weight for module in (*models, self.heads) for weight in module.parameters()]
+        return list({id(weight): weight for weight in every}.values())
+
+    def losses(self) -> Losses:
+        """The weighted losses of a fresh batch."""
+        import torch
+        from torch.nn import functional as F
+
+        from c2vl.studio.engines.contrast import contrastive_loss
+        from c2vl.studio.engines.heads import joint_cells
+
+        recipe, crops, rng = self._recipe, self._crops, self._rng
+        rows = np.sort(rng.integers(len(crops), size=recipe.batch))
+        images, joints = shifted(crops.images[rows], crops.joints[rows], rng)
+        flip = rng.random(len(rows)) < 0.5
+        images[flip], joints[flip] = images[flip][:, :, ::-1], mirrored_joints(joints[flip])
+        pixels = normalised(relit(images.astype(np.float32) / 255, rng))
+        parts = torch.from_numpy(crops.parts[rows])
+        seen = self.encoder.vision_model(pixel_values=pixels, output_hidden_states=True)
+        patches, pooled = seen.hidden_states[-2][:, 1:], seen.pooler_output
+        cells = joint_cells(joints)
+        terms: Losses = {
+            "joints": recipe.auxiliary * self.heads.joint_loss(patches, cells),
+            "held": recipe.auxiliary * self.heads.held_loss(patches, cells, parts[:, 1]),
+            "parts": recipe.auxiliary * torch.stack(self.heads.part_losses(pooled, parts)).sum(),
+        }
+        chosen = torch.from_numpy(rows)
+        if self._texts is not None:
+            features = F.normalize(self.encoder.visual_projection(pooled), dim=-1)
+            scale = self.encoder.logit_scale.exp().clamp(max=100)
+            sentences, names = (
+                self._texts.sentences(self.encoder),
+                self._texts.names(self.encoder, rng),
+            )
+            terms["sentences"] = recipe.contrast * contrastive_loss(
+                features, sentences, self._texts.sentence_of[chosen], scale
+            )
+            terms["names"] = (
+                0.5 * recipe.contrast * contrastive_loss(features, names, parts[:, 3], scale)
+            )
+        if self._answers is not None:
+            some = torch.from_numpy(rng.permutation(len(rows))[: recipe.answered])
+            terms["answers"] = recipe.language * self._answers.loss(
+                self.captioner, patches[some], chosen[some], rng
+            )
+        return terms
+
+
+def run(
+    phase: str,
+    crops: Crops,
+    budget: Budget,
+    seed: int,
+    out: Path,
+    start: dict[str, Path] | None = None,
+) -> dict[str, float]:
+    """Train by `RECIPES[phase]` and write the engines it trains into `out`.
+
+    Args:
+        phase: `tower` (both engines at once), `captioner` or `encoder`.
+        start: folders of a trained captioner and encoder to go on from.
+    """
+    recipe = RECIPES[phase]
+    task = TowerTask(crops, recipe, seed, start)
+
+    def checkpoint() -> None:
+        if recipe.contrast:
+            save("encoder", task.encoder, out / "encoder")
+        if recipe.language:
+            save("captioner", task.captioner, out / "captioner")
+
+    record = train(
+        phase, task.parameters(), task.losses, budget, recipe.rate, recipe.weight_decay, checkpoint
+    )
+    checkpoint()
+    return record

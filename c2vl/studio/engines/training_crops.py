@@ -1,0 +1,130 @@
+"""Person crops for the vision tower, made exactly as the pipeline makes them: cut, JPEG, the processor's resize.
+
+Each person (or pair) is cut several times: from the true box, and from boxes moved and stretched at random,
+or, once there is a detector, from its own boxes. Loose boxes cost a captioner trained on tight ones much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from c2vl.core.files import published
+from c2vl.core.progress import progress
+from c2vl.prompts.jpeg import from_jpeg, to_jpeg
+from c2vl.prompts.window import grown, union
+from c2vl.studio import vocabulary
+from c2vl.studio.engines.configs import TOWER_SIZE
+from c2vl.studio.engines.stills_on_disk import Frames, Note
+from c2vl.studio.engines.targets import read
+
+MARGIN = 0.08  # of profiles/demo.yaml: added on each side, as a share of the box
+JITTER = 0.06  # standard deviation of each edge, as a share of the box
+JPEG_QUALITY = 92  # of profiles/demo.yaml
+
+Boxes = Callable[[int, Note, np.random.Generator], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Crops:
+    """N crops of M subjects, `subject` telling which belong together.
+
+    Attributes:
+        images: (N, S, S, 3) uint8.
+        joints: (N, 25, 2) float32 in [0, 1] of the crop; NaN for pairs.
+        parts: (N, 4) int64, indices of posture, object, phrase, action.
+        sentences: N true answers.
+    """
+
+    images: np.ndarray
+    joints: np.ndarray
+    parts: np.ndarray
+    sentences: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def subjects(note: Note) -> list[tuple[np.ndarray, int]]:
+    """The boxes an answer is asked for, each with the index of its (first) person."""
+    if note.pair:
+        return [(union(note.boxes), 0)]
+    return [(box, index) for index, box in enumerate(note.boxes)]
+
+
+def jittered(index: int, note: Note, rng: np.random.Generator) -> np.ndarray:
+    """The true boxes of a still, each edge moved at random."""
+    sizes = np.tile(note.boxes[:, 2:] - note.boxes[:, :2], 2)
+    return note.boxes + rng.normal(0, JITTER, note.boxes.shape) * sizes
+
+
+def exact(index: int, note: Note, rng: np.random.Generator) -> np.ndarray:
+    """The true boxes of a still."""
+    return note.boxes
+
+
+def saved(folder: Path, build: Callable[[], Crops]) -> Crops:
+    """Return the crops kept in `folder`, pictures mapped from the disk; `build` them if there are none."""
+    notes = folder / "crops.npz"
+    if not notes.is_file():
+        made = build()
+        with published(folder / "images.npy") as place, place.open("wb") as file:
+            np.save(file, made.images)
+        with (
+            published(notes) as place,
+            place.open("wb") as file,
+        ):  # last: its presence says that both are whole
+            np.savez(file, joints=made.joints, parts=made.parts, sentences=made.sentences)
+    with np.load(notes, allow_pickle=False) as arrays:
+        return Crops(
+            np.load(folder / "images.npy", mmap_mode="r"),
+            arrays["joints"],
+            arrays["parts"],
+            arrays["sentences"],
+        )
+
+
+def cut(frame: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """The crop (h, w, 3) of `box` as the crop stage stores it: with a margin, and through JPEG."""
+    height, width = frame.shape[:2]
+    x0, y0, x1, y1 = grown(box, MARGIN, (width, height))
+    return from_jpeg(to_jpeg(frame[y0:y1, x0:x1], JPEG_QUALITY))
+
+
+def make(frames: Frames, sources: list[Boxes], seed: int) -> Crops:
+    """Cut every subject of `frames` once for each source of boxes."""
+    from PIL import Image
+
+    rng = np.random.default_rng(seed)
+    images, joints, parts, sentences = [], [], [], []
+    for index in progress(range(len(frames)), "crops", "frames", len(frames)):
+        note = frames.notes[index]
+        if not len(note.boxes):
+            continue
+        frame = frames[index]
+        height, width = frame.shape[:2]
+        for source in sources:
+            moved = source(index, note, rng)
+            for (box, person), sentence in zip(
+                subjects(replace(note, boxes=moved)), note.answers, strict=False
+            ):
+                crop = Image.fromarray(cut(frame, box)).resize(
+                    (TOWER_SIZE, TOWER_SIZE), Image.Resampling.BICUBIC
+                )
+                images.append(np.asarray(crop))
+                corners = np.array(grown(box, MARGIN, (width, height)))
+                places = (note.joints[person] - corners[:2]) / (corners[2:] - corners[:2])
+                joints.append(np.full((25, 2), np.nan) if note.pair else places)
+                meaning = read(sentence)
+                if meaning is None:
+                    raise ValueError(
+                        f"the studio said '{sentence}', which its vocabulary cannot form"
+                    )
+                parts.append((*meaning, vocabulary.ACTIONS.index(note.actions[person])))
+                sentences.append(sentence)
+    return Crops(
+        np.stack(images), np.array(joints, np.float32), np.array(parts), np.array(sentences)
+    )

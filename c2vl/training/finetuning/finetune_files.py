@@ -1,0 +1,95 @@
+"""The outs of finetuning: metrics, scores of the test split, curves, the network."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from c2vl.core import tables
+from c2vl.core.files import write_bytes
+from c2vl.training.checkpoint import EncoderConfig, save_checkpoint
+from c2vl.training.curves import Epoch
+from c2vl.training.finetuning.finetune import Finetuned
+from c2vl.training.metrics import score_metrics
+
+SCORES, CURVES = "scores.parquet", "finetune.csv"
+
+
+def metrics_of(labels: np.ndarray, finetuned: Finetuned) -> dict[str, float]:
+    """Top 1, top 5 and mean class accuracy after the last epoch; beside them the best look at the test split."""
+    return {**score_metrics(labels, finetuned.scores), "best_on_test": finetuned.best_on_test}
+
+
+def score_table(
+    key: Mapping[str, str | float | int],
+    samples: Sequence[str],
+    labels: np.ndarray,
+    scores: np.ndarray,
+) -> pa.Table:
+    """Scores (N, classes) as rows `<key…>, sample, label` (int16), `scores` (fixed_size_list<float32>[classes])."""
+    count, classes = scores.shape
+    columns: dict[str, Any] = {name: pa.array([value] * count) for name, value in key.items()}
+    kind = pa.list_(pa.field("element", pa.float32()), classes)
+    columns["sample"] = pa.array(list(samples), pa.string())
+    columns["label"] = pa.array(labels.astype(np.int16))
+    flat = pa.array(scores.astype(np.float32).reshape(-1))
+    columns["scores"] = pa.FixedSizeListArray.from_arrays(flat, type=kind)
+    return pa.table(columns)
+
+
+def write_scores(folder: Path, parts: Sequence[pa.Table]) -> None:
+    """Publish `scores.parquet`."""
+    tables.write(folder / SCORES, pa.concat_tables(parts))
+
+
+def read_scores(table: pa.Table) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Samples, labels (N,) and scores (N, classes) of rows of `scores.parquet`, sorted by sample."""
+    table = table.sort_by("sample")
+    classes = table.schema.field("scores").type.list_size
+    flat = np.concatenate([chunk.flatten().to_numpy() for chunk in table["scores"].chunks])
+    return (
+        table["sample"].to_pylist(),
+        table["label"].to_numpy().astype(np.int64),
+        flat.reshape(-1, classes),
+    )
+
+
+def write_curves(folder: Path, rows: Iterable[tuple[Mapping[str, Any], Sequence[Epoch]]]) -> None:
+    """Publish `finetune.csv`: the key's columns, then `epoch, learning_rate, loss, accuracy, test`."""
+    flat = [
+        {
+            **key,
+            "epoch": row.epoch,
+            "learning_rate": f"{row.learning_rate:.7g}",
+            "loss": f"{row.loss:.7g}",
+            "accuracy": f"{row.accuracy:.7g}",
+            "test": "" if row.probe is None else f"{row.probe:.7g}",
+        }
+        for key, curves in rows
+        for row in curves
+    ]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(flat[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    write_bytes(folder / CURVES, out.getvalue().encode())
+
+
+def save_network(
+    folder: Path, finetuned: Finetuned, config: EncoderConfig, classes: int, labelled: int
+) -> None:
+    """Write encoder and classifier as a checkpoint that `load_checkpoint` reads (`encoder.safetensors`, `config.json`)."""
+    update: dict[str, Any] = {
+        "prompts": {},
+        "dimension": None,
+        "classes": classes,
+        "clips": labelled,
+        "left_out": 0,
+    }
+    save_checkpoint(folder, finetuned.network, config.model_copy(update=update), [])

@@ -1,0 +1,67 @@
+"""A batch in the shared space: unit embeddings of skeletons and of their knowledge prompts, and the heads that make them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """S, and X by kind of knowledge (`vision`: V, `language`: L); each (B, d) with unit rows."""
+
+    skeleton: Tensor
+    prompts: dict[str, Tensor]
+
+    def detach(self) -> Embeddings:
+        """The same values as constants."""
+        return Embeddings(
+            self.skeleton.detach(), {kind: x.detach() for kind, x in self.prompts.items()}
+        )
+
+
+class AlignedEncoder(nn.Module):
+    """A skeleton encoder with one linear head a modality into the shared space.
+
+    Args:
+        encoder: `(B, C, T, V, M) -> (B, D)` with its D as `.features`.
+        widths: width of the prompts' features by kind of knowledge.
+        dimension: d of the shared space.
+    """
+
+    def __init__(self, encoder: nn.Module, widths: Mapping[str, int], dimension: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.skeleton_head = nn.Linear(int(encoder.features), dimension)  # type: ignore[arg-type]
+        self.prompt_heads = nn.ModuleDict(
+            {kind: nn.Linear(width, dimension) for kind, width in widths.items()}
+        )
+
+    def forward(self, x: Tensor, prompts: Mapping[str, Tensor]) -> Embeddings:
+        """Embed clips (B, C, T, V, M) and their prompts' features, each (B, width)."""
+        heads = [self.skeleton_head, *(self.prompt_heads[kind] for kind in prompts)]
+        skeleton, *units = _unit(heads, [self.encoder(x), *prompts.values()])
+        return Embeddings(skeleton, dict(zip(prompts, units, strict=True)))
+
+    def embed_skeletons(self, features: Tensor) -> Tensor:
+        """Encoder features (B, D) to the shared space, (B, d) unit rows."""
+        return _unit([self.skeleton_head], [features])[0]
+
+    def embed_prompts(self, kind: str, features: Tensor) -> Tensor:
+        """Prompt features (B, width) to the shared space, (B, d) unit rows."""
+        return _unit([self.prompt_heads[kind]], [features])[0]
+
+
+def _unit(heads: Sequence[nn.Module], features: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Unit rows of each head, in the heads' own precision also under autocast: cosines are divided by a small temperature.
+
+    All rows are normalised at once.
+    """
+    with torch.autocast(features[0].device.type, enabled=False):
+        dtype = next(heads[0].parameters()).dtype
+        embedded = torch.stack([head(x.to(dtype)) for head, x in zip(heads, features, strict=True)])
+        return normalize(embedded, dim=2).unbind(0)

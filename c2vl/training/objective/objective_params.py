@@ -1,0 +1,61 @@
+"""Section `pretrain.objective`: every switch of the C²VL objective, so that an ablation is a change of params."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from c2vl.core.params import ParamsModel
+
+
+class ObjectiveParams(ParamsModel):
+    """Switches of Eq. 1-13; without `intra` and `inter` the objective is InfoNCE (Eq. 1-3)."""
+
+    knowledge: Literal["vision", "language", "both"] = "both"
+    intra: bool = True
+    inter: bool = True
+    partition: bool = Field(
+        default=True,
+        description="split the batch between the targets; false: both apply to all rows",
+    )
+    progressive: bool = Field(
+        default=True,
+        description="alpha falls by a cosine over the epochs; false: it stays at `alpha`",
+    )
+    alpha_start: float = Field(default=0.9, ge=0, le=1)
+    alpha_end: float = Field(default=0.1, ge=0, le=1)
+    alpha: float = Field(default=0.5, ge=0, le=1)
+    beta: float = Field(
+        default=0.2, ge=0, le=1, description="share of the self-similarity in the intra targets"
+    )
+    inter_identity: float = Field(
+        default=0.0, ge=0, le=1, description="share of the identity mixed into the inter targets"
+    )
+    teacher: Literal["self", "epoch", "ema"] = "self"
+    ema_decay: float = Field(default=0.99, ge=0, lt=1)
+    dimension: int | None = Field(
+        default=None, ge=1, description="of the shared space; null: the prompts' width"
+    )
+    temperature: float = Field(default=0.07, ge=0.01, le=10)
+    target_temperature: float | None = Field(
+        default=None, ge=0.01, le=10, description="null: the logits' temperature"
+    )
+    learnable_temperature: bool = False
+    temperature_rate: float = Field(
+        default=0.01, gt=0, description="learning rate of the temperature's logarithm"
+    )
+
+    @property
+    def kinds(self) -> tuple[Literal["vision", "language"], ...]:
+        """The kinds of knowledge prompt in use."""
+        return ("vision", "language") if self.knowledge == "both" else (self.knowledge,)
+
+    @property
+    def hard(self) -> bool:
+        """Whether this is plain InfoNCE, without soft targets."""
+        return not (self.intra or self.inter)
+
+    def as_infonce(self) -> ObjectiveParams:
+        """The baseline on the same prompts: hard targets, everything else equal."""
+        return self.model_copy(update={"intra": False, "inter": False})

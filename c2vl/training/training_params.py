@@ -1,0 +1,86 @@
+"""Sections `pretrain` and `baselines` of `params.yaml`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from c2vl.core.params import ParamsModel
+from c2vl.models.encoders.registry import SkeletonEncoderParams, STGCNParams
+from c2vl.models.views import ViewParams
+from c2vl.training.objective.objective_params import ObjectiveParams
+
+Precision = Literal["fp32", "bf16"]
+TrackerName = Literal["none", "dvclive", "tensorboard"]
+
+
+class PretrainParams(ParamsModel):
+    """Section `pretrain`. Defaults are the paper's (section IV-B), where it gives them."""
+
+    seed: int = 0
+    encoder: SkeletonEncoderParams = STGCNParams()
+    view: ViewParams = ViewParams()
+    prompts: Literal["random", "mean"] = Field(
+        default="mean", description="which of a clip's K prompts a step sees"
+    )
+    batch: int = Field(default=400, ge=2)
+    epochs: int = Field(default=150, ge=1)
+    warmup_epochs: int = Field(
+        default=5, ge=0, description="of a rate that rises linearly from step to step"
+    )
+    learning_rate: float = Field(default=0.1, gt=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: bool = True
+    weight_decay: float = Field(default=5e-4, ge=0)
+    milestones: list[int] = Field(
+        default=[130, 140], description="epochs after which the rate is multiplied by 0.1"
+    )
+    weight_average: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="decay of a moving average of the weights, the result then; null: none",
+    )
+    precision: Precision = Field(
+        default="fp32", description="bf16: the network's forward under autocast, weights in fp32"
+    )
+    micro_batch: int | None = Field(
+        default=None,
+        ge=2,
+        description="clips a device takes at once; the loss is still the whole batch's; null: all",
+    )
+    tracker: TrackerName = Field(
+        default="dvclive", description="who draws the curves while training runs"
+    )
+    probe_every: int = Field(
+        default=5, ge=0, description="epochs between KNN probes on the training split; 0: none"
+    )
+    objective: ObjectiveParams = ObjectiveParams()
+
+    @model_validator(mode="after")
+    def _encoder_fits_view(self) -> PretrainParams:
+        frames = getattr(self.encoder, "frames", self.view.frames)
+        if frames != self.view.frames:
+            raise ValueError(
+                f"`encoder.frames` ({frames}) and `view.frames` ({self.view.frames}) have to be the same"
+            )
+        return self
+
+
+class SupervisedParams(ParamsModel):
+    """What supervised training sets by itself; all else (encoder, view, batch, optimiser) is as in `pretrain`."""
+
+    epochs: int = Field(default=150, ge=1)
+    learning_rate: float = Field(default=0.1, gt=0)
+    milestones: list[int] = Field(default=[130, 140])
+
+
+class BaselinesParams(ParamsModel):
+    """Section `baselines`."""
+
+    supervised: SupervisedParams = SupervisedParams()
+
+    def supervised_schedule(self, pretrain: PretrainParams) -> PretrainParams:
+        """The parameters of supervised training: those of pretraining with the schedule of `supervised`."""
+        return pretrain.model_copy(update=self.supervised.model_dump())

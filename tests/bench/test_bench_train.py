@@ -1,0 +1,59 @@
+"""The benchmark of training runs, and goes on with a smaller batch where memory is short."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="module")
+def bench() -> ModuleType:
+    path = Path(__file__).resolve().parents[2] / "bench/train.py"
+    spec = importlib.util.spec_from_file_location("bench_train", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_told(bench: ModuleType) -> None:
+    tried = []
+
+    def measured(batch: int) -> dict[str, float]:
+        tried.append(batch)
+        if batch > 100:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return {"step": 1.0}
+
+    assert bench.where_memory_allows(measured, 400) == (100, {"step": 1.0})
+    assert tried == [400, 200, 100]
+
+
+def test_what_never_fits_is_an_error_and_no_endless_loop(bench: ModuleType) -> None:
+    def measured(batch: int) -> dict[str, float]:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        bench.where_memory_allows(measured, 400)
+
+
+@pytest.mark.parametrize("name", ["stgcn", "transformer"])
+def test_every_column_is_measured(name: str, bench: ModuleType) -> None:
+    arguments = argparse.Namespace(frames=8, repetitions=1, warmup=0, compile=False)
+    row = bench.measure(name, "two-cores", 4, arguments, "fp32", torch.device("cpu"))
+    for column in (
+        "forward",
+        "forward + backward",
+        "step",
+        "DataLoader",
+        "usual script",
+        "floor",
+        "against usual script",
+    ):
+        assert row[column] > 0, column
+    assert 0 <= row["outside"] < 1

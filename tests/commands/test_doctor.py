@@ -1,0 +1,309 @@
+"""`c2vl doctor`: a healthy project passes, and every thing that would stop a run is a line that says what to do."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from c2vl.cli import main
+from c2vl.commands.checks import data, engines, machine, project
+from c2vl.commands.checks.finding import Finding, examine
+from c2vl.core.sharing import share
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project with the demo's parameters and the shipped checkpoints."""
+    shutil.copy(ROOT / "profiles/demo.yaml", tmp_path / "params.yaml")
+    (tmp_path / "checkpoints").symlink_to(ROOT / "checkpoints")
+    monkeypatch.chdir(tmp_path)
+    for name in ("C2VL_DEVICE", "C2VL_STORE", "C2VL_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def change(path: str, value: object) -> None:
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    *parts, last = path.split(".")
+    place = params
+    for part in parts:
+        place = place[part]
+    place[last] = value
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+
+
+def states(findings: list[Finding]) -> dict[str, str]:
+    return {finding.what: finding.state for finding in findings}
+
+
+def test_shipped_checkpoints_are_complete(here: Path) -> None:
+    assert states(examine("engines", engines.engines)) == {
+        "detector": "ok",
+        "captioner": "ok",
+        "encoder": "ok",
+    }
+
+
+def test_a_checkpoint_without_weights_is_named_and_the_others_are_still_checked(here: Path) -> None:
+    half = here / "half"
+    half.mkdir()
+    (half / "config.json").write_text("{}")
+    change("caption.captioner.model", "half")
+    found = examine("engines", engines.engines)
+    assert states(found) == {"detector": "ok", "captioner": "FAIL", "encoder": "ok"}
+    assert "model.safetensors" in found[1].said
+
+
+def test_a_hub_model_that_is_not_here_is_a_note_without_asking_the_network(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    change("embed.encoder.model", "nobody/nothing")
+    found = {finding.what: finding for finding in examine("engines", engines.engines)}
+    assert (
+        found["encoder"].state == "note" and "hf download nobody/nothing" in found["encoder"].todo
+    )
+
+
+def test_a_transformers_that_is_too_old_fails_though_it_loads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    installed = importlib.metadata.version
+    monkeypatch.setattr(
+        importlib.metadata,
+        "version",
+        lambda name: "5.17.0" if name == "transformers" else installed(name),
+    )
+    ok, old = machine.packages()
+    assert (ok.state, old.state) == (
+        "ok",
+        "FAIL",
+    ) and "transformers 5.17.0 is older than 5.23" in old.said
+
+
+def test_the_oldest_packages_are_those_of_the_installation() -> None:
+    needs = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    for name, (major, minor) in machine.OLDEST.items():
+        assert f"{name}>={major}.{minor}" in needs
+
+
+def test_videos_are_read_back_frame_by_frame() -> None:
+    assert "FAIL" not in states(examine("video", project.decoders)).values()
+
+
+def test_missing_raw_data_fails_and_says_where_to_put_it(here: Path) -> None:
+    change("data.dataset", "ntu60")
+    change("data.raw", "data/raw")
+    (finding,) = examine("data", data.data)
+    assert finding.state == "FAIL" and "data/raw" in finding.said
+
+
+def test_samples_are_counted_by_name_alone(here: Path) -> None:
+    raw = here / "data" / "studio"
+    raw.mkdir(parents=True)
+    for name in (
+        "S001C001P001R001A001.skeleton",
+        "S001C001P001R001A001_rgb.avi",
+        "S001C002P001R001A001.skeleton",
+    ):
+        (raw / name).touch()
+    (finding,) = examine("data", data.data)
+    assert "2 skeletons and 1 videos of 2 samples" in finding.said
+
+
+def real(dataset: str, raw: str) -> None:
+    change("data.dataset", dataset)
+    change("data.benchmarks", ["xsub"])
+    change("data.raw", raw)
+
+
+def test_a_preprocessed_file_is_data_that_need_no_detector_but_published_answers(
+    here: Path,
+) -> None:
+    real("ntu60", "NTU60_CS.npz")
+    joints, labels = np.ones((2, 30, 150), np.float32), np.eye(60)[:2]
+    np.savez(here / "NTU60_CS.npz", x_train=joints, y_train=labels, x_test=joints, y_test=labels)
+    assert states(examine("data", data.data)) == {"data": "ok"}
+    assert states(examine("engines", engines.engines)) == {
+        "detector": "ok",
+        "captioner": "FAIL",
+        "encoder": "ok",
+    }
+    (here / "told.json").write_text('{"train_000000": ["He waves.", "He stands."]}')
+    change("caption.published", "told.json")
+    found = {finding.what: finding for finding in examine("engines", engines.engines)}
+    assert found["captioner"].state == "ok" and "2 sentences of 1 clips" in found["captioner"].said
+    change("data.benchmarks", ["xview"])
+    assert states(examine("data", data.data)) == {"data": "FAIL"}
+
+
+def test_pku_mmd_is_counted_by_its_own_names(here: Path) -> None:
+    real("pku1", "raw")
+    for name, content in {
+        "s/0002-L.txt": "0 " * 150,
+        "l/0002-L.txt": "1,2,30,4",
+        "v/0002-L.avi": "",
+    }.items():
+        (here / "raw" / name).parent.mkdir(parents=True)
+        (here / "raw" / name).write_text(content + "\n")
+    counted, split = examine("data", data.data)
+    assert counted.state == "ok" and "1 long skeletons with labels and 1 videos" in counted.said
+    assert split.state == "FAIL" and "cross-subject.txt" in split.todo
+
+
+def test_archives_are_looked_into_and_skeletons_alone_need_published_answers(here: Path) -> None:
+    real("ntu60", "raw")
+    (here / "raw").mkdir()
+    with zipfile.ZipFile(here / "raw/all.zip", "w") as archive:
+        archive.writestr("nturgb+d_skeletons/S001C001P001R001A001.skeleton", "0")
+        archive.writestr("nturgb+d_skeletons/S018C001P001R001A061.skeleton", "0")  # of NTU120
+    (finding,) = examine("data", data.data)
+    assert finding.state == "FAIL" and "caption.published" in finding.todo
+    assert "1 skeletons and 0 videos of 1 samples as ntu60, 1 of other data sets" in finding.said
+
+
+def test_skeletons_alone_with_published_answers_need_an_encoder_and_nothing_else(
+    here: Path,
+) -> None:
+    real("ntu60", "raw")
+    (here / "raw").mkdir()
+    (here / "raw/S001C001P001R001A001.skeleton").touch()
+    (here / "told.json").write_text('{"S001C001P001R001A001": ["He waves."]}')
+    change("caption.published", "told.json")
+    for model in ("crop.detector.model", "caption.captioner.model"):
+        change(model, "not/there/at/all")
+    assert states(examine("engines", engines.engines)) == {
+        "detector": "ok",
+        "captioner": "ok",
+        "encoder": "ok",
+    }
+    (
+        here / "raw/S001C001P001R001A001_rgb.avi"
+    ).touch()  # then there are crops to make, for the vision prompts
+    assert states(examine("engines", engines.engines)) == {
+        "detector": "FAIL",
+        "captioner": "ok",
+        "encoder": "ok",
+    }
+
+
+def test_what_is_real_people_s_and_would_be_pushed_is_said(here: Path) -> None:
+    shutil.copy(ROOT / "dvc.yaml", here)
+    real("ntu60", "raw")
+    (here / "raw").mkdir()
+    (here / "raw/S001C001P001R001A001.skeleton").touch()
+    share(["skeletons"])
+    assert states(examine("data", data.data))["sharing"] == "note"
+    share([])
+    assert "sharing" not in states(examine("data", data.data))
+
+
+def test_a_captioning_server_is_asked_and_the_checkpoint_it_replaces_is_not_looked_for(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change("caption.captioner.model", "not/there/at/all")
+    change("caption.captioner.server", {"model": "llava", "revision": None})
+    monkeypatch.delenv("C2VL_CAPTION_URL", raising=False)
+
+    def captioner() -> Finding:
+        return examine("engines", engines.engines)[1]
+
+    assert captioner().state == "FAIL" and "C2VL_CAPTION_URL" in captioner().said
+    monkeypatch.setenv("C2VL_CAPTION_URL", "http://127.0.0.1:8000/v1")
+    monkeypatch.setattr(
+        "c2vl.prompts.engines.server.connection.Connection.get",
+        lambda *_: {"data": [{"id": "llava"}]},
+    )
+    assert captioner() == Finding(
+        "ok", "captioner", "the server http://127.0.0.1:8000/v1 lists llava"
+    )
+
+
+def test_groundingdino_needs_its_file_and_its_own_environment(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change("crop.detector.backend", "groundingdino")
+    change("crop.detector.model", "weights/swint.pth")  # which looks like a hub id, too
+    monkeypatch.delenv("C2VL_GROUNDINGDINO_PYTHON", raising=False)
+    assert "wants an original .pth" in examine("engines", engines.engines)[0].said
+    (here / "weights").mkdir()
+    (here / "weights/swint.pth").write_bytes(b"tensors")
+    assert "C2VL_GROUNDINGDINO_PYTHON" in examine("engines", engines.engines)[0].said
+    monkeypatch.setenv("C2VL_GROUNDINGDINO_PYTHON", sys.executable)
+    _, environment, *_ = examine("engines", engines.engines)
+    assert environment.state == "FAIL" and "make groundingdino" in environment.todo
+
+
+def test_a_wrong_parameter_is_named_and_the_others_are_still_checked(here: Path) -> None:
+    change("crop.margin", 7)
+    detector, *others = examine("engines", engines.engines)
+    assert (
+        detector.state == "FAIL"
+        and "`crop.margin`" in detector.said
+        and {other.state for other in others} == {"ok"}
+    )
+
+
+def test_a_device_that_is_not_there_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("C2VL_DEVICE", "cuda:77")
+    assert states(examine("device", machine.device))["device"] == "FAIL"
+
+
+def test_a_store_that_cannot_be_written_fails(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(machine.tempfile, "TemporaryFile", refuse)
+    found = examine("disks", machine.disks)
+    assert (
+        found[0].state == "FAIL" and "Read-only" in found[0].said and "C2VL_STORE" in found[0].todo
+    )
+
+
+def test_a_store_that_is_named_and_not_there_fails(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("C2VL_STORE", str(here / "not mounted"))
+    found = states(examine("disks", machine.disks))
+    assert found["store"] == "FAIL" and found["project"] != "FAIL"
+
+
+@pytest.mark.parametrize(
+    ("remote", "state", "said"),
+    [
+        (None, "note", "none"),
+        ("remote", "ok", "nothing there yet"),
+        ("ssh://127.0.0.1:1/x", "FAIL", ""),
+    ],
+)
+def test_the_remote_is_asked(here: Path, remote: str | None, state: str, said: str) -> None:
+    dvc = [sys.executable, "-m", "dvc"]
+    subprocess.run([*dvc, "init", "--no-scm", "-q"], check=True)
+    if remote:
+        subprocess.run([*dvc, "remote", "add", "-q", "-d", "lab", remote], check=True)
+    (finding,) = examine("DVC remote", project.remote)
+    assert finding.state == state and said in finding.said
+
+
+def test_the_exit_code_tells_whether_a_run_would_stop(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(project, "remote", lambda: iter([Finding("ok", "DVC remote", "answers")]))
+    main(["doctor"])
+    assert "FAIL" not in capsys.readouterr().out
+    change("crop.detector.model", "checkpoints/of/nobody")
+    with pytest.raises(SystemExit) as stopped:
+        main(["doctor"])
+    assert stopped.value.code == 1
+    assert "FAIL  detector" in capsys.readouterr().out

@@ -1,0 +1,352 @@
+"""`c2vl predict` and `c2vl search`: files of all formats give what the pipeline gives, bad ones are a sentence each."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from ntu_text import Record, text
+from pku_text import long_joints, skeleton_text
+from studio_skeletons import studio_files
+from synthetic import BENCHMARK, CLASSES, WIDTH, write_data
+
+from c2vl.cli import main
+from c2vl.commands.recognition.search import load_streams, nearest
+from c2vl.commands.recognition.skeleton_inputs import find_files, read_clip
+from c2vl.core import tables
+from c2vl.core.errors import UserError
+from c2vl.datasets.skeleton_file import parse_skeleton
+from c2vl.datasets.skeletons.line import denoise
+from c2vl.datasets.skeletons.slots import actors_of_slots
+from c2vl.evaluation.encoded import load_encoded
+from c2vl.evaluation.heads import load_head, save_head
+from c2vl.evaluation.linear import LinearHead
+from c2vl.evaluation.make_features import make_features
+from c2vl.models.clips import load_clips
+from c2vl.models.encoders.registry import STGCNParams
+from c2vl.training.checkpoint import EncoderConfig, save_checkpoint
+
+FRAMES = 8
+WEIGHTS = {"joint": 0.6, "bone": 0.6, "motion": 0.4}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tables of a small data set, three random encoders with heads, their features, and params."""
+    root = tmp_path_factory.mktemp("project")
+    write_data(root / "data")
+    shard = root / "data/skeleton/S001C001.parquet"
+    rows = [{**row, "joints": centred_by_hand(row)} for row in tables.rows_of(tables.read(shard))]
+    tables.write(shard, tables.table_of(rows, tables.schemas.SKELETON))
+    clips = [load_clips(root / "data", BENCHMARK, split, "cpu") for split in ("train", "test")]
+    rng = np.random.default_rng(0)
+    for number, stream in enumerate(("joint", "motion", "bone")):
+        torch.manual_seed(number)
+        config = EncoderConfig(
+            method="c2vl",
+            benchmark=BENCHMARK,
+            stream=stream,
+            seed=0,
+            encoder=STGCNParams(width=4, blocks=3, persons="present"),
+            frames=FRAMES,
+            prompts={"vision": WIDTH, "language": WIDTH},
+        )
+        name = f"{BENCHMARK}-{stream}"
+        save_checkpoint(root / "results/pretrain" / name, config.build(), config, [])
+        make_features(root / "results/pretrain" / name, *clips, root / "results/features" / name)
+        values = [rng.normal(size=shape) for shape in ((CLASSES, 16), (CLASSES,), (16,))] + [
+            rng.uniform(0.01, 0.1, 16)
+        ]
+        about = {
+            "classes": [f"class {label}" for label in range(CLASSES)],
+            "benchmark": BENCHMARK,
+            "stream": stream,
+            "top1": 0.5,
+        }
+        save_head(root / "results/evaluate/heads", name, LinearHead(*values), about)
+    sections = {
+        "data": {"dataset": "ntu60", "raw": "raw", "benchmarks": [BENCHMARK]},
+        "skeleton": {"rules": "ctrgcn", "solo": None, "max_failed": 0.1},
+        "evaluate": {},
+        "embed": {
+            "max_failed": 0.1,
+            "encoder": {"model": "nowhere", "revision": None, "dtype": "float32"},
+        },
+    }
+    (root / "params.yaml").write_text(yaml.safe_dump(sections))
+    return root
+
+
+def centred_by_hand(row: dict[str, Any]) -> np.ndarray | None:
+    """Joints (T, 2, 25, 3) of a row around joint 2 of person 1's first frame; an absent second person stays zero."""
+    if row["joints"] is None:
+        return None
+    joints = np.asarray(row["joints"], np.float32).reshape(-1, 2, 25, 3)
+    return np.where(joints.any(axis=(2, 3), keepdims=True), joints - joints[0, 0, 1], 0)
+
+
+def somebody(frames: int = 20, seed: int = 0) -> np.ndarray:
+    return long_joints(seed, frames)[:, 0]
+
+
+def test_each_format_gives_the_joints_of_the_pipeline(tmp_path: Path) -> None:
+    """The same body as NTU's text, PKU-MMD's and arrays of both shapes."""
+    body = somebody()
+    both = long_joints(1, 20, second=(5, 15))
+    (tmp_path / "a.skeleton").write_bytes(
+        text(20, [Record(frame, "72", joints) for frame, joints in enumerate(body)])
+    )
+    (tmp_path / "b.txt").write_bytes(skeleton_text(both))
+    np.save(tmp_path / "c.npy", body)
+    np.save(tmp_path / "d.npy", np.moveaxis(both, 1, 0))
+    expected = body - body[0, 1]
+    for name in ("a.skeleton", "c.npy"):
+        clip = read_clip(tmp_path / name)
+        np.testing.assert_allclose(clip.joints[:, 0], expected, atol=1e-6)
+        assert clip.persons == 1 and not clip.joints[:, 1].any()
+    for name in ("b.txt", "d.npy"):
+        clip = read_clip(tmp_path / name)
+        np.testing.assert_allclose(clip.joints, actors_of_slots(both).joints, atol=1e-6)
+        assert clip.persons == 2
+    np.testing.assert_allclose(
+        read_clip(tmp_path / "b.txt", part=(6, 9)).joints[:, 0],
+        (both - both[6, 0, 1])[6:9, 0],
+        atol=1e-6,
+    )
+    np.testing.assert_array_equal(
+        read_clip(tmp_path / "a.skeleton", solo="copy").joints[:, 1],
+        read_clip(tmp_path / "c.npy").joints[:, 0],
+    )
+
+
+def test_studio_files_are_read_by_the_line(tmp_path: Path) -> None:
+    for name, data, _ in studio_files(5, 2, 10):
+        (tmp_path / f"{name}.skeleton").write_bytes(data)
+        np.testing.assert_array_equal(
+            read_clip(tmp_path / f"{name}.skeleton").joints, denoise(parse_skeleton(data)).joints
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.skeleton", b"3\n1\n", "truncated"),
+        ("a.skeleton", b"", "empty"),
+        ("a.txt", b"1 2 3\n", "150 numbers"),
+        ("a.csv", b"1,2", r"ends with \.csv is not read"),
+        ("a.npy", b"", "NumPy's format"),
+        ("a.npy", b"not an array", "NumPy's format"),
+        ("a.npy", np.zeros((4, 25, 2)), r"shape \(frames, joints, 3\)"),
+        ("a.npy", np.zeros((3, 4, 25, 3)), "3 persons"),
+        ("a.npy", np.zeros((4, 25, 3)), "no frame"),
+        ("a.npy", np.full((4, 25, 3), np.nan), "NaN"),
+        ("a.npy", np.full((4, 25, 3), 1e300), "infinite"),
+        ("a.npy", np.ones((4, 20, 3)) * np.arange(20)[:, None], "20 joints.*25"),
+        ("a.npy", np.array([[["x"] * 3] * 25]), "numbers"),
+        ("a.npy", np.array([{}], dtype=object), "NumPy's format"),
+    ],
+)
+def test_a_bad_file_is_one_sentence_that_names_it(
+    tmp_path: Path, name: str, content: object, told: str
+) -> None:
+    path = tmp_path / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        np.save(path, content, allow_pickle=True)
+    with pytest.raises(UserError, match=f"{name}: .*{told}") as caught:
+        read_clip(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_parts_have_to_lie_inside(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", somebody())
+    with pytest.raises(UserError, match="20 frames, so there is no part 5:21"):
+        read_clip(tmp_path / "a.npy", part=(5, 21))
+
+
+def test_a_folder_is_searched_for_skeletons_only(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    np.save(tmp_path / "deep" / "b.npy", somebody())
+    (tmp_path / "a.txt").write_bytes(skeleton_text(long_joints(0, 3)))
+    (tmp_path / "classes.txt").write_text("drink\neat\n")
+    assert find_files([tmp_path]) == [tmp_path / "a.txt", tmp_path / "deep" / "b.npy"]
+    assert find_files([tmp_path / "classes.txt"]) == [tmp_path / "classes.txt"], (
+        "a file that is named is tried"
+    )
+    with pytest.raises(UserError, match="no skeleton file"):
+        find_files([_empty(tmp_path / "none")])
+    with pytest.raises(UserError, match="is not there"):
+        find_files([tmp_path / "absent.npy"])
+
+
+def _empty(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def test_predict_scores_as_the_formulas_say(
+    project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The test split's skeletons as arrays: heads by hand on the features that stage `features` made, fused 0.6 / 0.6 / 0.4."""
+    monkeypatch.chdir(project)
+    samples = load_encoded(project / "results/features" / f"{BENCHMARK}-joint").test_samples
+    rows = {
+        row["sample"]: row
+        for row in tables.rows_of(tables.read(project / "data/skeleton/S001C001.parquet"))
+    }
+    for number, sample in enumerate(samples):
+        joints = np.asarray(rows[sample]["joints"]).reshape(-1, 2, 25, 3)
+        np.save(
+            tmp_path / f"{number:02}-{sample}.npy",
+            np.moveaxis(joints + 3, 1, 0) if joints[:, 1].any() else joints[:, 0] + 3,
+        )
+    (tmp_path / "99.skeleton").write_bytes(b"broken")
+    with pytest.raises(SystemExit) as end:
+        main(["predict", str(tmp_path), "--json", "--top", "3"])
+    out, told = capsys.readouterr()
+    assert end.value.code == 1
+    assert (
+        "99.skeleton: " in told.splitlines()[0]
+        and "1 of 17 files" in told.splitlines()[1]
+        and len(told.splitlines()) == 2
+    )
+    answers = json.loads(out)
+    assert "error" in answers.pop()
+    fused = np.zeros((16, CLASSES))
+    for stream, weight in WEIGHTS.items():
+        head, _ = load_head(project / "results/evaluate/heads", f"{BENCHMARK}-{stream}")
+        features = load_encoded(
+            project / "results/features" / f"{BENCHMARK}-{stream}"
+        ).features.test
+        logits = ((features - head.mean) / head.scale) @ head.weight.T + head.bias
+        scores = np.exp(logits - logits.max(1, keepdims=True))
+        fused += weight / 1.6 * scores / scores.sum(1, keepdims=True)
+    for answer, scores in zip(answers, fused, strict=True):
+        order = np.argsort(-scores)[:3]
+        assert [action["label"] for action in answer["actions"]] == order.tolist()
+        np.testing.assert_allclose(
+            [action["score"] for action in answer["actions"]], scores[order], atol=1e-4
+        )
+
+
+def test_predict_prints_a_table_of_one_stream(
+    project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(project)
+    np.save(tmp_path / "a.npy", somebody(30))
+    main(["predict", str(tmp_path / "a.npy"), "--stream", "bone", "--part", "5:25", "--top", "2"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("a.npy (20 frames, 1 person)")
+    assert len(lines) == 3 and all("%  class" in line for line in lines[1:])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ["predict", "FILE", "--benchmark", "xview"],
+            "no linear head for the benchmark 'xview'.*there are heads for xsub",
+        ),
+        (["predict", "absent.npy"], "absent.npy is not there"),
+        (["search", " "], "sentence is empty"),
+        (["search", "drink", "--benchmark", "xset"], "no features for the benchmark 'xset'"),
+        (
+            ["export", "out", "--benchmark", "../pretrain/xsub"],
+            "no encoder '../pretrain/xsub-joint'",
+        ),
+    ],
+)
+def test_what_is_missing_is_told_in_a_sentence(
+    project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    told: str,
+) -> None:
+    monkeypatch.chdir(project)
+    np.save(tmp_path / "a.npy", somebody())
+    with pytest.raises(SystemExit):
+        main(
+            [str(tmp_path / "a.npy") if argument == "FILE" else argument for argument in arguments]
+        )
+    error = capsys.readouterr().err
+    assert re.search(told, error) and len(error.splitlines()) == 1
+
+
+def test_search_ranks_by_the_cosine_in_the_shared_space(project: Path) -> None:
+    streams = load_streams(project / "results", BENCHMARK, None)
+    sentence = np.random.default_rng(3).normal(size=WIDTH).astype(np.float32)
+    expected: dict[str, float] = {}
+    for stream, encoded in streams.items():
+        heads = encoded.heads
+        said = (
+            heads["prompt_heads.language.weight"] @ (sentence / np.linalg.norm(sentence))
+            + heads["prompt_heads.language.bias"]
+        )
+        for samples, features in (
+            (encoded.train_samples, encoded.features.train),
+            (encoded.test_samples, encoded.features.test),
+        ):
+            for sample, feature in zip(samples, features, strict=True):
+                shown = heads["skeleton_head.weight"] @ feature + heads["skeleton_head.bias"]
+                cosine = said @ shown / np.linalg.norm(said) / np.linalg.norm(shown)
+                expected[sample] = expected.get(sample, 0) + WEIGHTS[stream] / 1.6 * float(cosine)
+    hits = nearest(sentence, streams, WEIGHTS, "all", 1000)
+    assert len(hits) == len(expected) == 63
+    for hit in hits:
+        assert hit.score == pytest.approx(expected[hit.sample], abs=1e-5)
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    test = nearest(sentence, streams, WEIGHTS, "test", 5)
+    assert [hit.sample for hit in test] == [hit.sample for hit in hits if hit.split == "test"][:5]
+    with pytest.raises(UserError, match="text encoder gives 7 numbers"):
+        nearest(sentence[:7], streams, WEIGHTS)
+
+
+def test_search_command_encodes_the_sentence_and_names_the_actions(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sentence = np.random.default_rng(3).normal(size=WIDTH).astype(np.float16)
+
+    class Told:
+        @staticmethod
+        def texts(sentences: list[str]) -> tuple[np.ndarray, list[bool]]:
+            assert sentences == ["somebody waves"]
+            return sentence[None], [False]
+
+    monkeypatch.setattr("c2vl.prompts.engines.encoder.Encoder.load", lambda params, device: Told)
+    monkeypatch.chdir(project)
+    main(
+        [
+            "search",
+            "somebody waves",
+            "--stream",
+            "motion",
+            "--split",
+            "train",
+            "--top",
+            "4",
+            "--json",
+        ]
+    )
+    found = json.loads(capsys.readouterr().out)
+    streams = load_streams(project / "results", BENCHMARK, "motion")
+    expected = nearest(sentence.astype(np.float32), streams, WEIGHTS, "train", 4)
+    assert [(hit["sample"], hit["split"], hit["action"]) for hit in found] == [
+        (hit.sample, "train", f"class {hit.label}") for hit in expected
+    ]
+    main(["search", "somebody waves"])
+    assert len(capsys.readouterr().out.splitlines()) == 10

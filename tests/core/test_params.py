@@ -1,0 +1,61 @@
+"""Sections of params.yaml: typed, frozen, and every mistake one sentence that names the file and the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import Field, ValidationError
+
+from c2vl.core.errors import UserError
+from c2vl.core.params import ParamsModel, load_section
+
+
+class Inner(ParamsModel):
+    rate: float = Field(gt=0)
+
+
+class Outer(ParamsModel):
+    name: str
+    inner: Inner
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "params.yaml"
+
+
+def test_a_section_is_read_and_cannot_be_changed(path: Path) -> None:
+    path.write_text("one: {name: a, inner: {rate: 0.5}}\ntwo: {}\n")
+    section = load_section("one", Outer, path)
+    assert (section.name, section.inner.rate) == ("a", 0.5)
+    with pytest.raises(ValidationError):
+        section.name = "b"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("one: {name: a, inner: {rate: 0.5, rat: 1}}", "no parameter `one.inner.rat`"),
+        ("one: {name: a, inner: {rate: -1}}", "`one.inner.rate`: input should be greater than 0"),
+        ("one: {name: a}", "`one.inner`: field required"),
+        ("two: {}", "no section `one`"),
+        ("- 1", "must hold named sections"),
+        ("a: [1", "not valid YAML"),
+        (None, "is missing"),
+    ],
+)
+def test_a_mistake_is_one_sentence_that_names_file_and_key(
+    path: Path, text: str | None, said: str
+) -> None:
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_section("one", Outer, path)
+    message = str(caught.value)
+    assert (
+        said in message
+        and "params.yaml" in message
+        and "\n" not in message
+        and message.endswith(".")
+    )

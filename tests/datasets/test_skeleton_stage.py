@@ -1,0 +1,133 @@
+"""The skeleton stage: rows equal to the line's own output, reasons for what is unusable, no workers left behind."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ntu_text import record, text
+
+from c2vl.core import tables
+from c2vl.datasets.skeleton_file import parse_skeleton
+from c2vl.datasets.skeletons.line import SkeletonParams, denoise
+from c2vl.datasets.skeletons.work import SkeletonWork
+from c2vl.store import run
+
+NAMES = [f"S001C001P{subject:03d}R001A001" for subject in range(1, 5)]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two usable files, one without bodies, one that is no skeleton text."""
+    monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("C2VL_WORKERS", "1")
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(3)
+    bodies = [
+        record(random, frame, body)
+        for frame in range(20)
+        for body in ("7", "8")
+        if body == "7" or frame > 3
+    ]
+    files = [
+        text(20, bodies),
+        text(20, [one for one in bodies if one.body == "7"]),
+        text(5, []),
+        b"not a skeleton",
+    ]
+    rows = []
+    for name, data in zip(NAMES, files, strict=True):
+        (tmp_path / f"{name}.skeleton").write_bytes(data)
+        content = hashlib.blake2b(data, digest_size=16).hexdigest()
+        rows.append(
+            {
+                "sample": name,
+                "dataset": "studio",
+                "skeleton_file": f"{name}.skeleton",
+                "skeleton_hash": content,
+            }
+        )
+    table = tables.table_of([row | {"status": "ok"} for row in rows], tables.schemas.index([]))
+    tables.write(tmp_path / "index.parquet", table)
+    return tmp_path
+
+
+def ran(project: Path) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    notes: dict[str, Any] = {}
+    params = SkeletonParams(rules="ctrgcn", solo="zeros", max_failed=0.8)
+    run.run(SkeletonWork(params, project / "index.parquet", project), project / "out", notes)
+    return {row["sample"]: row for row in tables.rows_of(tables.read(project / "out"))}, notes
+
+
+def test_rows_are_the_lines_output_and_the_rest_has_a_reason(project: Path) -> None:
+    rows, notes = ran(project)
+    for name in NAMES[:2]:
+        truth = denoise(parse_skeleton((project / f"{name}.skeleton").read_bytes()))
+        assert np.array_equal(rows[name]["joints"].reshape(truth.joints.shape), truth.joints)
+        assert np.array_equal(
+            rows[name]["colour"].reshape(truth.colour.shape), truth.colour, equal_nan=True
+        )
+        assert (rows[name]["bodies"], rows[name]["status"], rows[name]["reason"]) == (
+            truth.bodies,
+            "ok",
+            "",
+        )
+    assert [rows[name]["status"] for name in NAMES[2:]] == ["unusable", "unusable"]
+    assert rows[NAMES[2]]["reason"] == "no frame of the skeleton file holds a body"
+    assert (notes["computed"], notes["failed"], notes["why"]) == (2, 2, "first run")
+
+    (project / f"{NAMES[0]}.skeleton").write_bytes(
+        b"something else"
+    )  # its result is known: the file is not read again
+    (project / f"{NAMES[2]}.skeleton").write_bytes(b"something else")  # this one is tried again
+    rows, notes = ran(project)
+    assert rows[NAMES[0]]["status"] == "ok"
+    assert rows[NAMES[2]]["status"] == "changed"
+    assert (notes["computed"], notes["reused"]) == (0, 2)
+
+
+WORKER = """
+import os, sys, time
+from c2vl.datasets.skeletons.work import SkeletonWork
+if __name__ == "__main__":
+    pool = SkeletonWork.pool(None)
+    print(pool.submit(os.getpid).result(), flush=True)
+    pool.submit(time.sleep, 60)
+    time.sleep(60)
+"""
+
+
+def test_workers_end_with_a_killed_stage(tmp_path: Path) -> None:
+    (tmp_path / "stage.py").write_text(WORKER)
+    environment = os.environ | {"C2VL_WORKERS": "1"}
+    with subprocess.Popen(
+        [sys.executable, str(tmp_path / "stage.py")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as stage:
+        assert stage.stdout is not None
+        worker = int(stage.stdout.readline())
+        assert alive(worker)
+        stage.send_signal(signal.SIGKILL)
+    for _ in range(200):
+        if not alive(worker):
+            return
+        time.sleep(0.1)
+    os.kill(worker, signal.SIGKILL)
+    pytest.fail("the worker outlived its stage by 20 seconds")
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,211 @@
+"""Sweeps: what is declared is what runs, defaults are chosen without test clips, tables say what the runs gave."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from tests.synthetic import BENCHMARK, write_data
+
+from c2vl.core import tables
+from c2vl.core.errors import UserError
+from c2vl.core.params import load_section
+from c2vl.datasets.data_params import DataParams
+from c2vl.evaluation.evaluate_params import EvaluateParams
+from c2vl.experiments.ablation.ablation_files import summary, table_csv, write_outs
+from c2vl.experiments.ablation.declared import (
+    Ablations,
+    Setting,
+    Sweep,
+    applied,
+    jobs,
+    read_ablations,
+)
+from c2vl.experiments.ablation.runs import key_of, run_all
+from c2vl.experiments.ablation.validation import validation_data
+from c2vl.models.clips import load_clips
+from c2vl.models.encoders.settings import PUBLISHED, TWO_CORES
+from c2vl.report.ablation_tables import table
+from c2vl.training.training_params import PretrainParams
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = PretrainParams.model_validate(
+    {
+        "encoder": {"name": "stgcn", "width": 4, "blocks": 3, "persons": "present"},
+        "view": {"frames": 8, "shortest": 8},
+        "batch": 16,
+        "epochs": 2,
+        "warmup_epochs": 0,
+        "milestones": [],
+        "probe_every": 0,
+    }
+)
+
+
+def metrics(linear: float, knn: float) -> dict[str, dict[str, float]]:
+    return {"linear": {"top1": linear}, "knn": {"top1": knn}}
+
+
+def declared_for(profile: str) -> tuple[Ablations, PretrainParams]:
+    """What `stages/ablations.py` runs under a profile, and the parameters that settings change."""
+    params = ROOT / "profiles" / f"{profile}.yaml"
+    declared = read_ablations(ROOT / "ablations.yaml").of(load_section("data", DataParams, params))
+    return declared, applied(
+        load_section("pretrain", PretrainParams, params), declared.base, "base"
+    )
+
+
+@pytest.mark.parametrize("profile", ["demo", "small", "paper"])
+def test_every_declared_setting_is_one_of_the_profiles_parameters(profile: str) -> None:
+    declared, base = declared_for(profile)
+    assert declared.sweeps.keys() == read_ablations(ROOT / "ablations.yaml").sweeps.keys()
+    for name, sweep in declared.sweeps.items():
+        every = [applied(base, setting.set, name).model_dump_json() for setting in sweep.settings]
+        if profile == "demo":  # elsewhere some of the values tried are the profile's own
+            assert len(set(every)) == len(every), f"two settings of {name} are the same"
+        assert len({setting.name for setting in sweep.settings}) == len(every)
+
+
+def test_real_data_are_swept_with_published_encoders_for_as_long_as_params_say() -> None:
+    """And the embedded world at the sizes for two cores."""
+    for profile, sizes in (("demo", TWO_CORES), ("paper", PUBLISHED)):
+        declared, base = declared_for(profile)
+        swept = [applied(base, row.set, "").encoder for row in declared.sweeps["encoders"].settings]
+        assert {encoder.name: encoder for encoder in swept} == sizes
+        assert (
+            base.epochs
+            == load_section("pretrain", PretrainParams, ROOT / f"profiles/{profile}.yaml").epochs
+        ) == (profile == "paper")
+        assert ("two cores" in declared.sweeps["encoders"].title) == (profile == "demo")
+
+
+def test_sweeps_run_on_the_benchmarks_that_the_data_set_has() -> None:
+    declared = read_ablations(ROOT / "ablations.yaml")
+    ntu120 = DataParams.model_validate(
+        {"dataset": "ntu120", "raw": "data/raw", "benchmarks": ["xsub", "xset"]}
+    )
+    assert {tuple(sweep.benchmarks) for sweep in declared.of(ntu120).sweeps.values()} == {("xsub",)}
+    assert not declared.of(ntu120.model_copy(update={"benchmarks": ["xset"]})).sweeps
+
+
+def test_the_papers_tables_are_declared_with_its_numbers() -> None:
+    sweeps = read_ablations(ROOT / "ablations.yaml").sweeps
+    assert [row.paper.get("xsub") for row in sweeps["components"].settings] == [
+        82.0,
+        82.8,
+        83.0,
+        83.4,
+        81.9,
+        84.0,
+        84.4,
+    ]
+    assert [row.paper.get("xview") for row in sweeps["knowledge"].settings] == [81.9, 88.6, 89.8]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"objective.gamma": 1}, "pretrain.objective.gamma"),
+        ({"nothing.beta": 1}, "nothing.beta"),
+        ({"objective.beta": 2}, "beta"),
+    ],
+)
+def test_a_setting_that_is_no_parameter_is_one_sentence(
+    changes: dict[str, float], said: str
+) -> None:
+    with pytest.raises(UserError, match=said):
+        applied(TINY, changes, "ablations.yaml")
+
+
+def test_a_setting_changes_nothing_but_what_it_names() -> None:
+    changed = applied(TINY, {"objective.beta": 0.5}, "").model_dump()
+    assert changed["objective"].pop("beta") == 0.5
+    before = TINY.model_dump()
+    before["objective"].pop("beta")
+    assert changed == before
+
+
+def test_validation_holds_out_training_subjects_and_hides_every_test_clip(tmp_path: Path) -> None:
+    write_data(tmp_path / "data", clips=64)
+    path = tmp_path / "data/index/index.parquet"
+    index = tables.read(path)
+    subjects = [int(sample[9:12]) for sample in index["sample"].to_pylist()]
+    place = index.schema.get_field_index("subject")
+    tables.write(
+        path, index.set_column(place, index.schema.field(place), pa.array(subjects, pa.int16()))
+    )
+    subject_of = dict(zip(index["sample"].to_pylist(), subjects, strict=True))
+    real_test = set(load_clips(tmp_path / "data", BENCHMARK, "test", "cpu").samples)
+    seen = set()
+    for seed in range(3):
+        folder = validation_data(tmp_path / "data", BENCHMARK, seed, tmp_path / f"held-out-{seed}")
+        train, held_out = (
+            load_clips(folder, BENCHMARK, split, "cpu") for split in ("train", "test")
+        )
+        assert not real_test & {*train.samples, *held_out.samples}
+        of_train, of_held_out = (
+            {subject_of[sample] for sample in clips.samples} for clips in (train, held_out)
+        )
+        assert of_train and of_held_out and not of_train & of_held_out
+        seen.add(frozenset(of_held_out))
+    assert len(seen) > 1, "every seed held out the same subject"
+
+
+def test_runs_are_kept_and_not_repeated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "data"
+    write_data(data)
+    protocols = EvaluateParams()
+    sweep = Sweep(
+        title="",
+        settings=[
+            Setting(name="a"),
+            Setting(name="b", set={"objective.beta": 0.5}),
+            Setting(name="a again"),
+        ],
+    )
+    todo = {
+        key_of(job, "", "joint", protocols): job
+        for s in sweep.settings
+        for job in jobs(sweep, s, TINY, 1, "")
+    }
+    assert len(todo) == 2, "the same setting under two names is one run"
+    first = run_all(todo, data, "joint", protocols, tmp_path / "runs", again=False)
+    assert set(first) == set(todo) and all(
+        0 <= run["linear"]["top1"] <= 1 for run in first.values()
+    )
+    capsys.readouterr()
+    assert run_all(todo, data, "joint", protocols, tmp_path / "runs", again=False) == first
+    assert "2 kept from before, 0 to do" in capsys.readouterr().out
+
+
+def test_tables_give_mean_and_deviation_over_seeds() -> None:
+    sweep = Sweep(
+        title="T", benchmarks=["xsub"], settings=[Setting(name="α 50 %", paper={"xsub": 80.0})]
+    )
+    values = [0.5, 0.6, 0.7]
+    part = summary(sweep, {("α 50 %", "xsub"): [metrics(value, 0.25) for value in values]})
+    found = part["rows"][0]["results"]["xsub"]["linear"]
+    assert found["mean"] == pytest.approx(0.6) and found["std"] == pytest.approx(np.sqrt(0.02 / 2))
+    assert "| α 50 % | 60.0 ± 10.0 | 25.0 ± 0.0 | 80.0 |" in table(part, "t").markdown()
+    assert (
+        r"$\alpha$ 50 \% & 60.0 $\pm$ 10.0 & 25.0 $\pm$ 0.0 & 80.0 \\" in table(part, "t").latex()
+    )
+    rows = list(csv.DictReader(io.StringIO(table_csv({"t": part}))))
+    assert [(row["protocol"], row["mean"], row["paper"]) for row in rows] == [
+        ("linear", "0.600000", "80.0"),
+        ("knn", "0.250000", ""),
+    ]
+
+
+@pytest.mark.parametrize(("dataset", "shown"), [("ntu60", True), ("studio", False)])
+def test_the_papers_numbers_stand_beside_ours_on_its_own_data_alone(
+    tmp_path: Path, dataset: str, shown: bool
+) -> None:
+    sweep = Sweep(title="T", settings=[Setting(name="a", paper={"xsub": 81.9})])
+    part = summary(sweep, {("a", "xsub"): [metrics(0.5, 0.25)]})
+    text = write_outs(tmp_path, {"t": part}, {"dataset": dataset})
+    assert ("81.9" in text) is ("81.9" in (tmp_path / "ablations.tex").read_text()) is shown

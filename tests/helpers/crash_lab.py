@@ -1,0 +1,218 @@
+"""The four stages of the sample store on a tiny real world, to be killed: for tests/test_store_crash.py.
+
+An attempt runs in a process forked from one that has imported everything and loaded the engines, so that it
+takes a fraction of a second. What it computes it notes in a file, which a SIGKILL does not take back.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import yaml
+from standin_stage import Stage
+from standin_stage import world as standin_world
+
+from c2vl.core import files, machine, tables
+from c2vl.core.errors import one_sentence
+from c2vl.core.workers import follow_parent
+from c2vl.datasets.data_params import DataParams
+from c2vl.datasets.index import build_index
+from c2vl.datasets.skeletons.line import SkeletonParams
+from c2vl.datasets.skeletons.work import SkeletonWork
+from c2vl.prompts.caption import CaptionParams, CaptionWork
+from c2vl.prompts.crop import CropParams, CropWork, detected_now
+from c2vl.prompts.embed import EmbedWork
+from c2vl.prompts.embed_params import EmbedParams
+from c2vl.store import batch, publisher, run
+from c2vl.studio.dataset import film, takes
+from c2vl.studio.studio_params import StudioParams
+from c2vl.studio.vocabulary import ACTIONS
+
+ROOT = Path(__file__).resolve().parents[2]
+STAGES = ("skeleton", "crop", "caption", "vision", "language")
+BATCH = 3  # units; no divisor of a shard's, so that the last batch is a short one
+WORLD = {
+    "setups": 1,
+    "subjects": 2,
+    "height": 96,
+    "frames_per_second": 6,
+    "broken": 0,
+    "actions": ["drink water", "shake hands"],
+}
+Kill = tuple[str, int] | None  # ("before" or "after", n): at the n-th step of publishing
+
+
+def make_world(folder: Path) -> None:
+    """Raw files and index of a dozen clips."""
+    params = profile()
+    studio = StudioParams(**params["studio"] | WORLD)
+    for take in takes(studio):
+        film(studio, take, folder / "raw")
+    files.write_bytes(folder / "raw" / "classes.txt", "\n".join(ACTIONS).encode())
+    data = DataParams(**params["data"] | {"raw": folder / "raw", "benchmarks": ["xsub"]})
+    tables.write(folder / "index.parquet", build_index(data).table)
+
+
+def profile() -> dict[str, Any]:
+    """The demo's parameters with paths that hold in any folder."""
+    params: dict[str, Any] = yaml.safe_load(
+        (ROOT / "profiles" / "demo.yaml").read_text(encoding="utf-8")
+    )
+    params["crop"]["frames_per_clip"] = 1
+    params["caption"]["captioner"]["max_new_tokens"] = 12
+    for section, engine in (("crop", "detector"), ("caption", "captioner"), ("embed", "encoder")):
+        params[section][engine]["model"] = str(ROOT / params[section][engine]["model"])
+    return params
+
+
+def note(units: Sequence[Any]) -> None:
+    """One line for each call that computes: this process and how many units; whole, as appends of this size are."""
+    handle = os.open(os.environ["LAB_NOTES"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(handle, f"{os.getpid()} {len(units)}\n".encode())
+    os.close(handle)
+
+
+def let_workers_write() -> None:
+    """With `LAB_WRITE`, worker processes write their batches themselves, small as they are."""
+    if os.environ.get("LAB_WRITE"):
+        batch.LARGE_BYTES = 0
+
+
+let_workers_write()  # a real worker imports this file
+
+
+class NotedSkeletons(SkeletonWork):
+    """Notes what its workers compute; they are forked from a warm process unless `LAB_POOL` is `real`."""
+
+    def pool(self) -> Executor:
+        if os.environ["LAB_POOL"] == "real":
+            return super().pool()
+        return ProcessPoolExecutor(
+            machine.workers(), mp_context=get_context("fork"), initializer=follow_parent
+        )
+
+    @staticmethod
+    def prepare(units: Sequence[Any]) -> list[Any]:
+        note(units)
+        time.sleep(float(os.environ.get("LAB_DELAY", "0")))
+        return SkeletonWork.prepare(units)
+
+
+def noted(kind: type[Any]) -> type[Any]:
+    """`kind` with what its engine computes noted; of `crop` what is detected, for cutting is no engine's work.
+
+    With `LAB_THREADS=forbidden` nothing may be prepared in this process.
+    """
+
+    class Noted(kind):
+        def compute(self, units: Sequence[Any], ready: Sequence[Any]) -> Any:
+            engine = detected_now(ready) if issubclass(kind, CropWork) else units
+            if engine:
+                note(engine)
+            return super().compute(units, ready)
+
+        def prepare(self, units: Sequence[Any]) -> Any:
+            if os.environ.get("LAB_THREADS") == "forbidden":
+                raise AssertionError("prepared in this process")
+            return super().prepare(units)
+
+    return Noted
+
+
+def work_of(stage: str, world: Path) -> Any:
+    """The real work of a stage over what lies in `world`."""
+    if stage == "standin":
+        publisher.FLUSH_SECONDS, publisher.MERGE_AFTER = 0.0, 3
+        return noted(Stage)(standin_world(1, 6), size=4)
+    params, index = profile(), world / "index.parquet"
+    if stage == "skeleton":
+        return NotedSkeletons(SkeletonParams(**params["skeleton"]), index, world / "raw")
+    if stage == "crop":
+        return noted(CropWork)(
+            CropParams(**params["crop"]), index, world / "skeleton", world / "raw"
+        )
+    if stage == "caption":
+        return noted(CaptionWork)(CaptionParams(**params["caption"]), world / "crop")
+    prompts = {"vision": world / "crop", "language": world / "caption"}[stage]
+    return noted(EmbedWork)(EmbedParams(**params["embed"]), stage, prompts)
+
+
+def warm() -> None:
+    """Load the engines once for all attempts; a forked torch must have had one thread."""
+    import pandas  # noqa: F401  # pyarrow imports it at the first column it makes of objects, where it is installed
+    import pyarrow.compute  # noqa: F401
+    import torch
+
+    from c2vl.prompts.engines.captioner import Captioner
+    from c2vl.prompts.engines.detector import Detector
+    from c2vl.prompts.engines.encoder import Encoder
+
+    torch.set_num_threads(1)
+    for engine, section, name in (
+        (Detector, "crop", "detector"),
+        (Captioner, "caption", "captioner"),
+        (Encoder, "embed", "encoder"),
+    ):
+        kind = {"crop": CropParams, "caption": CaptionParams, "embed": EmbedParams}[section]
+        loaded = engine.load(getattr(kind(**profile()[section]), name), torch.device("cpu"))
+        engine.load = functools.partial(lambda one, params, device: one, loaded)
+
+
+def attempt(
+    stage: str,
+    world: Path,
+    trial: Path,
+    out: Path,
+    kill: Kill = None,
+    settings: dict[str, str] | None = None,
+) -> None:
+    """Run a stage in this process, its store in `trial`; what it says goes to `trial/said`."""
+    os.environ |= {
+        "C2VL_HOME": str(trial / "home"),
+        "C2VL_WORKERS": "1",
+        "LAB_NOTES": str(trial / "notes"),
+        "LAB_POOL": "warm",
+    }
+    os.environ |= {
+        f"C2VL_BATCH_{name}": str(BATCH) for name in ("SKELETON", "CROP", "CAPTION", "EMBED")
+    } | (settings or {})
+    let_workers_write()
+    said = os.open(trial / "said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(said, 1)
+    os.dup2(said, 2)
+    steps = count_steps(kill)
+    one_sentence(lambda: run.run(work_of(stage, world), out, {}))()
+    (trial / "steps").write_text(str(steps[0]))
+
+
+def count_steps(kill: Kill) -> list[int]:
+    """Count the calls by which files become visible or durable, and end this process at one of them."""
+    done = [0]
+
+    def counting(call: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(call)
+        def counted(*arguments: Any, **named: Any) -> Any:
+            done[0] += 1
+            if kill == ("before", done[0]):
+                os.kill(os.getpid(), signal.SIGKILL)
+            try:
+                return call(*arguments, **named)
+            finally:
+                if kill == ("after", done[0]):
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        return counted
+
+    os.fsync = lambda handle: None  # type: ignore[assignment]  # a step, but no trial cuts the power, and 200 would wait for the disk
+    for name in ("replace", "rename", "fsync", "unlink", "chmod"):
+        setattr(os, name, counting(getattr(os, name)))
+    files.tempfile.mkstemp = counting(files.tempfile.mkstemp)
+    return done

@@ -1,0 +1,266 @@
+"""The whole pipeline, for real, on a small world in a repository of its own: run, rerun, change, share, lose, and bad input."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from whole_project import Project, commit, copy_of_the_working_tree, processor_seconds
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project in which `dvc repro` has run every stage once."""
+    made = copy_of_the_working_tree(tmp_path_factory.mktemp("whole") / "project")
+    ran = made.repro()
+    stages = [
+        "simulate@studio",
+        "index",
+        "skeleton",
+        "crop",
+        "caption",
+        "embed@vision",
+        "embed@language",
+        "baselines@xsub",
+    ]
+    stages += [
+        f"{name}@xsub-{stream}"
+        for name in ("pretrain", "features")
+        for stream in ("joint", "motion", "bone")
+    ]
+    stages += ["baseline_features@xsub", "class_names", "evaluate", "score", "report"]
+    stages += ["finetune@xsub-joint", "semi@xsub-joint", "target_world@studio-b", "protocols"]
+    stages += [f"{name}@studio-b" for name in ("target_index", "target_skeleton", "transfer")]
+    assert sorted(ran) == sorted(stages)
+    return made
+
+
+@pytest.fixture
+def params_kept(project: Project) -> Iterator[None]:
+    """Whatever the test writes into params.yaml is undone."""
+    before = project.params()
+    yield
+    project.write_params(before)
+
+
+def test_report_and_metrics_are_there_and_sane(project: Project) -> None:
+    page = (project.folder / "results/report/index.html").read_text(encoding="utf-8")
+    assert (
+        len(page) > 20_000
+        and 'src="http' not in page
+        and 'href="http' not in page.replace('href="https://doi', "")
+    )
+    assert list((project.folder / "results/report/plots").glob("*.png"))
+    learnt = json.loads((project.folder / "results/evaluate/metrics.json").read_text())
+    for protocol in ("linear", "knn"):
+        for method in ("c2vl", "infonce", "random", "supervised"):
+            assert 0 <= learnt[protocol]["xsub"]["joint"][method]["top1"] <= 1
+    scores = json.loads((project.folder / "results/scores/scores.json").read_text())
+    assert scores["truth"] is True and all(
+        0 <= scores["detector"][name] <= 1 for name in ("recall", "precision")
+    )
+    assert math.isfinite(scores["zero_shot"]["top1"])
+    shown = project.works("c2vl", "metrics")
+    assert "c2vl, joint" in shown and "detector" in shown and "results/report/index.html" in shown
+
+
+def test_every_stage_told_how_long_it_took(project: Project) -> None:
+    shown = project.works("c2vl", "timings")
+    assert all(
+        name in shown
+        for name in (
+            "simulate",
+            "index",
+            "skeleton",
+            "crop",
+            "caption",
+            "embed",
+            "pretrain",
+            "evaluate",
+            "report",
+            "total",
+        )
+    )
+
+
+def test_nothing_changed_nothing_runs_and_dvc_says_so(project: Project) -> None:
+    before = processor_seconds()
+    said = project.works("dvc", "repro")
+    assert "up to date" in said and "Running stage" not in said
+    assert (
+        processor_seconds() - before <= 3
+    )  # it waits for nothing: on an idle machine this is what the clock shows
+
+
+def test_git_sees_nothing_but_the_lock(project: Project) -> None:
+    assert {line[3:] for line in project.works("git", "status", "--short").splitlines()} <= {
+        "dvc.lock"
+    }
+
+
+def test_metrics_are_declared(project: Project) -> None:
+    shown = json.loads(project.works("dvc", "metrics", "show", "--json"))
+    assert {"results/evaluate/metrics.json", "results/scores/scores.json"} <= set(shown[""]["data"])
+
+
+def test_a_change_to_the_report_reruns_the_report_alone(
+    project: Project, params_kept: None
+) -> None:
+    params = project.params()
+    params["report"]["gallery"] = 1
+    project.write_params(params)
+    assert project.repro() == ["report"]
+
+
+def test_code_of_the_report_does_not_rerun_captioning(project: Project) -> None:
+    source = project.folder / "stages/report.py"
+    text = source.read_text(encoding="utf-8")
+    source.write_text(text + "# changed\n", encoding="utf-8")
+    try:
+        stale = project.works("dvc", "status")
+        assert "report:" in stale and "caption:" not in stale and "pretrain" not in stale
+    finally:
+        source.write_text(text, encoding="utf-8")
+
+
+def test_a_lost_out_is_sealed_again_from_the_sample_store_with_equal_bytes(
+    project: Project,
+) -> None:
+    out = project.folder / "data/caption"
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    shutil.rmtree(out)
+    assert project.repro("-f", "-s", "caption") == ["caption"]
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    record = json.loads((project.folder / ".c2vl/runs/caption.json").read_text())
+    assert record["computed"] == 0 and record["reused"] > 0
+
+
+def test_pushed_cloned_and_pulled_nothing_runs_elsewhere(project: Project, tmp_path: Path) -> None:
+    project.repro()
+    project.works("dvc", "remote", "add", "-f", "-d", "lab", str(tmp_path / "remote"))
+    commit(project, "results")
+    project.works("dvc", "push")
+    project.works("git", "clone", "-q", str(project.folder), str(tmp_path / "elsewhere"))
+    elsewhere = Project(tmp_path / "elsewhere")
+    elsewhere.works("dvc", "pull")
+    said = elsewhere.works("dvc", "repro")
+    assert "up to date" in said and "Running stage" not in said
+    for name in ("results/report/index.html", "results/evaluate/metrics.json"):
+        assert (elsewhere.folder / name).read_bytes() == (project.folder / name).read_bytes()
+    training = Project(
+        tmp_path / "training"
+    )  # somebody who gets features and skeletons, no pictures and no raw files
+    project.works("git", "clone", "-q", str(project.folder), str(training.folder))
+    training.works("dvc", "pull", "index", "skeleton", "embed")
+    assert (
+        not (training.folder / "data/studio").exists()
+        and not (training.folder / "data/crop").exists()
+    )
+    params = training.params()
+    params["pretrain"]["learning_rate"] = 0.05
+    training.write_params(params)
+    assert training.repro("--allow-missing", "pretrain@xsub-joint") == ["pretrain@xsub-joint"]
+
+
+# --- bad input: one sentence, a non-zero exit, no traceback ---
+
+
+def sentence(project: Project, *command: str, seconds: float = 90, **environment: str) -> str:
+    """Run a command that has to fail with one sentence of ours; return it."""
+    began = time.perf_counter()
+    done = project.run(*command, **environment)
+    assert time.perf_counter() - began < seconds
+    said = [line for line in done.stderr.splitlines() if line.startswith("c2vl: ")]
+    assert done.returncode != 0 and "Traceback" not in done.stderr + done.stdout, done.stderr[
+        -3000:
+    ]
+    assert len(said) == 1, done.stderr[-3000:]
+    return said[0]
+
+
+def test_missing_raw_data(project: Project, params_kept: None) -> None:
+    params = project.params()
+    params["data"]["raw"] = "data/raw"
+    project.write_params(params)
+    assert "data/raw" in sentence(project, "python", "stages/index.py")
+    done = project.run("dvc", "repro", "index")
+    assert done.returncode != 0 and "data/raw" in done.stderr and "Traceback" not in done.stderr
+    project.works(
+        "dvc", "checkout"
+    )  # DVC removed the index before it looked for what the index is made from
+
+
+@pytest.mark.parametrize("stage", ["skeleton", "crop", "caption", "evaluate"])
+def test_unreadable_params(project: Project, stage: str) -> None:
+    path = project.folder / "params.yaml"
+    kept = path.read_text(encoding="utf-8")
+    try:
+        path.write_text(kept + "\n  crop: [\n", encoding="utf-8")
+        assert "params.yaml" in sentence(project, "python", f"stages/{stage}.py")
+    finally:
+        path.write_text(kept, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "command", [("crop.py",), ("features.py", "xsub", "joint"), ("pretrain.py", "xsub", "joint")]
+)
+def test_a_device_that_is_not_there(
+    project: Project, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    nothing_stored = str(tmp_path)  # a stage whose samples are all stored needs no device
+    said = sentence(
+        project,
+        "python",
+        f"stages/{command[0]}",
+        *command[1:],
+        C2VL_DEVICE="cuda:77",
+        C2VL_STORE=nothing_stored,
+    )
+    assert "cuda:77" in said
+
+
+@pytest.mark.parametrize(
+    ("section", "engine", "command"),
+    [
+        ("crop", "detector", ("crop.py",)),
+        ("caption", "captioner", ("caption.py",)),
+        ("embed", "encoder", ("embed.py", "vision")),
+    ],
+)
+def test_a_hub_model_without_network(
+    project: Project,
+    params_kept: None,
+    tmp_path: Path,
+    section: str,
+    engine: str,
+    command: tuple[str, ...],
+) -> None:
+    params = project.params()
+    params[section][engine]["model"] = "somebody/some-model"
+    project.write_params(params)
+    nowhere = {
+        name: "http://192.0.2.1:9"
+        for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy")
+    }  # swallows packets
+    said = sentence(
+        project,
+        "python",
+        f"stages/{command[0]}",
+        *command[1:],
+        HF_HOME=str(tmp_path / "hub"),
+        **nowhere,
+    )
+    assert "somebody/some-model" in said
+
+
+def test_arguments_that_name_nothing(project: Project) -> None:
+    assert "nowhere" in sentence(project, "python", "stages/pretrain.py", "nowhere", "joint")
+    told = project.run("python", "stages/embed.py", "smell")
+    assert told.returncode != 0 and "'smell' (choose from 'vision', 'language')" in told.stderr

@@ -1,0 +1,125 @@
+"""The three profiles load into every section model as the stages load them, and nothing in them is dead or misspelt."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from pathlib import Path
+from typing import Any
+
+import code_deps
+import pytest
+import yaml
+
+from c2vl.core.errors import UserError
+from c2vl.core.params import ParamsModel, load_section
+
+ROOT = code_deps.ROOT
+PROFILES = ("demo", "small", "paper")
+DEMO_ONLY = {"studio", "target_world"}
+FOR_DVC = {"profile", "worlds", "target_worlds"}
+
+
+def loads() -> dict[str, set[type[ParamsModel]]]:
+    """Section -> its models, from every call `load_section("name", Model)` that a stage can reach."""
+    found: dict[str, set[type[ParamsModel]]] = {}
+    for script in code_deps.scripts().values():
+        for path in code_deps.used_files(script):
+            if path.endswith(".py"):
+                for section, model in _loads_in(ROOT / path):
+                    found.setdefault(section, set()).add(model)
+    return found
+
+
+def _loads_in(path: Path) -> list[tuple[str, type[ParamsModel]]]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    homes = {
+        alias.asname or alias.name: (node.module, alias.name)
+        for node in imports
+        for alias in node.names
+    }
+    found: list[tuple[str, type[ParamsModel]]] = []
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "load_section"
+        ):
+            section, model = node.args[:2]
+            assert isinstance(section, ast.Constant) and isinstance(model, ast.Name), path
+            inside = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            home, name = homes.get(model.id, (inside, model.id))
+            found.append((section.value, getattr(importlib.import_module(str(home)), name)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, set[type[ParamsModel]]]:
+    return loads()
+
+
+def profile(name: str) -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "profiles" / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_section_loads(name: str, models: dict[str, set[type[ParamsModel]]]) -> None:
+    path = ROOT / "profiles" / f"{name}.yaml"
+    sections = set(profile(name)) - FOR_DVC
+    assert sections == set(models) - (DEMO_ONLY if name != "demo" else set())
+    for section in sections:
+        for model in models[section]:
+            assert isinstance(load_section(section, model, path), ParamsModel)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_misspelt_key_anywhere_is_one_sentence(
+    name: str, models: dict[str, set[type[ParamsModel]]], tmp_path: Path
+) -> None:
+    for section in set(profile(name)) - FOR_DVC:
+        wrong = profile(name)
+        wrong[section]["mispelt"] = 1
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(wrong))
+        with pytest.raises(UserError, match=rf"{section}.*mispelt"):
+            for model in models[section]:
+                load_section(section, model, tmp_path / "params.yaml")
+
+
+def test_profiles_say_who_they_are_and_only_the_demo_simulates() -> None:
+    for name in PROFILES:
+        assert profile(name)["profile"] == name
+        assert bool(profile(name)["worlds"]) is (name == "demo")
+        assert (profile(name)["data"]["raw"] == "data/studio") is (name == "demo")
+
+
+def test_hub_models_are_pinned_in_the_paper_profile_and_local_ones_are_shipped() -> None:
+    for section, engine in (("crop", "detector"), ("caption", "captioner"), ("embed", "encoder")):
+        paper, demo = profile("paper")[section][engine], profile("demo")[section][engine]
+        assert len(paper["revision"]) == 40
+        assert (ROOT / demo["model"]).is_dir()
+
+
+def test_the_paper_profile_is_the_papers_setting() -> None:
+    paper = profile("paper")
+    pretrain, objective = paper["pretrain"], paper["pretrain"]["objective"]
+    assert (
+        pretrain["batch"],
+        pretrain["epochs"],
+        pretrain["learning_rate"],
+        pretrain["weight_decay"],
+    ) == (400, 150, 0.1, 5e-4)
+    assert pretrain["milestones"] == [130, 140] and pretrain["view"]["frames"] == 64
+    assert pretrain["encoder"]["name"] == "stgcn" and pretrain["encoder"]["width"] == 64
+    assert (objective["beta"], objective["alpha_start"], objective["alpha_end"]) == (0.2, 0.9, 0.1)
+    assert (
+        objective["intra"]
+        and objective["inter"]
+        and objective["partition"]
+        and objective["progressive"]
+    )
+    assert paper["crop"]["frames_per_clip"] == 16
+    assert (
+        paper["caption"]["captioner"]["question"]
+        == profile("demo")["caption"]["captioner"]["question"]
+    )

@@ -1,0 +1,219 @@
+"""SIGKILL at any moment of any stage: a rerun ends with an uninterrupted run's bytes, and little is computed twice.
+
+The stages, their inputs and their engines are real (`crash_lab.py`); half of the kills come after a random time, half
+at a random step of publishing, so that those, too short to be hit by chance, are hit as well.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import crash_lab
+import pytest
+
+from c2vl.store.handover import AVAILABLE
+
+pytestmark = pytest.mark.slow
+
+KILLS = {"skeleton": 30, "crop": 36, "caption": 36, "vision": 52, "language": 52}  # 206 in all
+WORKER_KILLS = 4
+
+
+@dataclass
+class Lab:
+    """Inputs and uninterrupted outs of all stages, and the server that attempts are forked from."""
+
+    context: ForkServerContext
+    world: Path
+    steps: dict[str, int]
+    units: dict[str, int]
+    seconds: dict[str, float]
+
+    def begin(
+        self, stage: str, trial: Path, kill: crash_lab.Kill = None, **settings: str
+    ) -> multiprocessing.context.ForkServerProcess:
+        """Start an attempt at `stage` with its store in `trial`."""
+        trial.mkdir(parents=True, exist_ok=True)
+        arguments = (stage, self.world, trial, trial / "out", kill, settings)
+        process = self.context.Process(target=crash_lab.attempt, args=arguments)
+        process.start()
+        return process
+
+    def finish(self, stage: str, trial: Path, **settings: str) -> None:
+        """Run `stage` again to its end and hold its out to the uninterrupted one."""
+        wait_for_orphans(trial)
+        process = self.begin(stage, trial, **settings)
+        process.join(60)
+        assert process.exitcode == 0, (trial / "said").read_text()
+        assert content(trial / "out") == content(self.world / stage)
+        assert not list((trial / "home").rglob("*.damaged"))
+
+
+def content(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(out.iterdir())}
+
+
+def notes(trial: Path) -> list[tuple[int, int]]:
+    """(process, units) of each call that computed, over all attempts."""
+    path = trial / "notes"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [(int(process), int(units)) for process, units in map(str.split, lines)]
+
+
+def computed(trial: Path) -> int:
+    return sum(units for _, units in notes(trial))
+
+
+def wait_for_orphans(trial: Path) -> None:
+    """Workers end with their parent, but it takes them some milliseconds, and forked ones hold its lock until then."""
+    deadline = time.monotonic() + 10
+    for process in {process for process, _ in notes(trial)}:
+        while Path(f"/proc/{process}").exists() and time.monotonic() < deadline:
+            time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    folder = tmp_path_factory.mktemp("lab")
+    with pytest.MonkeyPatch.context() as patch:
+        here = str(Path(crash_lab.__file__).parent)
+        patch.setenv(
+            "PYTHONPATH",
+            os.pathsep.join([here, str(crash_lab.ROOT), os.environ.get("PYTHONPATH", "")]),
+        )
+        patch.setenv("OMP_NUM_THREADS", "1")
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["crash_lab_warm"])
+        made = context.Process(target=crash_lab.make_world, args=(folder / "world",))
+        made.start()
+        made.join()
+        assert made.exitcode == 0
+        lab = Lab(context, folder / "world", {}, {}, {})
+        for stage in (*crash_lab.STAGES, "standin"):
+            trial = folder / "whole" / stage
+            began = time.monotonic()
+            process = lab.begin(stage, trial)
+            process.join()
+            lab.seconds[stage] = time.monotonic() - began
+            assert process.exitcode == 0, (trial / "said").read_text()
+            shutil.move(trial / "out", lab.world / stage)
+            lab.steps[stage] = int((trial / "steps").read_text())
+            lab.units[stage] = computed(trial)
+        yield lab
+
+
+@pytest.mark.parametrize("stage", crash_lab.STAGES)
+def test_killed_at_random_a_rerun_ends_with_the_same_bytes_and_loses_a_batch_a_process(
+    lab: Lab, tmp_path: Path, stage: str
+) -> None:
+    """The kill after a random time may come too late; such a try does not count."""
+    chance = random.Random(stage)
+    kills = tries = 0
+    while kills < KILLS[stage]:
+        trial = tmp_path / str(tries)
+        tries += 1
+        assert tries < 3 * KILLS[stage]
+        workers_write = (
+            tries % 4 == 2
+        )  # their batches as they end, as they do real ones of `skeleton`, which are large
+        if tries % 2:
+            process = lab.begin(
+                stage,
+                trial,
+                (chance.choice(["before", "after"]), chance.randint(1, lab.steps[stage])),
+            )
+        else:
+            process = lab.begin(stage, trial, LAB_WRITE="1" if workers_write else "")
+            time.sleep(chance.uniform(0, lab.seconds[stage]))
+            process.kill()
+        process.join(60)
+        if process.exitcode != -signal.SIGKILL:
+            assert process.exitcode == 0, (trial / "said").read_text()
+            continue
+        kills += 1
+        lab.finish(stage, trial)
+        in_flight = (
+            2 if stage == "skeleton" and not workers_write else 1
+        )  # the worker's, and one that its parent publishes
+        assert computed(trial) <= lab.units[stage] + in_flight * crash_lab.BATCH
+        shutil.rmtree(trial)
+
+
+def test_killed_at_each_step_of_publishing_merging_and_sealing_in_turn(
+    lab: Lab, tmp_path: Path
+) -> None:
+    """Not at random: before every call that makes, flushes, renames or removes a file. The engine is a stand-in."""
+    for step in range(1, lab.steps["standin"] + 1):
+        trial = tmp_path / str(step)
+        process = lab.begin("standin", trial, ("before", step))
+        process.join(60)
+        assert process.exitcode == -signal.SIGKILL
+        lab.finish("standin", trial)
+        assert (
+            computed(trial) <= lab.units["standin"] + 4 + 1
+        )  # a batch, and the unit that fails and is tried again
+
+
+@pytest.mark.skipif(not AVAILABLE, reason="this system has no memory without a name to share")
+@pytest.mark.parametrize("stage", ["crop", "caption", "vision"])
+def test_prepared_in_processes_the_outs_have_the_same_bytes(
+    lab: Lab, tmp_path: Path, stage: str
+) -> None:
+    """The detector, the captioner and the encoder on what processes handed over."""
+    begun = lab.begin(stage, tmp_path, C2VL_PREPARE="processes", LAB_THREADS="forbidden")
+    begun.join(60)
+    assert begun.exitcode == 0, (tmp_path / "said").read_text()
+    assert content(tmp_path / "out") == content(lab.world / stage)
+
+
+@pytest.mark.skipif(not AVAILABLE, reason="this system has no memory without a name to share")
+def test_killed_while_processes_prepare_a_rerun_ends_with_the_same_bytes_and_loses_a_batch(
+    lab: Lab, tmp_path: Path
+) -> None:
+    begun = lab.begin(
+        "crop",
+        tmp_path,
+        ("before", lab.steps["crop"] // 2),
+        C2VL_PREPARE="processes",
+        LAB_THREADS="forbidden",
+    )
+    begun.join(60)
+    assert begun.exitcode == -signal.SIGKILL, (tmp_path / "said").read_text()
+    lab.finish("crop", tmp_path)
+    assert computed(tmp_path) <= lab.units["crop"] + crash_lab.BATCH
+
+
+def test_a_killed_worker_process_is_said_and_costs_its_batch(lab: Lab, tmp_path: Path) -> None:
+    """Real workers, as the stage starts them."""
+    chance = random.Random(0)
+    for number in range(WORKER_KILLS):
+        trial = tmp_path / str(number)
+        process = lab.begin(
+            "skeleton",
+            trial,
+            LAB_POOL="real",
+            LAB_DELAY="0.05",
+            LAB_WRITE="1" if number % 2 else "",
+        )
+        while not notes(trial):
+            assert process.is_alive(), (trial / "said").read_text()
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0, 0.25))
+        os.kill(notes(trial)[0][0], signal.SIGKILL)
+        process.join(60)
+        assert process.exitcode == 1
+        said = (trial / "said").read_text().splitlines()[-1]
+        assert said.startswith("c2vl: skeleton: a worker process was killed") and said.endswith(
+            "what it finished is kept."
+        )
+        lab.finish("skeleton", trial)
+        assert computed(trial) <= lab.units["skeleton"] + 2 * crash_lab.BATCH
