@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import yaml
-from tests.ntu_text import record, text
+from ntu_text import record, text
 
 from c2vl.cli import main
 from c2vl.commands.costs import estimate, trial

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.synthetic import BENCHMARK, write_data
+from synthetic import BENCHMARK, write_data
 
 from c2vl.core import tables
 from c2vl.core.errors import UserError

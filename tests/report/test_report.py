@@ -95,7 +95,7 @@ def score(root: Path) -> None:
         ScoreParams(draws=2),
     )
     scores = {"truth": True, "prompts": score_gather.without_truth(outs, params)}
-    scores["zero_shot"] = score_gather.class_names(outs, np.eye(4, 8))
+    scores["zero_shot"] = score_gather.zero_shot_from_names(outs, np.eye(4, 8))
     found, scored, confusions = score_gather.against_truth(outs, truth, params)
 
     def encode(texts):
