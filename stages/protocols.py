@@ -14,10 +14,11 @@ have no `best_on_test`:
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 from c2vl.core.errors import one_sentence
-from c2vl.core.params import load_section
+from c2vl.core.params import load_section, read_params
 from c2vl.core.runlog import logged
 
 SOURCE, OUT = Path("results/finetune"), Path("results/protocols")
@@ -34,10 +35,13 @@ def main() -> None:
     weights = load_section("evaluate", EvaluateParams).fusion.model_dump()
     full, semi = load_section("finetune", FinetuneParams), load_section("semi", SemiParams)
     targets = load_section("transfer", TransferParams).targets
+    benchmarks = read_params()["data"]["benchmarks"]
     with logged("protocols"):
         found = {
-            "finetune": gather_full(SOURCE / "full", full.cells, weights),
-            "semi": gather_semi(SOURCE / "semi", semi.cells, weights),
+            "finetune": gather_full(
+                SOURCE / "full", list(product(benchmarks, full.streams)), weights
+            ),
+            "semi": gather_semi(SOURCE / "semi", list(product(benchmarks, semi.streams)), weights),
             "transfer": gather_transfer(SOURCE / "transfer", targets, weights),
         }
         write_json(OUT / "metrics.json", found)

@@ -94,9 +94,7 @@ def test_the_test_split_changes_no_finetuned_weight_however_often_it_is_looked_a
             "learning_rate": 0.05,
             "test_every": every,
         }
-        own = settings(
-            PARAMS, FinetuneParams(benchmarks=[BENCHMARK], streams=["joint"], **schedule), 0
-        )
+        own = settings(PARAMS, FinetuneParams(streams=["joint"], **schedule), 0)
         torch.manual_seed(0)
         encoder = build_encoder(
             PARAMS.encoder.model_copy(update={"dropout": 0.5})

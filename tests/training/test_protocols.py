@@ -39,7 +39,7 @@ SHORT: dict[str, Any] = {
     "batch": 8,
     "learning_rate": 0.05,
 }
-CELLS: dict[str, Any] = {"benchmarks": [BENCHMARK], "streams": ["joint", "bone", "motion"]}
+CELLS: dict[str, Any] = {"streams": ["joint", "bone", "motion"]}
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_data(root / "data/targets/elsewhere", clips=32, seed=9)
     target = {"dataset": "studio", "raw": "nowhere", "benchmark": BENCHMARK, "train_subjects": [1]}
     sections = {
+        "data": {"benchmarks": [BENCHMARK]},
         "pretrain": PARAMS.model_copy(update={"epochs": 2}).model_dump(mode="json"),
         "evaluate": {},
         "finetune": {**SHORT, **CELLS},
@@ -310,14 +311,16 @@ def test_results_of_cells_and_targets_that_params_no_longer_name_do_not_count(
     shutil.copytree(world / "results/finetune", tmp_path / "results/finetune")
     sections = yaml.safe_load((world / "params.yaml").read_text())
     sections["finetune"]["streams"] = ["joint", "bone"]
-    sections["semi"]["benchmarks"] = ["another"]
     sections["transfer"]["targets"] = {}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(sections))
     monkeypatch.chdir(tmp_path)
     _run(monkeypatch, "protocols")
     found = metrics(tmp_path)
-    assert set(found["finetune"][BENCHMARK]) == {"joint", "bone"}
-    assert found["semi"] == {} and found["transfer"] == {}
+    assert set(found["finetune"][BENCHMARK]) == {"joint", "bone"} and found["transfer"] == {}
+    sections["data"]["benchmarks"] = ["another"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(sections))
+    _run(monkeypatch, "protocols")
+    assert metrics(tmp_path) == {"finetune": {}, "semi": {}, "transfer": {}}
 
 
 @pytest.mark.parametrize(

@@ -33,24 +33,11 @@ class ScheduleParams(ParamsModel):
     )
 
 
-class MatrixParams(ScheduleParams):
-    """A stage that is a matrix of benchmarks and streams."""
-
-    benchmarks: list[str] = Field(
-        min_length=1, description="of `data.benchmarks`; which cells of the matrix there are"
-    )
-    streams: list[Stream] = Field(min_length=1)
-
-    @property
-    def cells(self) -> list[tuple[str, str]]:
-        """Benchmark and stream of each cell of the matrix."""
-        return [(benchmark, stream) for benchmark in self.benchmarks for stream in self.streams]
-
-
-class FinetuneParams(MatrixParams):
+class FinetuneParams(ScheduleParams):
     """Section `finetune`. Defaults are ActCLR's (LanglandsLin/ActCLR, `config/ntu60/finetune_eval`)."""
 
     seed: int = 0
+    streams: list[Stream] = Field(min_length=1)
     starts: list[Start] = Field(default=["c2vl", "scratch"], min_length=1)
     epochs: int = Field(default=80, ge=1)
     batch: int = Field(default=128, ge=2)
@@ -60,10 +47,11 @@ class FinetuneParams(MatrixParams):
     milestones: list[int] = Field(default=[10, 50])
 
 
-class SemiParams(MatrixParams):
+class SemiParams(ScheduleParams):
     """Section `semi`. Schedule: HiCLR's (JHang2020/HiCLR, `config/gcn_ntu60/semi`); five draws: CMD's script."""
 
     seed: int = 0
+    streams: list[Stream] = Field(min_length=1)
     starts: list[Start] = Field(default=["c2vl", "scratch"], min_length=1)
     fractions: list[float] = Field(
         default=[0.01, 0.05, 0.1],
