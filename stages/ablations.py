@@ -2,7 +2,7 @@
 
 Reads `ablations.yaml` and section `pretrain` of `params.yaml`, which every setting changes in a few places; a sweep runs on
 those of its benchmarks that `data.benchmarks` has. Writes
-`results/ablations/ablations.json` (`dataset`, `stream`, `seeds`, `base`, `sweeps[name]` as of
+`results/ablations/ablations.json` (`data`, their fingerprint, `dataset`, `stream`, `seeds`, `base`, `sweeps[name]` as of
 `c2vl.experiments.ablation.ablation_files.summary`), the same as `.csv`, `.md` and `.tex`, and one file a finished run in
 `results/ablations/runs`: stopped and started again, it goes on with the next run. `--again` forgets finished runs, for
 instance after a change of code.
@@ -32,12 +32,12 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="compute finished runs again")
     arguments = parser.parse_args()
 
+    from c2vl.core.tables.fingerprint import data_fingerprint
     from c2vl.datasets.data_params import DataParams
     from c2vl.evaluation.evaluate_params import EvaluateParams
     from c2vl.experiments.ablation.ablation_files import summary, write_outs
     from c2vl.experiments.ablation.declared import applied, jobs, read_ablations
     from c2vl.experiments.ablation.runs import key_of, run_all
-    from c2vl.experiments.compare import data_fingerprint
     from c2vl.training.training_params import PretrainParams
 
     data = load_section("data", DataParams)
@@ -61,7 +61,7 @@ def main() -> None:
         load_section("pretrain", PretrainParams), declared.base, f"{arguments.file}, `base`"
     )
     protocols = load_section("evaluate", EvaluateParams)
-    content = data_fingerprint([DATA / "index", DATA / "skeleton", DATA / "embed"])
+    content = data_fingerprint(DATA)
     with logged("ablations"):
         todo = {}
         keys: dict[tuple[str, str, str], list[str]] = {}
@@ -84,6 +84,7 @@ def main() -> None:
                 sweep, {place: [found[key] for key in runs] for place, runs in mine.items()}
             )
         head = {
+            "data": content,
             "dataset": data.dataset,
             "stream": stream,
             "seeds": seed_list,

@@ -29,10 +29,11 @@ def main() -> None:
     parser.add_argument("benchmark", help="a split column of the index, such as xsub")
     benchmark = parser.parse_args().benchmark
 
+    from c2vl.training.absent import note_absent, without_prompts
     from c2vl.training.devices import Devices, prepare
     from c2vl.training.keep import forget
     from c2vl.training.methods import train
-    from c2vl.training.stage import load_training, publish, recorded, state_folder
+    from c2vl.training.stage import load_labelled, load_training, publish, recorded, state_folder
     from c2vl.training.training_params import BaselinesParams, PretrainParams
 
     params, baselines = (
@@ -42,8 +43,18 @@ def main() -> None:
     device = prepare()
     states = {method: state_folder(f"baselines-{benchmark}-{method}") for method in METHODS}
     with recorded(f"baselines-{benchmark}", device) as notes:
-        data = load_training(Path("data"), benchmark, params.objective.kinds, device)
+        bare = without_prompts(Path("data"))
+        data = (
+            load_labelled(Path("data"), benchmark, device)
+            if bare
+            else load_training(Path("data"), benchmark, params.objective.kinds, device)
+        )
         for method in METHODS:
+            if method == "infonce" and bare:
+                if Devices(device).main:
+                    out = Path("results/baselines") / benchmark / method
+                    note_absent(out, method, benchmark, "joint", params)
+                continue
             trained = train(method, *data, benchmark, "joint", params, baselines, states[method])
             notes[method] = publish(Path("results/baselines") / benchmark / method, trained)
         # Not before: after a kill in the last of them DVC deletes what the others published, and they go on from their states.

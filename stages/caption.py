@@ -7,7 +7,8 @@ from pathlib import Path
 
 from c2vl.core.errors import one_sentence
 from c2vl.core.params import load_section
-from c2vl.prompts.caption import CaptionParams, CaptionWork
+from c2vl.core.tables.schemas import OK
+from c2vl.prompts.caption import CaptionParams, CaptionWork, crop_statuses
 from c2vl.prompts.published import PublishedWork
 from c2vl.store.stage import add_options, carry_out
 
@@ -20,6 +21,11 @@ def main() -> None:
     chosen = parser.parse_args()
     params, crops = load_section("caption", CaptionParams), Path("data/crop")
     work: CaptionWork | PublishedWork = CaptionWork(params, crops)
+    if params.published is None and OK not in crop_statuses(crops):
+        print(
+            "caption: there is no crop to ask about; `caption.published` takes answers from a file "
+            "instead (docs/datasets.md)."
+        )
     if params.published is not None:
         work = PublishedWork(params.published, crops)
         print(work.summary())

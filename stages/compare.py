@@ -1,6 +1,6 @@
 """C²VL, InfoNCE, supervised and random encoders over several seeds (`make compare`; not a stage of `dvc.yaml`).
 
-Writes `results/compare/compare.json` (`seeds`, and `cells`, each with `benchmark`, `stream` and `methods`, `gain` as of
+Writes `results/compare/compare.json` (`data`, their fingerprint, `seeds`, and `cells`, each with `benchmark`, `stream` and `methods`, `gain` as of
 `c2vl.experiments.compare.summarise`), `results/compare/compare.md`, and one file a finished run in `results/compare/runs`:
 stopped and started again, it goes on with the next run. `--again` forgets finished runs, for instance after a change of code.
 """
@@ -33,7 +33,8 @@ def compare(
     """Run what is not finished yet, side by side, and return the summary."""
     from c2vl.evaluation.evaluate_params import EvaluateParams
     from c2vl.experiments.ablation.methods import run_method
-    from c2vl.experiments.compare import data_fingerprint, finished, keep, run_key, summarise
+    from c2vl.core.tables.fingerprint import data_fingerprint
+    from c2vl.experiments.compare import finished, keep, run_key, summarise
     from c2vl.training.training_params import BaselinesParams, PretrainParams
 
     params, baselines = (
@@ -45,7 +46,7 @@ def compare(
         section.model_dump(mode="json", exclude={"seed"}) for section in (params, baselines)
     ]
     settings.append(protocols.model_dump(mode="json"))
-    content = data_fingerprint([DATA / "index", DATA / "skeleton", DATA / "embed"])
+    content = data_fingerprint(DATA)
     found, todo, keys = {}, {}, {}
     seed_list = list(range(params.seed, params.seed + seeds))
     for benchmark, stream, method, seed in itertools.product(
@@ -76,7 +77,7 @@ def compare(
             method: [found[f"{place}-{method}-{seed}"] for seed in seed_list] for method in METHODS
         }
         cells.append({"benchmark": benchmark, "stream": stream, **summarise(runs)})
-    return {"seeds": seed_list, "cells": cells}
+    return {"data": content, "seeds": seed_list, "cells": cells}
 
 
 @one_sentence

@@ -131,9 +131,11 @@ def evaluate_benchmark(
     from c2vl.core.progress import progress
     from c2vl.evaluation.encoded import load_encoded
     from c2vl.evaluation.fusion import fuse_streams
+    from c2vl.training.absent import absent
 
     folders = [RESULTS / "features" / f"{benchmark}-{stream}" for stream in STREAMS]
     folders += [RESULTS / "baseline_features" / benchmark / method for method in BASELINES]
+    folders = [folder for folder in folders if absent(folder) is None]
     streams: dict[str, dict[str, np.ndarray]] = {}
     for folder in progress(folders, f"evaluate {benchmark}", "encoders"):
         encoded = load_encoded(folder)

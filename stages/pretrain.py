@@ -27,7 +27,8 @@ def main() -> None:
     parser.add_argument("stream", choices=STREAMS)
     arguments = parser.parse_args()
 
-    from c2vl.training.devices import prepare
+    from c2vl.training.absent import note_absent, without_prompts
+    from c2vl.training.devices import Devices, prepare
     from c2vl.training.methods import train
     from c2vl.training.stage import load_training, publish, recorded, state_folder
     from c2vl.training.training_params import BaselinesParams, PretrainParams
@@ -36,6 +37,11 @@ def main() -> None:
     name = f"{arguments.benchmark}-{arguments.stream}"
     device, state = prepare(), state_folder(f"pretrain-{name}")
     with recorded(f"pretrain-{name}", device) as notes:
+        if without_prompts(Path("data")):
+            if Devices(device).main:
+                out = Path("results/pretrain") / name
+                note_absent(out, "c2vl", arguments.benchmark, arguments.stream, params)
+            return
         data = load_training(Path("data"), arguments.benchmark, params.objective.kinds, device)
         trained = train(
             "c2vl", *data, arguments.benchmark, arguments.stream, params, BaselinesParams(), state

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from c2vl.core import runlog
 from c2vl.core.errors import one_sentence
-from c2vl.core.params import PARAMS_FILE, load_section
+from c2vl.core.params import PARAMS_FILE, load_section, read_params
 from c2vl.datasets.data_params import DataParams
 from c2vl.report import ReportParams
 from c2vl.report.page import write_report
 from c2vl.report.pipeline_outputs import Outs
+from c2vl.report.took import of_this_pipeline
 
 OUT = Path("results/report")
 
@@ -27,12 +28,15 @@ def main() -> None:
     params = load_section("report", ReportParams)
     raw = load_section("data", DataParams).raw
     with runlog.logged("report") as notes:
+        outs = Outs()
+        shown = [name for name in ("compare", "ablations") if getattr(outs, name)]
         earlier = [
-            record for record in runlog.records() if record["stage"] != "report"
-        ]  # its own last run is not this one
-        notes |= write_report(
-            Outs(), raw, params, earlier, PARAMS_FILE.read_text(encoding="utf-8"), OUT
-        )
+            record
+            for record in of_this_pipeline(runlog.records(), read_params(), shown)
+            if record["stage"] != "report"  # its own last run is not this one
+        ]
+        settings = PARAMS_FILE.read_text(encoding="utf-8")
+        notes |= write_report(outs, raw, params, earlier, settings, OUT)
     print(
         f"report: {OUT / 'index.html'} ({notes['bytes'] / 1e6:.1f} MB, {notes['plots']} plots, {notes['tables']} tables)"
     )

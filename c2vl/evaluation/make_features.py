@@ -8,15 +8,24 @@ from typing import Any
 from c2vl.evaluation.encoded import Encoded, save_encoded
 from c2vl.evaluation.frozen import frozen_features
 from c2vl.models.clips import Clips
+from c2vl.training.absent import absent, pass_on
 from c2vl.training.checkpoint import load_checkpoint
 
 
 def make_features(checkpoint: Path, train: Clips, test: Clips, out: Path) -> dict[str, Any]:
-    """Encode both splits with the checkpoint in a folder and write them to `out`; returns counts for the run log.
+    """Encode both splits with the checkpoint in a folder and write them to `out`.
+
+    Where there is none, for a data set of skeletons alone, the note that says so is passed on.
+
+    Returns:
+        Counts for the run log.
 
     Raises:
         UserError: the checkpoint is incomplete.
     """
+    if absent(checkpoint) is not None:
+        pass_on(checkpoint, out)
+        return {}
     loaded = load_checkpoint(checkpoint)
     config = loaded.config
     state = loaded.network.state_dict()

@@ -20,15 +20,6 @@ from c2vl.training.metrics import spread
 HEADLINES = (("linear", "top1"), ("linear", "top5"), ("knn", "top1"), ("end_to_end", "top1"))
 
 
-def data_fingerprint(folders: Sequence[Path]) -> str:
-    """blake2b of the names and bytes of all Parquet files of the folders."""
-    digest = hashlib.blake2b(digest_size=16)
-    for path in sorted(file for folder in folders for file in folder.rglob("*.parquet")):
-        with path.open("rb") as opened:
-            digest.update(path.name.encode() + hashlib.file_digest(opened, "blake2b").digest())
-    return digest.hexdigest()
-
-
 def run_key(*parts: Any) -> str:
     """Key of a run: blake2b of its JSON-able description."""
     return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from c2vl.core import machine, tables
@@ -48,6 +49,12 @@ class CaptionWork:
         self._captioner: Answerer | None = None
         self._answers = Distinct()
         self._rows = self._unfinished = self._repeating = self._words = 0
+
+    @property
+    def may_be_empty(self) -> bool:
+        """Whether the data set is one of skeletons alone, which has no crops to ask about."""
+        statuses = crop_statuses(self._crops)
+        return "no_video" in statuses and statuses <= {"no_video", "no_skeleton"}
 
     def description(self) -> dict[str, Any]:
         """The captioner and its parameters."""
@@ -123,6 +130,14 @@ class CaptionWork:
             "repeating": self._repeating,
             "mean_words": mean(self._words, self._rows),
         }
+
+
+def crop_statuses(crops: Path) -> set[str]:
+    """The statuses that occur in the crop table."""
+    found: set[str] = set()
+    for _, table in tables.shards(crops, ["status"]):
+        found.update(pc.unique(table["status"]).to_pylist())
+    return found
 
 
 def _row(answer: Answer | NoAnswer) -> Row | Failure:

@@ -36,9 +36,7 @@ class EmbedWork:
 
     def __init__(self, params: EmbedParams, knowledge: Knowledge, prompts: Path) -> None:
         self.stage = f"embed-{knowledge}"
-        self.may_be_empty = (
-            knowledge == "vision"
-        )  # a data set of skeletons alone learns from language
+        self.may_be_empty = True  # skeletons alone: no crops, and answers only if published
         self.max_failed = params.max_failed
         self._params, self._knowledge, self._prompts = params, knowledge, prompts
         self._encoder: Encoder | None = None

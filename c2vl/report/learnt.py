@@ -146,7 +146,7 @@ def verdict(outs: Outs, benchmark: str) -> str:
     full = lookup(metrics, "end_to_end", benchmark, "joint", "supervised", "top1")
     fused = lookup(metrics, "linear", benchmark, "fusion", "c2vl", "top1")
     if joint is None:
-        return f"C²VL was not evaluated on {benchmark}."
+        return f"C²VL was not evaluated on {benchmark}. {outs.untrained(benchmark)}".strip()
     text = f"On {benchmark}, C²VL reaches {joint * 100:.1f} % from the joint stream"
     text += f" and {fused * 100:.1f} % from three streams" if fused is not None else ""
     others = []

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.core.files import read_json
+from c2vl.core.tables.fingerprint import data_fingerprint
 
 BASELINES = ("infonce", "random", "supervised")
 DATASETS = {
@@ -111,13 +112,14 @@ class Outs:
     def confusions(self) -> dict[str, Any]:
         """The captioner's confusions; empty without ground truth."""
         path = self.root / "results/scores/confusions.json"
-        return read_json(path) if path.exists() else {}
+        return read_json(path) if self.scores.get("truth") and path.exists() else {}
 
     @cached_property
     def compare(self) -> dict[str, Any]:
         """The comparison over seeds; empty if it was not run."""
-        return self._optional_json(
+        return self._of_this_data(
             "results/compare/compare.json",
+            "make compare",
             "The comparison over several seeds was not run (`make compare`): differences below come from one seed.",
         )
 
@@ -132,15 +134,24 @@ class Outs:
     @cached_property
     def ablations(self) -> dict[str, Any]:
         """The sweeps; empty if they were not run."""
-        return self._optional_json("results/ablations/ablations.json", "")
+        return self._of_this_data("results/ablations/ablations.json", "make ablations", "")
 
     @cached_property
     def encoder(self) -> str:
         """Name of the pretrained encoder, as its publication has it; empty if there is none."""
-        for path in sorted((self.root / "results/pretrain").glob("*/config.json")):
-            name = str(lookup(read_json(path), "encoder", "name") or "")
-            return ENCODERS.get(name, name)
+        for benchmark in self.benchmarks:  # folders of others may lie there still
+            path = self.root / f"results/pretrain/{benchmark}-joint/config.json"
+            if path.exists():
+                name = str(lookup(read_json(path), "encoder", "name") or "")
+                return ENCODERS.get(name, name)
         return ""
+
+    def untrained(self, benchmark: str) -> str:
+        """Why no encoder was pretrained on a benchmark; empty where one was."""
+        path = self.root / f"results/pretrain/{benchmark}-joint/absent.json"
+        reason = str(read_json(path)["reason"]) if path.exists() else ""
+        self._note(f"No encoder was pretrained. {reason}" if reason else "")
+        return reason
 
     @property
     def dataset_name(self) -> str:
@@ -190,6 +201,14 @@ class Outs:
         if (self.root / path).exists():
             return dict(read_json(self.root / path))
         self._note(sentence)
+        return {}
+
+    def _of_this_data(self, path: str, make: str, sentence: str) -> dict[str, Any]:
+        """As `_optional_json`, of a result that DVC does not track: only if it is of this data."""
+        found = self._optional_json(path, sentence)
+        if not found or found.get("data") == data_fingerprint(self.root / "data"):
+            return found
+        self._note(f"{path} is of other data and is left out; `{make}` makes it anew.")
         return {}
 
     def _required(self, path: str, stage: str) -> Any:

@@ -5,10 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from c2vl.models.streams import STREAMS
 from c2vl.report.figures.timings import clock
 from c2vl.report.result_table import Cell, Row, Table, words
 
 COUNTS = ("computed", "reused", "failed")
+
+
+def of_this_pipeline(
+    records: Sequence[Mapping[str, Any]], params: Mapping[str, Any], made: Sequence[str]
+) -> list[Mapping[str, Any]]:
+    """The records of stages that the pipeline has now; those of another profile lie beside them.
+
+    Args:
+        records: `runlog.records()`.
+        params: all of params.yaml.
+        made: which of `compare` and `ablations` the report shows.
+    """
+    benchmarks = params["data"]["benchmarks"]
+    cells = [f"{benchmark}-{stream}" for benchmark in benchmarks for stream in STREAMS]
+    targets = list(params["transfer"].get("targets") or ())
+    of = dict.fromkeys(("pretrain", "features", "finetune", "semi"), cells)
+    of |= dict.fromkeys(("baselines", "baseline_features"), benchmarks)
+    of |= dict.fromkeys(("target_index", "target_skeleton", "transfer"), targets)
+    there = {"simulate": params.get("worlds"), "target_world": params.get("target_worlds")}
+    there |= {name: [name] if name in made else [] for name in ("compare", "ablations")}
+
+    def runs_now(name: str) -> bool:
+        stage, _, cell = name.partition("-")
+        return cell in of[stage] if stage in of else bool(there.get(name, True))
+
+    return [record for record in records if runs_now(str(record["stage"]))]
 
 
 def stage_table(records: Sequence[Mapping[str, Any]]) -> Table | None:

@@ -23,10 +23,10 @@ from c2vl.training.methods import Trained
 
 
 class TrainingData(NamedTuple):
-    """A train split: clips, their prompts, and the number of classes."""
+    """A train split: clips, their prompts (none: skeletons alone), and the number of classes."""
 
     clips: Clips
-    prompts: Prompts
+    prompts: Prompts | None
     classes: int
 
 
@@ -57,6 +57,12 @@ def load_training(
     return TrainingData(
         clips, load_prompts(data, clips.samples, kinds, device), len(class_names(data))
     )
+
+
+def load_labelled(data: Path, benchmark: str, device: torch.device) -> TrainingData:
+    """As `load_training`, of a data set of skeletons alone."""
+    clips = load_clips(data, benchmark, "train", device)
+    return TrainingData(clips, None, len(class_names(data)))
 
 
 def publish(folder: Path, trained: Trained, state: Path | None = None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from c2vl.core import tables
 from c2vl.core.files import write_json
 from c2vl.core.tables import schemas
+from c2vl.core.tables.fingerprint import data_fingerprint
 
 CLASSES = ["drink water", "clap", "kick", "shake hands"]
 PROMPTS, FRAMES = 2, 12
@@ -386,7 +387,12 @@ def write_compare(root: Path, seeds: int = 5) -> None:
     gains = {"linear": {"top1": gain}, "knn": {"top1": gain}}
     cell = {"benchmark": "xsub", "stream": "joint", "methods": methods, "gain": gains}
     write_json(
-        root / "results/compare/compare.json", {"seeds": list(range(seeds)), "cells": [cell]}
+        root / "results/compare/compare.json",
+        {
+            "data": data_fingerprint(root / "data"),
+            "seeds": list(range(seeds)),
+            "cells": [cell],
+        },
     )
 
 
@@ -458,4 +464,5 @@ def write_ablations(root: Path) -> None:
             "rows": rows,
         }
     head = {"stream": "joint", "seeds": [0, 1, 2], "base": {"epochs": 30}}
+    head = {"data": data_fingerprint(root / "data"), **head}
     write_json(root / "results/ablations/ablations.json", {**head, "sweeps": sweeps})

@@ -11,20 +11,35 @@ from torch import nn
 
 from c2vl.core.errors import UserError
 from c2vl.models.encoders.registry import build_encoder
+from c2vl.training.absent import absent
 from c2vl.training.checkpoint import EncoderConfig, load_checkpoint
 from c2vl.training.finetuning.finetune_params import Start
 from c2vl.training.training_params import PretrainParams
 
 
 def starts(folder: Path, chosen: Sequence[Start], seed: int) -> Iterator[tuple[Start, nn.Module]]:
-    """Yield each of `chosen` with its encoder: `c2vl` is the checkpoint in `folder`, `scratch` one of its shape, untrained."""
-    checkpoint = load_checkpoint(folder)
+    """Yield each of `chosen` with its encoder.
+
+    `c2vl` is the checkpoint in `folder`, `scratch` one of its shape, untrained. A data set of
+    skeletons alone has no checkpoint, and starts from scratch only.
+
+    Raises:
+        UserError: there is nothing to start from.
+    """
+    missing = absent(folder)
+    if missing is not None and "scratch" not in chosen:
+        raise UserError(
+            f"{folder} holds no encoder, and `starts` has no `scratch`; add it to params.yaml."
+        )
+    checkpoint = load_checkpoint(folder) if missing is None else None
+    config = missing if checkpoint is None else checkpoint.config
+    assert config is not None
     for start in chosen:
-        if start == "c2vl":
-            yield start, checkpoint.encoder
-        else:
+        if start == "scratch":
             torch.manual_seed(seed)
-            yield start, build_encoder(checkpoint.config.encoder)
+            yield start, build_encoder(config.encoder)
+        elif checkpoint is not None:
+            yield start, checkpoint.encoder
 
 
 def config_of(folder: Path) -> tuple[EncoderConfig, PretrainParams]:
@@ -33,7 +48,7 @@ def config_of(folder: Path) -> tuple[EncoderConfig, PretrainParams]:
     Raises:
         UserError: the config does not say them.
     """
-    config = load_checkpoint(folder).config
+    config = absent(folder) or load_checkpoint(folder).config
     try:
         return config, PretrainParams.model_validate(config.training)
     except ValidationError:

@@ -1,0 +1,62 @@
+"""An encoder that was not pretrained, because there are no prompts: a data set of skeletons alone.
+
+Its folder holds a note in the place of the weights. The stages behind pass the note on, and train and evaluate what needs
+no prompts: the random and the supervised baseline, and finetuning from scratch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.compute as pc
+
+from c2vl.core import tables
+from c2vl.core.files import read_json, write_json
+from c2vl.models.streams import Stream
+from c2vl.training.checkpoint import EncoderConfig, Method
+from c2vl.training.training_params import PretrainParams
+
+NOTE = "absent.json"
+KINDS = ("vision", "language")
+REASON = (
+    "There are no prompts to learn from: put the videos beside the skeletons, or set "
+    "`caption.published` to a file of answers (docs/datasets.md)."
+)
+
+
+def without_prompts(data: Path) -> bool:
+    """Whether no clip has any prompt, of either kind; reads the status of `data/embed/*`."""
+    return not any(
+        pc.any(pc.equal(table["status"], "ok")).as_py()
+        for kind in KINDS
+        for _, table in tables.shards(data / "embed" / kind, ["status"])
+    )
+
+
+def note_absent(
+    folder: Path, method: Method, benchmark: str, stream: Stream, params: PretrainParams
+) -> None:
+    """Write the note: the reason, and the config that the encoder would have had."""
+    config = EncoderConfig(
+        method=method,
+        benchmark=benchmark,
+        stream=stream,
+        seed=params.seed,
+        encoder=params.encoder,
+        frames=params.view.frames,
+        training=params.model_dump(mode="json"),
+    )
+    write_json(folder / NOTE, {"reason": REASON, "config": config.model_dump(mode="json")})
+    print(f"{folder}: not trained. {REASON}", flush=True)
+
+
+def absent(folder: Path) -> EncoderConfig | None:
+    """The config of the encoder that the folder would hold; None where it holds one."""
+    if not (folder / NOTE).is_file():
+        return None
+    return EncoderConfig.model_validate(read_json(folder / NOTE)["config"])
+
+
+def pass_on(folder: Path, out: Path) -> None:
+    """Write the note of `folder` to `out`."""
+    write_json(out / NOTE, read_json(folder / NOTE))
