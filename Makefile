@@ -11,7 +11,7 @@ JOBS ?= $(or $(C2VL_WORKERS),$(shell getconf _NPROCESSORS_ONLN))
 TEST_JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); [ $$n -gt 4 ] && echo 4 || echo $$n)  # each takes up to 2 GB
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo encoders test lint engines groundingdino compare ablations clean
+.PHONY: help install demo encoders test recipes lint engines groundingdino compare ablations clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +40,9 @@ encoders: $(STAMP)  ## Train all encoders, JOBS at once (default: one a core; wi
 
 test: lint  ## Lint, types, all tests (with one small run of the whole pipeline), a process a core
 	python -m pytest -n $(TEST_JOBS) --dist loadfile
+
+recipes: $(STAMP)  ## Run every documented recipe on small data, raw files to report (a quarter of an hour)
+	python -m pytest -m recipes tests/pipeline
 
 lint: $(STAMP)  ## Ruff and mypy
 	ruff check .

@@ -1,0 +1,134 @@
+"""A `python` that starts stages quickly: each is forked from a process that imported torch before.
+
+A pipeline of thirty stages spends most of its time on imports when its data are a few clips. `warm_python(folder)` writes
+a program `python` into `folder`; with that first in `PATH`, `python stages/x.py` runs in a fork of the warm process, with
+the caller's arguments, environment, folder and open files. The project's own code is imported by the fork alone.
+Any other command line goes to the real interpreter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+IMPORTED = (
+    "torch",
+    "transformers",
+    "safetensors.torch",
+    "pyarrow.parquet",
+    "pyarrow.compute",
+    "pydantic",
+    "scipy.ndimage",
+    "sklearn.manifold",
+    "matplotlib.pyplot",
+    "cv2",
+    "PIL.Image",
+    "jinja2",
+    "yaml",
+    "tqdm",
+    "dvclive",
+)
+HEAD = 16  # bytes of a message's length
+CLIENT = """\
+#!{python} -IS
+import json, os, socket, sys
+if len(sys.argv) < 2 or not sys.argv[1].startswith("stages/"):
+    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+caller = socket.socket(socket.AF_UNIX)
+caller.connect({address!r})
+told = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+socket.send_fds(caller, [b"%16d" % len(told)], [0, 1, 2])
+caller.sendall(told)
+sys.exit(int(caller.recv(16) or b"139"))  # nothing: it died
+"""
+
+
+@contextlib.contextmanager
+def warm_python(folder: Path) -> Iterator[Path]:
+    """Start the warm process and yield the folder with `python`; the process ends with the block."""
+    folder.mkdir(parents=True, exist_ok=True)
+    address = f"/tmp/warm-{os.getpid()}-{time.monotonic_ns()}"  # a socket's name must be short
+    program = folder / "python"
+    program.write_text(CLIENT.format(python=sys.executable, address=address), encoding="utf-8")
+    program.chmod(0o755)
+    server = subprocess.Popen(
+        [sys.executable, __file__, address], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert server.stdout is not None and server.stdout.readline() == "ready\n"
+        yield folder
+    finally:
+        server.kill()
+        server.wait()
+        Path(address).unlink(missing_ok=True)
+
+
+def serve(address: str) -> None:
+    """Fork a process for each caller, for ever."""
+    for name in IMPORTED:
+        import_module(name)
+    import_module("transformers").AutoModelForZeroShotObjectDetection  # noqa: B018  loaded lazily
+    assert threading.active_count() == 1, "a fork carries no other thread over"
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the callers learn how a fork ended
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(address)
+    listening.listen(8)
+    print("ready", flush=True)
+    while True:
+        caller, _ = listening.accept()
+        if os.fork() == 0:
+            listening.close()
+            code = 1
+            try:
+                code = run(caller)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                caller.sendall(str(code).encode())
+                os._exit(code)
+        caller.close()
+
+
+def run(caller: socket.socket) -> int:
+    """Run the script that the caller names as that process would; return the exit status."""
+    head, files, _, _ = socket.recv_fds(caller, HEAD, 3)
+    told = b""
+    while len(told) < int(head):
+        told += caller.recv(int(head) - len(told))
+    arguments, folder, environment = json.loads(told)
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = arguments
+    sys.path[0:1] = [str(Path(arguments[0]).parent.absolute()), folder]
+    try:
+        runpy.run_path(arguments[0], run_name="__main__")
+    except SystemExit as stopped:
+        code = stopped.code
+        if isinstance(code, str):
+            print(code, file=sys.stderr)
+        return code if isinstance(code, int) else int(code is not None)
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, as the interpreter's end does
+    return 0
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])

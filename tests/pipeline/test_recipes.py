@@ -1,0 +1,211 @@
+"""Every recipe of README and docs, from raw files to the report, on small data in the data set's own format.
+
+In place of the big engines the shipped tiny ones answer, and every schedule is one epoch of a narrow network; nothing else
+of a profile is changed. `make recipes` runs all of them; two run in `make test`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import recipe_data
+import yaml
+from warm_python import warm_python
+from whole_project import Project, copy_of_the_working_tree
+
+pytestmark = pytest.mark.slow
+Params = dict[str, Any]
+SECTIONS = ("finetune", "semi", "transfer")
+NOT_PRETRAINED = "No encoder was pretrained."
+
+
+def scaled_down(params: Params) -> Params:
+    """A profile with the tiny engines, one epoch of everything, and as few prompts a clip."""
+    demo = yaml.safe_load(Path("profiles/demo.yaml").read_text(encoding="utf-8"))
+    for section, engine in (("crop", "detector"), ("caption", "captioner"), ("embed", "encoder")):
+        params[section][engine] = demo[section][engine]
+    params["crop"]["frames_per_clip"] = 2
+    short = {"epochs": 1, "milestones": []}
+    params["pretrain"] |= {**short, "warmup_epochs": 0, "probe_every": 0, "tracker": "none"}
+    params["pretrain"]["encoder"] |= {"width": 4, "blocks": 3}
+    params["pretrain"]["view"] |= {"frames": 16, "shortest": 16}
+    params["baselines"]["supervised"] |= short
+    params["evaluate"]["linear"] |= {"epochs": 2, "milestones": []}
+    for section in SECTIONS:
+        params[section] |= {**short, "warmup_epochs": 0}
+    params["semi"]["draws"] = 1
+    params["report"] |= {"gallery": 2}
+    return params
+
+
+@dataclass
+class Recipe:
+    """What a user does: a profile, changes in params.yaml by dotted name, and files to place."""
+
+    profile: str
+    place: Callable[[Path, Path], None]  # (project, filmed)
+    changes: Params = field(default_factory=dict)
+    pretrained: bool = True
+
+    def prepare(self, project: Project, filmed: Path) -> None:
+        """Place the files, switch to the profile and write the changes."""
+        self.place(project.folder, filmed)
+        project.works("c2vl", "profile", self.profile, "--force")
+        params = scaled_down(project.params())
+        for dotted, value in self.changes.items():
+            *path, last = dotted.split(".")
+            place = params
+            for part in path:
+                place = place[part]
+            place[last] = value
+        project.write_params(params)
+
+
+def raw_ntu(**few: int) -> Callable[[Path, Path], None]:
+    return lambda root, filmed: recipe_data.ntu(filmed, root / "data/raw", **few)
+
+
+def raw_pku(dataset: str) -> Callable[[Path, Path], None]:
+    return lambda root, _: recipe_data.pku(root / "data/raw", dataset) and None
+
+
+def skeletons_and_answers(root: Path, filmed: Path) -> None:
+    clips = recipe_data.pku(root / "data/raw", "pku2", filmed=False)
+    recipe_data.published(root / "published/pkuv2_language.zip", clips)
+
+
+def answers_and_videos(root: Path, filmed: Path) -> None:
+    recipe_data.ntu(filmed, root / "data/raw")
+    recipe_data.published(root / "published/answers.zip", recipe_data.names(filmed))
+
+
+def with_target(root: Path, filmed: Path) -> None:
+    recipe_data.ntu(filmed, root / "data/raw")
+    recipe_data.pku(root / "data/pku2", "pku2", filmed=False)
+
+
+def one_missing(root: Path, filmed: Path) -> None:
+    """A video and the skeleton of another clip."""
+    recipe_data.ntu(filmed, root / "data/raw")
+    first, *_, last = recipe_data.names(filmed)
+    (root / f"data/raw/nturgb+d_rgb/{first}_rgb.avi").unlink()
+    (root / f"data/raw/nturgb+d_skeletons/{last}.skeleton").unlink()
+
+
+NTU120 = {"data.dataset": "ntu120"}
+NPZ = {"data.raw": "data/raw/NTU60_CS.npz", "data.benchmarks": ["xsub"]}
+PKL = {"data.raw": "data/raw/ntu60_3danno.pkl"}
+PUBLISHED = {"caption.published": "published/pkuv2_language.zip"}
+LANGUAGE = {"pretrain.objective.knowledge": "language"}
+TARGET = {"dataset": "pku2", "raw": "data/pku2", "benchmark": "xsub"}
+SHORT = {  # in `make test`; between them they take every stage, with and without prompts
+    "small": Recipe("small", raw_ntu()),
+    "ctrgcn": Recipe(
+        "paper",
+        lambda root, _: recipe_data.ctrgcn(root / "data/raw/NTU60_CS.npz"),
+        NPZ,
+        pretrained=False,
+    ),
+}
+LONG = {
+    "paper": Recipe("paper", raw_ntu()),
+    "ntu60-xview": Recipe("paper", raw_ntu(), {"data.benchmarks": ["xview"]}),
+    "ntu120": Recipe("paper", raw_ntu(), {**NTU120, "data.benchmarks": ["xsub", "xset"]}),
+    "ntu120-xsub": Recipe("small", raw_ntu(), {**NTU120, "data.benchmarks": ["xsub"]}),
+    "ntu120-xset": Recipe("small", raw_ntu(), {**NTU120, "data.benchmarks": ["xset"]}),
+    "pku1": Recipe("small", raw_pku("pku1"), {"data.dataset": "pku1"}),
+    "pku2": Recipe("paper", raw_pku("pku2"), {"data.dataset": "pku2"}),
+    "pyskl": Recipe(
+        "paper",
+        lambda root, filmed: recipe_data.pyskl(
+            root / "data/raw/ntu60_3danno.pkl", recipe_data.names(filmed)
+        ),
+        PKL,
+        pretrained=False,
+    ),
+    "skeletons-published": Recipe(
+        "small", skeletons_and_answers, {"data.dataset": "pku2", **PUBLISHED, **LANGUAGE}
+    ),
+    "videos-published": Recipe(
+        "small", answers_and_videos, {"caption.published": "published/answers.zip"}
+    ),
+    "skeletons-alone": Recipe("small", raw_ntu(videos=0), pretrained=False),
+    "one-missing": Recipe("small", one_missing),
+    "transfer": Recipe("small", with_target, {"transfer.targets": {"pku2": TARGET}}),
+    "three-streams": Recipe(
+        "small", raw_ntu(), {f"{name}.streams": ["joint", "motion", "bone"] for name in SECTIONS}
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def filmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return recipe_data.film(tmp_path_factory.mktemp("filmed"))
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with warm_python(tmp_path_factory.mktemp("warm")) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sample store for all recipes, so that the same crops are captioned once."""
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture
+def project(tmp_path: Path, python: Path, store: Path) -> Project:
+    """A clean clone; its stages start quickly."""
+    made = copy_of_the_working_tree(tmp_path / "project")
+    made.environment |= {
+        "PATH": f"{python}:{made.environment['PATH']}",
+        "C2VL_WORKERS": "1",
+        "C2VL_STORE": str(store),
+        "OMP_NUM_THREADS": "1",
+    }
+    return made
+
+
+def reaches_the_report(project: Project, recipe: Recipe) -> str:
+    """Run all of it; return the page."""
+    project.repro()
+    said = project.works("dvc", "repro")
+    assert "Running stage" not in said, "a second run finds everything up to date"
+    params = project.params()
+    found = json.loads((project.folder / "results/evaluate/metrics.json").read_text())
+    protocols = json.loads((project.folder / "results/protocols/metrics.json").read_text())
+    methods = {"random", "supervised"} | ({"c2vl", "infonce"} if recipe.pretrained else set())
+    starts = {"scratch"} | ({"c2vl"} if recipe.pretrained else set())
+    for benchmark in params["data"]["benchmarks"]:
+        assert set(found["linear"][benchmark]["joint"]) == methods
+        for section in ("finetune", "semi"):
+            of = protocols[section][benchmark]
+            assert set(params[section]["streams"]) <= set(of)
+            assert all(set(by) == starts for by in of.values())
+    assert set(found["linear"]) == set(protocols["finetune"]) == set(params["data"]["benchmarks"])
+    assert set(protocols["transfer"]) == set(params["transfer"]["targets"])
+    page = (project.folder / "results/report/index.html").read_text(encoding="utf-8")
+    assert (NOT_PRETRAINED in page) is not recipe.pretrained
+    assert recipe.pretrained or "caption.published" in page
+    return page
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_recipe(name: str, project: Project, filmed: Path) -> None:
+    SHORT[name].prepare(project, filmed)
+    reaches_the_report(project, SHORT[name])
+
+
+@pytest.mark.recipes
+@pytest.mark.parametrize("name", LONG)
+def test_long_recipe(name: str, project: Project, filmed: Path) -> None:
+    LONG[name].prepare(project, filmed)
+    reaches_the_report(project, LONG[name])
