@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-HELP = "check Python, torch, GPU, disks, decoders, engines, data and DVC's remote"
+HELP = "check Python, torch, GPU, disks, decoders, params.yaml, engines, data, git and DVC's remote"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +16,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the findings."""
-    from c2vl.commands.checks import data, engines, machine, project
+    from c2vl.commands.checks import data, engines, machine, project, settings
+    from c2vl.commands.checks import run as run_checks
     from c2vl.commands.checks.finding import examine
 
     checks = {
@@ -26,8 +27,11 @@ def run(arguments: argparse.Namespace) -> None:
         "memory": machine.memory,
         "disks": machine.disks,
         "video": project.decoders,
+        "settings": settings.settings,
         "engines": engines.engines,
         "data": data.data,
+        "run": run_checks.run,
+        "git": project.git,
         "DVC remote": project.remote,
     }
     failed = False

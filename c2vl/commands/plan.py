@@ -61,6 +61,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     if arguments.samples < 1:
         raise UserError("--samples must be at least 1.")
+    if not INDEX.is_file():
+        raise UserError(f"{INDEX} is missing; run `dvc repro index` first.")
     store = machine.store_dir().absolute()
     data, index = load_section("data", DataParams), tables.read(INDEX)
     print(

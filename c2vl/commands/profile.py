@@ -55,6 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
         for key, shipped, now in found:
             print(f"  {key}: {shipped} -> {now}")
+        _check()
 
 
 def names() -> list[str]:
@@ -85,6 +86,18 @@ def switch(name: str, params: Path, force: bool = False) -> None:
     print(
         f"params.yaml is now the profile `{name}`; `git diff {params}` shows what changed, `dvc status` what would run."
     )
+
+
+def _check() -> None:
+    """Exit with 1, after a line for each, if there are values with which no run would reach its end."""
+    from c2vl.core.params import read_params
+    from c2vl.settings import faults
+
+    found = faults(read_params())
+    for fault in found:
+        print(f"FAIL: {fault}")
+    if found:
+        raise SystemExit(1)
 
 
 def shipped_world(profile: Path) -> bool:

@@ -56,13 +56,24 @@ def load_section(name: str, model: type[Section], path: Path = PARAMS_FILE) -> S
     content = read_params(path)
     if name not in content:
         raise UserError(f"{path} has no section `{name}`; compare it with `profiles/demo.yaml`.")
+    if faults := faults_of(name, content[name], model):
+        raise UserError(f"{path}: {faults[0]}")
+    return model.model_validate(content[name] if content[name] is not None else {})
+
+
+def faults_of(name: str, values: Any, model: type[ParamsModel]) -> list[str]:
+    """A sentence for each value of section `name` that `model` does not allow."""
     try:
-        return model.model_validate(content[name] if content[name] is not None else {})
+        model.model_validate(values if values is not None else {})
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join([name, *(str(part) for part in first["loc"])])
-        if first["type"] == "extra_forbidden":
-            raise UserError(
-                f"{path}: there is no parameter `{key}`; mend its name or remove it."
-            ) from None
-        raise UserError(f"{path}: `{key}`: {first['msg'][0].lower()}{first['msg'][1:]}.") from None
+        return [
+            _sentence(name, fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()
+        ]
+    return []
+
+
+def _sentence(name: str, place: tuple[int | str, ...], kind: str, said: str) -> str:
+    key = ".".join([name, *map(str, place)])
+    if kind == "extra_forbidden":
+        return f"there is no parameter `{key}`; mend its name or remove it."
+    return f"`{key}`: {said[0].lower()}{said[1:]}."

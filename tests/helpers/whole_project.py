@@ -131,7 +131,7 @@ def small_world() -> dict[str, Any]:
     params["pretrain"] |= {"epochs": 2, "batch": 32, "milestones": [2], "probe_every": 1}
     params["pretrain"]["encoder"] |= {"width": 4}
     params["pretrain"]["view"] |= {"frames": 16}
-    params["evaluate"]["linear"] |= {"epochs": 5}
+    params["evaluate"]["linear"] |= {"epochs": 5, "milestones": []}
     params["baselines"]["supervised"] |= {"epochs": 2, "milestones": [2]}
     for section in ("finetune", "semi", "transfer"):
         params[section] |= {"epochs": 1, "milestones": [], "warmup_epochs": 0}

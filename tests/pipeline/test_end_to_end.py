@@ -21,6 +21,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     made = copy_of_the_working_tree(tmp_path_factory.mktemp("whole") / "project")
     ran = made.repro()
     stages = [
+        "check",
         "simulate@studio",
         "index",
         "skeleton",
@@ -116,7 +117,7 @@ def test_a_change_to_the_report_reruns_the_report_alone(
     params = project.params()
     params["report"]["gallery"] = 1
     project.write_params(params)
-    assert project.repro() == ["report"]
+    assert project.repro() == ["check", "report"]
 
 
 def test_code_of_the_report_does_not_rerun_captioning(project: Project) -> None:
@@ -166,7 +167,10 @@ def test_pushed_cloned_and_pulled_nothing_runs_elsewhere(project: Project, tmp_p
     params = training.params()
     params["pretrain"]["learning_rate"] = 0.05
     training.write_params(params)
-    assert training.repro("--allow-missing", "pretrain@xsub-joint") == ["pretrain@xsub-joint"]
+    assert training.repro("--allow-missing", "pretrain@xsub-joint") == [
+        "check",
+        "pretrain@xsub-joint",
+    ]
 
 
 # --- bad input: one sentence, a non-zero exit, no traceback ---

@@ -19,6 +19,7 @@ GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES = {name: stage.get("do", stage) for name, stage in GRAPH["stages"].items()}
 
 
+WHOLE_FILE = re.compile(r"PARAMS_FILE\.read_text|faults\(read_params\(")
 VERSION_FILE = "c2vl/__init__.py"  # imported by all, and holds nothing but a docstring
 
 
@@ -73,7 +74,7 @@ def sections_read(script: str) -> set[str]:
         if not path.endswith(".py"):
             continue
         text = (ROOT / path).read_text(encoding="utf-8")
-        found |= {"*"} if "PARAMS_FILE.read_text" in text else set()
+        found |= {"*"} if WHOLE_FILE.search(text) else set()
         found |= set(re.findall(r"""read_params\(\)(?:\.get\(|\[)["'](\w+)""", text))
         for node in ast.walk(ast.parse(text)):
             if (

@@ -13,6 +13,7 @@ import yaml
 
 from c2vl.core.errors import UserError
 from c2vl.core.params import ParamsModel, load_section
+from c2vl.settings import SECTIONS
 
 ROOT = code_deps.ROOT
 PROFILES = ("demo", "small", "paper")
@@ -84,6 +85,12 @@ def test_a_misspelt_key_anywhere_is_one_sentence(
         with pytest.raises(UserError, match=rf"{section}.*mispelt"):
             for model in models[section]:
                 load_section(section, model, tmp_path / "params.yaml")
+
+
+def test_every_section_is_checked_before_a_run_as_the_stages_load_it(
+    models: dict[str, set[type[ParamsModel]]],
+) -> None:
+    assert {name: set(of) for name, of in SECTIONS.items()} == models
 
 
 def test_profiles_say_who_they_are_and_only_the_demo_simulates() -> None:

@@ -54,9 +54,8 @@ def _captioner() -> Iterator[Finding]:
         )
     elif not filmed(data := load_section("data", DataParams)):
         todo = "set `caption.published` to a file of answers (docs/datasets.md)"
-        yield Finding(
-            "FAIL", "captioner", f"nothing to ask about: {data.raw} holds no videos", todo
-        )
+        said = f"nothing to ask about, so nothing is pretrained: {data.raw} holds no videos"
+        yield Finding("note", "captioner", said, todo)
     elif params.captioner.server is not None:
         yield _server(params.captioner.server.model)
     else:

@@ -1,4 +1,4 @@
-"""Video decoders and DVC's remote."""
+"""Video decoders, git and DVC's remote."""
 
 from __future__ import annotations
 
@@ -48,6 +48,24 @@ def decoders() -> Iterator[Finding]:
         )
 
 
+def git() -> Iterator[Finding]:
+    """DVC keeps its lock file in git, and refuses to run without."""
+    here = Path.cwd()
+    if any((folder / ".git").exists() for folder in (here, *here.parents)):
+        yield Finding("ok", "git", "a repository, as DVC wants it")
+        return
+    told = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (Path(".dvc/config"), Path(".dvc/config.local"))
+        if path.is_file()
+    )
+    if "no_scm = true" in told.lower():
+        yield Finding("ok", "git", "none, and DVC is told so (core.no_scm)")
+        return
+    todo = "`git init`, or to go without git: `dvc config --local core.no_scm true`"
+    yield Finding("FAIL", "git", "this folder is in no git repository, and DVC wants one", todo)
+
+
 def remote() -> Iterator[Finding]:
     """DVC's default remote: configured, and answering. A child asks, so that a dead network cannot hold us."""
     ask = (
@@ -86,6 +104,8 @@ def remote() -> Iterator[Finding]:
         yield Finding("ok", "DVC remote", f"{lines[0].removeprefix('name ')} answers{first}")
     else:
         said = (done.stderr.strip().splitlines() or ["no reason given"])[-1][:200]
+        if "not a git repository" in said:
+            return  # `git` tells what to do
         yield Finding(
             "FAIL", "DVC remote", said, "check `dvc remote list`, credentials and network"
         )

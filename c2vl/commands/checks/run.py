@@ -1,0 +1,129 @@
+"""What a run would stop at hours later, found beforehand: by the names of the raw files, and by the index where there is one.
+
+Each check here is something that a run died of (tests/commands/test_doctor.py lists them).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from c2vl.commands.checks.finding import Finding
+from c2vl.core.params import load_section
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from c2vl.datasets.data_params import DataParams
+
+INDEX = Path("data/index/index.parquet")
+FEWEST = {"train": 2, "test": 1}  # clips; BatchNorm needs two
+
+
+def run() -> Iterator[Finding]:
+    """What would end a run before its report."""
+    from c2vl.datasets.data_params import DataParams
+
+    data = load_section("data", DataParams)
+    found = [*_videos(data), *_prompts(data), *_of_index(data)]
+    yield from found or [Finding("ok", "run", "nothing is known that would stop it later")]
+
+
+def _videos(data: DataParams) -> Iterator[Finding]:
+    """Skeletons without a video are failed rows of `crop`."""
+    from c2vl.datasets import pku
+    from c2vl.datasets.benchmarks import belongs, missing_skeletons, splits
+    from c2vl.datasets.pku_scan import scan as scan_pku
+    from c2vl.datasets.preprocessed import is_preprocessed
+    from c2vl.datasets.scan import scan
+    from c2vl.prompts.crop import CropParams
+
+    if not data.raw.is_dir() or is_preprocessed(data.raw):
+        return
+    if data.dataset in pku.DATASETS:
+        videos = scan_pku(data.dataset, data.raw).videos.values()
+        filmed = [bool(one.videos) for one in videos if one.skeletons and one.labels]
+    else:
+        missing = missing_skeletons(data.dataset)
+        samples = {
+            name: bool(files.videos)
+            for name, files in scan(data.raw).samples.items()
+            if files.skeletons and belongs(data.dataset, name) and name not in missing
+        }
+        filmed = [*samples.values()]
+        for benchmark in data.benchmarks:
+            split = splits(data.dataset, data.train_subjects)[benchmark]
+            yield from _split(benchmark, map(split, samples), str(data.raw))
+    most = load_section("crop", CropParams).max_failed
+    without = filmed.count(False)
+    if any(filmed) and without > most * len(filmed):
+        said = f"{without:,} of {len(filmed):,} skeletons have no video beside them"
+        todo = f"add the videos, take these skeletons out, or raise `crop.max_failed` ({most:g})"
+        yield Finding("FAIL", "crop", said, todo)
+
+
+def _split(benchmark: str, members: Iterable[str], where: str) -> Iterator[Finding]:
+    counts = Counter(members)
+    for split, fewest in FEWEST.items():
+        if counts[split] < fewest:
+            said = f"{benchmark} has {counts[split]} {split} clips in {where}"
+            todo = f"add some, or take {benchmark} out of `data.benchmarks`"
+            yield Finding("FAIL", "splits", said, todo)
+
+
+def _prompts(data: DataParams) -> Iterator[Finding]:
+    """Without videos there is no vision prompt, and without published answers none at all."""
+    from c2vl.commands.checks.data import filmed
+    from c2vl.prompts.caption import CaptionParams
+    from c2vl.training.finetuning.finetune_params import FinetuneParams, SemiParams, TransferParams
+    from c2vl.training.training_params import PretrainParams
+
+    if filmed(data):
+        return
+    knowledge = load_section("pretrain", PretrainParams).objective.knowledge
+    if load_section("caption", CaptionParams).published is not None:
+        if knowledge != "language":
+            said = f"`pretrain.objective.knowledge` is {knowledge}, and {data.raw} holds no videos"
+            yield Finding("FAIL", "pretrain", said, "set it to language")
+        return
+    starts = {
+        "finetune": load_section("finetune", FinetuneParams).starts,
+        "semi": load_section("semi", SemiParams).starts,
+        "transfer": load_section("transfer", TransferParams).starts,
+    }
+    for name, chosen in starts.items():
+        if "scratch" not in chosen:
+            said = f"`{name}.starts` has no `scratch`, and without prompts there is no other start"
+            yield Finding("FAIL", name, said, "add it")
+
+
+def _of_index(data: DataParams) -> Iterator[Finding]:
+    """What the clips of the index do not suffice for."""
+    from c2vl.core import tables
+    from c2vl.prompts.crop import CropParams
+    from c2vl.training.training_params import PretrainParams
+
+    if not INDEX.is_file():
+        return
+    index = tables.read(INDEX)
+    if not index.num_rows or index["dataset"][0].as_py() != data.dataset:
+        return  # another profile's
+    batch = load_section("pretrain", PretrainParams).batch
+    for benchmark in data.benchmarks:
+        members = index[benchmark].to_pylist() if benchmark in index.column_names else []
+        yield from _split(benchmark, members, str(INDEX))
+        if 0 < (clips := members.count("train")) < batch:
+            said = f"`pretrain.batch` {batch} is more than the {clips:,} training clips"
+            yield Finding("note", "batch", f"{said} of {benchmark}; a step takes them all")
+    yield from _frames(index, load_section("crop", CropParams).frames_per_clip)
+
+
+def _frames(index: pa.Table, prompts: int) -> Iterator[Finding]:
+    import pyarrow.compute as pc
+
+    few = pc.sum(pc.less(index["video_frames"], prompts)).as_py() or 0
+    if few:
+        said = f"{few:,} videos have fewer frames than `crop.frames_per_clip`, {prompts}"
+        yield Finding("note", "crop", f"{said}; some of their frames are taken more than once")

@@ -1,0 +1,25 @@
+"""Stage `check`: all of params.yaml, before anything runs; a wrong value stops the pipeline in its first second.
+
+Writes `data/check/checked.json`, which never changes, so that a changed parameter runs its own stages and no others.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from c2vl.core.errors import one_sentence
+from c2vl.core.files import write_json
+from c2vl.settings import check_settings
+
+OUT = Path("data/check")
+
+
+@one_sentence
+def main() -> None:
+    """Check the parameters."""
+    check_settings()
+    write_json(OUT / "checked.json", {"checked": True})
+
+
+if __name__ == "__main__":
+    main()
