@@ -16,6 +16,8 @@ import yaml
 
 from c2vl.cli import main
 from c2vl.commands.checks import data, engines, machine, project
+from c2vl.commands.checks import run as run_checks
+from c2vl.core import tables
 from c2vl.commands.checks.finding import Finding, examine
 from c2vl.core.sharing import share
 
@@ -137,7 +139,7 @@ def test_a_preprocessed_file_is_data_that_need_no_detector_but_published_answers
     assert states(examine("data", data.data)) == {"data": "ok"}
     assert states(examine("engines", engines.engines)) == {
         "detector": "ok",
-        "captioner": "FAIL",
+        "captioner": "note",
         "encoder": "ok",
     }
     (here / "told.json").write_text('{"train_000000": ["He waves.", "He stands."]}')
@@ -169,7 +171,7 @@ def test_archives_are_looked_into_and_skeletons_alone_need_published_answers(her
         archive.writestr("nturgb+d_skeletons/S001C001P001R001A001.skeleton", "0")
         archive.writestr("nturgb+d_skeletons/S018C001P001R001A061.skeleton", "0")  # of NTU120
     (finding,) = examine("data", data.data)
-    assert finding.state == "FAIL" and "caption.published" in finding.todo
+    assert finding.state == "note" and "caption.published" in finding.todo
     assert "1 skeletons and 0 videos of 1 samples as ntu60, 1 of other data sets" in finding.said
 
 
@@ -196,6 +198,100 @@ def test_skeletons_alone_with_published_answers_need_an_encoder_and_nothing_else
         "captioner": "ok",
         "encoder": "ok",
     }
+
+
+# --- what runs died of, each found beforehand ---
+
+
+def deaths(here: Path) -> list[str]:
+    return [
+        f"{one.what}: {one.said} {one.todo}"
+        for one in examine("run", run_checks.run)
+        if one.state == "FAIL"
+    ]
+
+
+def clips(here: Path, skeletons: int, videos: int) -> None:
+    """Skeletons of subjects 1 to …, and videos of the last of them and of others."""
+    raw = here / "raw"
+    raw.mkdir(exist_ok=True)
+    for number in range(1, skeletons + 1):
+        (raw / f"S001C00{number % 3 + 1}P{number:03d}R001A001.skeleton").touch()
+    for number in range(skeletons, skeletons + videos):
+        (raw / f"S001C00{number % 3 + 1}P{number:03d}R001A001_rgb.avi").touch()
+
+
+def test_more_skeletons_without_a_video_than_crop_allows(here: Path) -> None:
+    real("ntu60", "raw")
+    clips(here, skeletons=16, videos=7)
+    (found,) = deaths(here)
+    assert "15 of 16 skeletons have no video" in found and "crop.max_failed" in found
+    change("crop.max_failed", 0.95)
+    assert deaths(here) == []
+
+
+def test_a_split_without_clips(here: Path) -> None:
+    real("ntu60", "raw")
+    clips(here, skeletons=2, videos=0)  # subjects 1 and 2 train
+    (found,) = deaths(here)
+    assert "xsub has 0 test clips" in found
+    change("data.benchmarks", ["xview"])
+    clips(here, skeletons=6, videos=0)
+    assert deaths(here) == []
+
+
+def test_published_answers_without_videos_teach_language_alone(here: Path) -> None:
+    real("ntu60", "raw")
+    clips(here, skeletons=6, videos=0)
+    change("data.benchmarks", ["xview"])
+    (here / "told.json").write_text('{"S001C001P001R001A001": ["He waves."]}')
+    change("caption.published", "told.json")
+    (found,) = deaths(here)
+    assert "pretrain.objective.knowledge" in found and "language" in found
+    change("pretrain.objective.knowledge", "language")
+    assert deaths(here) == []
+
+
+def test_skeletons_alone_have_no_other_start_than_scratch(here: Path) -> None:
+    real("ntu60", "raw")
+    clips(here, skeletons=6, videos=0)
+    change("data.benchmarks", ["xview"])
+    change("semi.starts", ["c2vl"])
+    (found,) = deaths(here)
+    assert "semi.starts" in found
+
+
+def test_what_the_index_has_too_few_of(here: Path) -> None:
+    rows = [
+        {"sample": f"S001C001P00{n}R001A001", "label": 0, "action": 1, "dataset": "studio"}
+        | {"xsub": "train", "xview": "", "status": "ok", "reason": "", "video_frames": n}
+        for n in range(1, 5)
+    ]
+    schema = tables.schemas.index(["xsub", "xview"])
+    tables.write(here / "data/index/index.parquet", tables.table_of(rows, schema))
+    found = deaths(here)
+    assert [one.split(" in ")[0] for one in found] == [
+        "splits: xsub has 0 test clips",
+        "splits: xview has 0 train clips",
+        "splits: xview has 0 test clips",
+    ]
+    notes = [one.said for one in examine("run", run_checks.run) if one.state == "note"]
+    assert "`pretrain.batch` 32 is more than the 4 training clips of xsub" in notes[0]
+    assert "3 videos have fewer frames than `crop.frames_per_clip`" in notes[1]
+
+
+def test_a_folder_without_git_is_said_with_what_to_do(here: Path) -> None:
+    dvc = [sys.executable, "-m", "dvc"]
+    (finding,) = examine("git", project.git)
+    assert finding.state == "FAIL" and "git init" in finding.todo and "no_scm" in finding.todo
+    subprocess.run([*dvc, "init", "--no-scm", "-q"], check=True)
+    (finding,) = examine("git", project.git)
+    assert finding.state == "ok"
+    (here / ".dvc/config").write_text("")
+    assert examine("DVC remote", project.remote) == []  # no advice on credentials
+    (here / ".git").mkdir()
+    (finding,) = examine("git", project.git)
+    assert finding.state == "ok"
 
 
 def test_what_is_real_people_s_and_would_be_pushed_is_said(here: Path) -> None:
@@ -300,6 +396,7 @@ def test_the_exit_code_tells_whether_a_run_would_stop(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(project, "remote", lambda: iter([Finding("ok", "DVC remote", "answers")]))
+    (here / ".git").mkdir()
     main(["doctor"])
     assert "FAIL" not in capsys.readouterr().out
     change("crop.detector.model", "checkpoints/of/nobody")
