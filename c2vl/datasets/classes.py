@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
 from c2vl.core.errors import UserError
 from c2vl.datasets import pku
 from c2vl.datasets.benchmarks import NTU60_ACTIONS
+from c2vl.datasets.preprocessed import is_preprocessed
 
 CLASSES_FILE = (
     "classes.txt"  # a data set may bring its own names: one a line, in the order of its actions
 )
 
 
-def class_names(dataset: str, raw: Path) -> list[str]:
-    """Return the names in `raw/classes.txt` where there is one, else the published names of `dataset`.
+def class_names(dataset: str, raw: Path, given: Sequence[str] | None = None) -> list[str]:
+    """Return the `given` names, else those in `raw/classes.txt`, else the published ones of `dataset`.
+
+    Where `raw` is a preprocessed file, no `classes.txt` is read: DVC knows of that file alone.
 
     Raises:
         UserError: the file is not text, has an empty or repeated name, or is missing where `dataset` has no published names.
     """
+    if given is not None:
+        return list(given)
     own = raw / CLASSES_FILE
     if own.is_file():
         return _read(own)
+    if dataset == "studio" and is_preprocessed(raw):
+        raise UserError(f"{raw} does not name its classes; list them in `data.class_names`.")
     if dataset == "studio":
         raise UserError(
             f"{own} is missing; it names the actions, one a line. Remake the world with `dvc repro -f simulate`."

@@ -23,6 +23,9 @@ class DataParams(ParamsModel):
     train_subjects: list[int] | None = Field(
         default=None, description="Training subjects of xsub in the studio."
     )
+    class_names: list[str] | None = Field(
+        default=None, description="By label, in place of the published ones and of a classes.txt."
+    )
     clip_bounds: ClipBounds = Field(
         default="start:end",
         description="PKU-MMD: frames of a label, as a slice of its numbers. The default is CMD's and MAMP's.",
@@ -40,4 +43,7 @@ class DataParams(ParamsModel):
             raise ValueError(
                 "the studio needs `train_subjects`, the subjects of xsub's training split"
             )
+        names = self.class_names
+        if names is not None and (not names or "" in names or len(set(names)) < len(names)):
+            raise ValueError("`class_names` must hold names, none empty and none twice")
         return self

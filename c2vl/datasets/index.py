@@ -46,7 +46,7 @@ def build_index(params: DataParams) -> Index:
 def _build(params: DataParams) -> Index:
     """The index of a folder with one file a sample (NTU RGB+D, studio)."""
     found = scan(params.raw)
-    classes = class_names(params.dataset, params.raw)
+    classes = class_names(params.dataset, params.raw, params.class_names)
     samples = {
         name: files for name, files in found.samples.items() if belongs(params.dataset, name)
     }

@@ -36,7 +36,7 @@ def build(params: DataParams) -> Index:
         UserError: the folder or a split file cannot be used.
     """
     found = scan(params.dataset, params.raw)
-    classes = class_names(params.dataset, params.raw)
+    classes = class_names(params.dataset, params.raw, params.class_names)
     splits = {
         name: _splits(params, name, found.splits.get(name, []))
         for name in BENCHMARKS[params.dataset]

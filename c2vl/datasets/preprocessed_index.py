@@ -11,7 +11,7 @@ from c2vl.core.errors import UserError
 from c2vl.core.progress import progress
 from c2vl.core.tables import schemas
 from c2vl.datasets.benchmarks import BENCHMARKS, missing_skeletons
-from c2vl.datasets.classes import class_names
+from c2vl.datasets.classes import CLASSES_FILE, class_names
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.names import SampleName, parse_name
 from c2vl.datasets.preprocessed import ReadyClip, ReadyFile, open_preprocessed
@@ -28,7 +28,7 @@ def build(params: DataParams) -> Index:
         UserError: the file cannot be used, or has not the benchmarks or classes that the parameters ask for.
     """
     file = open_preprocessed(params.raw)
-    classes = class_names(params.dataset, params.raw.parent)
+    classes = class_names(params.dataset, params.raw, params.class_names)
     _fits(params, file, len(classes))
     missing = {str(name) for name in missing_skeletons(params.dataset)}
     rows, kinds = [], Counter[str]()
@@ -53,9 +53,19 @@ def build(params: DataParams) -> Index:
         "videos": {"no video file": len(rows)} if rows else {},
         "splits": {benchmark: dict(count) for benchmark, count in splits.items()},
         "ignored": {"not_of_this_data_set": 0, "not_a_sample_name": len(file.strangers)},
-        "notes": _notes(params.dataset, file, {row["sample"] for row in rows}),
+        "notes": [
+            *_notes(params.dataset, file, {row["sample"] for row in rows}),
+            *_unread(params),
+        ],
     }
     return Index(tables.table_of(rows, schemas.index(BENCHMARKS[params.dataset])), classes, counts)
+
+
+def _unread(params: DataParams) -> list[str]:
+    beside = params.raw.with_name(CLASSES_FILE)
+    if params.class_names is not None or not beside.is_file():
+        return []
+    return [f"{beside} is not read beside a file: list its names in `data.class_names`"]
 
 
 def _notes(dataset: str, file: ReadyFile, samples: Collection[str]) -> list[str]:

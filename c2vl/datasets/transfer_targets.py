@@ -21,6 +21,7 @@ class Target(ParamsModel):
     raw: Path
     benchmark: str
     train_subjects: list[int] | None = None
+    class_names: list[str] | None = None
 
     @model_validator(mode="after")
     def _is_a_data_set(self) -> Target:
@@ -30,7 +31,8 @@ class Target(ParamsModel):
     def data(self) -> DataParams:
         """The same as a section `data`."""
         given = {"dataset": self.dataset, "raw": self.raw, "benchmarks": [self.benchmark]}
-        return DataParams.model_validate({**given, "train_subjects": self.train_subjects})
+        given |= {"train_subjects": self.train_subjects, "class_names": self.class_names}
+        return DataParams.model_validate(given)
 
 
 class TransferTargets(ParamsModel):

@@ -311,7 +311,9 @@ def test_without_an_index_it_says_what_to_run(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stopped:
         main(["plan"])
-    assert stopped.value.code and "dvc repro index" in f"{stopped.value.code}{capsys.readouterr().err}"
+    assert (
+        stopped.value.code and "dvc repro index" in f"{stopped.value.code}{capsys.readouterr().err}"
+    )
 
 
 def test_numbers_are_told_in_units_that_people_read() -> None:

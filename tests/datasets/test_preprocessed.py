@@ -34,10 +34,10 @@ def run_stage(name: str) -> None:
     runpy.run_path(str(ROOT / "stages" / f"{name}.py"), run_name="__main__")
 
 
-def use(raw: Path, dataset: str, *benchmarks: str) -> None:
+def use(raw: Path, dataset: str, *benchmarks: str, **others: Any) -> None:
     """Write `params.yaml` for a data set that lies at `raw`."""
     params = yaml.safe_load((ROOT / "profiles" / "demo.yaml").read_text())
-    params["data"] = {"dataset": dataset, "raw": str(raw), "benchmarks": list(benchmarks)}
+    params["data"] = {"dataset": dataset, "raw": str(raw), "benchmarks": list(benchmarks), **others}
     params["data"] |= {"train_subjects": [1, 2, 3, 4]} if dataset == "studio" else {}
     Path("params.yaml").write_text(yaml.safe_dump(params))
 
@@ -143,14 +143,14 @@ def test_ours_goes_out_and_comes_back_equal(project: Path, made: Path, what: str
     shutil.copytree(made / "data", "data")
     ours = skeletons()
     main(["skeletons", what, "out"])
-    (project / "out" / "classes.txt").write_bytes((made / "raw" / "classes.txt").read_bytes())
+    classes = (made / "raw" / "classes.txt").read_text().splitlines()
     written = sorted((project / "out").glob("STUDIO_*.npz")) or [
         project / "out" / "studio_3danno.pkl"
     ]
     assert len(written) == (2 if what == "ctrgcn" else 1)
     for path in written:
         benchmarks = open_preprocessed(path).benchmarks
-        use(path, "studio", *benchmarks)
+        use(path, "studio", *benchmarks, class_names=classes)
         run_stage("index")
         run_stage("skeleton")
         theirs = skeletons()
@@ -164,6 +164,28 @@ def test_ours_goes_out_and_comes_back_equal(project: Path, made: Path, what: str
     shutil.copytree(made / "data", "data")
     main(["skeletons", what, "out"])
     assert [path.read_bytes() for path in written] == before
+
+
+def test_class_names_come_from_params_alone(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A classes.txt beside the file is none of the stage's dependencies: its change would go unseen."""
+    joints = np.ones((2, 30, 150), np.float32) * np.arange(1, 31)[:, None]
+    arrays = {"x_train": joints, "x_test": 2 * joints}
+    np.savez(project / "NTU60_CS.npz", y_train=np.eye(2), y_test=np.eye(2), **arrays)
+    (project / "classes.txt").write_text("drink\nwave\n")
+    use(project / "NTU60_CS.npz", "ntu60", "xsub")
+    run_stage("index")
+    assert len(json.loads(Path("data/index/classes.json").read_text())) == 60
+    assert "classes.txt is not read" in capsys.readouterr().out
+    use(project / "NTU60_CS.npz", "ntu60", "xsub", class_names=["drink", "wave"])
+    run_stage("index")
+    assert json.loads(Path("data/index/classes.json").read_text()) == ["drink", "wave"]
+    assert "classes.txt" not in capsys.readouterr().out
+    use(project / "NTU60_CS.npz", "ntu60", "xsub", class_names=["drink", "drink"])
+    with pytest.raises(SystemExit):
+        run_stage("index")
+    assert "none twice" in capsys.readouterr().err
 
 
 def test_the_ctrgcn_file_is_what_its_feeder_reads(project: Path, made: Path) -> None:

@@ -9,14 +9,15 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
-from pku_text import label_text, long_joints, skeleton_text, split_text, video
+from pku_text import label_text, long_joints, skeleton_text, split_text
 
 from c2vl.studio.dataset import SKELETONS, VIDEOS, simulate
 from c2vl.studio.studio_params import StudioParams
 
 ACTIONS = ["drink water", "sit down", "shake hands"]
-WORLD = {"seed": 2, "setups": 2, "subjects": 3, "repetitions": 1, "height": 108, "broken": 0}
+WORLD = {"seed": 2, "setups": 2, "subjects": 3, "repetitions": 1, "height": 144, "broken": 0}
 
 
 def film(folder: Path) -> Path:
@@ -49,8 +50,17 @@ def names(filmed: Path) -> list[str]:
     return sorted(path.stem for path in (filmed / SKELETONS).iterdir())
 
 
-def pku(raw: Path, dataset: str, filmed: bool = True) -> list[str]:
-    """PKU-MMD I or II: three videos of two views, a training and a test one of either benchmark; the ids of the clips."""
+def pku(raw: Path, dataset: str, filmed: Path | None = None) -> list[str]:
+    """PKU-MMD I or II: four long videos, a training and a test one of either benchmark.
+
+    Args:
+        raw: the folder to write.
+        dataset: pku1 or pku2.
+        filmed: clips to join to videos, of people that the detector finds; None: no videos.
+
+    Returns:
+        The ids of the clips.
+    """
     first = dataset == "pku1"
     videos = ["0002-L", "0002-M", "0003-L", "0003-M"] if first else []
     videos = videos or ["A01N01-L", "A01N01-M", "A01N02-L", "A01N02-M"]
@@ -61,8 +71,8 @@ def pku(raw: Path, dataset: str, filmed: bool = True) -> list[str]:
         joints = long_joints(number, 120, second=(82, 118))
         (raw / "skeleton" / f"{name}.txt").write_bytes(skeleton_text(joints))
         (raw / "label" / f"{name}.txt").write_bytes(label_text(labels))
-        if filmed:
-            video(raw / "video" / f"{name}.avi", 120)
+        if filmed is not None:
+            join(sorted((filmed / VIDEOS).iterdir())[number:], raw / "video" / f"{name}.avi", 120)
     if first:  # part II's lists are in the package
         (raw / "cross-subject.txt").write_bytes(split_text(videos[:2], videos[2:]))
         (raw / "cross-view.txt").write_bytes(split_text(videos[1::2], videos[::2]))
@@ -73,6 +83,20 @@ def pku(raw: Path, dataset: str, filmed: bool = True) -> list[str]:
             video_id = f"F{name[1:4]}" if first else f"A0{name[1:3]}N0{name[4:6]}"
             clips.append(f"{video_id}V{view:03d}C{action:03d}L{line:03d}")
     return clips
+
+
+def join(clips: list[Path], path: Path, frames: int) -> None:
+    """A video of `frames` frames from the first of `clips` on."""
+    writer: cv2.VideoWriter | None = None
+    for clip in clips:
+        reader = cv2.VideoCapture(str(clip))
+        while frames and (read := reader.read())[0]:
+            size = read[1].shape[1::-1]
+            writer = writer or cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"XVID"), 30, size)
+            writer.write(read[1])
+            frames -= 1
+    assert writer is not None and not frames
+    writer.release()
 
 
 def ctrgcn(path: Path, classes: int = 60) -> None:

@@ -72,11 +72,11 @@ def raw_ntu(**few: int) -> Callable[[Path, Path], None]:
 
 
 def raw_pku(dataset: str) -> Callable[[Path, Path], None]:
-    return lambda root, _: recipe_data.pku(root / "data/raw", dataset) and None
+    return lambda root, filmed: recipe_data.pku(root / "data/raw", dataset, filmed) and None
 
 
 def skeletons_and_answers(root: Path, filmed: Path) -> None:
-    clips = recipe_data.pku(root / "data/raw", "pku2", filmed=False)
+    clips = recipe_data.pku(root / "data/raw", "pku2")
     recipe_data.published(root / "published/pkuv2_language.zip", clips)
 
 
@@ -87,7 +87,7 @@ def answers_and_videos(root: Path, filmed: Path) -> None:
 
 def with_target(root: Path, filmed: Path) -> None:
     recipe_data.ntu(filmed, root / "data/raw")
-    recipe_data.pku(root / "data/pku2", "pku2", filmed=False)
+    recipe_data.pku(root / "data/pku2", "pku2")
 
 
 def one_missing(root: Path, filmed: Path) -> None:
