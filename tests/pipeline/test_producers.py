@@ -6,7 +6,6 @@ dvc.yaml is resolved by DVC's own resolver, without running anything.
 from __future__ import annotations
 
 import itertools
-import json
 import shutil
 import subprocess
 import sys
@@ -16,16 +15,15 @@ from typing import Any
 
 import pytest
 import yaml
-from dvc.parsing import DataResolver
 from dvc.repo import Repo
+from resolved_pipeline import lies_in, name_of, resolved
 
 from c2vl.datasets.benchmarks import BENCHMARKS
 from c2vl.settings import faults
 
 ROOT = Path(__file__).resolve().parents[2]
 STREAMS = ("joint", "motion", "bone")
-PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
-SHIPPED = ("c2vl", "stages", "checkpoints/tiny", "published", "truth")
+SHIPPED = {"c2vl", "stages", "checkpoints/tiny", "published", "truth"}
 Params = dict[str, Any]
 
 
@@ -72,33 +70,17 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repo]:
         yield opened
 
 
-def resolved(repo: Repo, params: Params) -> dict[str, Any]:
-    """The stages of dvc.yaml with their matrices and templates filled in."""
-    folder = Path(repo.root_dir)
-    (folder / "params.yaml").write_text(json.dumps(params), encoding="utf-8")  # JSON is YAML
-    repo.drop_data_index()
-    return DataResolver(repo, folder.as_posix(), PIPELINE).resolve()["stages"]
-
-
-def name_of(path: Any) -> str:
-    return next(iter(path)) if isinstance(path, dict) else path
-
-
 def orphans(stages: dict[str, Any], params: Params) -> set[str]:
     """Dependencies that nobody makes or ships, and that are not the user's data."""
     made = {name_of(out) for stage in stages.values() for out in stage["outs"]}
     users = {params["data"]["raw"], *(one["raw"] for one in params["transfer"]["targets"].values())}
     deps = {name_of(dep) for stage in stages.values() for dep in stage["deps"]}
 
-    def produced(dep: str) -> bool:
-        return any(
-            dep == out or dep.startswith(f"{out}/") or out.startswith(f"{dep}/") for out in made
-        )
-
-    def shipped(dep: str) -> bool:
-        return any(dep == part or dep.startswith(f"{part}/") for part in SHIPPED)
-
-    return {dep for dep in deps - users if not produced(dep) and not shipped(dep)}
+    return {
+        dep
+        for dep in deps - users
+        if not lies_in(dep, made | SHIPPED) and not any(lies_in(out, {dep}) for out in made)
+    }
 
 
 @pytest.mark.slow
