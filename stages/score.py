@@ -1,6 +1,6 @@
 """Stage `score`: what the engines' outs are worth. The only stage that reads `truth/`, and nothing learns from it.
 
-Reads `data/{index,skeleton,crop,caption,embed/vision}` and, where it exists (the studio's world), `truth/<dataset>`.
+Reads `data/{index,skeleton,crop,caption,embed/vision}` and, of a world that `simulate` made, `truth/<dataset>`.
 Writes `results/scores/`:
 
 - `scores.json`: `truth` (bool); `prompts` (`crop`, `answers`, `clips`, `lowest_coverage`: `c2vl/evaluation/scores/prompt_quality.py` and
@@ -20,7 +20,7 @@ from pathlib import Path
 from c2vl.core import machine, runlog, tables
 from c2vl.core.errors import one_sentence
 from c2vl.core.files import write_json
-from c2vl.core.params import load_section
+from c2vl.core.params import load_section, read_params
 from c2vl.datasets.data_params import DataParams
 from c2vl.evaluation.scores import ScoreParams, read_truth
 from c2vl.evaluation.scores.frame_scores import FRAMES
@@ -42,7 +42,9 @@ def main() -> None:
     """Score the engines' outs."""
     params = load_section("score", ScoreParams)
     with runlog.logged("score") as notes:
-        outs, truth = Outs.read(DATA), read_truth(TRUTH / load_section("data", DataParams).dataset)
+        outs, dataset = Outs.read(DATA), load_section("data", DataParams).dataset
+        made = dataset in (read_params().get("worlds") or ())  # else the truth is another world's
+        truth = read_truth(TRUTH / dataset) if made else None
         encoder = Encoder.load(load_section("embed", EmbedParams).encoder, machine.device())
         names, _ = encoder.texts([params.class_template.format(name) for name in outs.classes])
         scores = {

@@ -7,7 +7,9 @@ of a profile is changed. `make recipes` runs all of them; two run in `make test`
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +18,11 @@ from typing import Any
 import pytest
 import recipe_data
 import yaml
+from dvc.repo import Repo
+from opened_files import opened_files
+from resolved_pipeline import lies_in, name_of, resolved
 from warm_python import warm_python
-from whole_project import Project, copy_of_the_working_tree
+from whole_project import ROOT, Project, copy_of_the_working_tree
 
 pytestmark = pytest.mark.slow
 Params = dict[str, Any]
@@ -27,7 +32,7 @@ NOT_PRETRAINED = "No encoder was pretrained."
 
 def scaled_down(params: Params) -> Params:
     """A profile with the tiny engines, one epoch of everything, and as few prompts a clip."""
-    demo = yaml.safe_load(Path("profiles/demo.yaml").read_text(encoding="utf-8"))
+    demo = yaml.safe_load((ROOT / "profiles/demo.yaml").read_text(encoding="utf-8"))
     for section, engine in (("crop", "detector"), ("caption", "captioner"), ("embed", "encoder")):
         params[section][engine] = demo[section][engine]
     params["crop"]["frames_per_clip"] = 2
@@ -104,6 +109,10 @@ PKL = {"data.raw": "data/raw/ntu60_3danno.pkl"}
 PUBLISHED = {"caption.published": "published/pkuv2_language.zip"}
 LANGUAGE = {"pretrain.objective.knowledge": "language"}
 TARGET = {"dataset": "pku2", "raw": "data/pku2", "benchmark": "xsub"}
+ASKED = {  # for their fingerprint; they are not of this data
+    "results/compare/compare.json",
+    "results/ablations/ablations.json",
+}
 SHORT = {  # in `make test`; between them they take every stage, with and without prompts
     "small": Recipe("small", raw_ntu()),
     "ctrgcn": Recipe(
@@ -161,16 +170,35 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("store")
 
 
-@pytest.fixture
-def project(tmp_path: Path, python: Path, store: Path) -> Project:
-    """A clean clone; its stages start quickly."""
-    made = copy_of_the_working_tree(tmp_path / "project")
-    made.environment |= {
-        "PATH": f"{python}:{made.environment['PATH']}",
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory, python: Path, store: Path) -> Project:
+    """A folder in which the demo ran, comparison and sweeps included: `make compare`, `make ablations`."""
+    made = copy_of_the_working_tree(tmp_path_factory.mktemp("demo") / "project")
+    made.environment |= settings(python, store)
+    for name in ("Makefile", "ablations.yaml"):
+        shutil.copy(ROOT / name, made.folder)
+    declared = yaml.safe_load((ROOT / "ablations.yaml").read_text(encoding="utf-8"))
+    declared |= {"seeds": 1, "studio_base": {"epochs": 1, "milestones": []}}
+    (made.folder / "ablations.yaml").write_text(yaml.safe_dump(declared, sort_keys=False))
+    for target in ("compare", "ablations"):  # -o: the environment is installed
+        made.works("make", "-o", ".venv/.installed", target)
+    return made
+
+
+def settings(python: Path, store: Path) -> dict[str, str]:
+    return {
+        "PATH": f"{python}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "C2VL_WORKERS": "1",
         "C2VL_STORE": str(store),
         "OMP_NUM_THREADS": "1",
     }
+
+
+@pytest.fixture
+def project(tmp_path: Path, python: Path, store: Path) -> Project:
+    """A clean clone; its stages start quickly."""
+    made = copy_of_the_working_tree(tmp_path / "project")
+    made.environment |= settings(python, store)
     return made
 
 
@@ -209,3 +237,39 @@ def test_recipe(name: str, project: Project, filmed: Path) -> None:
 def test_long_recipe(name: str, project: Project, filmed: Path) -> None:
     LONG[name].prepare(project, filmed)
     reaches_the_report(project, LONG[name])
+
+
+@pytest.mark.recipes
+def test_make_compare_and_make_ablations(demo: Project) -> None:
+    page = (demo.folder / "results/report/index.html").read_text(encoding="utf-8")
+    tables = {path.stem for path in (demo.folder / "results/report/tables").iterdir()}
+    assert "table-compare" in tables and "The same over 5 seeds" in page
+    assert {"table-6-knowledge", "table-7-components", "table-8-encoders"} <= tables
+
+
+@pytest.mark.recipes
+@pytest.mark.parametrize("name", ["small", "ntu120-xset", "skeletons-alone"])
+def test_recipe_in_the_folder_of_a_demo(
+    name: str, demo: Project, filmed: Path, tmp_path: Path
+) -> None:
+    """The demo's encoders, tables, truth and comparison lie there still, and nobody reads or shows them."""
+    shutil.copytree(demo.folder, tmp_path / "project", symlinks=True)
+    project = Project(tmp_path / "project")
+    project.environment = demo.environment | {"PYTHONPATH": str(project.folder)}
+    recipe = (SHORT | LONG)[name]
+    recipe.prepare(project, filmed)
+    page = reaches_the_report(project, recipe)
+    assert "studio" not in page.replace("profiles/", "").split("Settings of this run")[0]
+    tables = {path.stem for path in (project.folder / "results/report/tables").iterdir()}
+    assert "compare" in demo.works("ls", "results") and "table-compare" not in tables
+    assert "`make compare`" in page or "make compare" in page
+    with Repo(str(project.folder)) as repo:
+        stages = resolved(repo, project.params())
+    now = {name_of(out) for stage in stages.values() for out in stage["outs"]}
+    raw = {project.params()["data"]["raw"]}
+    for stage in stages.values():
+        with opened_files(project.folder) as opened:
+            project.works(*stage["cmd"].split())
+        left = {path for path in opened if path.split("/")[0] in ("data", "results", "truth")}
+        left -= {path for path in left if lies_in(path, now | raw)} | ASKED
+        assert not left, f"{stage['cmd']} reads {sorted(left)[:3]}, which the demo left"
