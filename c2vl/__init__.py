@@ -1,3 +1,3 @@
 """C²VL: skeleton action representations learnt from vision-language knowledge prompts."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
