@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
+INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+HAS_PIP := $(VENV)/bin/python -m pip --version >/dev/null 2>&1
 
 # DVC runs every stage's command through the shell: the environment's programs come first.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -11,7 +13,7 @@ JOBS ?= $(or $(C2VL_WORKERS),$(shell getconf _NPROCESSORS_ONLN))
 TEST_JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); [ $$n -gt 4 ] && echo 4 || echo $$n)  # each takes up to 2 GB
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo encoders test lint engines groundingdino compare ablations clean
+.PHONY: help install demo encoders test lint coverage docs engines groundingdino compare ablations clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -20,11 +22,15 @@ help:  ## Show this list
 install: $(STAMP)  ## Create .venv and install into it what constraints.txt pins
 
 $(STAMP): pyproject.toml constraints.txt
+	@$(HAS_PIP) || rm -rf $(VENV)
 	@command -v $(PYTHON) >/dev/null || { echo "There is no '$(PYTHON)'; name a Python >= 3.11: make $(MAKECMDGOALS) PYTHON=..."; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "'$(PYTHON)' is older than 3.11; name a newer one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV) && $(HAS_PIP) || { rm -rf $(VENV); \
+	  echo "'$(PYTHON)' cannot create a virtual environment with pip, so $(VENV) was removed."; \
+	  echo "On Debian or Ubuntu: sudo apt install $(notdir $(PYTHON))-venv"; \
+	  echo "Then run again: make $(MAKECMDGOALS)"; exit 1; }
+	$(INSTALL) -e '.[dev]'
 	@touch $@
 
 demo: $(STAMP)  ## Run the whole pipeline on the embedded world; ends with timings, metrics and the report's path
@@ -41,10 +47,19 @@ encoders: $(STAMP)  ## Train all encoders, JOBS at once (default: one a core; wi
 test: lint  ## Lint, types, all tests (with one small run of the whole pipeline), a process a core
 	python -m pytest -n $(TEST_JOBS) --dist loadfile
 
-lint: $(STAMP)  ## Ruff and mypy
+lint: $(STAMP)  ## Style, types, and which room may import which: ruff, mypy, import-linter
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports
+
+coverage: $(STAMP)  ## All tests, and the lines of c2vl they run: a table, and htmlcov/index.html
+	python -m pytest -n $(TEST_JOBS) --dist loadfile --cov --cov-report=term --cov-report=html
+
+docs: $(STAMP)  ## Build the docs site with its API pages: site/index.html
+	$(INSTALL) -e '.[dev,docs]'
+	mkdocs build --strict --quiet
+	@echo site/index.html
 
 engines: $(STAMP)  ## Train the shipped tiny engines anew (an hour or more on 2 cores)
 	python -m c2vl.studio.engines
