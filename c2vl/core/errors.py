@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ParamSpec
 
+from c2vl.core.messages import show_messages
+
 P = ParamSpec("P")
+log = logging.getLogger(__name__)
 
 
 class UserError(Exception):
@@ -29,19 +33,22 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def one_sentence(main: Callable[P, None]) -> Callable[P, None]:
-    """Turn a `UserError` (or Ctrl-C) raised by `main` into one line on stderr and a non-zero exit."""
+    """Turn a `UserError` (or Ctrl-C) raised by `main` into one line on stderr and a non-zero exit.
+
+    For the `main` of a stage or command; the library's messages appear while it runs.
+    """
 
     @functools.wraps(main)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        show_messages()
         try:
             main(*args, **kwargs)
         except UserError as error:
-            print(f"c2vl: {error}", file=sys.stderr)
+            log.error("c2vl: %s", error)
             sys.exit(1)
         except KeyboardInterrupt:
-            print(
-                "c2vl: interrupted; what was finished is kept, run the same command to go on.",
-                file=sys.stderr,
+            log.error(
+                "c2vl: interrupted; what was finished is kept, run the same command to go on."
             )
             sys.exit(130)
         except BrokenPipeError:  # `c2vl failures | head`: the reader has seen enough

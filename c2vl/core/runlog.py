@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import resource
 import sys
 import time
@@ -12,6 +13,8 @@ from typing import Any
 
 from c2vl.core.files import read_json, write_json
 from c2vl.core.machine import state_dir
+
+log = logging.getLogger(__name__)
 
 
 def peak_memory_mib() -> float:
@@ -44,9 +47,11 @@ def logged(stage: str) -> Iterator[dict[str, Any]]:
     try:
         write_json(path, record)
     except OSError as error:  # what the stage is for is done
-        print(
-            f"{stage}: {path} could not be written ({error.strerror}); `c2vl timings` lacks this run.",
-            flush=True,
+        log.info(
+            "%s: %s could not be written (%s); `c2vl timings` lacks this run.",
+            stage,
+            path,
+            error.strerror,
         )
 
 

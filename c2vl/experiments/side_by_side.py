@@ -8,9 +8,15 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import TypeVar
 
 from c2vl.core import machine
+from c2vl.core.messages import show_messages
 from c2vl.core.workers import follow_parent
 
 T = TypeVar("T")
+
+
+def _begin() -> None:
+    follow_parent()
+    show_messages()
 
 
 def side_by_side(
@@ -28,7 +34,7 @@ def side_by_side(
         return
     count = min(len(todo), machine.workers() if machine.device().type == "cpu" else 1)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context, initializer=follow_parent) as pool:
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_begin) as pool:
         waiting = {pool.submit(function, *arguments): key for key, arguments in todo.items()}
         try:
             for done in as_completed(waiting):

@@ -98,5 +98,5 @@ def data_files(folder: str) -> frozenset[str]:
     return frozenset(
         str(path.relative_to(ROOT))
         for path in inside
-        if path.is_file() and path.suffix not in (".py", ".pyc")
+        if path.is_file() and path.suffix not in (".py", ".pyc", ".typed")
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from c2vl.models.streams import Stream
     from c2vl.training.stage import TrainingData
 
+log = logging.getLogger(__name__)
 Metrics = dict[str, dict[str, float]]  # protocol → metric → share in 0…1
 
 
@@ -52,7 +54,7 @@ def run_all(
     kept = {} if again else {key: finished(folder / f"{key}.json", key) for key in todo}
     found = {key: metrics for key, metrics in kept.items() if metrics is not None}
     rest = {key: job for key, job in todo.items() if key not in found}
-    print(f"{len(todo)} runs: {len(found)} kept from before, {len(rest)} to do", flush=True)
+    log.info("%d runs: %d kept from before, %d to do", len(todo), len(found), len(rest))
     todo_now = {key: (job, data, stream, protocols) for key, job in rest.items()}
     for key, metrics in progress(side_by_side(todo_now, run_one), "ablations", "runs", len(rest)):
         keep(folder / f"{key}.json", key, metrics)

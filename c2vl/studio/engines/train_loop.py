@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+log = logging.getLogger(__name__)
 Losses = dict[str, "torch.Tensor"]
 
 
@@ -56,8 +58,14 @@ def train(
     """Minimise the sum of `losses()` and return steps, minutes and the running means of the last losses.
 
     Args:
+        name: the training's, in progress messages.
+        parameters: what is trained; biases and norms are not decayed.
         losses: draws a batch and returns its named loss terms.
-        checkpoint: called every `every_minutes` of processor time, so that weights can be used before the end.
+        budget: when to stop.
+        rate: highest learning rate, see `rate_at`.
+        weight_decay: AdamW's, of weights with two dimensions or more.
+        checkpoint: saves the weights, so that they can be used before the end.
+        every_minutes: processor time between two calls of `checkpoint`.
     """
     import torch
 
@@ -88,10 +96,8 @@ def train(
             next_note = budget.used_minutes() + 1
             text = " ".join(f"{key} {value:.3f}" for key, value in means.items())
             pace = 60_000 * budget.used_minutes() / step
-            print(
-                f"{name}: {budget.used_minutes():.1f} min, step {step} ({pace:.0f} ms), {text}",
-                flush=True,
-            )
+            used = budget.used_minutes()
+            log.info("%s: %.1f min, step %d (%.0f ms), %s", name, used, step, pace, text)
         if checkpoint is not None and budget.used_minutes() >= next_checkpoint:
             checkpoint()
             next_checkpoint = budget.used_minutes() + every_minutes
