@@ -15,6 +15,7 @@ RAW, TRUTH = Path("data/studio"), Path("truth/studio")
 
 @one_sentence
 def main() -> None:
+    """Write `data/studio` and `truth/studio`."""
     with logged("simulate") as notes:
         counts = simulate(load_section("studio", StudioParams), RAW, TRUTH)
         notes["computed"] = counts["samples"]

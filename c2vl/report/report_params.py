@@ -10,7 +10,7 @@ from c2vl.core.params import ParamsModel
 class ReportParams(ParamsModel):
     """What the page shows.
 
-    Args:
+    Attributes:
         seed: of the choice of samples and classes, and of t-SNE.
         gallery: samples in the gallery.
         failures: further samples that did not go well.

@@ -47,6 +47,7 @@ class Answers:
             model: the LLaVA; its vision tower is not run.
             patches: (N, P, D) of the vision tower's last layer but one, without the class token.
             crops: (N,) indices of the crops.
+            rng: draws which question is asked.
         """
         other = len(self._prompts) > 1 and rng.random() < OTHER_QUESTION
         prompt = self._prompts[int(rng.integers(1, len(self._prompts))) if other else 0]

@@ -174,6 +174,10 @@ def run(
 
     Args:
         phase: `tower` (both engines at once), `captioner` or `encoder`.
+        crops: pictures of people with what is true of them.
+        budget: when to stop.
+        seed: of initial weights and batches.
+        out: a folder for the trained engines.
         start: folders of a trained captioner and encoder to go on from.
     """
     recipe = RECIPES[phase]
