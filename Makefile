@@ -56,10 +56,13 @@ lint: $(STAMP)  ## Style, types, and which room may import which: ruff, mypy, im
 coverage: $(STAMP)  ## All tests, and the lines of c2vl they run: a table, and htmlcov/index.html
 	python -m pytest -n $(TEST_JOBS) --dist loadfile --cov --cov-report=term --cov-report=html
 
-docs: $(STAMP)  ## Build the docs site with its API pages: site/index.html
-	$(INSTALL) -e '.[dev,docs]'
-	mkdocs build --strict --quiet
+docs: $(VENV)/.docs  ## Build the docs site with its API pages: site/index.html
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 	@echo site/index.html
+
+$(VENV)/.docs: $(STAMP)
+	$(INSTALL) -e '.[dev,docs]'
+	@touch $@
 
 engines: $(STAMP)  ## Train the shipped tiny engines anew (an hour or more on 2 cores)
 	python -m c2vl.studio.engines
