@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pkgutil
 import re
+import tomllib
 from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 
 from c2vl import commands
 
@@ -22,7 +24,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 MENTIONED = re.compile(r"(?<![\w./-])(?:c2vl|stages|tests|docs|bench|profiles)/[\w./*-]*[\w*]")
 COMMAND = re.compile(r"(?<![\w./'-])c2vl ([a-z]+)")
 TARGET = re.compile(r"(?<![\w./-])make ([a-z]+)")
-RETIRED = ("measured anew", "said plainly", "who writes", "told by")
+RETIRED = ("measured anew", "said plainly", "who writes", "stated by")
 
 each_page = pytest.mark.parametrize("page", PAGES)
 
@@ -102,3 +104,53 @@ def test_make_targets_that_are_named_exist(page: str) -> None:
 def test_no_retired_phrase(page: str) -> None:
     text = " ".join(text_of(page).lower().split())
     assert not [phrase for phrase in RETIRED if phrase in text], page
+
+
+# --- docs/architecture.md against the code ---
+
+ARCHITECTURE = "docs/architecture.md"
+
+
+def table_of(head: str) -> dict[str, set[str]]:
+    """A two-column table by its head: the words of column 1, each with the set of column 2."""
+    body = text_of(ARCHITECTURE).split(f"{head}\n", 1)[1].split("\n\n", 1)[0].splitlines()[1:]
+    cells = [line.strip("|").split(" | ", 1) for line in body]
+    return {name: set(re.findall(r"\w+", used)) for names, used in cells for name in words(names)}
+
+
+def words(cell: str) -> list[str]:
+    return re.findall(r"`(\w+)`", cell)
+
+
+def test_the_layers_are_those_of_the_contract() -> None:
+    block = text_of(ARCHITECTURE).split("## The layers", 1)[1].split("Rooms on one line", 1)[0]
+    drawn = [
+        set(re.sub(r"\(.*\)", "", line).split()) for line in block.splitlines() if line.strip()
+    ]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
+    names = [{name.rpartition(".")[2] for name in layer.split(" | ")} for layer in layers]
+    assert drawn == [{"c2vl"} if layer == {"cli"} else layer for layer in names]
+
+
+def test_rooms_import_what_the_page_says() -> None:
+    stated = table_of("| room | imports |")
+    for room in sorted({path.parent.name for path in (ROOT / "c2vl").glob("*/__init__.py")}):
+        sources = [
+            path.read_text(encoding="utf-8") for path in (ROOT / "c2vl" / room).rglob("*.py")
+        ]
+        found = {
+            name
+            for source in sources
+            for name in re.findall(r"(?m)^\s*(?:from|import) c2vl\.(\w+)", source)
+        }
+        assert found - {room} == stated.get(room, set()), f"{ARCHITECTURE}: imports of {room}"
+
+
+def test_stages_use_the_rooms_that_the_page_says() -> None:
+    stated = table_of("| stages | uses beside `core` |")
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    for name, stage in stages.items():
+        deps = [str(dep) for dep in stage.get("do", stage)["deps"]]
+        rooms = {dep.split("/")[1] for dep in deps if dep.startswith("c2vl/")}
+        assert rooms - {"core"} == stated[name], f"{ARCHITECTURE}: rooms of stage {name}"
