@@ -1,9 +1,10 @@
-"""Stage `report`: one self-contained page about the run, with its plots and tables beside it.
+"""Stage `report`: one self-contained HTML page about the run, with plots and tables beside it.
 
-Reads `data/index` and `results/evaluate` (required), and, where they are there, `data/{skeleton,crop,caption}`, the raw videos,
-`results/{scores,protocols,pretrain,baselines,compare,ablations}` and this machine's stage log. Writes `results/report/`:
-`index.html`, `plots/*.png`, `tables/*.{csv,md,tex}`. What has the paper's number has it in its name: `table-1-linear.csv`,
-`figure-8-confusion-xsub.png`; the names are listed in `docs/report.md`.
+Required: `data/index` and `results/evaluate`. Optional: `data/{skeleton,crop,caption}`, the raw
+videos, `results/{scores,protocols,pretrain,baselines,compare,ablations}` and this machine's stage
+log. Writes `results/report/`: `index.html`, `plots/*.png`, `tables/*.{csv,md,tex}`. A file that
+reproduces a table or figure of the paper has its number in its name, such as `table-1-linear.csv`
+or `figure-8-confusion-xsub.png`. `docs/report.md` lists the names.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from c2vl.core.params import PARAMS_FILE, load_section
 from c2vl.datasets.data_params import DataParams
 from c2vl.report import ReportParams
 from c2vl.report.page import write_report
-from c2vl.report.pipeline_outputs import Outs
+from c2vl.report.pipeline_outputs import PipelineOutputs
 
 OUT = Path("results/report")
 
@@ -27,15 +28,13 @@ def main() -> None:
     params = load_section("report", ReportParams)
     raw = load_section("data", DataParams).raw
     with runlog.logged("report") as notes:
-        earlier = [
-            record for record in runlog.records() if record["stage"] != "report"
-        ]  # its own last run is not this one
+        # The report shows the other stages; its own last run is left out.
+        earlier = [record for record in runlog.records() if record["stage"] != "report"]
         notes |= write_report(
-            Outs(), raw, params, earlier, PARAMS_FILE.read_text(encoding="utf-8"), OUT
+            PipelineOutputs(), raw, params, earlier, PARAMS_FILE.read_text(encoding="utf-8"), OUT
         )
-    print(
-        f"report: {OUT / 'index.html'} ({notes['bytes'] / 1e6:.1f} MB, {notes['plots']} plots, {notes['tables']} tables)"
-    )
+    size = f"{notes['bytes'] / 1e6:.1f} MB, {notes['plots']} plots, {notes['tables']} tables"
+    print(f"report: {OUT / 'index.html'} ({size})")
 
 
 if __name__ == "__main__":

@@ -109,12 +109,12 @@ def test_dvc_push_leaves_pictures_out_and_others_go_on_without_them(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dvc.yaml").write_text(
         "stages:\n"
-        "  crop:\n    cmd: mkdir -p data/crop && echo face > data/crop/a\n    outs:\n"
+        "  crop:\n    cmd: mkdir -p data/crop && echo face > data/crop/a\n    outputs:\n"
         "      - data/crop:\n          push: true  # pictures of people\n"
-        "  skeleton:\n    cmd: mkdir -p data/skeleton && echo joints > data/skeleton/a\n    outs:\n"
+        "  skeleton:\n    cmd: mkdir -p data/skeleton && echo joints > data/skeleton/a\n    outputs:\n"
         "      - data/skeleton:\n          push: true  # skeletons\n"
         "  caption:\n    cmd: mkdir -p data/caption && echo words > data/caption/a\n"
-        "    deps: [data/crop]\n    outs: [data/caption]\n"
+        "    deps: [data/crop]\n    outputs: [data/caption]\n"
     )
     assert share([])
     dvc("init", "--no-scm", "-q")
