@@ -19,11 +19,12 @@ from c2vl.evaluation.linear import linear_evaluation
 from c2vl.training.environment import threads
 from c2vl.training.metrics import top1
 
+# Xsub of each.
 SIZES = {
     "ntu60": (40_091, 16_487, 60),
     "ntu120": (63_026, 50_919, 120),
     "pku2": (5_339, 1_613, 51),
-}  # xsub of each
+}
 
 
 def stand_in(train: int, test: int, classes: int, width: int) -> Features:

@@ -19,11 +19,12 @@ from c2vl.store.keys import content_key
 from c2vl.store.publisher import Publisher
 from c2vl.store.store import Store
 
+# Seconds until it is made durable.
 WAYS = {
     "durable each": 0.0,
     "as it is": publisher.FLUSH_SECONDS,
     "durable once": 1e9,
-}  # seconds until it is made durable
+}
 BATCHES = {
     "skeleton": (32, 100_000, 100),
     "crop": (16, 30_000, 100),

@@ -258,9 +258,8 @@ def measure(
     times: dict[str, list[float]] = {variant: [] for variant in variants}
     order_of_turns = list(variants)
     for turn in range(arguments.repetitions + arguments.warmup):
-        order_of_turns.append(
-            order_of_turns.pop(0)
-        )  # a variant gains from memory that the one before it has just used
+        # A variant gains from memory that the one before it has just used.
+        order_of_turns.append(order_of_turns.pop(0))
         for variant in order_of_turns:
             task.network.zero_grad()  # so that none pays for adding to what another left
             usual.network.zero_grad()

@@ -25,7 +25,7 @@ def licences(dataset: str, settings: str, filmed: bool = True) -> list[str]:
     known = packaged_json("licences.json")
     about = known["datasets"].get(
         dataset,
-        f"This project does not know the terms of {dataset}: read them before you share.",
+        f"The terms of {dataset} are not known to this project: read them before you share.",
     )
     params = yaml.safe_load(settings) or {}
     sentences = [
@@ -62,4 +62,4 @@ def _of_model(model: str, known: dict[str, str]) -> str:
     for start, terms in known.items():
         if name.startswith(start) or file.startswith(start):
             return f"{model}: {terms}"
-    return f"{model}: this project does not know its terms; read its model card."
+    return f"{model}: its terms are not known to this project; read its model card."

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from c2vl.studio.anatomy import LEFT, RIGHT
 
 Curve = NDArray[np.float64]  # (T,)
-REST_HAND = np.array(
-    [0.14, -1.04, 0.10]
-)  # outward, up, forward of the own shoulder, in arm lengths
+# Outward, up, forward of the own shoulder, in arm lengths.
+REST_HAND = np.array([0.14, -1.04, 0.10])
 
 
 def ease(t: Curve | float, start: float, end: float) -> Curve:

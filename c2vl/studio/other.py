@@ -22,11 +22,12 @@ from c2vl.studio.performance import perform_motion
 from c2vl.studio.seeds import generator
 from c2vl.studio.sensor import sense
 
+# The first world's are 45, 0 and -45.
 AZIMUTHS = {
     1: np.deg2rad(65.0),
     2: np.deg2rad(20.0),
     3: np.deg2rad(-25.0),
-}  # the first world's are 45, 0 and -45
+}
 SKELETONS = "nturgb+d_skeletons"
 TURN = 2 * np.pi
 

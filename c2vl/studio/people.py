@@ -22,9 +22,8 @@ from c2vl.studio.cast import Subject
 from c2vl.studio.drawing import Image, Vector, limb, limbs, polygon, shadow
 from c2vl.studio.vocabulary import NOTHING
 
-Part = tuple[
-    int, int, float, float, Vector
-]  # joint, joint, radius, radius (metres at height 1.7 m), colour
+# Joint, joint, radius, radius (metres at height 1.7 m), colour.
+Part = tuple[int, int, float, float, Vector]
 PROP_COLOURS = {
     "cup": np.array([240.0, 240.0, 236.0]),
     "phone": np.array([34.0, 34.0, 42.0]),

@@ -12,10 +12,11 @@ from c2vl.studio.cameras import Camera
 from c2vl.studio.performance import Performance
 
 TRACKED, INFERRED = 2, 1
+# Metres; what is published for Kinect v2 at 3 m is 1 to 2 cm, and far more behind the body.
 JITTER = {
     TRACKED: 0.015,
     INFERRED: 0.06,
-}  # metres; what is published for Kinect v2 at 3 m is 1 to 2 cm, and far more behind the body
+}
 GAP_CHANCE, LATE_CHANCE, SPURIOUS_CHANCE = 0.10, 0.05, 0.07
 FIRST_ID = 72057594037931101  # the first body id of NTU RGB+D's own files
 

@@ -12,11 +12,12 @@ torch = pytest.importorskip("torch")
 
 @pytest.mark.parametrize(
     ("engine", "millions"),
+    # As the hub counts the three checkpoints' parameters.
     [
         ("detector", 232),
         ("captioner", 7063),
         ("encoder", 428),
-    ],  # as the hub counts the three checkpoints' parameters
+    ],
 )
 def test_full_size_is_full_size(
     engine: str, millions: int, monkeypatch: pytest.MonkeyPatch

@@ -23,10 +23,11 @@ def studio_files(
     """Yield (name, `.skeleton` bytes, true sentence of each frame): three cameras a performance, all actions in turn."""
     views: dict[tuple[int, int], Camera] = {}
     for number in range(performances):
+        # 20 and 13 have no common factor.
         action, person = (
             number % len(ACTIONS),
             number % SUBJECTS + 1,
-        )  # 20 and 13 have no common factor
+        )
         rest = number // (len(ACTIONS) * SUBJECTS)
         setup, repetition = rest % 30 + 1, rest // 30 + 1
         rng = generator("files", seed, number)

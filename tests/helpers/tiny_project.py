@@ -132,9 +132,8 @@ def described(path: Path) -> dict[str, list[bytes | None]]:
     """The world of `world.json`."""
     told = json.loads(path.read_text(encoding="utf-8"))
     first, all_setups = world(2, told["subjects"]), world(told["setups"], told["subjects"])
-    contents = {
-        name: first.get(name, prompts) for name, prompts in all_setups.items()
-    }  # a setup more changes no other
+    # A setup more changes no other.
+    contents = {name: first.get(name, prompts) for name, prompts in all_setups.items()}
     for name, text in told["changes"].items():
         contents[name][0] = text.encode()
     return contents

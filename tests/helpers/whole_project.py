@@ -45,9 +45,8 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        here = str(
-            Path(sys.executable).parent
-        )  # not resolved: the environment's programs lie beside the link
+        # Not resolved: the environment's programs lie beside the link.
+        here = str(Path(sys.executable).parent)
         dropped = {name for name in os.environ if name.startswith(("C2VL_", "DVC_", "GIT_"))}
         self.environment = {
             name: value for name, value in os.environ.items() if name not in dropped

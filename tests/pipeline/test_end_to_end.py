@@ -94,9 +94,8 @@ def test_nothing_changed_nothing_runs_and_dvc_says_so(project: Project) -> None:
     before = processor_seconds()
     said = project.works("dvc", "repro")
     assert "up to date" in said and "Running stage" not in said
-    assert (
-        processor_seconds() - before <= 3
-    )  # it waits for nothing: on an idle machine this is what the clock shows
+    # It waits for nothing: on an idle machine this is what the clock shows.
+    assert processor_seconds() - before <= 3
 
 
 def test_git_sees_nothing_but_the_lock(project: Project) -> None:
@@ -154,9 +153,8 @@ def test_pushed_cloned_and_pulled_nothing_runs_elsewhere(project: Project, tmp_p
     assert "up to date" in said and "Running stage" not in said
     for name in ("results/report/index.html", "results/evaluate/metrics.json"):
         assert (elsewhere.folder / name).read_bytes() == (project.folder / name).read_bytes()
-    training = Project(
-        tmp_path / "training"
-    )  # somebody who gets features and skeletons, no pictures and no raw files
+    # Somebody who gets features and skeletons, no pictures and no raw files.
+    training = Project(tmp_path / "training")
     project.works("git", "clone", "-q", str(project.folder), str(training.folder))
     training.works("dvc", "pull", "index", "skeleton", "embed")
     assert (
@@ -192,9 +190,8 @@ def test_missing_raw_data(project: Project, params_kept: None) -> None:
     assert "data/raw" in sentence(project, "python", "stages/index.py")
     done = project.run("dvc", "repro", "index")
     assert done.returncode != 0 and "data/raw" in done.stderr and "Traceback" not in done.stderr
-    project.works(
-        "dvc", "checkout"
-    )  # DVC removed the index before it looked for what the index is made from
+    # DVC removed the index before it looked for what the index is made from.
+    project.works("dvc", "checkout")
 
 
 @pytest.mark.parametrize("stage", ["skeleton", "crop", "caption", "evaluate"])
@@ -245,10 +242,11 @@ def test_a_hub_model_without_network(
     params = project.params()
     params[section][engine]["model"] = "somebody/some-model"
     project.write_params(params)
+    # Swallows packets.
     nowhere = {
         name: "http://192.0.2.1:9"
         for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy")
-    }  # swallows packets
+    }
     said = sentence(
         project,
         "python",

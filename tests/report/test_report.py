@@ -145,15 +145,13 @@ def test_scores_of_a_small_world_match_values_computed_by_hand(world):
         scores["detector"]["precision"],
     ) == (61, 1.0, 1.0)
     assert scores["detector"]["mean_iou"] == pytest.approx(1.0)
-    assert scores["captioner"]["phrase"] == pytest.approx(
-        31 / 61
-    )  # the second answer of each clip is another class's
+    # The second answer of each clip is another class's.
+    assert scores["captioner"]["phrase"] == pytest.approx(31 / 61)
     assert scores["zero_shot"]["top1"] == 1.0
     assert scores["retrieval_distinct"]["image_to_text"]["top1"] == 1.0
     assert scores["retrieval_distinct"]["candidates"] == 4
-    assert (
-        scores["prompts"]["bag_of_words"]["xsub"]["all"] > 0.9
-    )  # answers follow from the class here
+    # Answers follow from the class here.
+    assert scores["prompts"]["bag_of_words"]["xsub"]["all"] > 0.9
     assert scores["bag_of_words_of_truth"]["xview"]["middle"] == 1.0
     assert [(s["sample"], s["noticed"]) for s in scores["broken"]] == [
         (report_outputs.BROKEN, "index")
@@ -221,9 +219,8 @@ def test_the_page_shows_reasons_numbers_and_marks(world):
     assert (
         "1 min 19 s" in text and "The people, rooms and clips on this page are procedural" in text
     )
-    assert (
-        "84.4" not in text and 'class="tag"' not in text
-    )  # the paper has no numbers for the studio
+    # The paper has no numbers for the studio.
+    assert "84.4" not in text and 'class="tag"' not in text
     assert '<mark class="right"' in text and '<mark class="wrong"' in text
     assert "0.95" not in "".join(re.findall(r"<span class=\"sign\".*?</span>", text))
 
@@ -280,22 +277,19 @@ def test_hostile_answers_are_escaped_and_absent_outputs_are_named(tmp_path):
     )
     text = (tmp_path / "out/index.html").read_text(encoding="utf-8")
     assert not {"script", "link"} & set(Page(text).tags)  # Page also fails on event handlers
-    assert (
-        text.count("&lt;script&gt;alert(1)") >= 2 and "{{ 7*7 }}" in text
-    )  # shown as said, by the gallery and the settings
+    # Shown as said, by the gallery and the settings.
+    assert text.count("&lt;script&gt;alert(1)") >= 2 and "{{ 7*7 }}" in text
     assert "The engines were not scored" in text and "The table of features is missing" in text
     assert "This machine has no record of any stage" in text and "no frame to show" in text
-    assert (
-        '<span class="tag">paper</span>' in text and "84.4" in text
-    )  # the same data set: the paper's numbers, marked
+    # The same data set: the paper's numbers, marked.
+    assert '<span class="tag">paper</span>' in text and "84.4" in text
     assert "<code>make ablations</code>" in text and "<code>dvc repro protocols</code>" in text
     assert "do not publish this page" in text
 
 
 def test_marked_pieces_join_to_the_whole_answer():
-    pieces = marked(
-        HOSTILE, [((8, 13), True), ((0, 8), False), ((10, 20), True)]
-    )  # the last overlaps the first
+    # The last overlaps the first.
+    pieces = marked(HOSTILE, [((8, 13), True), ((0, 8), False), ((10, 20), True)])
     assert "".join(piece for piece, _ in pieces) == HOSTILE
     assert pieces[:2] == (("<script>", "wrong"), ("alert", "right")) and len(pieces) == 3
 

@@ -198,9 +198,8 @@ def test_ticks_match_what_a_setting_switches() -> None:
         }
     for setting in declared.sweeps["components"].settings:
         objective = applied(base, setting.set, "").objective
-        both = (
-            objective.intra and objective.inter
-        )  # with fewer there is nothing to divide or to control
+        # With fewer there is nothing to divide or to control.
+        both = objective.intra and objective.inter
         truth = (
             objective.intra,
             objective.inter,
@@ -271,6 +270,7 @@ def test_latex_escapes_everything_special_and_every_row_has_every_column(
 def test_zero_shot_and_retrieval_stand_beside_chance(studio: PipelineOutputs) -> None:
     zero, found = extra_tables.zero_shot_table(studio), extra_tables.retrieval_table(studio)
     assert zero is not None and found is not None
+    # 4 classes have no top 5.
     assert [cell.text for cell in zero.rows[0].cells] == [
         "chance",
         "",
@@ -278,7 +278,7 @@ def test_zero_shot_and_retrieval_stand_beside_chance(studio: PipelineOutputs) ->
         "–",
         "25.0",
         "–",
-    ]  # 4 classes have no top 5
+    ]
     assert [cell.text for cell in found.rows[1].cells[2:]] == [
         "InfoNCE",
         "30.0",

@@ -116,9 +116,8 @@ def test_cameras_see_the_middle_of_the_room_in_the_middle_of_the_image(number: i
     np.testing.assert_allclose(view.axes @ view.axes.T, np.eye(3), atol=1e-12)
     assert np.linalg.det(view.axes) == pytest.approx(1.0)
     pixel = view.colour(view.view(np.array([0.0, 0.92, 0.0])))
-    assert (
-        abs(pixel[0] - 960) < 30 and abs(pixel[1] - 540) < 1
-    )  # the colour camera sits 5 cm beside the depth camera
+    # The colour camera sits 5 cm beside the depth camera.
+    assert abs(pixel[0] - 960) < 30 and abs(pixel[1] - 540) < 1
     # Kinect's image is a mirror: a person who faces camera 2 has the left hand on the image's left.
     if number == 2:
         left, right = view.colour(view.view(np.array([[0.5, 1.0, 0.0], [-0.5, 1.0, 0.0]])))
@@ -127,9 +126,8 @@ def test_cameras_see_the_middle_of_the_room_in_the_middle_of_the_image(number: i
 
 def test_orientations_turn_the_y_axis_to_the_bone() -> None:
     joints = np.random.default_rng(0).normal(size=(2, 25, 3))
-    w, x, y, z = np.moveaxis(
-        orientations(joints)[:, 3], -1, 0
-    )  # the bone from the neck to the head
+    # The bone from the neck to the head.
+    w, x, y, z = np.moveaxis(orientations(joints)[:, 3], -1, 0)
     turned = np.stack([2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)], -1)
     bone = joints[:, 3] - joints[:, 2]
     np.testing.assert_allclose(
@@ -172,9 +170,8 @@ def test_a_take_writes_ntu_files_whose_colour_joints_fall_on_the_person(tmp_path
         assert np.mean(hits) > 0.97
         for bodies in frames:
             for _, numbers in bodies:
-                assert (
-                    numbers[:, 2].min() > 0.5 and numbers[:, 2].max() < 6
-                )  # metres from the sensor
+                # Metres from the sensor.
+                assert numbers[:, 2].min() > 0.5 and numbers[:, 2].max() < 6
                 assert set(numbers[:, 11]) <= {1.0, 2.0}
 
 

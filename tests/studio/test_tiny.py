@@ -58,9 +58,8 @@ def test_no_tokenizer_meets_an_unknown_token(tmp_path: Path) -> None:
         for text in texts:
             tokens = built(text)["input_ids"]
             assert tokens == loaded(text)["input_ids"], f"{name} changed by saving: {text}"
-            inner = (
-                tokens[1:-1] if name == "clip" else tokens
-            )  # CLIP's unknown token is its end token
+            # CLIP's unknown token is its end token.
+            inner = tokens[1:-1] if name == "clip" else tokens
             assert built.unk_token_id not in inner, f"{name}: {text}"
 
 
@@ -138,9 +137,8 @@ def test_dense_loss_worked_by_hand() -> None:
     # Every logit is 0: chance 1/2, focal weight 1/4, entropy ln 2. One positive, the rest negative.
     score = (0.25 * 1 + 0.75 * (3 * 4 - 1)) * 0.25 * math.log(2)
     every = (0.25 * 1 + 0.75 * 2) * 0.25 * math.log(2)
-    boxes = 5 * 0.2 + 2 * (
-        1 - 0.5
-    )  # height 0.2 of 0.4: L1 0.2; inside, half as large, hull = union
+    # Height 0.2 of 0.4: L1 0.2; inside, half as large, hull = union.
+    boxes = 5 * 0.2 + 2 * (1 - 0.5)
     assert float(loss) == pytest.approx(2 * score + 2 * every + boxes, abs=1e-5)
     # Raising the right cell's score lowers the loss, raising a wrong one's does not.
     for cell, better in ((1, True), (0, False)):
@@ -304,9 +302,8 @@ def test_a_few_steps_lower_every_loss_of_the_tower_and_its_engines_go_on_from_it
     )
     task = train_tower.TowerTask(crops, train_tower.RECIPES["tower"], seed=0)
     first = {name: float(value.detach()) for name, value in task.losses().items()}
-    train(
-        "tower", task.parameters(), task.losses, Budget(steps=8), rate=1e-2, weight_decay=0.0
-    )  # a hundredth of it at first
+    # A hundredth of it at first.
+    train("tower", task.parameters(), task.losses, Budget(steps=8), rate=1e-2, weight_decay=0.0)
     last = {name: float(value.detach()) for name, value in task.losses().items()}
     assert set(last) == {"joints", "held", "parts", "sentences", "names", "answers"}
     assert all(last[name] < first[name] for name in last), (first, last)

@@ -89,9 +89,8 @@ def _render(folder: Path, seeds: range, workers: int) -> None:
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {**_flatten(notes), "ends": np.array(ends)}
     np.savez(buffer, **arrays)
-    write_bytes(
-        folder / "notes.npz", buffer.getvalue()
-    )  # last: its presence says that the cache is complete
+    # Last: its presence says that the cache is complete.
+    write_bytes(folder / "notes.npz", buffer.getvalue())
 
 
 def _render_one(seed: int) -> tuple[bytes, Note]:

@@ -73,10 +73,11 @@ def saved(folder: Path, build: Callable[[], Crops]) -> Crops:
         made = build()
         with published(folder / "images.npy") as place, place.open("wb") as file:
             np.save(file, made.images)
+        # Last: its presence says that both are whole.
         with (
             published(notes) as place,
             place.open("wb") as file,
-        ):  # last: its presence says that both are whole
+        ):
             np.savez(file, joints=made.joints, parts=made.parts, sentences=made.sentences)
     with np.load(notes, allow_pickle=False) as arrays:
         return Crops(
