@@ -1,4 +1,4 @@
-"""The two-person actions: who acts and who reacts, facing each other about a metre apart."""
+"""The two-person actions: one person acts, the other reacts, about a metre apart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one-person actions: each function turns time (T,) in [0, 1] and a style into a motion."""
+"""The one-person actions: each function turns time (T,) in 0…1 and a style into a motion."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TURN = 2 * np.pi
 def _gesture(
     t: Curve, style: Style, name: str, length: tuple[float, float] = (0.72, 0.95)
 ) -> tuple[Motion, Curve]:
-    """A motion whose gesture rises after the onset and falls before the end; returns it with its envelope (T,)."""
+    """A motion and its envelope (T,), which rises after the onset and falls before the end."""
     end = style.onset + (1.0 - style.onset) * style.rng.uniform(*length)
     rise = style.rng.uniform(0.14, 0.22) / style.rate
     envelope = hold(t, style.onset, style.onset + rise, end - rise, end)
@@ -25,7 +25,7 @@ def _gesture(
 
 
 def _beat(t: Curve, style: Style, cycles: float) -> Curve:
-    """Cosine from 0 to 1 and back, `cycles` times over the clip at the style's rate."""
+    """A cosine from 0 to 1 and back, `cycles` times over the clip at the style's rate."""
     return 0.5 - 0.5 * np.cos(
         TURN * (cycles * style.rate * (t - style.onset) + style.rng.uniform(-0.1, 0.1))
     )
