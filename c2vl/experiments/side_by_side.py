@@ -1,4 +1,4 @@
-"""Independent computations in as many processes as this machine has workers."""
+"""Runs independent computations in parallel processes."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def _begin() -> None:
 def side_by_side(
     todo: Mapping[str, tuple[object, ...]], function: Callable[..., T]
 ) -> Iterator[tuple[str, T]]:
-    """Yield (key, `function(*arguments)`) as they end.
+    """Yield (key, `function(*arguments)`) as soon as each one is finished.
 
-    On a CPU in as many processes as this machine allows (`C2VL_WORKERS`); a GPU has one at a time.
+    On a CPU `C2VL_WORKERS` processes run in parallel; on a GPU one.
 
     Args:
-        todo: arguments by key; they and `function` travel to other processes.
-        function: a function of a module.
+        todo: arguments by key; they must be picklable.
+        function: a function of a module, so that processes can import it.
     """
     if not todo:
         return
