@@ -11,6 +11,8 @@ has. Writes to `results/ablations`:
 `--again` computes finished runs again, for example after a change of code.
 """
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
 

@@ -22,6 +22,7 @@ from c2vl.report import (
     stage_times,
     sweeps,
 )
+from c2vl.report.figures.timings import timings
 from c2vl.report.gallery import gallery
 from c2vl.report.licences import licences
 from c2vl.report.pipeline_outputs import PipelineOutputs, lookup
@@ -96,7 +97,7 @@ def gather(
         "verdicts": [method_tables.verdict(outputs, benchmark) for benchmark in benchmarks],
         "sections": section_summaries(outputs, records),
         "over_seeds": seed_tables.verdicts(outputs.compare),
-        "versus": plots.against(outputs),
+        "versus": plots.method_comparison(outputs),
         "seeds": seed_tables.compare_plot(outputs.compare),
         "facts": dataset_tables.facts(outputs),
         "excluded": dataset_tables.excluded(outputs),
@@ -108,7 +109,7 @@ def gather(
         "answer_plots": answer_plots,
         "confused": confused,
         "figures": {
-            benchmark: plots.of_benchmark(outputs, benchmark, params) for benchmark in benchmarks
+            benchmark: plots.benchmark_plots(outputs, benchmark, params) for benchmark in benchmarks
         },
         "tables": {
             "splits": dataset_tables.split_table(outputs),
@@ -129,7 +130,7 @@ def gather(
         "sweep_tables": sweeps.sweep_tables(outputs),
         "sweep_plots": sweeps.sweep_plots(outputs),
         "sweeps_missing": sweeps.missing(outputs),
-        "timing": plots.of_stages(records),
+        "timing": timings(records),
         "total": stage_times.total(records),
         "longest": max((float(record["seconds"]) for record in records), default=0.0) or 1.0,
         "settings": settings,

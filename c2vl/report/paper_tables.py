@@ -40,7 +40,7 @@ def linear_table(outputs: PipelineOutputs) -> Table | None:
     def found(benchmark: str, stream: str, method: str) -> float | None:
         return lookup(outputs.metrics, "linear", benchmark, stream, method, "top1")
 
-    lines = _lines(outputs, outputs.benchmarks, FROZEN, found, "linear", outputs.encoder)
+    lines = _lines(outputs, outputs.benchmarks, FROZEN, found, "linear")
     heads = ("method", "encoder", "modality", *outputs.benchmarks)
     note = (
         "Top-1 accuracy in percent on test clips of a linear classifier on frozen features, "
@@ -59,7 +59,7 @@ def finetune_table(outputs: PipelineOutputs) -> Table | None:
     def found(benchmark: str, stream: str, start: str) -> float | None:
         return lookup(part, benchmark, stream, start, "top1")
 
-    lines = _lines(outputs, benchmarks, STARTS, found, "finetune", outputs.encoder)
+    lines = _lines(outputs, benchmarks, STARTS, found, "finetune")
     heads = ("method", "encoder", "modality", *benchmarks)
     note = (
         "Top-1 accuracy in percent on test clips after training the whole network with every "
@@ -135,7 +135,7 @@ def knn_table(outputs: PipelineOutputs) -> Table | None:
             else None
         )
 
-    lines = _lines(outputs, outputs.benchmarks, FROZEN, found, "knn", outputs.encoder)
+    lines = _lines(outputs, outputs.benchmarks, FROZEN, found, "knn")
     lines = [(heads[:1], values, kind, rule) for heads, values, kind, rule in lines]
     note = f"Top-1 accuracy in percent on test clips, joint stream, KNN: {outputs.nearest}."
     return _table(
@@ -202,7 +202,6 @@ def _lines(
     methods: dict[str, str],
     found: Find,
     protocol: str,
-    encoder: str,
 ) -> list[Line]:
     printed, lines = paper_numbers(outputs.dataset), list[Line]()
     for stream, modality in MODALITIES.items():
@@ -210,7 +209,7 @@ def _lines(
         for method, name in methods.items():
             values = [found(benchmark, stream, method) for benchmark in benchmarks]
             if any(value is not None for value in values):
-                heads = (words(name), words(encoder), words(modality))
+                heads = (words(name), words(outputs.encoder), words(modality))
                 lines.append(
                     (
                         heads,
@@ -257,11 +256,8 @@ def _table(
             for value, lead in zip(values, leads, strict=True)
         ]
         rows.append(Row((*cells, *numbers), kind, rule))
-    note += (
-        f" Marked: the best of our {'single streams' if fused < len(lines) else 'rows'}."
-        if best
-        else ""
-    )
+    if best:
+        note += f" Marked: the best of our {'single streams' if fused < len(lines) else 'rows'}."
     return Table(
         name, f"{title}, {outputs.dataset_name}", heads, tuple(rows), note + _whose(rows), number
     )
@@ -270,15 +266,8 @@ def _table(
 def _paper(heads: tuple[Cell, ...], values: Sequence[float | None]) -> list[Row]:
     if all(value is None for value in values):
         return []
-    return [
-        Row(
-            (
-                *heads,
-                *(percent(None if value is None else round(value / 100, 4)) for value in values),
-            ),
-            "paper",
-        )
-    ]
+    shares = [None if value is None else round(value / 100, 4) for value in values]
+    return [Row((*heads, *map(percent, shares)), "paper")]
 
 
 def _paper_transfer(dataset: str, target: dict[str, Any]) -> float | None:

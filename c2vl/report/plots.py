@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,7 +11,6 @@ from c2vl.report.extra_tables import reliability_plot
 from c2vl.report.figures.confusion import confusion, counts
 from c2vl.report.figures.curves import curves
 from c2vl.report.figures.similarity import similarity
-from c2vl.report.figures.timings import timings
 from c2vl.report.figures.tsne import tsne
 from c2vl.report.figures.versus import per_class, versus
 from c2vl.report.method_tables import versus_lines
@@ -26,7 +22,7 @@ TSNE_METHODS = ("random", "infonce", "c2vl")
 MATRIX_METHODS = ("infonce", "c2vl")
 
 
-def against(outputs: PipelineOutputs) -> Plot | None:
+def method_comparison(outputs: PipelineOutputs) -> Plot | None:
     """Compare the methods as bars, from no training to training with every label."""
     chance = {
         benchmark: lookup(outputs.metrics, "samples", benchmark, "chance")
@@ -44,7 +40,7 @@ def against(outputs: PipelineOutputs) -> Plot | None:
     )
 
 
-def of_benchmark(
+def benchmark_plots(
     outputs: PipelineOutputs, benchmark: str, params: ReportParams
 ) -> dict[str, list[Plot]]:
     """The figures of one benchmark that have data, by part: `training`, `paper`, `beyond`."""
@@ -58,11 +54,6 @@ def of_benchmark(
         "beyond": [_gains(outputs, benchmark), reliability_plot(outputs, benchmark)],
     }
     return {part: [plot for plot in plots if plot is not None] for part, plots in of.items()}
-
-
-def of_stages(records: Sequence[Mapping[str, Any]]) -> Plot | None:
-    """Plot the time of each stage."""
-    return timings(records)
 
 
 def _gains(outputs: PipelineOutputs, benchmark: str) -> Plot | None:

@@ -169,7 +169,7 @@ def _plant(image: Image, camera: Camera, at: tuple[float, float], seed: int) -> 
 
 
 def furniture(rng: np.random.Generator, half: float) -> list[Box]:
-    """Draw cabinets, tables and boxes along the walls opposite the cameras."""
+    """The boxes of cabinets and tables along the walls opposite the cameras."""
     pieces: list[Box] = []
     for _ in range(int(rng.integers(2, 6))):
         back = rng.random() < 0.5
@@ -210,7 +210,7 @@ def furniture(rng: np.random.Generator, half: float) -> list[Box]:
 
 
 def chair_boxes(x: float, z: float, yaw: float, colour: Vector) -> list[Box]:
-    """Draw a chair that faces `yaw`; the seat has the height at which the studio's people sit."""
+    """The boxes of a chair that faces `yaw`, at the height at which the studio's people sit."""
     c, s = np.cos(yaw), np.sin(yaw)
 
     def at(right: float, forward: float) -> tuple[float, float]:

@@ -277,7 +277,7 @@ def test_hostile_answers_are_escaped_and_absent_outputs_are_named(tmp_path):
     )
     text = (tmp_path / "out/index.html").read_text(encoding="utf-8")
     assert not {"script", "link"} & set(Page(text).tags)  # Page also fails on event handlers
-    # Shown as said, by the gallery and the settings.
+    # The gallery and the settings show it as text.
     assert text.count("&lt;script&gt;alert(1)") >= 2 and "{{ 7*7 }}" in text
     assert "The engines were not scored" in text and "The table of features is missing" in text
     assert "This machine has no record of any stage" in text and "no frame to show" in text
