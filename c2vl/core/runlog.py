@@ -49,12 +49,11 @@ def logged(stage: str) -> Iterator[dict[str, Any]]:
     path = state_dir() / "runs" / f"{stage}.json"
     try:
         write_json(path, record)
-    except OSError as error:  # the stage itself succeeded
-        log.info(
-            "%s: %s cannot be written (%s); `c2vl timings` will not show this run.",
-            stage,
-            path,
-            error.strerror,
+    except OSError as error:  # the stage itself succeeded, so only warn
+        print(
+            f"{stage}: {path} could not be written ({error.strerror}); "
+            "`c2vl timings` lacks this run.",
+            flush=True,
         )
 
 
