@@ -150,7 +150,7 @@ def test_scores_of_a_small_world_match_values_computed_by_hand(world):
     assert scores["zero_shot"]["top1"] == 1.0
     assert scores["retrieval_distinct"]["image_to_text"]["top1"] == 1.0
     assert scores["retrieval_distinct"]["candidates"] == 4
-    # Answers follow from the class here.
+    # Here the class determines the answer.
     assert scores["prompts"]["bag_of_words"]["xsub"]["all"] > 0.9
     assert scores["bag_of_words_of_truth"]["xview"]["middle"] == 1.0
     assert [(s["sample"], s["noticed"]) for s in scores["broken"]] == [
@@ -281,14 +281,14 @@ def test_hostile_answers_are_escaped_and_absent_outputs_are_named(tmp_path):
     assert text.count("&lt;script&gt;alert(1)") >= 2 and "{{ 7*7 }}" in text
     assert "The engines were not scored" in text and "The table of features is missing" in text
     assert "This machine has no record of any stage" in text and "no frame to show" in text
-    # The same data set: the paper's numbers, marked.
+    # On the same data set the paper's numbers appear with a tag.
     assert '<span class="tag">paper</span>' in text and "84.4" in text
     assert "<code>make ablations</code>" in text and "<code>dvc repro protocols</code>" in text
     assert "do not publish this page" in text
 
 
 def test_marked_pieces_join_to_the_whole_answer():
-    # The last overlaps the first.
+    # The last span overlaps the first one.
     pieces = marked(HOSTILE, [((8, 13), True), ((0, 8), False), ((10, 20), True)])
     assert "".join(piece for piece, _ in pieces) == HOSTILE
     assert pieces[:2] == (("<script>", "wrong"), ("alert", "right")) and len(pieces) == 3

@@ -68,7 +68,7 @@ def printed(table: Table) -> list[list[str]]:
 
 def test_the_papers_rows_stand_beside_ours_on_its_own_data(ntu: PipelineOutputs) -> None:
     found = {table.name: printed(table) for table in paper_tables(ntu)}
-    assert found == {  # read off the paper's Tables I to V
+    assert found == {  # from the Tables I to V of the paper
         "table-1-linear": [["84.4", "89.8"], ["88.3", "92.8"]],
         "table-2-finetune": [["88.9"], ["91.8"]],
         "table-3-semi": [["69.3", "81.8"]],
@@ -198,7 +198,7 @@ def test_ticks_match_what_a_setting_switches() -> None:
         }
     for setting in declared.sweeps["components"].settings:
         objective = applied(base, setting.set, "").objective
-        # With fewer there is nothing to divide or to control.
+        # With only one of them there is nothing to partition or to schedule.
         both = objective.intra and objective.inter
         truth = (
             objective.intra,
