@@ -50,10 +50,11 @@ def logged(stage: str) -> Iterator[dict[str, Any]]:
     try:
         write_json(path, record)
     except OSError as error:  # the stage itself succeeded, so only warn
-        print(
-            f"{stage}: {path} could not be written ({error.strerror}); "
-            "`c2vl timings` lacks this run.",
-            flush=True,
+        log.info(
+            "%s: %s could not be written (%s); `c2vl timings` lacks this run.",
+            stage,
+            path,
+            error.strerror,
         )
 
 
