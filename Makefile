@@ -1,17 +1,19 @@
-# `make demo` and `make test` are the set-up: they need Python >= 3.11, make, git and a package index, nothing else.
+# `make demo` and `make test` need Python >= 3.11, make, git and a package index, nothing else.
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
+INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+HAS_PIP := $(VENV)/bin/python -m pip --version >/dev/null 2>&1
 
-# DVC runs every stage's command through the shell: the environment's programs come first.
+# DVC runs every stage through the shell, so the programs of .venv come first.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
-# Trainings at once: each takes one core (docs/training.md).
+# Trainings that run at the same time; each takes one core (docs/training.md).
 JOBS ?= $(or $(C2VL_WORKERS),$(shell getconf _NPROCESSORS_ONLN))
 
 TEST_JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); [ $$n -gt 4 ] && echo 4 || echo $$n)  # each takes up to 2 GB
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo encoders test recipes lint engines groundingdino compare ablations clean
+.PHONY: help install demo encoders test recipes lint coverage docs engines groundingdino compare ablations clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -20,53 +22,69 @@ help:  ## Show this list
 install: $(STAMP)  ## Create .venv and install into it what constraints.txt pins
 
 $(STAMP): pyproject.toml constraints.txt
+	@$(HAS_PIP) || rm -rf $(VENV)
 	@command -v $(PYTHON) >/dev/null || { echo "There is no '$(PYTHON)'; name a Python >= 3.11: make $(MAKECMDGOALS) PYTHON=..."; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "'$(PYTHON)' is older than 3.11; name a newer one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV) && $(HAS_PIP) || { rm -rf $(VENV); \
+	  echo "'$(PYTHON)' cannot create a virtual environment with pip, so $(VENV) was removed."; \
+	  echo "On Debian or Ubuntu: sudo apt install $(notdir $(PYTHON))-venv"; \
+	  echo "Then run again: make $(MAKECMDGOALS)"; exit 1; }
+	$(INSTALL) -e '.[dev]'
 	@touch $@
 
-demo: $(STAMP)  ## Run the whole pipeline on the embedded world; ends with timings, metrics and the report's path
+demo: $(STAMP)  ## Run the whole pipeline on the synthetic world; print timings, metrics and the report's path
 	@c2vl profile --require demo
 	@git rev-parse --git-dir >/dev/null 2>&1 || dvc config --local core.no_scm true
 	@$(MAKE) --no-print-directory encoders
 	dvc repro
 	@echo && c2vl timings && echo && c2vl metrics
 
-encoders: $(STAMP)  ## Train all encoders, JOBS at once (default: one a core; with a GPU, as many as fit)
+encoders: $(STAMP)  ## Train all encoders, JOBS at once (default: one per core; on a GPU, as many as fit)
 	dvc repro skeleton embed
 	@dvc stage list --name-only | grep -E '^(baselines|pretrain)@' | sort | xargs -n 1 -P $(JOBS) dvc --wait-for-lock repro -q -s
 
-test: lint  ## Lint, types, all tests (with one small run of the whole pipeline), a process a core
+test: lint  ## Lint, types, and all tests in parallel (with one small run of the whole pipeline)
 	python -m pytest -n $(TEST_JOBS) --dist loadfile
 
-recipes: $(STAMP)  ## Run every documented recipe on small data, raw files to report (a quarter of an hour)
+recipes: $(STAMP)  ## Run every documented recipe on a few clips (a quarter of an hour)
 	python -m pytest -m recipes tests/pipeline
 
-lint: $(STAMP)  ## Ruff and mypy
+lint: $(STAMP)  ## Style, types, and which room may import which: ruff, mypy, import-linter
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports
 
-engines: $(STAMP)  ## Train the shipped tiny engines anew (an hour or more on 2 cores)
+coverage: $(STAMP)  ## All tests, and the lines of c2vl they run: a table, and htmlcov/index.html
+	python -m pytest -n $(TEST_JOBS) --dist loadfile --cov --cov-report=term --cov-report=html
+
+docs: $(VENV)/.docs  ## Build the docs site with its API pages: site/index.html
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	@echo site/index.html
+
+$(VENV)/.docs: $(STAMP)
+	$(INSTALL) -e '.[dev,docs]'
+	@touch $@
+
+engines: $(STAMP)  ## Train the shipped tiny engines again (an hour or more on 2 cores)
 	python -m c2vl.studio.engines
 
-groundingdino:  ## Create .venv-groundingdino, for `crop.detector.backend: groundingdino` (docs/engines.md)
+groundingdino:  ## Create .venv-groundingdino for the original detector (docs/engines.md)
 	$(PYTHON) -m venv .venv-groundingdino
 	.venv-groundingdino/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/groundingdino.txt
 
-compare: $(STAMP)  ## Repeat the comparison over 5 seeds, on xsub and xview: results/compare, and in the report
+compare: $(STAMP)  ## Compare C2VL and its baselines over 5 seeds; also in the report
 	@c2vl profile --require demo
 	dvc repro
 	python stages/compare.py
 	dvc repro -f -s report
 
-ablations: $(STAMP)  ## Sweeps of ablations.yaml on the demo: tables VI-VIII, Fig. 6, what the paper leaves open (an hour on 2 cores)
+ablations: $(STAMP)  ## Run the sweeps of ablations.yaml: Tables VI-VIII, Figure 6 (an hour on 2 cores)
 	@c2vl profile --require demo
 	dvc repro embed
 	python stages/ablations.py
 	dvc repro -f -s report
 
-clean:  ## Remove outs and logs; the sample store and DVC's cache stay, so a rerun is quick
+clean:  ## Remove outputs and logs; the sample store and DVC's cache stay, so a rerun is fast
 	rm -rf data/studio data/index data/skeleton data/crop data/caption data/embed truth/studio results $${C2VL_HOME:-.c2vl}/runs

@@ -1,7 +1,10 @@
-"""Sizes and costs of the skeleton encoders, a Markdown table: `python bench/encoders.py [--demo]`.
+"""Sizes and costs of the skeleton encoders as a Markdown table.
 
-Parameters, FLOPs and bytes are counted, not timed, and are the same on every machine. `--demo` adds the seconds of one
-core that an epoch of the demo's training takes (476 clips of 16 frames, batch 32, a quarter with two persons).
+    python bench/encoders.py [--demo]
+
+Parameters, FLOPs and bytes are counted, so they are the same on every machine. `--demo` adds the
+processor seconds of one core for one epoch of the demo (476 clips of 16 frames, batch 32, a quarter
+of the clips with two persons).
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ CLIPS, BATCH, FRAMES = 476, 32, 16
 
 
 def table(settings: str) -> None:
-    """Print a row an encoder."""
+    """Print one row for each encoder."""
     demo = settings == "two cores"
     chosen, frames = (TWO_CORES, FRAMES) if demo else (PUBLISHED, 64)
     heads = [
@@ -52,7 +55,7 @@ def table(settings: str) -> None:
 
 
 def epoch(encoder: nn.Module, repeats: int = 5) -> float:
-    """Processor seconds of forward and backward over the demo's training clips, on one core."""
+    """Processor seconds of forward and backward over the demo's training clips on one core."""
     torch.set_num_threads(1)
     x = torch.randn(BATCH, 3, FRAMES, 25, 2)
     x[BATCH // 4 :, ..., 1] = 0

@@ -227,9 +227,8 @@ def measure(
         stage = rate(len(units), lambda: run(work, root / f"{work.stage}-{number}", notes), notes)  # noqa: B023
         both = harmonic_mean((before, model()))
         busy.append(notes["engine_seconds"] * stage / len(units))
-        rates.append(
-            (both, next_to, prepare, stage, rate(16, lambda: [single(unit) for unit in units[:16]]))
-        )  # noqa: B023
+        one_by_one = rate(16, lambda: [single(unit) for unit in units[:16]])  # noqa: B023
+        rates.append((both, next_to, prepare, stage, one_by_one))
     medians = [median(column) for column in zip(*rates, strict=True)]
     ratios = sorted(stage / both for both, _, _, stage, _ in rates)
     of_beside = median(stage / next_to for _, next_to, _, stage, _ in rates)

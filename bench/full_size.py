@@ -1,7 +1,7 @@
-"""The paper's engines at full size with random weights, from their published configurations: for timing, not for use.
+"""The paper's engines at full size with random weights: for timing only.
 
-IDEA-Research/grounding-dino-base, llava-hf/llava-1.5-7b-hf and openai/clip-vit-large-patch14-336, with the shipped tiny
-tokenizers, whose vocabularies fit into theirs.
+The configurations are those of IDEA-Research/grounding-dino-base, llava-hf/llava-1.5-7b-hf and
+openai/clip-vit-large-patch14-336. The tokenizers are the shipped tiny ones, whose vocabularies fit.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ VISION |= {"image_size": 336, "patch_size": 14, "projection_dim": 768}
 
 
 def detector_config() -> GroundingDinoConfig:
-    """Grounding DINO with Swin-B."""
+    """Configuration of Grounding DINO with Swin-B."""
     swin = {
         "embed_dim": 128,
         "depths": [2, 2, 18, 2],
@@ -45,7 +45,7 @@ def detector_config() -> GroundingDinoConfig:
 
 
 def captioner_config(image_token: int = 32000, end: int = 2) -> LlavaConfig:
-    """LLaVA-1.5-7B: Vicuna on CLIP L/14@336."""
+    """Configuration of LLaVA-1.5-7B: Vicuna with CLIP ViT-L/14@336px."""
     text = {
         "hidden_size": 4096,
         "intermediate_size": 11008,
@@ -68,7 +68,7 @@ def captioner_config(image_token: int = 32000, end: int = 2) -> LlavaConfig:
 
 
 def encoder_config(start: int = 49406, end: int = 49407) -> CLIPConfig:
-    """CLIP ViT-L/14@336px."""
+    """Configuration of CLIP ViT-L/14@336px."""
     text = {
         "hidden_size": 768,
         "intermediate_size": 3072,
@@ -80,7 +80,7 @@ def encoder_config(start: int = 49406, end: int = 49407) -> CLIPConfig:
 
 
 def build(engine: str, device: torch.device, dtype: torch.dtype) -> Any:
-    """The model of an engine in eval mode, random, made on `device` itself."""
+    """The model of an engine in eval mode with random weights, created on `device`."""
     tokenizer = AutoTokenizer.from_pretrained(TINY / engine)
     with torch.device(device):
         before = torch.get_default_dtype()
@@ -99,7 +99,7 @@ def build(engine: str, device: torch.device, dtype: torch.dtype) -> Any:
 
 
 def processor(engine: str) -> Any:
-    """Its processor: the published pictures' sizes, the tiny tokenizer."""
+    """The processor of an engine: the published picture sizes, the tiny tokenizer."""
     from transformers import (
         CLIPImageProcessorPil,
         CLIPProcessor,

@@ -1,7 +1,9 @@
-"""How long linear evaluation and KNN take at a data set's size: `python bench/linear.py [--size ntu60] [--device cpu]`.
+"""Time of linear evaluation and KNN at the size of a data set.
 
-Random features with a little class structure stand in for an encoder's: the time depends on the shapes alone. Prints one line a
-protocol; `C2VL_THREADS` sets the threads.
+    python bench/linear.py [--size ntu60] [--device cpu]
+
+The features are random with some class structure, because the time depends only on their shapes.
+Prints one line for each protocol; `C2VL_THREADS` sets the number of threads.
 """
 
 from __future__ import annotations
@@ -19,15 +21,16 @@ from c2vl.evaluation.linear import linear_evaluation
 from c2vl.training.environment import threads
 from c2vl.training.metrics import top1
 
+# Training clips, test clips and classes of xsub.
 SIZES = {
     "ntu60": (40_091, 16_487, 60),
     "ntu120": (63_026, 50_919, 120),
     "pku2": (5_339, 1_613, 51),
-}  # xsub of each
+}
 
 
 def stand_in(train: int, test: int, classes: int, width: int) -> Features:
-    """Gaussian clouds around random class centres, (N, width) float32."""
+    """Features (N, width) float32: Gaussian clouds around random class centres."""
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(classes, width)).astype(np.float32)
     labels = [rng.integers(classes, size=count) for count in (train, test)]
@@ -36,8 +39,10 @@ def stand_in(train: int, test: int, classes: int, width: int) -> Features:
 
 
 def main() -> None:
-    """Measure."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--size", choices=SIZES, default="ntu60")
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--device", default="cpu")
@@ -45,7 +50,10 @@ def main() -> None:
     torch.set_num_threads(threads())
     train, test, classes = SIZES[arguments.size]
     features = stand_in(train, test, classes, arguments.width)
-    shape = f"{train:,} x {arguments.width} features, {classes} classes, {threads()} threads, {arguments.device}"
+    shape = (
+        f"{train:,} x {arguments.width} features, {classes} classes, {threads()} threads, "
+        f"{arguments.device}"
+    )
     began = time.perf_counter()
     linear = linear_evaluation(features, classes, LinearParams(), 0, arguments.device)
     spent = time.perf_counter() - began
@@ -54,9 +62,8 @@ def main() -> None:
     began = time.perf_counter()
     nearest = knn_evaluation(features, device=arguments.device)
     spent = time.perf_counter() - began
-    print(
-        f"KNN of {test:,} clips: {spent:.1f} s (top 1 {top1(features.test_labels, nearest.predictions):.3f})"
-    )
+    reached = top1(features.test_labels, nearest.predictions)
+    print(f"KNN of {test:,} clips: {spent:.1f} s (top 1 {reached:.3f})")
 
 
 if __name__ == "__main__":

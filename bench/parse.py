@@ -1,8 +1,12 @@
-"""Reading and denoising skeletons, measured: `python bench/parse.py`, with `--stage 1000 2000 8000` also the real stages.
+"""Time to read and denoise skeletons.
 
-Files are the studio's, of NTU RGB+D's length (2 to 3 seconds at 30 frames a second). First table: processor milliseconds a file
-of our parser beside the plain per-line one of the tests, on the same files in the same run, best of some rounds. Second
-(minutes, 2 GB of disk): the stages `index` and `skeleton` on so many files, their peak memory, and what NTU60 would take.
+    python bench/parse.py [--stage 1000 2000 8000]
+
+The files are the studio's, as long as NTU RGB+D's (2 to 3 seconds at 30 frames a second). The first
+table has processor milliseconds a file of our parser and of the tests' plain per-line parser: same
+files, same run, best of several rounds. With `--stage`, a second table has the time and peak
+memory of the stages `index` and `skeleton` on that many files (minutes, 2 GB of disk), and an
+extrapolation to NTU60.
 """
 
 from __future__ import annotations
@@ -34,19 +38,20 @@ from c2vl.datasets.skeletons.line import denoise  # noqa: E402
 from c2vl.studio.vocabulary import ACTIONS  # noqa: E402
 
 NTU60, CORES = 56_880, 8
-SETUP = NTU60 // 17  # files of a setup, from three cameras: shards are as large as NTU60's
+SETUP = NTU60 // 17  # files of a setup, so that shards are as large as NTU60's
 MEBIBYTE = 1024  # ru_maxrss is in KiB
 WATCHED = """
 import json, resource, runpy, sys
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-print(json.dumps([*(one.ru_utime + one.ru_stime for one in spent), max(one.ru_maxrss for one in spent)]))
+peak = max(one.ru_maxrss for one in spent)
+print(json.dumps([*(one.ru_utime + one.ru_stime for one in spent), peak]))
 """
 
 
 def best(work: Callable[[Any], Any], items: Sequence[Any], rounds: int) -> float:
-    """Processor seconds for all of `items`, the quickest of some rounds."""
+    """Processor seconds for all of `items`, best of `rounds`."""
     times = []
     for _ in range(rounds):
         began = time.process_time()
@@ -57,7 +62,7 @@ def best(work: Callable[[Any], Any], items: Sequence[Any], rounds: int) -> float
 
 
 def readers(files: Sequence[bytes], rounds: int) -> None:
-    """Print the first table."""
+    """Print the table of parsers."""
     parsed = [parse_skeleton(data) for data in files]
     size = sum(map(len, files))
     rows = {
@@ -75,7 +80,10 @@ def readers(files: Sequence[bytes], rounds: int) -> None:
 
 
 def write(folder: Path, number: int, pool: Sequence[bytes]) -> None:
-    """`number` files that differ in a line after their last frame, which no parser looks at, and so in their content keys."""
+    """Write `number` files with different content keys.
+
+    They differ in a line after their last frame, which parsers do not read.
+    """
     folder.mkdir()
     (folder / "classes.txt").write_text("\n".join(ACTIONS) + "\n", encoding="utf-8")
     for at, data in zip(range(number), _again(pool), strict=False):
@@ -91,7 +99,14 @@ def _again(pool: Sequence[bytes]) -> Iterable[bytes]:
 
 @dataclass(frozen=True)
 class Spent:
-    """What a stage took: wall seconds, processor seconds of its own process and of its workers, MiB of the larger of them."""
+    """Cost of a stage: seconds of wall time and of processor time; peak memory in MiB.
+
+    Args:
+        wall: wall time.
+        own: processor time of the stage's own process.
+        workers: processor time of its workers.
+        peak: peak memory of the largest process.
+    """
 
     wall: float
     own: float
@@ -100,7 +115,7 @@ class Spent:
 
 
 def stage(name: str, folder: Path) -> Spent:
-    """Run a stage in `folder`."""
+    """Run a stage in `folder` and return its cost."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "C2VL_HOME": str(folder / "home")}
     command = [sys.executable, "-c", WATCHED, str(ROOT / "stages" / f"{name}.py")]
     began = time.perf_counter()
@@ -114,10 +129,11 @@ def stage(name: str, folder: Path) -> Spent:
 
 
 def stages(numbers: Sequence[int], pool: Sequence[bytes]) -> None:
-    """Print the second table."""
+    """Print the table of stages."""
     workers = os.environ.get("C2VL_WORKERS") or str(len(os.sched_getaffinity(0)))
     print(
-        f"\nreal stages, C2VL_WORKERS={workers}, shards as large as NTU60's; seconds; own and workers: processor time\n"
+        f"\nreal stages, C2VL_WORKERS={workers}, shards as large as NTU60's; seconds; "
+        "own and workers: processor time\n"
     )
     print(f"{'files':>8}  {'stage':10}{'wall':>8}{'own':>8}{'workers':>9}{'peak MiB':>10}")
     base: dict[str, Spent] = {}
@@ -132,13 +148,14 @@ def stages(numbers: Sequence[int], pool: Sequence[bytes]) -> None:
             for name in ("index", "skeleton"):
                 spent[name] = one = stage(name, folder)
                 print(
-                    f"{number:8,}  {name:10}{one.wall:8.1f}{one.own:8.1f}{one.workers:9.1f}{one.peak:10.0f}",
+                    f"{number:8,}  {name:10}{one.wall:8.1f}{one.own:8.1f}"
+                    f"{one.workers:9.1f}{one.peak:10.0f}",
                     flush=True,
                 )
         if not base:
             base, fewest = spent, number
     if number > fewest:
-        # Between the first and the last row, so that starting up is not counted a thousandfold.
+        # The difference between the first and the last row leaves out the start-up time.
         own, shared = (
             sum(getattr(spent[name], what) - getattr(base[name], what) for name in spent)
             / (number - fewest)
@@ -146,10 +163,12 @@ def stages(numbers: Sequence[int], pool: Sequence[bytes]) -> None:
         )
         minutes = (own + shared / CORES) * NTU60 / 60
         print(
-            f"\na file more: {own * 1e3:.2f} ms in the stages' own processes, {shared * 1e3:.2f} ms in workers"
+            f"\na file more: {own * 1e3:.2f} ms in the stages' own processes, "
+            f"{shared * 1e3:.2f} ms in workers"
         )
         print(
-            f"NTU60's {NTU60:,} files on {CORES} free cores, if neither waits for the other: {minutes:.1f} minutes at most"
+            f"NTU60's {NTU60:,} files on {CORES} free cores, if neither waits for the other: "
+            f"{minutes:.1f} minutes at most"
         )
 
 
@@ -162,7 +181,7 @@ def main() -> None:
         "--performances", type=int, default=40, help="distinct performances, three files each (40)"
     )
     parser.add_argument(
-        "--rounds", type=int, default=7, help="rounds of which the quickest counts (7)"
+        "--rounds", type=int, default=7, help="rounds, of which the fastest counts (7)"
     )
     parser.add_argument(
         "--stage",
@@ -170,13 +189,13 @@ def main() -> None:
         nargs="+",
         default=[],
         metavar="FILES",
-        help="run the stages on so many files",
+        help="also run the stages, on this many files",
     )
     parser.add_argument(
         "--frames-per-second",
         type=int,
         default=30,
-        help="of the performances; fewer make shorter files (30)",
+        help="frame rate of the performances; lower rates make shorter files (30)",
     )
     arguments = parser.parse_args()
     files = [

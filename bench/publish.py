@@ -1,7 +1,9 @@
-"""What publishing a batch costs: waited for on the disk each time, as the store does it, or all at the end.
+"""Time to publish a batch in the sample store: fsync each batch, as the store does, or at the end.
 
-`python bench/publish.py [FOLDER]` writes batches as the stages' to FOLDER (default: a temporary one; name one on the disk
-that the store is on) and prints milliseconds a batch, and the files that are left.
+    python bench/publish.py [FOLDER]
+
+Writes batches of the stages' sizes to FOLDER (default: a temporary one; name one on the store's
+disk) and prints the milliseconds for a batch and the number of files that remain.
 """
 
 from __future__ import annotations
@@ -19,11 +21,12 @@ from c2vl.store.keys import content_key
 from c2vl.store.publisher import Publisher
 from c2vl.store.store import Store
 
+# Seconds until a batch is fsynced.
 WAYS = {
     "durable each": 0.0,
     "as it is": publisher.FLUSH_SECONDS,
     "durable once": 1e9,
-}  # seconds until it is made durable
+}
 BATCHES = {
     "skeleton": (32, 100_000, 100),
     "crop": (16, 30_000, 100),
@@ -33,7 +36,7 @@ BATCHES = {
 
 
 def cost(folder: Path, rows: int, size: int, count: int, seconds: float) -> tuple[float, int]:
-    """Milliseconds a batch of `rows` × `size` random bytes over `count` batches, and the files left."""
+    """Milliseconds to publish a batch of `rows` × `size` random bytes, and the remaining files."""
     publisher.FLUSH_SECONDS = seconds
     noise = np.random.default_rng(0)
     batches = [[{"value": noise.bytes(size)} for _ in range(rows)] for _ in range(8)]

@@ -1,9 +1,10 @@
-"""How raw files are read: members of a large zip archive, and the clips of PKU-MMD's long skeleton files.
+"""Time to read raw files: members of a large zip archive, and clips of PKU-MMD's long skeletons.
 
     python bench/raw_files.py [--members 20000]
 
-Prints one table: ms a member with the archive's directory read once (as the pipeline does) and once a member, and ms
-a clip with the long file read once for all its clips (as the pipeline does) and once a clip. One process, made-up files.
+Prints the milliseconds for one member, with the archive's directory read once (as the pipeline
+does) or for every member. Then it prints those for one clip, with the long file read once (as the
+pipeline does) or for every clip. It uses one process and synthetic files.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ import numpy as np
 from c2vl.datasets import raw_files as places
 from c2vl.datasets.pku_skeleton import LongSkeleton
 
-FRAMES, CLIPS, CLIP = 5000, 20, 100  # of a video of PKU-MMD, about
+FRAMES, CLIPS, CLIP = 5000, 20, 100  # roughly those of a video of PKU-MMD
 MEMBER = 20_000  # bytes
 
 
 def seconds(work: Callable[[], object], times: int) -> float:
-    """Mean time of `work`."""
+    """Mean seconds of one call of `work`."""
     began = time.perf_counter()
     for _ in range(times):
         work()
@@ -33,7 +34,7 @@ def seconds(work: Callable[[], object], times: int) -> float:
 
 
 def archive(folder: Path, members: int) -> list[tuple[str, float]]:
-    """Reading members of one archive."""
+    """(what, seconds) of reading members of one archive."""
     content = (
         " ".join(f"{number:.6f}" for number in np.random.default_rng(0).normal(size=MEMBER // 8))
         + "\n"
@@ -57,7 +58,7 @@ def archive(folder: Path, members: int) -> list[tuple[str, float]]:
 
 
 def long_file(folder: Path) -> list[tuple[str, float]]:
-    """Cutting clips from one long file."""
+    """(what, seconds) of cutting clips from one long file."""
     rows = np.random.default_rng(0).normal(size=(FRAMES, 150))
     (folder / "long.txt").write_text(
         "".join(" " + " ".join(f"{number:.6f}" for number in row) + "\n" for row in rows)
@@ -89,8 +90,8 @@ def main() -> None:
     parser.add_argument("--members", type=int, default=20_000, help="files in the archive")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        for what, took in [*archive(Path(folder), options.members), *long_file(Path(folder))]:
-            print(f"{took * 1000:10.2f} ms a {what}")
+        for what, spent in [*archive(Path(folder), options.members), *long_file(Path(folder))]:
+            print(f"{spent * 1000:10.2f} ms a {what}")
 
 
 if __name__ == "__main__":

@@ -1,28 +1,33 @@
-"""How fast pretraining is, by encoder: clips a second, the share of a step that is not the encoder, against the usual feeder.
+"""Speed of pretraining for each encoder, in clips a second, compared with a usual training script.
 
-    python bench/train.py                                              # CPU: the encoders sized for two cores, the demo's batch
-    C2VL_DEVICE=cuda python bench/train.py --settings published        # GPU: batch 400, 64 frames, fp32 and bf16
+    python bench/train.py                                        # CPU: two-core settings
+    C2VL_DEVICE=cuda python bench/train.py --settings published  # GPU: batch 400, fp32 and bf16
 
-Columns, medians over the repetitions, in clips a second: `forward` and `forward + backward` of the encoder alone on a batch
-that is there; `step`: everything that a training step does (draw, crop, resize, rotate, prompts, encoder, heads, targets, loss,
-backward, SGD), by the trainer's own code. `outside`: what a step takes beyond the encoder's forward and backward, as a share
-of the step. Where a GPU has no memory for the batch, half of it is tried, and so on; `batch` is what was measured.
+Columns are medians over the repetitions:
 
-Two baselines, each with how much faster `step` is. `DataLoader`: the same encoder, heads, loss and optimiser, fed as CTR-GCN's
-line feeds them: clips padded to 300 frames, crop, resize and rotation sample by sample in NumPy and torch, a DataLoader with
-`C2VL_WORKERS` workers (in the process itself if that is 1). `at most` is what a trainer could gain over it if all but the
-encoder's forward and backward cost nothing: DataLoader's time over theirs. `usual script`: fed like that, and the encoder as
-scripts have it: both person slots of every clip are encoded, empty or not (`persons: padded`; the two-core settings encode
-those who are there, which is another average over persons), by torch's own layers. ST-GCN's and MS-G3D's order of computation
-is ours in all columns.
+- `batch`: the measured batch. It is halved until it fits into GPU memory.
+- `forward`, `forward + backward`: the encoder alone on a batch that is ready.
+- `step`: a whole training step by the trainer's own code: draw, crop, resize, rotate, prompts,
+  encoder, heads, targets, loss, backward, SGD.
+- `outside`: share of a step outside the encoder's forward and backward.
+- `DataLoader`: the same encoder, heads, loss and optimiser, fed as in CTR-GCN's code: clips padded
+  to 300 frames; crop, resize and rotation sample by sample; a DataLoader with `C2VL_WORKERS`
+  workers (in the process itself for 1). The next column says how much faster `step` is.
+- `at most`: the largest possible gain over `DataLoader`, if only forward and backward took time.
+- `usual script`: fed like `DataLoader`, with the encoder as scripts have it: both person slots of a
+  clip are encoded, empty or not (`persons: padded`), by torch's own layers. The two-core settings
+  encode only people who are present, which is another average over persons. ST-GCN and MS-G3D
+  compute in our order in all columns.
+- `floor`: clips a second at the hardware's limit, whichever is slower: all matrix products and
+  convolutions (`c2vl.models.encoders.cost`) at the speed of a large matrix product, or all kept
+  activations written and read once at the speed of a large copy. Both speeds are measured in the
+  same run.
+- `of it`: forward + backward as a share of the floor.
+- `GiB`: peak GPU memory.
 
-The variants take turns within one run, each turn in another order. With one thread and no workers on a CPU the clock is this
-process' processor time, so that other programs on the machine count little.
-
-`floor`: clips a second if the FLOPs of matrix products and convolutions (`c2vl.models.encoders.cost`) ran at the speed of a large matrix
-product, or if the activations that are kept for the backward pass were written and read once at the speed of a large copy,
-whichever is slower; both speeds are measured in the same run. `of it`: forward + backward as a share of the floor. The clips
-are made up, 5/8 to 5/2 times `--frames` long, a quarter of them with two persons.
+The variants take turns in a changing order within one run. With one thread and no workers on a CPU
+the clock is this process's processor time, so other programs hardly matter. The clips are
+synthetic, 5/8 to 5/2 times `--frames` long, a quarter of them with two persons.
 """
 
 from __future__ import annotations
@@ -57,11 +62,11 @@ from c2vl.training.step import backward
 from c2vl.training.training_params import PretrainParams
 
 PADDED, K = 300, 4
-WIDTHS = {"published": 768, "two-cores": 64}  # of the prompts: CLIP ViT-L/14, the shipped encoder
+WIDTHS = {"published": 768, "two-cores": 64}  # width of prompts: CLIP ViT-L/14, shipped encoder
 
 
 def made_up(clips: int, longest: int) -> list[np.ndarray]:
-    """Clips (T, 2, 25, 3); one-person ones have an empty second slot."""
+    """Random clips (T, 2, 25, 3) float32; those with one person have an empty second slot."""
     rng = np.random.default_rng(0)
     made = [
         rng.normal(size=(int(rng.integers(longest // 4, longest)), 2, 25, 3)).astype(np.float32)
@@ -74,7 +79,7 @@ def made_up(clips: int, longest: int) -> list[np.ndarray]:
 
 
 class PaddedClips(Dataset):
-    """Per-sample transforms on arrays (C, 300, V, M), as CTR-GCN's feeder; written from its rules."""
+    """Transforms each sample as arrays (C, 300, V, M), like CTR-GCN's feeder; our own code."""
 
     def __init__(
         self, clips: list[np.ndarray], prompts: dict[str, np.ndarray], frames: int
@@ -119,13 +124,13 @@ def _rotation(angles: Tensor) -> Tensor:
 
 
 def forever(loader: DataLoader) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
-    """Epoch after epoch."""
+    """Yield batches, epoch after epoch."""
     while True:
         yield from loader
 
 
 def with_torch_s_layers(encoder: nn.Module) -> nn.Module:
-    """Put torch's own layer in place of every `EncoderLayer`; products and GRUs of ours are switched off where it runs."""
+    """Replace every `EncoderLayer` by torch's own layer with the same weights."""
     for name, child in encoder.named_children():
         if isinstance(child, EncoderLayer):
             width, heads = child.norm1.normalized_shape[0], child.self_attn.num_heads
@@ -138,7 +143,7 @@ def with_torch_s_layers(encoder: nn.Module) -> nn.Module:
 
 
 def seconds(work: Callable[[], None], device: torch.device) -> float:
-    """Time of `work` with all that it queued."""
+    """Seconds of `work`, including the GPU work that it queued."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     alone = device.type == "cpu" and torch.get_num_threads() == 1 and machine.workers() == 1
@@ -151,7 +156,7 @@ def seconds(work: Callable[[], None], device: torch.device) -> float:
 
 
 def speeds(device: torch.device, precision: str) -> tuple[float, float]:
-    """FLOP a second of a large matrix product, bytes a second of a large copy (read and write)."""
+    """FLOP a second of a large matrix product, and bytes a second of a large copy (read, write)."""
     size = 8192 if device.type == "cuda" else 1024
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
@@ -170,7 +175,7 @@ def measure(
     precision: str,
     device: torch.device,
 ) -> dict[str, float]:
-    """One row: seconds a batch by column, GiB of the device at most, the floor."""
+    """One row of the table: seconds a batch by column, peak GiB of the device, and the floor."""
     frames = arguments.frames
     encoder = (PUBLISHED if settings == "published" else TWO_CORES)[name]
     if hasattr(encoder, "frames"):
@@ -258,11 +263,10 @@ def measure(
     times: dict[str, list[float]] = {variant: [] for variant in variants}
     order_of_turns = list(variants)
     for turn in range(arguments.repetitions + arguments.warmup):
-        order_of_turns.append(
-            order_of_turns.pop(0)
-        )  # a variant gains from memory that the one before it has just used
+        # Change the order: a variant gains from memory that the one before it has just used.
+        order_of_turns.append(order_of_turns.pop(0))
         for variant in order_of_turns:
-            task.network.zero_grad()  # so that none pays for adding to what another left
+            task.network.zero_grad()  # so that no variant adds to gradients of another
             usual.network.zero_grad()
             spent = seconds(variants[variant], device)
             if turn >= arguments.warmup:
@@ -294,14 +298,14 @@ def measure(
 def where_memory_allows(
     measured: Callable[[int], dict[str, float]], batch: int
 ) -> tuple[int, dict[str, float]]:
-    """What `measured` says at a batch, halved until it fits, and that batch."""
+    """Halve `batch` until `measured` fits into memory; return that batch and the result."""
     while True:
         try:
             return batch, measured(batch)
         except torch.OutOfMemoryError:
             if batch < 4:
                 raise
-        batch //= 2  # not within `except`: there the error still holds what did not fit
+        batch //= 2  # outside `except`, where the error still holds the memory
         gc.collect()
         torch.cuda.empty_cache()
 
@@ -326,7 +330,7 @@ def main() -> None:
         choices=["fp32", "bf16"],
         help="default: both on a GPU, fp32 on a CPU",
     )
-    parser.add_argument("--compile", action="store_true", help="encoders compiled by torch.compile")
+    parser.add_argument("--compile", action="store_true", help="compile encoders by torch.compile")
     parser.add_argument("--repetitions", type=int, default=15)
     parser.add_argument("--warmup", type=int, default=3)
     arguments = parser.parse_args()
@@ -334,7 +338,7 @@ def main() -> None:
     device = machine.device()
     cuda = device.type == "cuda"
     if not cuda:
-        keep_freed_memory()  # as `fit` does
+        keep_freed_memory()  # as in training
     arguments.batch = arguments.batch or (400 if cuda else 32)
     arguments.frames = arguments.frames or (64 if cuda else 16)
     settings = arguments.settings or ("published" if cuda else "two-cores")
@@ -343,7 +347,8 @@ def main() -> None:
         torch.cuda.get_device_name(device) if cuda else f"CPU, {torch.get_num_threads()} thread(s)"
     )
     print(
-        f"{where}, torch {torch.__version__}; settings {settings}, batch {arguments.batch} x {arguments.frames} frames\n"
+        f"{where}, torch {torch.__version__}; settings {settings}, "
+        f"batch {arguments.batch} x {arguments.frames} frames\n"
     )
     heads = [
         "encoder",
@@ -400,7 +405,7 @@ def main() -> None:
             ]
             print(f"| {name} | {precision} | " + " | ".join(cells) + " |", flush=True)
     if not cuda:
-        print("\nNo GPU here: its columns are not measured.", file=sys.stderr)
+        print("\nThere is no GPU here, so its columns are not measured.", file=sys.stderr)
 
 
 if __name__ == "__main__":

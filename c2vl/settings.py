@@ -85,7 +85,7 @@ def faults(params: Params, root: Path = Path(".")) -> list[str]:
 def _unknown(params: Params) -> Iterator[str]:
     for name in params:
         if name not in SECTIONS and name not in FOR_DVC:
-            yield f"there is no section `{name}`; mend its name or remove it."
+            yield f"there is no section `{name}`; correct its name or remove it."
     for name in FOR_DVC:
         if name not in params:
             yield f"`{name}` is missing; compare with profiles/demo.yaml."

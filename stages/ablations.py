@@ -1,11 +1,14 @@
-"""Tables VI-VIII, Fig. 6 and what the paper leaves open, as sweeps (`make ablations`; not a stage of `dvc.yaml`).
+"""Run the sweeps of `ablations.yaml`: Tables VI-VIII, Fig. 6 and questions the paper leaves open.
 
-Reads `ablations.yaml` and section `pretrain` of `params.yaml`, which every setting changes in a few places; a sweep runs on
-those of its benchmarks that `data.benchmarks` has. Writes
-`results/ablations/ablations.json` (`data`, their fingerprint, `dataset`, `stream`, `seeds`, `base`, `sweeps[name]` as of
-`c2vl.experiments.ablation.ablation_files.summary`), the same as `.csv`, `.md` and `.tex`, and one file a finished run in
-`results/ablations/runs`: stopped and started again, it goes on with the next run. `--again` forgets finished runs, for
-instance after a change of code.
+`make ablations` runs it; it is not a stage of `dvc.yaml`. Each setting changes a few places of
+section `pretrain` of `params.yaml`. A sweep runs on those of its benchmarks that `data.benchmarks`
+has. Writes to `results/ablations`:
+
+- `ablations.json`: `data` (their fingerprint), `dataset`, `stream`, `seeds`, `base`, and `sweeps[name]` as
+  `c2vl.experiments.ablation.ablation_files.summary` returns it; the same as `.csv`, `.md`, `.tex`
+- `runs/`: one file for each finished run, so that a stopped script continues with the next run
+
+`--again` computes finished runs again, for example after a change of code.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ def main() -> None:
     from c2vl.core.tables.fingerprint import data_fingerprint
     from c2vl.datasets.data_params import DataParams
     from c2vl.evaluation.evaluate_params import EvaluateParams
-    from c2vl.experiments.ablation.ablation_files import summary, write_outs
+    from c2vl.experiments.ablation.ablation_files import summary, write_outputs
     from c2vl.experiments.ablation.declared import applied, jobs, read_ablations
     from c2vl.experiments.ablation.runs import key_of, run_all
     from c2vl.training.training_params import PretrainParams
@@ -44,7 +47,8 @@ def main() -> None:
     declared = read_ablations(arguments.file).of(data)
     if not declared.sweeps:
         raise UserError(
-            f"{arguments.file} has no sweep on {' or '.join(data.benchmarks)}; name that in a sweep's `benchmarks`."
+            f"{arguments.file} has no sweep on {' or '.join(data.benchmarks)}; "
+            "add it to a sweep's `benchmarks`."
         )
     unknown = set(arguments.sweeps) - declared.sweeps.keys()
     if unknown:
@@ -90,7 +94,7 @@ def main() -> None:
             "seeds": seed_list,
             "base": declared.base,
         }
-        print(write_outs(OUT, summaries, head))
+        print(write_outputs(OUT, summaries, head))
 
 
 if __name__ == "__main__":

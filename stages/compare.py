@@ -1,8 +1,13 @@
-"""C²VL, InfoNCE, supervised and random encoders over several seeds (`make compare`; not a stage of `dvc.yaml`).
+"""Compare C²VL, InfoNCE, supervised and random encoders over several seeds.
 
-Writes `results/compare/compare.json` (`data`, their fingerprint, `seeds`, and `cells`, each with `benchmark`, `stream` and `methods`, `gain` as of
-`c2vl.experiments.compare.summarise`), `results/compare/compare.md`, and one file a finished run in `results/compare/runs`:
-stopped and started again, it goes on with the next run. `--again` forgets finished runs, for instance after a change of code.
+`make compare` runs it; it is not a stage of `dvc.yaml`. Writes to `results/compare`:
+
+- `compare.json`: `data` (their fingerprint), `seeds`, and `cells`, each with `benchmark`, `stream`, and `methods` and `gain` as
+  `c2vl.experiments.compare.summarise` returns them
+- `compare.md`: the same as tables
+- `runs/`: one file for each finished run, so that a stopped script continues with the next run
+
+`--again` computes finished runs again, for example after a change of code.
 """
 
 from __future__ import annotations
@@ -30,10 +35,10 @@ METHODS: tuple[Method, ...] = ("c2vl", "infonce", "supervised", "random")
 def compare(
     benchmarks: list[str], streams: list[Stream], seeds: int, again: bool
 ) -> dict[str, Any]:
-    """Run what is not finished yet, side by side, and return the summary."""
+    """Run what is not finished yet, in parallel, and return the summary."""
+    from c2vl.core.tables.fingerprint import data_fingerprint
     from c2vl.evaluation.evaluate_params import EvaluateParams
     from c2vl.experiments.ablation.methods import run_method
-    from c2vl.core.tables.fingerprint import data_fingerprint
     from c2vl.experiments.compare import finished, keep, run_key, summarise
     from c2vl.training.training_params import BaselinesParams, PretrainParams
 
@@ -86,7 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description="Compare C²VL with its baselines over several seeds."
     )
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=5, help="number of seeds (default: 5)")
     parser.add_argument("--benchmarks", nargs="+", help="default: those of params.yaml")
     parser.add_argument("--streams", nargs="+", choices=STREAMS, default=["joint"])
     parser.add_argument("--again", action="store_true", help="compute finished runs again")

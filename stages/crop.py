@@ -7,7 +7,7 @@ from pathlib import Path
 
 from c2vl.core.errors import one_sentence
 from c2vl.core.params import load_section
-from c2vl.core.sharing import PIPELINE, said_of_sharing
+from c2vl.core.sharing import PIPELINE, push_warning
 from c2vl.datasets.data_params import DataParams
 from c2vl.prompts.crop import CropParams, CropWork
 from c2vl.store.stage import add_options, carry_out
@@ -20,8 +20,8 @@ def main() -> None:
     add_options(parser)
     chosen = parser.parse_args()
     params, data = load_section("crop", CropParams), load_section("data", DataParams)
-    if PIPELINE.is_file() and (said := said_of_sharing(data.dataset)):
-        print(f"crop: {said}.", flush=True)
+    if PIPELINE.is_file() and (warning := push_warning(data.dataset)):
+        print(f"crop: {warning}.", flush=True)
     carry_out(
         CropWork(params, Path("data/index/index.parquet"), Path("data/skeleton"), data.raw),
         Path("data/crop"),

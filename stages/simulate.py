@@ -1,4 +1,7 @@
-"""Stage `simulate`: write the embedded world as NTU RGB+D files, and the truth about it where only scoring looks."""
+"""Stage `simulate`: write the embedded world as NTU RGB+D files, and its ground truth.
+
+Writes `data/studio` (raw files) and `truth/studio` (ground truth, which only scoring reads).
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,13 @@ RAW, TRUTH = Path("data/studio"), Path("truth/studio")
 
 @one_sentence
 def main() -> None:
+    """Write the world."""
     with logged("simulate") as notes:
         counts = simulate(load_section("studio", StudioParams), RAW, TRUTH)
         notes["computed"] = counts["samples"]
     print(
-        f"simulate: {counts['samples']} samples, {counts['frames']} frames, {counts['broken']} broken on purpose."
+        f"simulate: {counts['samples']} samples, {counts['frames']} frames, "
+        f"{counts['broken']} broken on purpose."
     )
 
 

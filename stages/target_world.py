@@ -1,6 +1,7 @@
-"""Stage `target_world`: write another embedded world as NTU RGB+D skeleton files, for encoders to be transferred to.
+"""Stage `target_world`: write a second embedded world as NTU RGB+D skeletons, for transfer.
 
-Writes `data/studio-b/`: `nturgb+d_skeletons/*.skeleton` and `classes.txt`; no video and no truth (`c2vl/studio/other.py`).
+Writes `data/studio-b/`: `nturgb+d_skeletons/*.skeleton` and `classes.txt`. There are no videos and
+no ground truth (`c2vl/studio/other.py`).
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
         UserError: what is asked for is not known, or something and nothing at once.
     """
     from c2vl.core.errors import UserError
-    from c2vl.core.sharing import kept, share
+    from c2vl.core.sharing import protected_outputs, share
 
     if arguments.what:
         kinds = set(arguments.what) - {"nothing"}
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
         if kinds and "nothing" in arguments.what:
             raise UserError("Either `nothing` or what is to be uploaded, not both.")
         share(kinds)
-    for one in kept():
+    for one in protected_outputs():
         print(
-            f"{one.out} ({one.kind}): {'`dvc push` uploads it' if one.pushed else 'stays here, `dvc push` leaves it out'}"
+            f"{one.path} ({one.kind}): {'`dvc push` uploads it' if one.pushed else 'stays here, `dvc push` leaves it out'}"
         )

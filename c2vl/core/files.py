@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: write beside, fsync, rename."""
+"""Writes files atomically: to a temporary file in the same folder, then fsync and rename."""
 
 from __future__ import annotations
 
@@ -13,9 +13,15 @@ from typing import Any
 
 @contextlib.contextmanager
 def published(path: Path, durable: bool = True) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it is fsynced and renamed to `path`, else removed.
+    """Write a file at `path` atomically.
 
-    Without `durable` it is not fsynced: it survives the death of this process, but perhaps not a power cut.
+    Yields a temporary path in the same folder. On success it is renamed to `path`, on an error it
+    is removed.
+
+    Args:
+        path: the file to write.
+        durable: fsync it, so that it survives a power cut. Without, it only survives the death of
+            this process.
     """
     with draft(path.parent, path.name) as temporary:
         yield temporary
@@ -24,7 +30,12 @@ def published(path: Path, durable: bool = True) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def draft(folder: Path, name: str) -> Iterator[Path]:
-    """Yield a temporary path in `folder`, called after `name`, for `put_in_place`; what is not put in place is removed."""
+    """Yield a temporary file in `folder`; it is removed at the end unless `put_in_place` moved it.
+
+    Args:
+        folder: created if it does not exist.
+        name: part of the temporary file's name.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     handle, path = tempfile.mkstemp(dir=folder, prefix=f".{name}.", suffix=".part")
     os.close(handle)
@@ -36,7 +47,7 @@ def draft(folder: Path, name: str) -> Iterator[Path]:
 
 
 def put_in_place(temporary: Path, path: Path, durable: bool = True) -> None:
-    """Rename a draft to `path`, in the same folder; with `durable` it is fsynced before, and its name after."""
+    """Rename a draft to `path` in the same folder; with `durable`, fsync the file and the name."""
     if durable:
         _sync_file(temporary)
     temporary.chmod(0o644)
@@ -46,7 +57,7 @@ def put_in_place(temporary: Path, path: Path, durable: bool = True) -> None:
 
 
 def make_durable(path: Path) -> None:
-    """Let `path`, written without `durable`, survive a power cut too."""
+    """Fsync the file `path` and its name, so that both survive a power cut."""
     _sync_file(path)
     _sync_directory(path.parent)
 
@@ -67,7 +78,11 @@ def _sync_directory(folder: Path) -> None:
 
 
 def write_bytes(path: Path, content: bytes | memoryview, durable: bool = True) -> None:
-    """Publish `content` at `path` atomically; as `published`, in fewer steps: the store does it beside a busy engine."""
+    """Write `content` to `path` atomically.
+
+    It does the same as `published` with fewer system calls, because the sample store writes while
+    an engine computes.
+    """
     folder, name = os.path.split(path)
     try:
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.", suffix=".part")
@@ -93,7 +108,7 @@ def write_bytes(path: Path, content: bytes | memoryview, durable: bool = True) -
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Publish `content` as indented JSON with sorted keys, so that equal content gives equal bytes."""
+    """Publish `content` as JSON with sorted keys; equal content gives equal bytes."""
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_bytes(path, (text + "\n").encode())
 

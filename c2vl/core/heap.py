@@ -1,4 +1,4 @@
-"""The C library's heap, told to keep what a network on a CPU frees: the next layer asks for as much again."""
+"""Makes the C library keep freed memory, because the next layer of a network needs it again."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import os
 import sys
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3  # of mallopt(3)
-VARIABLES = (
+VARIABLES = (  # if the user sets one of these, the user's setting wins
     "MALLOC_TRIM_THRESHOLD_",
     "MALLOC_TOP_PAD_",
     "MALLOC_MMAP_THRESHOLD_",
     "GLIBC_TUNABLES",
-)  # of the user, who then knows better
-KEPT = 256 * 2**20  # bytes that may lie free
+)
+KEPT = 256 * 2**20  # bytes of freed memory to keep
 AT_ONCE = 16 * 2**20  # bytes by which the heap grows
-LARGEST = 32 * 2**20  # bytes; larger blocks always are the system's own, and go back to it
+LARGEST = 32 * 2**20  # bytes; larger blocks always go back to the system
 
 
 def keep_freed_memory() -> None:
-    """Have this process keep freed memory, up to `KEPT`, where its C library is glibc and its own variables say nothing.
+    """Let this process keep up to `KEPT` bytes of freed memory, if its C library is glibc.
 
-    By itself glibc returns large blocks to the system and asks for them anew, which costs a page fault for every 4 KB: of a
-    small encoder a fifth of its time (`bench/engines.py`), of a training step a twentieth (docs/training.md). On a GPU torch
-    keeps memory itself.
+    By default glibc returns large blocks to the system and requests them again, which costs a page
+    fault for every 4 KB. That is a fifth of a small encoder's time (`bench/engines.py`) and a
+    twentieth of a training step (docs/training.md). On a GPU torch keeps memory itself.
     """
     if sys.platform != "linux" or any(name in os.environ for name in VARIABLES):
         return

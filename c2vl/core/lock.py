@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import socket
 import time
@@ -17,6 +18,8 @@ from pathlib import Path
 from c2vl.core.disk_errors import said_plainly
 from c2vl.core.errors import UserError
 from c2vl.core.machine import state_dir
+
+log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -41,9 +44,11 @@ def stage_lock(stage: str, folder: Path | None = None) -> Iterator[None]:
                 "wait for it or stop it with `kill`, then run again: what it finished is kept."
             ) from None
         except OSError as error:  # a network disk without locks; the store needs none, only two sealings at once would be waste
-            print(
-                f"{stage}: {path.parent} cannot be locked ({error.strerror}); see to it that it runs once.",
-                flush=True,
+            log.warning(
+                "%s: %s cannot be locked (%s); see to it that it runs once.",
+                stage,
+                path.parent,
+                error.strerror,
             )
         with contextlib.suppress(OSError):  # on a full disk; the lock holds without its text
             os.ftruncate(file.fileno(), 0)

@@ -1,7 +1,8 @@
-"""What depends on this machine: device, workers, threads, batch sizes. Never part of params or of a key.
+"""Settings that depend on this machine: device, workers, threads, batch sizes.
 
-Everything is read from environment variables, because a value in `params.yaml` or in a stage's `cmd`
-would change DVC's key and make one lab's results look stale on another lab's machine.
+They come from environment variables and are never part of params or of a key. In `params.yaml` or
+in a stage's `cmd` they would change DVC's key, and one lab's results would look out of date on
+another lab's machine.
 """
 
 from __future__ import annotations
@@ -18,16 +19,14 @@ from c2vl.core.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-QUOTA = Path(
-    "/sys/fs/cgroup/cpu.max"
-)  # microseconds of processor time in a period of so many, as the kernel tells a container
+QUOTA = Path("/sys/fs/cgroup/cpu.max")  # a container's CPU time and its period, in microseconds
 
 
 def positive_integer(name: str, default: int) -> int:
-    """The environment variable `name`, or `default` where it is not set.
+    """Value of the environment variable `name`, or `default` if it is not set.
 
     Raises:
-        UserError: it is set to something else than a positive whole number.
+        UserError: the value is not a positive whole number.
     """
     text = os.environ.get(name, "")
     if not text:
@@ -40,7 +39,7 @@ def positive_integer(name: str, default: int) -> int:
 
 
 def state_dir() -> Path:
-    """Folder for everything that is neither source nor out: the store, run logs (`C2VL_HOME`, default `.c2vl`)."""
+    """Folder of the sample store and the run logs (`C2VL_HOME`, default `.c2vl`)."""
     return Path(os.environ.get("C2VL_HOME", ".c2vl"))
 
 
@@ -48,38 +47,50 @@ def store_dir() -> Path:
     """Root of the sample store (`C2VL_STORE`, default `.c2vl/store`).
 
     Raises:
-        UserError: a folder that the user named is not there. It is not made: on a node whose disk is not mounted a new
-            store would be filled where nobody looks for it.
+        UserError: the folder that `C2VL_STORE` names does not exist. It is not created, because
+            on a node whose disk is not mounted the new store would be lost.
     """
     named = os.environ.get("C2VL_STORE")
     if named and not Path(named).is_dir():
         raise UserError(
-            f"The folder {named} that C2VL_STORE names is not there; mount its disk, or make the folder for a new store."
+            f"The folder {named} that C2VL_STORE names is not there; mount its disk, or make the "
+            "folder for a new store."
         )
     return Path(named) if named else state_dir() / "store"
 
 
 def workers() -> int:
-    """Processes for CPU-bound work (`C2VL_WORKERS`, default: the cores this process may use)."""
+    """Number of processes for CPU-bound work (`C2VL_WORKERS`, default: `cores()`)."""
     return positive_integer("C2VL_WORKERS", cores())
 
 
 def cores() -> int:
-    """Those this process may run on; of a container with a quota, as many as it is allowed the time of."""
-    seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with suppress(OSError, ValueError):  # not Linux, or `max`: no quota
+    """Number of CPU cores this process may use, capped by the container's CPU quota."""
+    if hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count() or 1
+    with suppress(OSError, ValueError):  # not Linux, or no quota (`max`)
         quota, period = map(int, QUOTA.read_text(encoding="ascii").split())
-        seen = min(seen, max(1, round(quota / period)))
-    return seen
+        count = min(count, max(1, round(quota / period)))
+    return count
 
 
 def workers_each() -> int:
-    """This process's part of `workers`, where torchrun or accelerate started several here (`LOCAL_WORLD_SIZE`)."""
+    """`workers()` divided by the processes that torchrun or accelerate started on this machine."""
     return max(1, workers() // positive_integer("LOCAL_WORLD_SIZE", 1))
 
 
 def batch_size(stage: str, default: int | Callable[[], int]) -> int:
-    """Items a stage's engine takes at once (`C2VL_BATCH_<STAGE>`); a callable default is asked only when it is needed."""
+    """Number of items in one batch of a stage's engine (`C2VL_BATCH_<STAGE>`).
+
+    Args:
+        stage: name of the stage.
+        default: used if the variable is not set; a function is called only then.
+
+    Raises:
+        UserError: the variable is not a positive whole number.
+    """
     name = f"C2VL_BATCH_{stage.upper()}"
     return (
         positive_integer(name, default)
@@ -89,7 +100,7 @@ def batch_size(stage: str, default: int | Callable[[], int]) -> int:
 
 
 def local_rank() -> int:
-    """Which of this machine's processes this is, as torchrun and accelerate (`LOCAL_RANK`) or srun (`SLURM_LOCALID`) say."""
+    """Rank of this process on this machine, from `LOCAL_RANK` or `SLURM_LOCALID`; otherwise 0."""
     for name in ("LOCAL_RANK", "SLURM_LOCALID"):
         if os.environ.get(name, "").isdigit():
             return int(os.environ[name])
@@ -97,14 +108,13 @@ def local_rank() -> int:
 
 
 def device() -> torch.device:
-    """The device to compute on (`C2VL_DEVICE`, default: CUDA where there is one, else the CPU).
+    """The device to compute on (`C2VL_DEVICE`, default: CUDA if available, otherwise the CPU).
 
-    Where several processes were started on a machine with several GPUs, each takes its own. A scheduler that shows a process
-    one GPU only is fine too: the rank is taken modulo the GPUs that are visible. A GPU has its index, as the device of a tensor
-    on it does: torch holds `cuda` and `cuda:0` for two.
+    Several processes on one machine take one GPU each: the local rank modulo the visible GPUs.
+    The device has its index (`cuda:0`), because torch does not treat `cuda` as equal to it.
 
     Raises:
-        UserError: the named device does not exist on this machine.
+        UserError: this machine does not have the named device.
     """
     import torch
 
@@ -114,7 +124,8 @@ def device() -> torch.device:
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError):
         raise UserError(
-            f"The device '{name}' (C2VL_DEVICE) is not there on this machine; unset it or use 'cpu'."
+            f"This machine has no device '{name}' (C2VL_DEVICE). Run `unset C2VL_DEVICE`, "
+            "or set it to 'cpu'."
         ) from None
     return chosen
 
@@ -133,9 +144,9 @@ def _place(name: str) -> str:
 
 
 def lost_device() -> str | None:
-    """What CUDA says where the GPU of this process answers no more; None where it does, or none is in use.
+    """CUDA's error message if this process's GPU no longer works; otherwise None.
 
-    To be asked after an error: after some (an illegal access, a card that fell off the bus) every later call fails too.
+    Call it after an error: after some errors (an illegal access, a lost card) all later calls fail.
     """
     torch = sys.modules.get("torch")
     if (

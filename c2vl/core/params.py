@@ -1,7 +1,7 @@
 """Read one section of `params.yaml` into a typed, frozen model.
 
-Each part of the package owns the model of its own section, so that a change to one section's
-defaults touches only the stages that read it (DVC hashes code too).
+Each room owns the models of its own sections. DVC hashes code too, so a changed default then
+reruns only the stages that use that room.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Section = TypeVar("Section", bound="ParamsModel")
 
 
 class ParamsModel(BaseModel):
-    """Base of every section: unknown keys are errors, values do not change after loading."""
+    """Base class of every section: unknown keys are errors, and values cannot be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -34,15 +34,17 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(
-            f"{path} is missing; run from the project's root or `c2vl profile demo` to write it."
+            f"{path} is missing; run this in the project's root, or write the file with "
+            "`c2vl profile demo`."
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = " ".join(str(error).split())
         raise UserError(
-            f"{path} is not valid YAML ({where}); mend it or restore it with `c2vl profile demo`."
+            f"{path} is not valid YAML ({where}); correct it, or restore it with "
+            "`c2vl profile demo`."
         ) from None
     if not isinstance(content, dict):
-        raise UserError(f"{path} must hold named sections; restore it with `c2vl profile demo`.")
+        raise UserError(f"{path} must contain named sections; restore it with `c2vl profile demo`.")
     return content
 
 
@@ -75,5 +77,5 @@ def faults_of(name: str, values: Any, model: type[ParamsModel]) -> list[str]:
 def _sentence(name: str, place: tuple[int | str, ...], kind: str, said: str) -> str:
     key = ".".join([name, *map(str, place)])
     if kind == "extra_forbidden":
-        return f"there is no parameter `{key}`; mend its name or remove it."
+        return f"there is no parameter `{key}`; correct its name or remove it."
     return f"`{key}`: {said[0].lower()}{said[1:]}."

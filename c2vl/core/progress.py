@@ -1,4 +1,4 @@
-"""Progress bars with rate and time left; quiet lines when nobody watches a terminal."""
+"""Progress bars with rate and remaining time; fewer lines if stderr is not a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ Item = TypeVar("Item")
 def progress(
     items: Iterable[Item], what: str, unit: str, total: int | None = None
 ) -> Iterator[Item]:
-    """Iterate `items` behind a bar named `what` (`crop: 40 %|███ | 312/780 [00:12<00:18, 26.1 clips/s]`)."""
+    """Iterate `items` behind a progress bar.
+
+    Args:
+        items: what to iterate.
+        what: name of the bar.
+        unit: what is counted, such as `clips`.
+        total: number of items, if `items` has no length.
+    """
     watched = sys.stderr.isatty()
     return iter(
         tqdm(
@@ -29,7 +36,15 @@ def progress(
 
 
 def meter(total: int, what: str, unit: str, done: int = 0, shown: bool = True) -> tqdm:
-    """A bar to be updated by hand, `done` of `total` being there already; a context manager."""
+    """A progress bar for manual updates; use it as a context manager.
+
+    Args:
+        total: number of units.
+        what: name of the bar.
+        unit: what is counted.
+        done: units that are done at the start.
+        shown: False for no output.
+    """
     watched = sys.stderr.isatty()
     return tqdm(
         total=total,

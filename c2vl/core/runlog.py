@@ -1,8 +1,12 @@
-"""How long a stage took on this machine and what it reused: a log beside the outs, never inside them."""
+"""Log of each stage's last run on this machine: time, memory, and what was reused.
+
+The log lies in `.c2vl/runs`, outside the outputs, because it differs between machines.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import resource
 import sys
 import time
@@ -13,9 +17,11 @@ from typing import Any
 from c2vl.core.files import read_json, write_json
 from c2vl.core.machine import state_dir
 
+log = logging.getLogger(__name__)
+
 
 def peak_memory_mib() -> float:
-    """Largest resident memory of this process or of one of its finished children, in MiB."""
+    """Largest resident memory of this process or one of its finished children, in MiB."""
     scale = 1 if sys.platform == "darwin" else 1024
     usage = (
         resource.getrusage(who).ru_maxrss
@@ -26,9 +32,9 @@ def peak_memory_mib() -> float:
 
 @contextlib.contextmanager
 def logged(stage: str) -> Iterator[dict[str, Any]]:
-    """Time a stage; what the caller puts into the yielded dictionary (counts, reasons) is kept with it.
+    """Time a stage and write its record to `.c2vl/runs/<stage>.json`.
 
-    The record goes to `.c2vl/runs/<stage>.json`, which is ignored by git and unknown to DVC.
+    The caller may add counts and reasons to the yielded dictionary. Git and DVC ignore the file.
     """
     notes: dict[str, Any] = {}
     began, wall = time.perf_counter(), time.time()
@@ -43,15 +49,21 @@ def logged(stage: str) -> Iterator[dict[str, Any]]:
     path = state_dir() / "runs" / f"{stage}.json"
     try:
         write_json(path, record)
-    except OSError as error:  # what the stage is for is done
-        print(
-            f"{stage}: {path} could not be written ({error.strerror}); `c2vl timings` lacks this run.",
-            flush=True,
+    except OSError as error:  # the stage itself succeeded, so only warn
+        log.info(
+            "%s: %s could not be written (%s); `c2vl timings` lacks this run.",
+            stage,
+            path,
+            error.strerror,
         )
 
 
 def records(folder: Path | None = None) -> list[dict[str, Any]]:
-    """All records of this working copy, oldest first."""
+    """All records of this working copy, sorted by start time.
+
+    Args:
+        folder: folder of the records (default: `.c2vl/runs`).
+    """
     folder = folder or state_dir() / "runs"
     found = [read_json(path) for path in sorted(folder.glob("*.json"))] if folder.is_dir() else []
     return sorted(found, key=lambda record: record["started"])

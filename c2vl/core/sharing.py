@@ -1,8 +1,9 @@
-"""Whether `dvc push` uploads the outs that are the data set's own: its people's pictures and their skeletons.
+"""Controls whether `dvc push` uploads pictures and skeletons of a data set's people.
 
-NTU RGB+D and PKU-MMD forbid their users to pass data on. Crops and the report with its gallery are pictures, the skeleton
-tables are the data set's recordings in another format. The profiles for real data therefore keep both here, and only
-`c2vl share` (lines in dvc.yaml, seen in `git diff`) lets them go to a remote, which then has to be as closed as the data set.
+NTU RGB+D and PKU-MMD forbid passing their data on. Crops and the report are pictures; the skeleton
+tables are the data set's recordings in another format. The profiles for real data therefore keep
+both on this machine. `c2vl share` allows the upload by changing lines of dvc.yaml, which
+`git diff` shows. The remote must then be as closed as the data set.
 """
 
 from __future__ import annotations
@@ -25,39 +26,46 @@ LINE = re.compile(
 
 
 @dataclass(frozen=True)
-class Kept:
-    """An out that is the data set's own: of which kind, and whether `dvc push` uploads it."""
+class ProtectedOutput:
+    """An output with the data set's own recordings.
 
-    out: str
+    Args:
+        path: path of the output.
+        kind: `pictures` or `skeletons`.
+        pushed: whether `dvc push` uploads it.
+    """
+
+    path: str
     kind: str
     pushed: bool
 
 
-def kept(pipeline: Path = PIPELINE) -> list[Kept]:
-    """The outs that are the data set's own.
+def protected_outputs(pipeline: Path = PIPELINE) -> list[ProtectedOutput]:
+    """The outputs in dvc.yaml that hold the data set's own recordings.
 
     Raises:
-        UserError: there is no dvc.yaml, or its lines were taken out.
+        UserError: dvc.yaml is missing, or has no line `push: …  # <kind>` for one of the kinds.
     """
     found = [
-        Kept(match["out"], match["kind"], match["push"] == "true")
+        ProtectedOutput(match["out"], match["kind"], match["push"] == "true")
         for match in LINE.finditer(_text(pipeline))
     ]
     for kind in KINDS:
         if kind not in {one.kind for one in found}:
             raise UserError(
-                f"{pipeline} has no line `push: …  # {kind}` any more; `git checkout {pipeline}` brings it back."
+                f"{pipeline} has no line `push: …  # {kind}`; restore it with "
+                f"`git checkout {pipeline}`."
             )
     return found
 
 
 def share(kinds: Collection[str], pipeline: Path = PIPELINE) -> bool:
-    """Let `dvc push` upload the outs of `kinds` and no others; return whether anything changed.
+    """Let `dvc push` upload the outputs of `kinds` and no others; return True if dvc.yaml changed.
 
     Raises:
-        UserError: as `kept`.
+        UserError: as `protected_outputs`.
     """
-    if all(one.pushed == (one.kind in kinds) for one in kept(pipeline)):
+    if all(one.pushed == (one.kind in kinds) for one in protected_outputs(pipeline)):
         return False
     text = LINE.sub(
         lambda match: match["head"] + ("true" if match["kind"] in kinds else "false"),
@@ -67,21 +75,25 @@ def share(kinds: Collection[str], pipeline: Path = PIPELINE) -> bool:
     return True
 
 
-def said_of_sharing(dataset: str, pipeline: Path = PIPELINE) -> str:
-    """What to say where `dvc push` would upload what is a real data set's own, chosen or not; empty where it would not.
+def push_warning(dataset: str, pipeline: Path = PIPELINE) -> str:
+    """A warning if `dvc push` would upload recordings of a real data set; otherwise empty.
 
-    `c2vl profile` switches the lines with the profile, an editor that changes `data.dataset` does not.
+    `c2vl profile` switches the lines of dvc.yaml. Editing `data.dataset` by hand does not, so
+    `c2vl doctor` and the crop stage show this warning.
 
     Raises:
-        UserError: as `kept`.
+        UserError: as `protected_outputs`.
     """
-    pushed = [] if dataset == "studio" else [one for one in kept(pipeline) if one.pushed]
+    if dataset == "studio":
+        return ""
+    pushed = [one for one in protected_outputs(pipeline) if one.pushed]
     if not pushed:
         return ""
     what = " and ".join(kind for kind in KINDS if kind in {one.kind for one in pushed})
     return (
-        f"`dvc push` would upload {what} of {dataset}'s people ({', '.join(one.out for one in pushed)}), which its terms "
-        "allow to a remote as closed as the data set only; `c2vl share nothing` keeps them here"
+        f"`dvc push` would upload {what} of {dataset}'s people "
+        f"({', '.join(one.path for one in pushed)}), which its terms "
+        "allow only to a remote as closed as the data set; `c2vl share nothing` keeps them here"
     )
 
 

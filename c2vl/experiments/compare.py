@@ -1,7 +1,7 @@
-"""C²VL against InfoNCE, a supervised and a random encoder over several seeds, mean ± standard deviation.
+"""Compares C²VL with InfoNCE, a supervised and a random encoder over several seeds.
 
-A run, one (method, stream, seed), is kept with a key of everything it depends on but the code; a finished one is not
-computed again.
+Each run (one method, stream and seed) is kept with a key of everything it depends on except the
+code. A finished run is not computed again.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ HEADLINES = (("linear", "top1"), ("linear", "top5"), ("knn", "top1"), ("end_to_e
 
 
 def run_key(*parts: Any) -> str:
-    """Key of a run: blake2b of its JSON-able description."""
+    """Key of a run: blake2b-128 (hex) of its description, which JSON can hold."""
     return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def finished(path: Path, key: str) -> dict[str, dict[str, float]] | None:
-    """Metrics by protocol of the run kept at `path`, if it was made under the same key."""
+    """Metrics by protocol of the run kept at `path`, or None if it has another key."""
     if not path.is_file():
         return None
     kept = read_json(path)
@@ -34,19 +34,19 @@ def finished(path: Path, key: str) -> dict[str, dict[str, float]] | None:
 
 
 def keep(path: Path, key: str, metrics: dict[str, dict[str, float]]) -> None:
-    """Keep the metrics of a finished run."""
+    """Write the metrics of a finished run to `path`."""
     write_json(path, {"key": key, "metrics": metrics})
 
 
 def summarise(runs: Mapping[str, Sequence[dict[str, dict[str, float]]]]) -> dict[str, Any]:
-    """Mean and sample standard deviation over the seeds, by method, protocol and metric.
+    """Mean and sample standard deviation over the seeds, for each method, protocol and metric.
 
     Args:
-        runs: by method, the metrics of each seed in the same order of seeds.
+        runs: for each method, the metrics of each seed, in the same order of seeds.
 
     Returns:
-        `methods[method][protocol][metric] = {mean, std, values}` (std None of one seed), and `gain[protocol][metric]`
-        likewise of the difference c2vl - infonce, seed by seed.
+        `methods[method][protocol][metric] = {mean, std, values}` (std is None for one seed), and
+        `gain[protocol][metric]` with the same keys: c2vl - infonce, seed by seed.
     """
     methods: dict[str, Any] = {}
     for method, seeds in runs.items():
@@ -72,7 +72,7 @@ def summarise(runs: Mapping[str, Sequence[dict[str, dict[str, float]]]]) -> dict
 
 
 def markdown(summary: Mapping[str, Any], title: str) -> str:
-    """The summary's headline accuracies as a Markdown table, in percent."""
+    """The main accuracies of the summary as a Markdown table, in percent."""
     head = [f"{protocol.replace('_', ' ')} {metric}" for protocol, metric in HEADLINES]
     lines = [f"### {title}", "", f"| method | {' | '.join(head)} |", "|---" * (len(head) + 1) + "|"]
     for method, protocols in [*summary["methods"].items(), ("c2vl - infonce", summary["gain"])]:

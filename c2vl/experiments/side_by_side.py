@@ -1,4 +1,4 @@
-"""Independent computations in as many processes as this machine has workers."""
+"""Runs independent computations in parallel processes."""
 
 from __future__ import annotations
 
@@ -8,27 +8,33 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import TypeVar
 
 from c2vl.core import machine
+from c2vl.core.messages import show_messages
 from c2vl.core.workers import follow_parent
 
 T = TypeVar("T")
 
 
+def _begin() -> None:
+    follow_parent()
+    show_messages()
+
+
 def side_by_side(
     todo: Mapping[str, tuple[object, ...]], function: Callable[..., T]
 ) -> Iterator[tuple[str, T]]:
-    """Yield (key, `function(*arguments)`) as they end.
+    """Yield (key, `function(*arguments)`) as soon as each one is finished.
 
-    On a CPU in as many processes as this machine allows (`C2VL_WORKERS`); a GPU has one at a time.
+    On a CPU `C2VL_WORKERS` processes run in parallel; on a GPU one.
 
     Args:
-        todo: arguments by key; they and `function` travel to other processes.
-        function: a function of a module.
+        todo: arguments by key; they must be picklable.
+        function: a function of a module, so that processes can import it.
     """
     if not todo:
         return
     count = min(len(todo), machine.workers() if machine.device().type == "cpu" else 1)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context, initializer=follow_parent) as pool:
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_begin) as pool:
         waiting = {pool.submit(function, *arguments): key for key, arguments in todo.items()}
         try:
             for done in as_completed(waiting):

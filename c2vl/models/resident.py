@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 
 import torch
 from torch import Tensor
 
+log = logging.getLogger(__name__)
 SHARE = 0.5  # of the device's free memory that resident data may take; the rest is for activations
 
 
@@ -36,10 +37,12 @@ class Resident:
                 self.tensor.device
             )  # with its index, else rows of `cuda:0` would seem to be elsewhere than on `cuda`
         if stays:
-            print(
-                f"{what or 'data'}: {size / 2**30:.1f} GiB do not fit on {self.device} beside the network; they stay in host "
-                "memory and go there batch by batch through pinned memory.",
-                file=sys.stderr,
+            log.warning(
+                "%s: %.1f GiB do not fit on %s beside the network; they stay in host memory and "
+                "go there batch by batch through pinned memory.",
+                what or "data",
+                size / 2**30,
+                self.device,
             )
 
     def __getitem__(self, index: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The report: figures, tables and one self-contained HTML page that opens offline."""
+"""The report: figures, tables and one self-contained HTML page that works offline."""
 
 from c2vl.report.report_params import ReportParams
 

@@ -1,4 +1,4 @@
-"""The gallery: of each chosen sample the frame with boxes and joints, the crop, the answer beside the truth, the skeleton."""
+"""The gallery: for each chosen sample its frame, crop, skeleton, and answer beside the truth."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from c2vl.core import tables
 from c2vl.core.tables.schemas import OK
-from c2vl.report.choice import Choice, failures, typical
-from c2vl.report.pipeline_outputs import Outs
+from c2vl.report.gallery_choice import Choice, failures, typical
+from c2vl.report.pipeline_outputs import PipelineOutputs
 from c2vl.report.report_params import ReportParams
 from c2vl.report.skeleton_drawing import moments, over_frame
 from c2vl.report.video_frames import data_uri, frame_at, picture
@@ -25,7 +25,7 @@ FRAME_PIXELS, CROP_PIXELS = 560, 220
 
 @dataclass(frozen=True)
 class Card:
-    """One card; pictures are data URIs or SVG, and empty where there is none."""
+    """One card of the gallery; pictures are data URIs or SVG, empty if there is none."""
 
     choice: Choice
     name: str
@@ -37,21 +37,25 @@ class Card:
     window: tuple[float, float, float, float] | None = None  # x, y, width, height
     joints: str = ""
     crop: str = ""
-    answer: tuple[tuple[str, str], ...] = ()  # (text, `right`, `wrong` or nothing)
-    parts: tuple[tuple[str, str, str, bool], ...] = ()  # part, said, true, right
+    answer: tuple[tuple[str, str], ...] = ()  # (text, `right`, `wrong` or empty)
+    parts: tuple[tuple[str, str, str, bool], ...] = ()  # part, answer, truth, right
     sentence: str = ""
     skeleton: str = ""
     prediction: tuple[str, float, bool] | None = None
-    trouble: str = ""
+    problem: str = ""
 
 
-def gallery(outs: Outs, raw: Path, params: ReportParams) -> tuple[list[Card], list[Card]]:
-    """Build the cards: (typical samples, failures). Both are empty where the crops are not there."""
-    crops = outs.table("data/crop", "The gallery's crop table", ["sample", "k", "status", "reason"])
+def gallery(
+    outputs: PipelineOutputs, raw: Path, params: ReportParams
+) -> tuple[list[Card], list[Card]]:
+    """Build the cards: (samples drawn at random, failures). Both are empty without crops."""
+    crops = outputs.table(
+        "data/crop", "The gallery's crop table", ["sample", "k", "status", "reason"]
+    )
     if crops is None:
         return [], []
-    index = {row["sample"]: row for row in tables.rows_of(outs.index)}
-    benchmark = next(iter(outs.benchmarks), "")
+    index = {row["sample"]: row for row in tables.rows_of(outputs.index)}
+    benchmark = next(iter(outputs.benchmarks), "")
     usable = {sample: row for sample, row in index.items() if row["status"] == OK}
     whole = {
         sample: int(row["label"])
@@ -60,8 +64,8 @@ def gallery(outs: Outs, raw: Path, params: ReportParams) -> tuple[list[Card], li
     }
     prompts = int(pc.max(crops.column("k")).as_py() or 0) + 1
     frames = (
-        outs.table("results/scores/frames.parquet", "The frames' scores")
-        if outs.scores.get("truth")
+        outputs.table("results/scores/frames.parquet", "The table of frame scores")
+        if outputs.scores.get("truth")
         else None
     )
     scored = tables.rows_of(frames) if frames is not None else []
@@ -78,14 +82,14 @@ def gallery(outs: Outs, raw: Path, params: ReportParams) -> tuple[list[Card], li
         params.seed,
     )
     truth = {(row["sample"], row["k"]): row for row in scored}
-    said = _predictions(outs, {choice.sample for choice in [*chosen, *worst]})
-    make = _Maker(outs, raw, params, index, truth, said)
+    predictions = _predictions(outputs, {choice.sample for choice in [*chosen, *worst]})
+    make = _CardMaker(outputs, raw, params, index, truth, predictions)
     return [make(choice) for choice in chosen], [make(choice) for choice in worst]
 
 
 @dataclass(frozen=True)
-class _Maker:
-    outs: Outs
+class _CardMaker:
+    outputs: PipelineOutputs
     raw: Path
     params: ReportParams
     index: Mapping[str, Mapping[str, Any]]
@@ -94,15 +98,15 @@ class _Maker:
 
     def __call__(self, choice: Choice) -> Card:
         row = self.index[choice.sample]
-        name = self.outs.classes[row["label"]]
+        name = self.outputs.classes[row["label"]]
         predicted = self.predictions.get(choice.sample)
         prediction = (
-            (self.outs.classes[predicted[0]], predicted[1], predicted[0] == row["label"])
+            (self.outputs.classes[predicted[0]], predicted[1], predicted[0] == row["label"])
             if predicted
             else None
         )
         split = next(
-            (str(row[benchmark]) for benchmark in self.outs.benchmarks if row.get(benchmark)), ""
+            (str(row[benchmark]) for benchmark in self.outputs.benchmarks if row.get(benchmark)), ""
         )
         crop = self._row("data/crop", choice)
         return Card(
@@ -110,23 +114,23 @@ class _Maker:
             name,
             split,
             prediction=prediction,
-            **self._seen(choice, row, crop),
-            **self._said(choice),
+            **self._pictures(choice, row, crop),
+            **self._answer(choice),
         )
 
     def _row(self, path: str, choice: Choice, by_k: bool = True) -> Mapping[str, Any] | None:
-        shard = self.outs.root / path / f"{tables.shard_of(choice.sample)}.parquet"
+        shard = self.outputs.root / path / f"{tables.shard_of(choice.sample)}.parquet"
         if not shard.exists():
             return None
         only = [("sample", "=", choice.sample), *([("k", "=", choice.k)] if by_k else [])]
         found = tables.rows_of(pq.read_table(shard, filters=only))
         return found[0] if found else None
 
-    def _seen(
+    def _pictures(
         self, choice: Choice, row: Mapping[str, Any], crop: Mapping[str, Any] | None
     ) -> dict[str, Any]:
         skeleton = self._row("data/skeleton", choice, by_k=False)
-        shown: dict[str, Any] = {"trouble": crop["reason"] if crop and crop["status"] != OK else ""}
+        shown: dict[str, Any] = {"problem": crop["reason"] if crop and crop["status"] != OK else ""}
         if skeleton and skeleton["status"] == OK:
             joints = np.asarray(skeleton["joints"]).reshape(-1, 2, 25, 3)
             shown["skeleton"] = moments(joints, int(skeleton["bodies"]), self.params.moments)
@@ -139,9 +143,8 @@ class _Maker:
             shown |= {"size": (width, height), "picture": data_uri(image, FRAME_PIXELS)}
             if skeleton and skeleton["status"] == OK and skeleton["file_frames"]:
                 colour = np.asarray(skeleton["colour"]).reshape(-1, 2, 25, 2)
-                own = crop["frame"] - (
-                    row.get("clip_begin") or 0
-                )  # a clip of a longer video numbers its own frames
+                # A clip of a longer video numbers its own frames, from its first one.
+                own = crop["frame"] - (row.get("clip_begin") or 0)
                 shown["joints"] = over_frame(colour[min(own, len(colour) - 1)], width, height)
             if crop["boxes"] is not None:
                 found = zip(
@@ -157,7 +160,7 @@ class _Maker:
             shown["crop"] = data_uri(small, CROP_PIXELS, quality=88)
         return shown
 
-    def _said(self, choice: Choice) -> dict[str, Any]:
+    def _answer(self, choice: Choice) -> dict[str, Any]:
         caption, truth = (
             self._row("data/caption", choice),
             self.truth.get((choice.sample, choice.k)),
@@ -170,7 +173,7 @@ class _Maker:
         parts = tuple(
             (
                 part,
-                truth[f"{part}_said"] or "not said",
+                truth[f"{part}_said"] or "not named",
                 truth[f"{part}_true"],
                 truth[f"{part}_said"] == truth[f"{part}_true"],
             )
@@ -186,7 +189,12 @@ class _Maker:
 
 
 def marked(answer: str, spans: list[tuple[tuple[int, int], bool]]) -> tuple[tuple[str, str], ...]:
-    """Cut an answer into pieces marked `right`, `wrong` or nothing; a span that overlaps an earlier one is ignored."""
+    """Cut an answer into pieces marked `right`, `wrong` or empty.
+
+    Args:
+        answer: the text.
+        spans: ((start, end), right) of the marked parts; one that overlaps an earlier is ignored.
+    """
     pieces: list[tuple[str, str]] = []
     at = 0
     for (start, end), right in sorted(spans):
@@ -201,10 +209,12 @@ def _placed(x0: float, y0: float, x1: float, y1: float) -> tuple[float, float, f
     return (float(x0), float(y0), float(x1 - x0), float(y1 - y0))
 
 
-def _predictions(outs: Outs, samples: set[str]) -> dict[str, tuple[int, float]]:
-    """What the linear classifier on C²VL's joint stream says of test samples: (label, probability)."""
+def _predictions(outputs: PipelineOutputs, samples: set[str]) -> dict[str, tuple[int, float]]:
+    """Linear classifier on C²VL's joint stream: (label, probability) of each test sample."""
     columns = ["sample", "protocol", "method", "stream", "prediction", "probability"]
-    table = outs.table("results/evaluate/predictions.parquet", "The table of predictions", columns)
+    table = outputs.table(
+        "results/evaluate/predictions.parquet", "The table of predictions", columns
+    )
     if table is None:
         return {}
     wanted = {"protocol": "linear", "method": "c2vl", "stream": "joint"}

@@ -1,4 +1,4 @@
-"""The terms of the data set and of every model that a run used; for people to read, not legal advice."""
+"""Terms of the data set and of the models that a run used. This is not legal advice."""
 
 from __future__ import annotations
 
@@ -7,57 +7,53 @@ from typing import Any
 
 import yaml
 
-from c2vl.report.seen import packaged
+from c2vl.report.packaged import packaged_json
+from c2vl.report.pipeline_outputs import lookup
 
 
 def licences(dataset: str, settings: str, filmed: bool = True) -> list[str]:
-    """A sentence on the data set and one on each model that a run used.
+    """One sentence on the data set and one on each model that the run used.
 
-    A model is known by how its hub id or folder begins, an original `.pth` by its file's name; one that is not known is named,
-    so that nobody takes silence for permission.
+    The table of known models matches the start of a hub id or folder, or the file name of a
+    `.pth`. A model without known terms is listed too, so that silence is not read as permission.
 
     Args:
-        dataset: its short name.
-        settings: the text of params.yaml.
-        filmed: whether there were videos; without, nothing is detected.
+        dataset: short name of the data set.
+        settings: text of params.yaml.
+        filmed: whether there were videos; without them the detector is not used.
     """
-    known = packaged("licences.json")
+    known = packaged_json("licences.json")
     about = known["datasets"].get(
         dataset,
-        f"The terms of {dataset} are not known to this project: look them up before you share.",
+        f"The terms of {dataset} are not known to this project: read them before you share.",
     )
-    told = [
-        _of_model(model, known["engines"])
-        for model in dict.fromkeys(models(yaml.safe_load(settings) or {}, filmed))
+    params = yaml.safe_load(settings) or {}
+    sentences = [
+        _of_model(model, known["engines"]) for model in dict.fromkeys(models(params, filmed))
     ]
-    published = _at(yaml.safe_load(settings), "caption", "published")
+    published = lookup(params, "caption", "published")
     if published:
-        told.append(
-            f"The answers in {published} are their authors': read the terms they were published under."
+        sentences.append(
+            f"The answers in {published} belong to their authors: read the terms of their release."
         )
-    return [about, *told]
+    return [about, *sentences]
 
 
 def models(params: Mapping[str, Any], filmed: bool = True) -> Iterator[str]:
-    """The engines' models that a run with these parameters uses.
+    """The models that a run with these parameters uses, detector first.
 
-    Published answers take the captioner's place, and so does a server, whose model has a name of its own.
+    Published answers replace the captioner; a captioning server names its own model.
     """
-    captioner = None if _at(params, "caption", "published") else _at(params, "caption", "captioner")
-    captioner = _at(captioner, "server") or captioner
+    published = lookup(params, "caption", "published")
+    captioner = None if published else lookup(params, "caption", "captioner")
+    captioner = lookup(captioner, "server") or captioner
     for engine in (
-        _at(params, "crop", "detector") if filmed else None,
+        lookup(params, "crop", "detector") if filmed else None,
         captioner,
-        _at(params, "embed", "encoder"),
+        lookup(params, "embed", "encoder"),
     ):
-        if model := _at(engine, "model"):
+        if model := lookup(engine, "model"):
             yield str(model)
-
-
-def _at(tree: Any, *path: str) -> Any:
-    for key in path:
-        tree = tree.get(key) if isinstance(tree, dict) else None
-    return tree
 
 
 def _of_model(model: str, known: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""The page: everything gathered, written as one self-contained HTML file, with its tables and plots beside it."""
+"""Writes the report: one self-contained HTML page, with its tables and plots beside it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,29 @@ import jinja2
 from markupsafe import Markup
 
 from c2vl.core.files import write_bytes
-from c2vl.report import beyond, compared, learnt, paper_tables, plots, seen, sweeps, took, went_in
+from c2vl.report import (
+    dataset_tables,
+    engine_tables,
+    extra_tables,
+    method_tables,
+    paper_tables,
+    plots,
+    seed_tables,
+    stage_times,
+    sweeps,
+)
+from c2vl.report.figures.timings import timings
 from c2vl.report.gallery import gallery
 from c2vl.report.licences import licences
-from c2vl.report.pipeline_outputs import Outs, lookup
+from c2vl.report.pipeline_outputs import PipelineOutputs, lookup
 from c2vl.report.report_params import ReportParams
 from c2vl.report.result_table import Table
-from c2vl.report.story import story
+from c2vl.report.section_summaries import section_summaries
 from c2vl.report.style import Plot
 
 
 def write_report(
-    outs: Outs,
+    outputs: PipelineOutputs,
     raw: Path,
     params: ReportParams,
     records: Sequence[Mapping[str, Any]],
@@ -32,7 +43,7 @@ def write_report(
     """Write `index.html`, `plots/*.png` and `tables/*.{csv,md,tex}` to `out`.
 
     Args:
-        outs: outs of the other stages.
+        outputs: outputs of the other stages.
         raw: folder of the videos, for the gallery.
         params: what to show.
         records: `runlog.records()` of this machine.
@@ -40,12 +51,12 @@ def write_report(
         out: folder to write to.
 
     Returns:
-        `bytes` of the page, and how many `plots`, `tables` and gallery `cards` it has.
+        The size of the page in `bytes`, and its number of `plots`, `tables` and `cards`.
 
     Raises:
-        UserError: the index or the metrics are not there.
+        UserError: the index or the metrics are missing, or are not readable.
     """
-    gathered = gather(outs, raw, params, records, settings)
+    gathered = gather(outputs, raw, params, records, settings)
     content = render(gathered).encode()
     write_bytes(out / "index.html", content)
     drawn: list[Plot] = [
@@ -68,64 +79,68 @@ def write_report(
 
 
 def gather(
-    outs: Outs, raw: Path, params: ReportParams, records: Sequence[Mapping[str, Any]], settings: str
+    outputs: PipelineOutputs,
+    raw: Path,
+    params: ReportParams,
+    records: Sequence[Mapping[str, Any]],
+    settings: str,
 ) -> dict[str, Any]:
-    """Everything the template shows, by name."""
-    benchmarks = outs.benchmarks  # first: without metrics there is nothing to report
-    typical, failed = gallery(outs, raw, params)
-    answer_plots, confused = seen.answer_confusions(outs)
+    """Everything the template shows, by name; arguments as `write_report`."""
+    benchmarks = outputs.benchmarks  # first, because it raises if there are no metrics
+    typical, failed = gallery(outputs, raw, params)
+    answer_plots, confused = engine_tables.answer_confusions(outputs)
     return {
-        "dataset": outs.dataset_name,
-        "demo": outs.dataset == "studio",
-        "truth": bool(outs.scores.get("truth")),
+        "dataset": outputs.dataset_name,
+        "demo": outputs.dataset == "studio",
+        "truth": bool(outputs.scores.get("truth")),
         "benchmarks": benchmarks,
-        "verdicts": [learnt.verdict(outs, benchmark) for benchmark in benchmarks],
-        "story": story(outs, records),
-        "over_seeds": compared.verdicts(outs.compare),
-        "versus": plots.against(outs),
-        "seeds": compared.compare_plot(outs.compare),
-        "facts": went_in.facts(outs),
-        "excluded": went_in.excluded(outs),
-        "classes": went_in.class_counts(outs),
+        "verdicts": [method_tables.verdict(outputs, benchmark) for benchmark in benchmarks],
+        "sections": section_summaries(outputs, records),
+        "over_seeds": seed_tables.verdicts(outputs.compare),
+        "versus": plots.method_comparison(outputs),
+        "seeds": seed_tables.compare_plot(outputs.compare),
+        "facts": dataset_tables.facts(outputs),
+        "excluded": dataset_tables.excluded(outputs),
+        "classes": dataset_tables.class_counts(outputs),
         "gallery": typical,
         "failures": failed,
-        "failed_frames": _failed_frames(outs.scores),
-        "prompts": seen.prompt_facts(outs.scores),
+        "failed_frames": _failed_frames(outputs.scores),
+        "prompts": engine_tables.prompt_facts(outputs.scores),
         "answer_plots": answer_plots,
         "confused": confused,
         "figures": {
-            benchmark: plots.of_benchmark(outs, benchmark, params) for benchmark in benchmarks
+            benchmark: plots.benchmark_plots(outputs, benchmark, params) for benchmark in benchmarks
         },
         "tables": {
-            "splits": went_in.split_table(outs),
-            "engines": seen.engine_table(outs.scores),
-            "prompts": seen.prompt_table(outs.scores),
-            "words": seen.words_alone_table(outs.scores),
-            "broken": seen.broken_table(outs.scores),
-            "methods": learnt.methods_table(outs, benchmarks),
-            "streams": learnt.streams_table(outs, benchmarks),
-            "compare": compared.compare_table(outs.compare),
-            "zero_shot": beyond.zero_shot_table(outs),
-            "retrieval": beyond.retrieval_table(outs),
-            "calibration": beyond.calibration_table(outs),
-            "stages": took.stage_table(records),
+            "splits": dataset_tables.split_table(outputs),
+            "engines": engine_tables.engine_table(outputs.scores),
+            "prompts": engine_tables.prompt_table(outputs.scores),
+            "words": engine_tables.words_alone_table(outputs.scores),
+            "broken": engine_tables.broken_table(outputs.scores),
+            "methods": method_tables.methods_table(outputs, benchmarks),
+            "streams": method_tables.streams_table(outputs, benchmarks),
+            "compare": seed_tables.compare_table(outputs.compare),
+            "zero_shot": extra_tables.zero_shot_table(outputs),
+            "retrieval": extra_tables.retrieval_table(outputs),
+            "calibration": extra_tables.calibration_table(outputs),
+            "stages": stage_times.stage_table(records),
         },
-        "paper_tables": paper_tables.paper_tables(outs),
-        "paper": bool(paper_tables.of_paper(outs.dataset)),
-        "sweep_tables": sweeps.sweep_tables(outs),
-        "sweep_plots": sweeps.sweep_plots(outs),
-        "sweeps_missing": sweeps.missing(outs),
-        "timing": plots.of_stages(records),
-        "total": took.total(records),
+        "paper_tables": paper_tables.paper_tables(outputs),
+        "paper": bool(paper_tables.paper_numbers(outputs.dataset)),
+        "sweep_tables": sweeps.sweep_tables(outputs),
+        "sweep_plots": sweeps.sweep_plots(outputs),
+        "sweeps_missing": sweeps.missing(outputs),
+        "timing": timings(records),
+        "total": stage_times.total(records),
         "longest": max((float(record["seconds"]) for record in records), default=0.0) or 1.0,
         "settings": settings,
-        "licences": licences(outs.dataset, settings, outs.filmed),
-        "missing": outs.missing,
+        "licences": licences(outputs.dataset, settings, outputs.filmed),
+        "missing": outputs.missing,
     }
 
 
 def render(gathered: Mapping[str, Any]) -> str:
-    """The page; every text in it is escaped but the drawings that this package made."""
+    """The page as HTML. All text is escaped; only the SVG drawings of this package are not."""
     folder = resources.files("c2vl.report") / "data"
     names = ("template.html", "macros.html", "style.css")
     loader = jinja2.DictLoader(
@@ -140,7 +155,7 @@ def render(gathered: Mapping[str, Any]) -> str:
 
 
 def _code(sentence: str) -> Markup:
-    """`sentence` escaped, what stands between backticks in it as code."""
+    """`sentence` escaped, with the parts between backticks as `<code>`."""
     pieces = enumerate(sentence.split("`"))
     return Markup("").join(
         Markup("<code>{}</code>").format(piece) if place % 2 else piece for place, piece in pieces

@@ -1,13 +1,13 @@
-"""Tables I to V, numbered and laid out as the paper's; its own rows stand beside ours where the data set is the same."""
+"""Tables I to V in the paper's layout; its own rows stand beside ours on the same data set."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from c2vl.report.pipeline_outputs import DATASETS, Outs, lookup
+from c2vl.report.packaged import packaged_json
+from c2vl.report.pipeline_outputs import DATASETS, PipelineOutputs, lookup
 from c2vl.report.result_table import Cell, Row, Table, best_of, percent, words
-from c2vl.report.seen import packaged
 
 MODALITIES = {
     "joint": "J",
@@ -22,49 +22,55 @@ Find = Callable[[str, str, str], Any]  # (benchmark, stream, method) → a share
 Line = tuple[tuple[Cell, ...], list[float | None], str, bool]  # heads, values, kind, rule above
 
 
-def paper_tables(outs: Outs) -> list[Table]:
-    """Those of Tables I to V that there are numbers for, in order."""
+def paper_tables(outputs: PipelineOutputs) -> list[Table]:
+    """The tables among I to V that this run has numbers for, in order."""
     made = (
-        linear_table(outs),
-        finetune_table(outs),
-        semi_table(outs),
-        knn_table(outs),
-        transfer_table(outs),
+        linear_table(outputs),
+        finetune_table(outputs),
+        semi_table(outputs),
+        knn_table(outputs),
+        transfer_table(outputs),
     )
     return [table for table in made if table is not None]
 
 
-def linear_table(outs: Outs) -> Table | None:
+def linear_table(outputs: PipelineOutputs) -> Table | None:
     """Table I: linear evaluation, single streams and three streams."""
 
     def found(benchmark: str, stream: str, method: str) -> float | None:
-        return lookup(outs.metrics, "linear", benchmark, stream, method, "top1")
+        return lookup(outputs.metrics, "linear", benchmark, stream, method, "top1")
 
-    lines = _lines(outs, outs.benchmarks, FROZEN, found, "linear", outs.encoder)
-    heads = ("method", "encoder", "modality", *outs.benchmarks)
-    note = "Top-1 accuracy in percent on test clips of a linear classifier on frozen features, last epoch."
+    lines = _lines(outputs, outputs.benchmarks, FROZEN, found, "linear")
+    heads = ("method", "encoder", "modality", *outputs.benchmarks)
+    note = (
+        "Top-1 accuracy in percent on test clips of a linear classifier on frozen features, "
+        "last epoch."
+    )
     return _table(
-        "table-1-linear", "Table I", "linear evaluation", heads, lines, note, outs, best=True
+        "table-1-linear", "Table I", "linear evaluation", heads, lines, note, outputs, best=True
     )
 
 
-def finetune_table(outs: Outs) -> Table | None:
-    """Table II: the whole network trained on all labels, from C²VL's weights and from none."""
-    part = outs.protocols.get("finetune") or {}
+def finetune_table(outputs: PipelineOutputs) -> Table | None:
+    """Table II: the whole network trained on all labels, pretrained by C²VL and from scratch."""
+    part = outputs.protocols.get("finetune") or {}
     benchmarks = sorted(part)
 
     def found(benchmark: str, stream: str, start: str) -> float | None:
         return lookup(part, benchmark, stream, start, "top1")
 
-    lines = _lines(outs, benchmarks, STARTS, found, "finetune", outs.encoder)
+    lines = _lines(outputs, benchmarks, STARTS, found, "finetune")
     heads = ("method", "encoder", "modality", *benchmarks)
-    note = "Top-1 accuracy in percent on test clips after training the whole network with every training label, last epoch."
-    return _table("table-2-finetune", "Table II", "finetuning", heads, lines, note, outs)
+    note = (
+        "Top-1 accuracy in percent on test clips after training the whole network with every "
+        "training label, last epoch."
+    )
+    return _table("table-2-finetune", "Table II", "finetuning", heads, lines, note, outputs)
 
 
-def semi_table(outs: Outs) -> Table | None:
+def semi_table(outputs: PipelineOutputs) -> Table | None:
     """Table III: the whole network trained on a share of the labels."""
-    part = outs.protocols.get("semi") or {}
+    part = outputs.protocols.get("semi") or {}
     benchmarks = sorted(part)
     shares = sorted(
         {
@@ -91,7 +97,7 @@ def semi_table(outs: Outs) -> Table | None:
                     )
                 )
         if stream == "joint":
-            printed = of_paper(outs.dataset)
+            printed = paper_numbers(outputs.dataset)
             theirs = [
                 lookup(printed, benchmark, "semi", f"{float(share) * 100:g}")
                 for benchmark, share in places
@@ -110,35 +116,43 @@ def semi_table(outs: Outs) -> Table | None:
     ]
     clips = "; ".join(f"{head}: {count:,}" for head, count in labelled if count)
     note = (
-        "Top-1 accuracy in percent on test clips after training the whole network with a share of the labels, the same "
-        "share of every class: mean ± sample standard deviation over the draws, last epoch."
+        "Top-1 accuracy in percent on test clips after training the whole network with a share of "
+        "the labels, the same share of every class: mean ± sample standard deviation over the "
+        "draws, last epoch."
         f"{f' Clips with a label: {clips}.' if clips else ''}{_whose(rows)}"
     )
-    title = f"semi-supervised learning, {outs.dataset_name}"
+    title = f"semi-supervised learning, {outputs.dataset_name}"
     return Table("table-3-semi", title, heads, tuple(rows), note, "Table III")
 
 
-def knn_table(outs: Outs) -> Table | None:
-    """Table IV: the nearest training clip, joint stream."""
+def knn_table(outputs: PipelineOutputs) -> Table | None:
+    """Table IV: KNN on frozen features, joint stream."""
 
     def found(benchmark: str, stream: str, method: str) -> float | None:
         return (
-            lookup(outs.metrics, "knn", benchmark, stream, method, "top1")
+            lookup(outputs.metrics, "knn", benchmark, stream, method, "top1")
             if stream == "joint"
             else None
         )
 
-    lines = _lines(outs, outs.benchmarks, FROZEN, found, "knn", outs.encoder)
+    lines = _lines(outputs, outputs.benchmarks, FROZEN, found, "knn")
     lines = [(heads[:1], values, kind, rule) for heads, values, kind, rule in lines]
-    note = f"Top-1 accuracy in percent on test clips, joint stream, KNN: {outs.nearest}."
+    note = f"Top-1 accuracy in percent on test clips, joint stream, KNN: {outputs.nearest}."
     return _table(
-        "table-4-knn", "Table IV", "KNN", ("method", *outs.benchmarks), lines, note, outs, best=True
+        "table-4-knn",
+        "Table IV",
+        "KNN",
+        ("method", *outputs.benchmarks),
+        lines,
+        note,
+        outputs,
+        best=True,
     )
 
 
-def transfer_table(outs: Outs) -> Table | None:
-    """Table V: pretrained here, finetuned on another data set."""
-    part: dict[str, Any] = outs.protocols.get("transfer") or {}
+def transfer_table(outputs: PipelineOutputs) -> Table | None:
+    """Table V: pretrained on this data set, finetuned on another one."""
+    part: dict[str, Any] = outputs.protocols.get("transfer") or {}
     targets = sorted(part)
     rows: list[Row] = []
     for stream, modality in MODALITIES.items():
@@ -148,7 +162,7 @@ def transfer_table(outs: Outs) -> Table | None:
                 kind = "ours" if start == "c2vl" else "baseline"
                 rows.append(Row((words(name), words(modality), *map(percent, values)), kind))
         if stream == "joint":
-            theirs = [_paper_transfer(outs.dataset, part[target]) for target in targets]
+            theirs = [_paper_transfer(outputs.dataset, part[target]) for target in targets]
             rows += _paper((words("C²VL"), words("J")), theirs)
     if all(row.kind == "paper" for row in rows):
         return None
@@ -156,14 +170,19 @@ def transfer_table(outs: Outs) -> Table | None:
         1 / part[target]["classes"] if part[target].get("classes") else None for target in targets
     ]
     rows.insert(0, Row((words("chance"), words(""), *map(percent, chance)), "baseline"))
-    heads = ("method", "modality", *(_to(outs.dataset, target, part[target]) for target in targets))
+    heads = (
+        "method",
+        "modality",
+        *(_to(outputs.dataset, target, part[target]) for target in targets),
+    )
+    sources = ", ".join(sorted({str(part[target].get("source")) for target in targets}))
     note = (
-        f"Top-1 accuracy in percent on the target's test clips after training the whole network on its training split; "
-        f"pretrained on {outs.dataset_name}, {', '.join(sorted({str(part[t].get('source')) for t in targets}))}.{_whose(rows)}"
+        "Top-1 accuracy in percent on the target's test clips after training the whole network on "
+        f"its training split; pretrained on {outputs.dataset_name}, {sources}.{_whose(rows)}"
     )
     return Table(
         "table-5-transfer",
-        f"transfer from {outs.dataset_name}",
+        f"transfer from {outputs.dataset_name}",
         heads,
         tuple(rows),
         note,
@@ -171,27 +190,26 @@ def transfer_table(outs: Outs) -> Table | None:
     )
 
 
-def of_paper(dataset: str) -> dict[str, Any]:
-    """The paper's percentages for `dataset` by benchmark, protocol and stream; empty for one that it does not report."""
-    found: dict[str, Any] = packaged("reference.json")["top1"].get(dataset, {})
+def paper_numbers(dataset: str) -> dict[str, Any]:
+    """The paper's percentages for `dataset` by benchmark, protocol and stream; empty if none."""
+    found: dict[str, Any] = packaged_json("reference.json")["top1"].get(dataset, {})
     return found
 
 
 def _lines(
-    outs: Outs,
+    outputs: PipelineOutputs,
     benchmarks: Sequence[str],
     methods: dict[str, str],
     found: Find,
     protocol: str,
-    encoder: str,
 ) -> list[Line]:
-    printed, lines = of_paper(outs.dataset), list[Line]()
+    printed, lines = paper_numbers(outputs.dataset), list[Line]()
     for stream, modality in MODALITIES.items():
         fused = stream == "fusion"
         for method, name in methods.items():
             values = [found(benchmark, stream, method) for benchmark in benchmarks]
             if any(value is not None for value in values):
-                heads = (words(name), words(encoder), words(modality))
+                heads = (words(name), words(outputs.encoder), words(modality))
                 lines.append(
                     (
                         heads,
@@ -217,14 +235,13 @@ def _table(
     heads: tuple[str, ...],
     lines: list[Line],
     note: str,
-    outs: Outs,
+    outputs: PipelineOutputs,
     best: bool = False,
 ) -> Table | None:
     if all(line[2] == "paper" for line in lines):
         return None
-    fused = next(
-        (place for place, line in enumerate(lines) if line[3]), len(lines)
-    )  # the best is marked of single streams
+    # The best value is marked among the single streams only.
+    fused = next((place for place, line in enumerate(lines) if line[3]), len(lines))
     single = [values for _, values, kind, _ in lines[:fused] if kind != "paper" and best]
     top = best_of(single) if single else [None] * (len(lines[0][1]))
     rows = []
@@ -239,49 +256,39 @@ def _table(
             for value, lead in zip(values, leads, strict=True)
         ]
         rows.append(Row((*cells, *numbers), kind, rule))
-    note += (
-        f" Marked: the best of our {'single streams' if fused < len(lines) else 'rows'}."
-        if best
-        else ""
-    )
+    if best:
+        note += f" Marked: the best of our {'single streams' if fused < len(lines) else 'rows'}."
     return Table(
-        name, f"{title}, {outs.dataset_name}", heads, tuple(rows), note + _whose(rows), number
+        name, f"{title}, {outputs.dataset_name}", heads, tuple(rows), note + _whose(rows), number
     )
 
 
 def _paper(heads: tuple[Cell, ...], values: Sequence[float | None]) -> list[Row]:
     if all(value is None for value in values):
         return []
-    return [
-        Row(
-            (
-                *heads,
-                *(percent(None if value is None else round(value / 100, 4)) for value in values),
-            ),
-            "paper",
-        )
-    ]
+    shares = [None if value is None else round(value / 100, 4) for value in values]
+    return [Row((*heads, *map(percent, shares)), "paper")]
 
 
 def _paper_transfer(dataset: str, target: dict[str, Any]) -> float | None:
-    if target.get("source") != "xsub":  # the paper pretrains on xsub's training clips
+    if target.get("source") != "xsub":  # the paper pretrains on the training clips of xsub
         return None
-    return lookup(
-        of_paper(str(target.get("dataset"))), str(target.get("benchmark")), "transfer", dataset
-    )
+    printed = paper_numbers(str(target.get("dataset")))
+    return lookup(printed, str(target.get("benchmark")), "transfer", dataset)
 
 
 def _to(source: str, name: str, target: dict[str, Any]) -> str:
-    dataset = str(
-        target.get("dataset")
-    )  # its folder's name tells it apart from a source of the same kind
-    return f"to {name if dataset == source else DATASETS.get(dataset, name)} {target.get('benchmark', '')}".strip()
+    dataset = str(target.get("dataset"))
+    # A target of the same kind as the source is named by its folder.
+    title = name if dataset == source else DATASETS.get(dataset, name)
+    return f"to {title} {target.get('benchmark', '')}".strip()
 
 
 def _whose(rows: Sequence[Row]) -> str:
     if not any(row.kind == "paper" for row in rows):
         return ""
-    return f" Rows of the paper are printed in the {packaged('reference.json')['source']}, not measured here."
+    source = packaged_json("reference.json")["source"]
+    return f" Rows of the paper are printed in the {source}, not measured here."
 
 
 def _labelled(of_benchmark: dict[str, Any], share: str) -> int | None:

@@ -1,4 +1,4 @@
-"""What the report reads: outs of other stages, each read only if it is there."""
+"""What the report reads: the outputs of other stages, each one only if it exists."""
 
 from __future__ import annotations
 
@@ -35,18 +35,23 @@ ENCODERS = {
 
 
 @dataclass(frozen=True)
-class Outs:
-    """The outs of a working copy, by `root`; `missing` gathers a sentence for each optional one that is not there."""
+class PipelineOutputs:
+    """The outputs of the stages in a working copy.
+
+    Args:
+        root: the working copy.
+        missing: sentences about absent optional outputs; reading them adds the sentences.
+    """
 
     root: Path = Path(".")
     missing: list[str] = field(default_factory=list)
 
     @cached_property
     def index(self) -> pa.Table:
-        """The index.
+        """The table `data/index/index.parquet`.
 
         Raises:
-            UserError: there is none.
+            UserError: there is no index.
         """
         return tables.read(self.root / "data/index/index.parquet")
 
@@ -58,32 +63,32 @@ class Outs:
 
     @cached_property
     def dataset(self) -> str:
-        """The data set's short name; `nothing` for an empty index."""
+        """Short name of the data set; `nothing` for an empty index."""
         return str(self.index.column("dataset")[0]) if self.index.num_rows else "nothing"
 
     @property
     def filmed(self) -> bool:
-        """Whether any sample has a video."""
+        """True if any sample has a video."""
         videos = self.index.column("video_file")
         return videos.null_count < len(videos)
 
     @property
     def benchmarks(self) -> list[str]:
-        """Benchmarks that were evaluated."""
+        """Names of the benchmarks that were evaluated."""
         return sorted(self.metrics.get("samples", self.metrics.get("linear", {})))
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        """`results/evaluate/metrics.json`.
+        """The content of `results/evaluate/metrics.json`.
 
         Raises:
-            UserError: there is none.
+            UserError: the file is missing or is not valid JSON.
         """
         return dict(self._required("results/evaluate/metrics.json", "evaluate"))
 
     @property
     def nearest(self) -> str:
-        """What KNN asks, in words."""
+        """The neighbours that KNN uses, in words."""
         count = lookup(self.metrics, "settings", "knn_neighbours") or 1
         return (
             f"the {count} nearest training clips by cosine vote"
@@ -93,7 +98,7 @@ class Outs:
 
     @property
     def weights(self) -> str:
-        """What the streams weigh in their fusion, in words; empty where that is not known."""
+        """The weights of the streams in their fusion, in words; empty if they are not known."""
         found = lookup(self.metrics, "settings", "fusion") or {}
         return ", ".join(
             f"{found[stream]:g} {stream}"
@@ -110,7 +115,7 @@ class Outs:
 
     @cached_property
     def confusions(self) -> dict[str, Any]:
-        """The captioner's confusions; empty without ground truth."""
+        """The captioner's confusion matrices; empty without ground truth."""
         path = self.root / "results/scores/confusions.json"
         return read_json(path) if self.scores.get("truth") and path.exists() else {}
 
@@ -120,7 +125,8 @@ class Outs:
         return self._of_this_data(
             "results/compare/compare.json",
             "make compare",
-            "The comparison over several seeds was not run (`make compare`): differences below come from one seed.",
+            "The comparison over several seeds was not run (`make compare`). Differences below "
+            "come from one seed.",
         )
 
     @cached_property
@@ -128,17 +134,18 @@ class Outs:
         """Finetuning, semi-supervised learning and transfer; empty if they were not run."""
         return self._optional_json(
             "results/protocols/metrics.json",
-            "Finetuning, semi-supervised learning and transfer were not run (`dvc repro protocols`): no Tables II, III and V.",
+            "Finetuning, semi-supervised learning and transfer were not run "
+            "(`dvc repro protocols`), so Tables II, III and V are missing.",
         )
 
     @cached_property
     def ablations(self) -> dict[str, Any]:
-        """The sweeps; empty if they were not run."""
+        """The ablation sweeps; empty if they were not run."""
         return self._of_this_data("results/ablations/ablations.json", "make ablations", "")
 
     @cached_property
     def encoder(self) -> str:
-        """Name of the pretrained encoder, as its publication has it; empty if there is none."""
+        """Name of the pretrained encoder as its paper writes it; empty if there is none."""
         for benchmark in self.benchmarks:  # folders of others may lie there still
             path = self.root / f"results/pretrain/{benchmark}-joint/config.json"
             if path.exists():
@@ -155,19 +162,19 @@ class Outs:
 
     @property
     def dataset_name(self) -> str:
-        """The data set's name in full."""
+        """Full name of the data set."""
         return DATASETS.get(self.dataset, self.dataset)
 
     def table(self, path: str, what: str, columns: list[str] | None = None) -> pa.Table | None:
-        """An optional table below the root; None, and a sentence about `what`, if it is not there."""
+        """The table at `path`, or None if it is absent; `what` names it in `missing`."""
         where = self.root / path
         if not where.exists():
-            self._note(f"{what} is not there ({path}).")
+            self._note(f"{what} is missing ({path}).")
             return None
         return tables.read(where, columns)
 
     def curves(self, benchmark: str) -> dict[tuple[str, str], dict[str, NDArray[np.float64]]]:
-        """(method, stream) → columns of its training curves, for all runs of `benchmark` that have some."""
+        """(method, stream) → columns of the training curves of `benchmark`, where there are any."""
         folders = {
             ("c2vl", stream): self.root / f"results/pretrain/{benchmark}-{stream}"
             for stream in ("joint", "bone", "motion")
@@ -186,7 +193,7 @@ class Outs:
         return found
 
     def rows(self, name: str) -> list[dict[str, str]]:
-        """Rows of a CSV below the root; none if it is not there."""
+        """Rows of the CSV file `name`; none if it does not exist."""
         path = self.root / name
         if not path.exists():
             return []
@@ -224,7 +231,7 @@ class Outs:
 
 
 def read_curve(path: Path) -> dict[str, NDArray[np.float64]]:
-    """Columns of a `curves.csv`; empty cells are NaN."""
+    """Columns of a `curves.csv`, each (epochs,); empty cells are NaN."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     names = list(rows[0]) if rows else []
@@ -232,7 +239,7 @@ def read_curve(path: Path) -> dict[str, NDArray[np.float64]]:
 
 
 def lookup(numbers: Any, *keys: str) -> Any:
-    """The value at a path of nested dictionaries, or None."""
+    """The value at a path of keys in nested dictionaries, or None."""
     for key in keys:
         numbers = numbers.get(key) if isinstance(numbers, dict) else None
     return numbers

@@ -1,38 +1,34 @@
-"""All figures of the report, made from the outs that are there."""
+"""Makes all figures of the report from the outputs that exist."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from c2vl.report.beyond import reliability_plot
+from c2vl.report.dataset_tables import TESTED_ON
+from c2vl.report.extra_tables import reliability_plot
 from c2vl.report.figures.confusion import confusion, counts
 from c2vl.report.figures.curves import curves
 from c2vl.report.figures.similarity import similarity
-from c2vl.report.figures.timings import timings
 from c2vl.report.figures.tsne import tsne
 from c2vl.report.figures.versus import per_class, versus
-from c2vl.report.learnt import versus_lines
-from c2vl.report.pipeline_outputs import Outs, lookup
+from c2vl.report.method_tables import versus_lines
+from c2vl.report.pipeline_outputs import PipelineOutputs, lookup
 from c2vl.report.report_params import ReportParams
 from c2vl.report.style import METHOD_NAMES, Plot
-from c2vl.report.went_in import TESTED_ON
 
 TSNE_METHODS = ("random", "infonce", "c2vl")
 MATRIX_METHODS = ("infonce", "c2vl")
 
 
-def against(outs: Outs) -> Plot | None:
-    """The picture that answers "against what"."""
+def method_comparison(outputs: PipelineOutputs) -> Plot | None:
+    """Compare the methods as bars, from no training to training with every label."""
     chance = {
-        benchmark: lookup(outs.metrics, "samples", benchmark, "chance")
-        for benchmark in outs.benchmarks
+        benchmark: lookup(outputs.metrics, "samples", benchmark, "chance")
+        for benchmark in outputs.benchmarks
     }
-    lines = {benchmark: versus_lines(outs, benchmark) for benchmark in outs.benchmarks}
+    lines = {benchmark: versus_lines(outputs, benchmark) for benchmark in outputs.benchmarks}
     titles = {
         name: f"{name}: tested on {TESTED_ON[name]}" if name in TESTED_ON else name
         for name in lines
@@ -44,29 +40,26 @@ def against(outs: Outs) -> Plot | None:
     )
 
 
-def of_benchmark(outs: Outs, benchmark: str, params: ReportParams) -> dict[str, list[Plot]]:
-    """The figures of one benchmark that there is data for: `training`, the `paper`'s, and those `beyond` it."""
+def benchmark_plots(
+    outputs: PipelineOutputs, benchmark: str, params: ReportParams
+) -> dict[str, list[Plot]]:
+    """The figures of one benchmark that have data, by part: `training`, `paper`, `beyond`."""
     of = {
-        "training": [curves(outs.curves(benchmark), benchmark)],
+        "training": [curves(outputs.curves(benchmark), benchmark)],
         "paper": [
-            _similarity(outs, benchmark),
-            _tsne(outs, benchmark, params),
-            _matrices(outs, benchmark),
+            _similarity(outputs, benchmark),
+            _tsne(outputs, benchmark, params),
+            _matrices(outputs, benchmark),
         ],
-        "beyond": [_gains(outs, benchmark), reliability_plot(outs, benchmark)],
+        "beyond": [_gains(outputs, benchmark), reliability_plot(outputs, benchmark)],
     }
     return {part: [plot for plot in plots if plot is not None] for part, plots in of.items()}
 
 
-def of_stages(records: Sequence[Mapping[str, Any]]) -> Plot | None:
-    """The time of each stage."""
-    return timings(records)
-
-
-def _gains(outs: Outs, benchmark: str) -> Plot | None:
+def _gains(outputs: PipelineOutputs, benchmark: str) -> Plot | None:
     lines = [
         row
-        for row in outs.rows("results/evaluate/per_class.csv")
+        for row in outputs.rows("results/evaluate/per_class.csv")
         if (row["protocol"], row["benchmark"], row["stream"]) == ("linear", benchmark, "joint")
     ]
     by = {
@@ -80,9 +73,11 @@ def _gains(outs: Outs, benchmark: str) -> Plot | None:
     return per_class([by["c2vl"][label]["name"] for label in labels], before, after, benchmark)
 
 
-def _matrices(outs: Outs, benchmark: str) -> Plot | None:
+def _matrices(outputs: PipelineOutputs, benchmark: str) -> Plot | None:
     columns = ["benchmark", "protocol", "method", "stream", "label", "prediction"]
-    table = outs.table("results/evaluate/predictions.parquet", "The table of predictions", columns)
+    table = outputs.table(
+        "results/evaluate/predictions.parquet", "The table of predictions", columns
+    )
     if table is None:
         return None
     of = _where(table, benchmark=benchmark, protocol="linear", stream="joint")
@@ -93,22 +88,23 @@ def _matrices(outs: Outs, benchmark: str) -> Plot | None:
             found = counts(
                 rows.column("label").to_pylist(),
                 rows.column("prediction").to_pylist(),
-                len(outs.classes),
+                len(outputs.classes),
             )
             matrices.append((METHOD_NAMES[method], found))
     return confusion(
         matrices,
-        outs.classes,
-        outs.classes,
+        outputs.classes,
+        outputs.classes,
         f"figure-8-confusion-{benchmark}",
         f"Figure 8: confusion matrices, {benchmark}",
-        "Linear evaluation of the joint stream on test clips; each row adds up to 100 %: perfect is a bright diagonal. "
-        "The paper shows encoders taught by pictures and by words apart.",
+        "Linear evaluation of the joint stream on test clips. Each row adds up to 100 %; a perfect "
+        "result is a bright diagonal. The paper shows encoders taught by pictures and by words "
+        "separately.",
     )
 
 
-def _tsne(outs: Outs, benchmark: str, params: ReportParams) -> Plot | None:
-    table = outs.table("results/evaluate/features.parquet", "The table of features")
+def _tsne(outputs: PipelineOutputs, benchmark: str, params: ReportParams) -> Plot | None:
+    table = outputs.table("results/evaluate/features.parquet", "The table of features")
     if table is None:
         return None
     panels = []
@@ -123,13 +119,15 @@ def _tsne(outs: Outs, benchmark: str, params: ReportParams) -> Plot | None:
             )
             panels.append((METHOD_NAMES[method], features, rows.column("label").to_numpy()))
     return tsne(
-        panels, outs.classes, benchmark, params.tsne_classes, params.tsne_points, params.seed
+        panels, outputs.classes, benchmark, params.tsne_classes, params.tsne_points, params.seed
     )
 
 
-def _similarity(outs: Outs, benchmark: str) -> Plot | None:
+def _similarity(outputs: PipelineOutputs, benchmark: str) -> Plot | None:
     columns = ["benchmark", "method", "knowledge", "kind", "similarity"]
-    table = outs.table("results/evaluate/similarity.parquet", "The table of similarities", columns)
+    table = outputs.table(
+        "results/evaluate/similarity.parquet", "The table of similarities", columns
+    )
     if table is None:
         return None
     table = _where(table, benchmark=benchmark)

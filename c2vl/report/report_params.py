@@ -8,15 +8,15 @@ from c2vl.core.params import ParamsModel
 
 
 class ReportParams(ParamsModel):
-    """What the page shows.
+    """What the report shows.
 
-    Args:
-        seed: of the choice of samples and classes, and of t-SNE.
-        gallery: samples in the gallery.
-        failures: further samples that did not go well.
-        moments: skeletons drawn of a sample, evenly spread in time.
-        tsne_classes: classes in the t-SNE plots.
-        tsne_points: most points in one t-SNE plot.
+    Attributes:
+        seed: seed of the choice of samples and classes, and of t-SNE.
+        gallery: number of samples in the gallery.
+        failures: number of further samples, chosen among those that failed.
+        moments: number of skeletons drawn for each sample, evenly spread in time.
+        tsne_classes: number of classes in the t-SNE plots.
+        tsne_points: largest number of points in one t-SNE plot.
     """
 
     seed: int = 0

@@ -1,4 +1,4 @@
-"""A table of results as people and programs read it: CSV (raw values), Markdown and LaTeX; the report makes HTML of it."""
+"""A table of results, written as CSV (unrounded), Markdown and LaTeX; the page shows it as HTML."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Cell:
     """One cell.
 
     Args:
-        text: as people read it.
-        value: as programs read it; None: as the text.
-        mark: `best`, `reached`, `missed`, or nothing: shown as a sign, never by colour alone.
-        left: whether it is words (flush left) and not a number.
-        spread: standard deviation of the value, as programs read it; None where there is none.
+        text: what people read.
+        value: what programs read (CSV); None means the text.
+        mark: `best`, `reached`, `missed` or empty; shown as a sign, never by colour alone.
+        left: True for words (flush left), False for numbers.
+        spread: standard deviation of the value for the CSV, or None.
     """
 
     text: str
@@ -31,24 +31,31 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One row; `kind` is `ours`, `baseline`, `paper` (numbers of the paper, not of this run) or `head` (a line of its own)."""
+    """One row.
+
+    Args:
+        cells: one cell a column.
+        kind: `ours`, `baseline`, `paper` (the paper's numbers, not measured here), `head` (sums
+            and differences), or `elsewhere` (numbers of other data).
+        rule: draw a line above the row.
+    """
 
     cells: tuple[Cell, ...]
     kind: str = "ours"
-    rule: bool = False  # a line above it
+    rule: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
-    """One table; the first column names the row.
+    """One table; its first column names the row.
 
     Args:
         name: file name without suffix.
-        title: what it shows.
+        title: what the table shows.
         columns: headings.
-        rows: rows of as many cells.
+        rows: rows with one cell for each column.
         note: how to read it.
-        number: the paper's, such as `Table I`.
+        number: number of the table in the paper, such as `Table I`.
     """
 
     name: str
@@ -60,7 +67,7 @@ class Table:
 
     @property
     def heading(self) -> str:
-        """The title after the paper's number."""
+        """The title, with the paper's number in front if there is one."""
         return f"{self.number}: {self.title}" if self.number else self.title
 
     def markdown(self) -> str:
@@ -72,14 +79,17 @@ class Table:
         for row in self.rows:
             texts = [
                 f"**{_plain(cell.text)}**" if cell.mark == "best" else _plain(cell.text)
-                for cell in _told(row)
+                for cell in _labelled(row)
             ]
             lines.append("| " + " | ".join(texts) + " |")
         note = f"\n{self.note}\n" if self.note else ""
         return f"### {self.heading}\n\n" + "\n".join(lines) + f"\n{note}"
 
     def csv(self) -> str:
-        """The table as CSV, numbers unrounded; a column of means is followed by its `… std`; `kind` says whose a row is."""
+        """The table as CSV with unrounded numbers.
+
+        A column of means is followed by its `… std`; the last column `kind` is the row's kind.
+        """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         spread = [
@@ -100,15 +110,16 @@ class Table:
         return text.getvalue()
 
     def latex(self) -> str:
-        """The table in LaTeX (package booktabs), everything in it escaped; the best in bold, rows of the paper in italics."""
+        """The table in LaTeX, escaped; it needs the packages booktabs and amssymb.
+
+        The best values are bold, rows of the paper are in italics.
+        """
         body: list[str] = []
         for row in self.rows:
             body += [r"\midrule"] if row.rule and body else []
-            body.append(" & ".join(_styled(cell, row.kind) for cell in _told(row)) + r" \\")
+            body.append(" & ".join(_styled(cell, row.kind) for cell in _labelled(row)) + r" \\")
         ending = "" if self.title.endswith("?") else "."
-        title = (
-            self.title[:1].upper() + self.title[1:]
-        )  # it stands alone: LaTeX numbers its tables itself
+        title = self.title[:1].upper() + self.title[1:]  # LaTeX adds the table's number itself
         caption = escaped(f"{title}{ending} {self.note}".strip())
         lines = [
             r"\begin{table}",
@@ -141,7 +152,7 @@ def words(text: str, mark: str = "") -> Cell:
 
 
 def percent(share: float | None, mark: str = "", spread: float | None = None) -> Cell:
-    """A share in 0…1 as a percentage with one decimal, `–` for None; with its standard deviation if there is one."""
+    """A share in 0…1 as a percentage with one decimal, with its deviation; `–` for None."""
     if share is None:
         return Cell("–", "")
     text = f"{share * 100:.1f}" + (f" ± {spread * 100:.1f}" if spread is not None else "")
@@ -149,7 +160,7 @@ def percent(share: float | None, mark: str = "", spread: float | None = None) ->
 
 
 def best_of(rows: list[list[float | None]]) -> list[float | None]:
-    """The largest value of each column, as shown: to one decimal of a percent."""
+    """The largest value of each column, rounded as it is shown: to 0.1 %."""
     columns = list(zip(*rows, strict=True))
     return [
         max((round(value, 3) for value in column if value is not None), default=None)
@@ -158,7 +169,7 @@ def best_of(rows: list[list[float | None]]) -> list[float | None]:
 
 
 def escaped(text: str) -> str:
-    """`text` for LaTeX: its special characters escaped, the symbols that tables use as commands, line breaks as spaces."""
+    """`text` for LaTeX: special characters and symbols as commands, line breaks as spaces."""
     return " ".join(text.split()).translate(_LATEX)
 
 
@@ -190,8 +201,8 @@ _LATEX = str.maketrans(
 )
 
 
-def _told(row: Row) -> tuple[Cell, ...]:
-    """The cells of a row; one of the paper says so in its name, where there is no colour or tag to say it."""
+def _labelled(row: Row) -> tuple[Cell, ...]:
+    """The row's cells; Markdown and LaTeX have no tag, so a row of the paper says so in words."""
     if row.kind != "paper":
         return row.cells
     return (replace(row.cells[0], text=f"{row.cells[0].text} (paper)"), *row.cells[1:])

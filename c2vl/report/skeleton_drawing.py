@@ -1,4 +1,4 @@
-"""Skeletons as SVG: the 3D joints at a few moments, and the colour joints over a video frame."""
+"""Draws skeletons as SVG: 3D joints at a few moments, and colour joints over a video frame."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def moments(
     Args:
         joints: (T, 2, 25, 3), metres, y up.
         bodies: real actors, 1 or 2.
-        count: moments.
-        yaw: turn about the vertical axis, radians, so that depth is seen.
-        height: of the strip, in its own units.
+        count: number of moments.
+        yaw: turn about the vertical axis in radians, so that depth is visible.
+        height: height of the strip in SVG units.
     """
     if not len(joints):
         return ""
@@ -47,7 +47,8 @@ def moments(
                     f'<g class="body{body}">{_paths(flat[place, body] * scale + offset)}</g>'
                 )
     total = width * len(frames)
-    ground = f'<line class="ground" x1="0" x2="{total:.0f}" y1="{height - 2:.0f}" y2="{height - 2:.0f}"/>'
+    y = f"{height - 2:.0f}"
+    ground = f'<line class="ground" x1="0" x2="{total:.0f}" y1="{y}" y2="{y}"/>'
     opening = f'<svg class="moments" role="img" aria-label="The skeleton at {len(frames)} moments"'
     return f'{opening} viewBox="0 0 {total:.0f} {height:.0f}">{ground}{"".join(parts)}</svg>'
 
@@ -57,8 +58,8 @@ def over_frame(colour: NDArray[np.floating], width: int, height: int) -> str:
 
     Args:
         colour: (2, 25, 2), pixels of the 1920×1080 frame, NaN where absent.
-        width: of the video.
-        height: of the video.
+        width: width of the video in pixels.
+        height: height of the video in pixels.
     """
     scaled = on_video(colour, width, height)
     drawn = "".join(f"<g>{_paths(body)}</g>" for body in scaled if np.isfinite(body).any())
@@ -66,7 +67,10 @@ def over_frame(colour: NDArray[np.floating], width: int, height: int) -> str:
 
 
 def _paths(points: NDArray[np.floating]) -> str:
-    """One path a side of the body and a circle for the head, from (25, 2) points; bones with an absent end are left out."""
+    """One path for each side of the body and a circle for the head, from (25, 2) points.
+
+    A bone with an absent end is left out.
+    """
     ends: dict[str, list[str]] = {side: [] for side in SIDES}
     for side, (a, b) in lines(points):
         ends[side].append(f"M{a[0]:.1f} {a[1]:.1f}L{b[0]:.1f} {b[1]:.1f}")

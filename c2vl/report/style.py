@@ -1,4 +1,4 @@
-"""How figures look: colours that colour-blind people can tell apart, and one drawing for light page, dark page and PNG."""
+"""The look of the figures: colour-blind safe colours, and one drawing for page and PNG."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from c2vl.core.files import published
 OKABE_ITO = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#7a7a7a", "#b8a900")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 
-# Name in the page's style sheet → the colour on white paper. A figure is drawn once in these exact colours; in the
-# page each becomes the CSS variable of its name, so that it follows the reader's colour scheme.
+# Colour on white → name of its CSS variable. Figures are drawn in exactly these colours. In the
+# page each colour becomes its variable, so that figures follow the light or dark scheme.
 INK, MUTED, RULE, PAPER = "#1c1c1a", "#6a6963", "#d9d7d0", "#fefefe"
 C2VL, INFONCE, RANDOM, SUPERVISED, WORDS = "#0072b3", "#d98200", "#8a8983", "#00906a", "#b4608f"
 VARIABLES = {
@@ -89,7 +89,7 @@ class Plot:
     Args:
         name: file name without suffix, `plots/<name>.png`.
         title: what it shows.
-        caption: how to read it, in a sentence or two.
+        caption: how to read it, one or two sentences.
         svg: the drawing for the page, without the XML prologue.
         png: the drawing on white.
     """
@@ -115,13 +115,12 @@ def drawing() -> Iterator[None]:
 
 
 def finish(figure: Figure, name: str, title: str, caption: str) -> Plot:
-    """Render `figure` for the page and for paper; call it inside `drawing()`."""
+    """Render `figure` as SVG and PNG; call it inside `drawing()`."""
     vector, raster = io.StringIO(), io.BytesIO()
-    figure.draw_without_rendering()  # lays out once for both
+    figure.draw_without_rendering()  # compute the layout once, for both formats
     figure.set_layout_engine("none")
-    figure.savefig(
-        vector, format="svg", transparent=True, metadata={"Date": None}
-    )  # no time, no version: same in, same out
+    # No date: equal figures give equal bytes.
+    figure.savefig(vector, format="svg", transparent=True, metadata={"Date": None})
     figure.savefig(raster, format="png", dpi=160, facecolor="white", metadata={"Software": None})
     return Plot(name, title, caption, _for_page(vector.getvalue(), name, title), raster.getvalue())
 
@@ -131,7 +130,7 @@ def _for_page(svg: str, name: str, title: str) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
     svg = svg.replace("xlink:href", "href")
     svg = re.sub(r'(?<=<g) id="[^"]*"', "", svg)
-    # Definitions (clip paths, markers) keep their ids, made unique among the figures of the page.
+    # Definitions (clip paths, markers) keep their ids; the plot's name makes them unique.
     svg = re.sub(r'id="([^"]+)"', rf'id="{name}-\1"', svg)
     svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', svg)
     svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", svg)
@@ -139,6 +138,7 @@ def _for_page(svg: str, name: str, title: str) -> str:
         svg = re.sub(re.escape(colour), f"var(--{variable})", svg, flags=re.IGNORECASE)
     svg = re.sub(r"font: ((?:\w+ )*)([\d.]+)px [^;\"]*", r"font: \1\2px var(--sans)", svg)
     width, height = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups()  # type: ignore[union-attr]
-    shape = f'viewBox="0 0 {width} {height}" style="--natural:{float(width) * 4 / 3:.0f}px"'  # points to pixels
+    natural = f"{float(width) * 4 / 3:.0f}"  # points to pixels
+    shape = f'viewBox="0 0 {width} {height}" style="--natural:{natural}px"'
     opening = f'<svg class="plot" role="img" aria-label="{html.escape(title)}" {shape}>'
     return re.sub(r"<svg[^>]*>", lambda _: opening, svg, count=1)

@@ -15,7 +15,16 @@ from c2vl.datasets.video.decode import VideoError, decode
 
 
 def frame_at(raw: Path, place: str, index: int) -> NDArray[np.uint8] | None:
-    """Frame `index` of the video at a place in the raw folder as (H, W, 3) uint8 RGB; None if it cannot be decoded."""
+    """One frame of a video in the raw folder.
+
+    Args:
+        raw: the raw folder.
+        place: path of the video, or `archive.zip!member`.
+        index: number of the frame, from 0.
+
+    Returns:
+        (H, W, 3) uint8 RGB, or None if the frame cannot be decoded.
+    """
     try:
         with places.as_file(raw, place) as video:
             return decode(video, [index]).frames.get(index)
@@ -24,13 +33,13 @@ def frame_at(raw: Path, place: str, index: int) -> NDArray[np.uint8] | None:
 
 
 def picture(jpeg: bytes) -> NDArray[np.uint8] | None:
-    """A JPEG as (H, W, 3) uint8 RGB; None if it is not one."""
+    """Decode a JPEG to (H, W, 3) uint8 RGB; None if it is not a JPEG."""
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
     return None if image is None else np.asarray(image[..., ::-1], dtype=np.uint8)
 
 
 def data_uri(image: NDArray[np.uint8], longest: int, quality: int = 80) -> str:
-    """The picture as a JPEG data URI, its longer side at most `longest` pixels."""
+    """Encode an (H, W, 3) uint8 RGB image as a JPEG data URI, at most `longest` pixels a side."""
     height, width = image.shape[:2]
     shrink = min(1.0, longest / max(height, width))
     if shrink < 1:

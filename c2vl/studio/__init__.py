@@ -1,1 +1,1 @@
-"""The studio: a procedural world that writes the same files as NTU RGB+D, and knows the truth about them."""
+"""The studio: a procedural world that writes files like those of NTU RGB+D, with ground truth."""

@@ -1,4 +1,4 @@
-"""The 25 joints of Kinect v2 in NTU RGB+D's order, and bodies of different proportions (metres)."""
+"""The 25 joints of Kinect v2 in NTU RGB+D's order, and bodies of different proportions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Joint(IntEnum):
-    """NTU RGB+D joint, counted from 0 (the data set's papers count from 1)."""
+    """A joint of NTU RGB+D, counted from 0 (the papers of the data set count from 1)."""
 
     SPINE_BASE = 0
     SPINE_MID = 1
@@ -53,7 +53,7 @@ FOOT = (Joint.FOOT_LEFT, Joint.FOOT_RIGHT)
 
 @dataclass(frozen=True)
 class Body:
-    """Segment lengths of one person, in metres; `girth` scales how thick the limbs are drawn."""
+    """Segment lengths of one person in metres; `girth` scales the thickness of drawn limbs."""
 
     height: float
     thigh: float
@@ -71,17 +71,17 @@ class Body:
 
     @property
     def arm(self) -> float:
-        """Reach from shoulder to wrist."""
+        """Length from shoulder to wrist in metres."""
         return self.upper_arm + self.forearm
 
     @property
     def leg(self) -> float:
-        """Length from hip to ankle."""
+        """Length from hip to ankle in metres."""
         return self.thigh + self.shin
 
 
 def random_body(rng: np.random.Generator) -> Body:
-    """Draw a body: adult height, each segment within a few per cent of its usual share of it."""
+    """Draw a random adult body; each segment is within a few per cent of its usual share."""
     height = rng.uniform(1.52, 1.94)
 
     def share(mean: float, spread: float = 0.05) -> float:

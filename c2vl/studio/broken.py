@@ -1,4 +1,4 @@
-"""Damage a few samples the way real downloads are damaged, so that every stage meets it."""
+"""Damages a few samples like real downloads, so that every stage is tested on damaged files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DAMAGES = (
 
 
 def choose_broken(names: list[str], count: int, rng: np.random.Generator) -> dict[str, str]:
-    """Choose `count` samples and what happens to each, going round the kinds of damage."""
+    """Choose `count` samples and a damage for each; the kinds of damage take turns."""
     chosen = rng.choice(len(names), size=min(count, len(names)), replace=False)
     return {names[int(index)]: DAMAGES[k % len(DAMAGES)] for k, index in enumerate(chosen)}
 

@@ -1,4 +1,4 @@
-"""Three Kinect v2 cameras around the action, with the sensor's own optics."""
+"""Three Kinect v2 cameras around the action, with the optics of the real sensor."""
 
 from __future__ import annotations
 
@@ -21,33 +21,42 @@ Points = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Camera:
-    """A Kinect at `position` (3,); rows of `axes` are its x (its left, image right), y (up) and z (forward)."""
+    """A Kinect in the room.
+
+    Args:
+        position: (3,) metres.
+        axes: (3, 3); rows are x (the camera's left, right in the image), y (up) and z (forward).
+    """
 
     position: Points
     axes: Points
 
     def view(self, points: Points) -> Points:
-        """Room coordinates (..., 3) in metres to the camera's own, as Kinect reports joints."""
+        """Room coordinates (..., 3) to camera coordinates, both in metres, as Kinect reports."""
         return (points - self.position) @ self.axes.T
 
     def colour(self, seen: Points) -> Points:
-        """Camera-space points (..., 3) to pixels (..., 2) of the 1920x1080 colour image."""
+        """Camera coordinates (..., 3) to pixels (..., 2) of the 1920x1080 colour image."""
         depth = np.maximum(seen[..., 2], 0.05)
         x = COLOUR_SIZE[0] / 2 + COLOUR_FOCAL * (seen[..., 0] + COLOUR_BASELINE) / depth
         y = COLOUR_SIZE[1] / 2 - COLOUR_FOCAL * seen[..., 1] / depth
         return np.stack([x, y], -1)
 
     def depth(self, seen: Points) -> Points:
-        """Camera-space points (..., 3) to pixels (..., 2) of the 512x424 depth image."""
+        """Camera coordinates (..., 3) to pixels (..., 2) of the 512x424 depth image."""
         depth = np.maximum(seen[..., 2], 0.05)
         x = DEPTH_CENTRE[0] + DEPTH_FOCAL * seen[..., 0] / depth
         return np.stack([x, DEPTH_CENTRE[1] - DEPTH_FOCAL * seen[..., 1] / depth], -1)
 
 
 def camera(world: int, setup: int, number: int, azimuth: float | None = None) -> Camera:
-    """Camera `number` (1, 2, 3: right, front, left of the subject) of a setup; height and distance are the setup's.
+    """The camera `number` of a setup; each setup has its own height and distance.
 
-    `azimuth` (rad, from straight ahead) stands it elsewhere.
+    Args:
+        world: seed of the world.
+        setup: number of the setup.
+        number: 1 stands to the right of the subject, 2 in front, 3 to the left.
+        azimuth: another angle, in radians from straight ahead.
     """
     rng = generator("camera", world, setup)
     height, distance = rng.uniform(1.05, 1.55), rng.uniform(2.5, 3.05)

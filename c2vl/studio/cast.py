@@ -1,14 +1,14 @@
-"""Subjects: a body, clothes, a tempo and habits of their own."""
+"""Subjects: each has a body, clothes, a tempo and habits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from c2vl.studio.anatomy import LEFT, RIGHT, Body, random_body
+from c2vl.studio.drawing import random_colour
 from c2vl.studio.seeds import generator
 
 Colour = NDArray[np.float64]  # (3,) RGB, 0..255
@@ -16,7 +16,7 @@ Colour = NDArray[np.float64]  # (3,) RGB, 0..255
 
 @dataclass(frozen=True)
 class Looks:
-    """Colours and cut of somebody's clothes and hair."""
+    """Colours and style of a person's clothes and hair."""
 
     shirt: Colour
     trousers: Colour
@@ -39,20 +39,11 @@ class Subject:
     main: int
 
 
-def _hsv(
-    rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]
-) -> Colour:
-    pixel = np.array(
-        [[[rng.integers(180), rng.uniform(*saturation), rng.uniform(*value)]]], np.uint8
-    )
-    return cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0].astype(float)
-
-
 def _looks(rng: np.random.Generator) -> Looks:
     tan = rng.uniform(0.0, 1.0)
     return Looks(
-        shirt=_hsv(rng, (40, 200), (90, 240)),
-        trousers=_hsv(rng, (15, 130), (45, 150)),
+        shirt=random_colour(rng, (40, 200), (90, 240)),
+        trousers=random_colour(rng, (15, 130), (45, 150)),
         shoes=np.full(3, rng.uniform(30, 235)),
         skin=np.array([238.0, 200.0, 172.0]) * (1 - 0.55 * tan) + np.array([6.0, 2.0, 0.0]),
         hair=np.array([58.0, 44.0, 34.0]) * rng.uniform(0.35, 2.6),
@@ -63,7 +54,7 @@ def _looks(rng: np.random.Generator) -> Looks:
 
 
 def subject(world: int, number: int) -> Subject:
-    """Return performer `number` of world `world`; the same one in each of its setups and repetitions."""
+    """Performer `number` of a world, the same in all setups and repetitions."""
     rng = generator("subject", world, number)
     return Subject(
         body=random_body(rng),

@@ -1,4 +1,4 @@
-"""Write a whole data set: every subject performs every action, seen by three cameras; and the truth about it."""
+"""Writes a whole data set with its ground truth: each subject performs each action on 3 cameras."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from c2vl.studio.studio_params import StudioParams
 from c2vl.studio.truth import frame_sentence, posture
 from c2vl.studio.vocabulary import ACTIONS, NOTHING, OBJECTS, PHRASES, POSTURES
 
-Rows = list[dict[str, Any]]  # of a truth table
+Rows = list[dict[str, Any]]  # rows of a table of the ground truth
 SKELETONS, VIDEOS = "nturgb+d_skeletons", "nturgb+d_rgb"
 
 
 @dataclass(frozen=True)
 class Take:
-    """One performance to be filmed: numbers as in the sample names."""
+    """One performance; numbers as in the sample names."""
 
     setup: int
     subject: int
@@ -46,15 +46,16 @@ class Take:
 
 
 def takes(params: StudioParams) -> list[Take]:
-    """All performances of a data set, in the order of their names.
+    """All performances of a data set, sorted by name.
 
     Raises:
-        UserError: `studio.actions` names a class that the studio does not know.
+        UserError: `studio.actions` names an unknown class.
     """
     unknown = sorted(set(params.actions or ()) - set(ACTIONS))
     if unknown:
         raise UserError(
-            f"params.yaml: `studio.actions` names '{unknown[0]}', which is none of: {', '.join(ACTIONS)}."
+            f"params.yaml: `studio.actions` names '{unknown[0]}', "
+            f"which is none of: {', '.join(ACTIONS)}."
         )
     numbers = [
         k + 1 for k, name in enumerate(ACTIONS) if not params.actions or name in params.actions
@@ -76,7 +77,8 @@ def _set(world: int, setup: int, number: int, height: int) -> tuple[Camera, Imag
     return seen_from, background(world, setup, seen_from, height)
 
 
-def _performance(params: StudioParams, take: Take) -> Performance:
+def performance_of(params: StudioParams, take: Take) -> Performance:
+    """The performance of a take; it depends only on the seed and the take's numbers."""
     rng = generator("take", params.seed, take.subject, take.repetition, take.action)
     partner = int(rng.integers(1, params.subjects)) + take.subject
     cast = [
@@ -87,9 +89,9 @@ def _performance(params: StudioParams, take: Take) -> Performance:
 
 
 def film(params: StudioParams, take: Take, raw: Path) -> list[dict[str, Rows]]:
-    """Write the files of one performance as its three cameras see it; return the truth about each."""
+    """Write the files of one performance on its three cameras; return the truth about each."""
     cv2.setNumThreads(1)
-    performance = _performance(params, take)
+    performance = performance_of(params, take)
     return [_film_one(params, take, performance, number, raw) for number in AZIMUTHS]
 
 
@@ -113,10 +115,17 @@ def _film_one(
         )
         for k, (actor, box) in enumerate(zip(performance.actors, drawn.boxes, strict=True)):
             people.append(
-                {"sample": name, "frame": index, "person": k, **dict(zip(("x0", "y0", "x1", "y1"), box.tolist(), strict=True)),
-                 "object": actor.held[index], "posture": posture(actor, index), "phrase": actor.phrases[index],
-                 "action": performance.action}
-            )  # fmt: skip
+                {
+                    "sample": name,
+                    "frame": index,
+                    "person": k,
+                    **dict(zip(("x0", "y0", "x1", "y1"), box.tolist(), strict=True)),
+                    "object": actor.held[index],
+                    "posture": posture(actor, index),
+                    "phrase": actor.phrases[index],
+                    "action": performance.action,
+                }
+            )
     size = (params.height * 16 // 9, params.height)
     write_video(raw / VIDEOS / f"{name}_rgb.avi", images, size, params.frames_per_second)
     write_skeleton(
@@ -126,11 +135,18 @@ def _film_one(
 
 
 def simulate(params: StudioParams, raw: Path, truth: Path) -> dict[str, int]:
-    """Write the data set of `params` to `raw` and what is true of it to `truth`; return counts for the log."""
+    """Write the data set to `raw` and its ground truth to `truth`.
+
+    Returns:
+        The number of `samples`, `frames` and `broken` samples.
+
+    Raises:
+        UserError: `studio.actions` names an unknown class, or a worker process was killed.
+    """
     plan = takes(params)
     people: Rows = []
     answers: Rows = []
-    # Spawned, not forked: a fork would carry over the threads of OpenCV and pyarrow in an unknown state.
+    # Spawned, because a fork copies the threads of OpenCV and pyarrow in an unknown state.
     with ProcessPoolExecutor(workers(), mp_context=multiprocessing.get_context("spawn")) as pool:
         films = pool.map(film, [params] * len(plan), plan, [raw] * len(plan), chunksize=4)
         try:
@@ -140,7 +156,8 @@ def simulate(params: StudioParams, raw: Path, truth: Path) -> dict[str, int]:
                     answers += view["answers"]
         except BrokenProcessPool:
             raise UserError(
-                "simulate: a worker process was killed, most likely for lack of memory; lower C2VL_WORKERS and run again."
+                "simulate: a worker process was killed, most likely for lack of memory; "
+                "lower C2VL_WORKERS and run again."
             ) from None
     names = [
         sample_name(take.setup, number, take.subject, take.repetition, take.action)

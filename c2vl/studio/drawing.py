@@ -1,4 +1,4 @@
-"""Brush strokes with sub-pixel, anti-aliased edges: shaded capsules, polygons in space, soft shadows."""
+"""Draws anti-aliased shapes: shaded capsules, polygons in space, soft shadows."""
 
 from __future__ import annotations
 
@@ -15,18 +15,28 @@ Vector = NDArray[np.float64]
 Paint = tuple[float, float, float]
 SHIFT = 4  # fractional bits of OpenCV's coordinates
 ONE = 1 << SHIFT
-FAR = 8000.0  # pixels; OpenCV overflows far beyond the image
-NEAR = 0.25  # metres; what is nearer to the camera is cut away
+FAR = 8000.0  # pixels; OpenCV overflows far outside the image
+NEAR = 0.25  # metres; nearer parts of a polygon are cut away
 
 
 def rgb(colour: Vector, light: float = 1.0, lift: float = 0.0) -> Paint:
-    """`colour` (3,) times `light`, plus `lift`, clipped to what an image can hold."""
+    """`colour` (3,) times `light`, plus `lift`, clipped to 0…255."""
     r, g, b = (min(max(float(c) * light + lift, 0.0), 255.0) for c in colour)
     return r, g, b
 
 
+def random_colour(
+    rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]
+) -> Vector:
+    """A colour (3,) of any hue; `saturation` and `value` are ranges in 0…255."""
+    pixel = np.array(
+        [[[rng.integers(180), rng.uniform(*saturation), rng.uniform(*value)]]], np.uint8
+    )
+    return cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0].astype(float)
+
+
 def fixed(points: Vector) -> NDArray[np.int32]:
-    """Pixel coordinates to OpenCV's fixed-point integers."""
+    """Convert pixel coordinates to OpenCV's fixed-point integers."""
     return np.round(np.clip(points, -FAR, FAR) * ONE).astype(np.int32)
 
 
@@ -38,7 +48,7 @@ def polygon(image: Image, points: Vector, colour: Vector, light: float = 1.0) ->
 def _capsule(
     image: Image, ax: float, ay: float, bx: float, by: float, ra: float, rb: float, colour: Paint
 ) -> None:
-    # Plain floats: a person is 80 capsules a frame, and small arrays would cost more than the drawing.
+    # Plain floats: a person is 80 capsules a frame; small arrays would cost more than the drawing.
     dx, dy = bx - ax, by - ay
     length = math.hypot(dx, dy)
     if length > 0.4:
@@ -61,12 +71,12 @@ def _capsule(
 
 
 Limb = tuple[Vector, Vector, float, float, Vector]  # end, end (pixels), radius, radius, colour
-# Rim, body, highlight: share of the radius, shift towards the light, brightness, added grey.
+# Each layer (rim, body, highlight): share of the radius, shift to the light, brightness, grey.
 LAYERS = ((1.0, 0.0, 0.66, 0.0), (0.80, 0.15, 0.92, 0.0), (0.42, 0.285, 1.06, 8.0))
 
 
 def limbs(image: Image, group: list[Limb], light: float = 1.0) -> None:
-    """Tapered capsules that grow into each other, lit from the upper left: all rims, then all bodies, then highlights."""
+    """Draw tapered capsules that blend, lit from the upper left: rims, bodies, then highlights."""
     for share, shift, brightness, lift in LAYERS:
         for a, b, ra, rb, colour in group:
             size = (ra + rb) / 2
@@ -82,12 +92,12 @@ def limbs(image: Image, group: list[Limb], light: float = 1.0) -> None:
 def limb(
     image: Image, a: Vector, b: Vector, ra: float, rb: float, colour: Vector, light: float = 1.0
 ) -> None:
-    """One tapered capsule from `a` to `b`."""
+    """Draw one tapered capsule from `a` to `b`."""
     limbs(image, [(a, b, ra, rb, colour)], light)
 
 
 def clip_near(seen: Vector) -> Vector:
-    """Cut a polygon (N, 3) in camera space at the near plane; may return fewer than three points."""
+    """Cut a polygon (N, 3) in camera space at `NEAR`; the result may have fewer than 3 points."""
     kept = []
     for k in range(len(seen)):
         a, b = seen[k], seen[(k + 1) % len(seen)]
@@ -106,7 +116,7 @@ def face(
     colour: Vector,
     light: float = 1.0,
 ) -> None:
-    """Fill a polygon (N, 3) of the room as `camera` sees it; the image may have any size of shape 16:9."""
+    """Fill a polygon (N, 3) of the room as `camera` sees it; the image has the shape 16:9."""
     seen = clip_near(camera.view(np.asarray(corners, float)))
     if len(seen) >= 3:
         polygon(image, camera.colour(seen) * (image.shape[0] / 1080.0), colour, light)

@@ -1,4 +1,4 @@
-"""From a motion and a body to 25 joints: a torso that leans and twists, two-bone arms and legs of fixed lengths."""
+"""Turns a motion and a body into 25 joints: a torso, and arms and legs of two bones each."""
 
 from __future__ import annotations
 
@@ -33,7 +33,18 @@ def _unit(v: Points) -> Points:
 def two_bones(
     root: Points, target: Points, first: float, second: float, pole: Points
 ) -> tuple[Points, Points]:
-    """Place the middle and end of a two-bone limb that reaches from `root` towards `target`, bending to `pole`."""
+    """Place a limb of two bones that reaches from `root` towards `target`.
+
+    Args:
+        root: (T, 3) first end.
+        target: (T, 3) where the other end should be.
+        first: length of the first bone.
+        second: length of the second bone.
+        pole: (T, 3) direction to which the limb bends.
+
+    Returns:
+        The middle and the end of the limb, (T, 3) each.
+    """
     way = target - root
     distance = np.linalg.norm(way, axis=-1, keepdims=True)
     reach = np.clip(distance, abs(first - second) * 1.02 + 1e-6, 0.998 * (first + second))
@@ -49,7 +60,7 @@ def _euler(x: Points, y: Points, z: Points) -> Rotation:
 
 
 def articulate(body: Body, motion: Motion) -> Points:
-    """Return joints (T, 25, 3) in the body's frame: x to its left, y up from the floor, z forward, metres."""
+    """Joints (T, 25, 3) in metres, in the body's frame: x left, y up from the floor, z forward."""
     m, n = motion, len(motion.t)
     joints = np.zeros((n, 25, 3))
     ankle_height = 0.045 * body.height
@@ -61,11 +72,11 @@ def articulate(body: Body, motion: Motion) -> Points:
         - 0.22 * body.height * np.sin(np.clip(m.lean, 0, 1.4)) * (1 - m.seat) * 0.6
     )
     pelvis[:, 2] += m.step
-    # The pelvis tips less than the chest, so that a bow bends the back and does not fold the body.
+    # The pelvis tips less than the chest, so a bow bends the back instead of folding the body.
     low = _euler(m.lean * 0.8, m.twist * 0.5, m.sway * 0.6)
     chest = _euler(m.lean, m.twist, m.sway)
     look = _euler(m.lean * 0.7 + m.nod, m.twist * 0.6 + m.turn, m.sway * 0.5)
-    # Arms that hang keep to the vertical however far the chest leans (`follow` = 0).
+    # With `follow` = 0 the arms hang down even if the chest leans.
     arms = _euler(m.lean * m.follow, m.twist, m.sway)
     up = np.array([0.0, 1.0, 0.0])
     middle = pelvis + low.apply(up) * body.torso * 0.5
@@ -81,7 +92,7 @@ def articulate(body: Body, motion: Motion) -> Points:
     for side, out in ((0, 1.0), (1, -1.0)):
         shoulder = top + chest.apply(np.array([out * body.shoulder, -0.015 * body.height, 0.0]))
         target = shoulder + arms.apply(m.hands[:, side] * np.array([out, 1.0, 1.0])) * body.arm
-        # It is the hand that reaches, not the wrist: forearm and hand are one bone.
+        # The hand reaches, not the wrist: forearm and hand are one bone.
         pole = arms.apply(np.array([out * 0.75, -0.65, -0.45]))
         elbow, hand = two_bones(shoulder, target, body.upper_arm, body.forearm + body.hand, pole)
         direction = _unit(hand - elbow)
@@ -113,5 +124,5 @@ def articulate(body: Body, motion: Motion) -> Points:
 
 
 def place(joints: Points, yaw: float, position: Points) -> Points:
-    """Turn joints (T, 25, 3) by `yaw` about the vertical and move them to `position` (3,) in the room."""
+    """Turn joints (T, 25, 3) by `yaw` radians about y and move them to `position` (3,)."""
     return joints @ Rotation.from_euler("y", yaw).as_matrix().T + position

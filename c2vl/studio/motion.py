@@ -1,4 +1,7 @@
-"""A motion: what a body does over time, before any body does it (angles in radians, reaches in arm lengths)."""
+"""A motion: what a body does over time, independent of the body.
+
+Angles are in radians, distances of hands in arm lengths.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +13,24 @@ from numpy.typing import NDArray
 from c2vl.studio.anatomy import LEFT, RIGHT
 
 Curve = NDArray[np.float64]  # (T,)
-REST_HAND = np.array(
-    [0.14, -1.04, 0.10]
-)  # outward, up, forward of the own shoulder, in arm lengths
+# Outward, up, forward from the hand's own shoulder, in arm lengths.
+REST_HAND = np.array([0.14, -1.04, 0.10])
 
 
 def ease(t: Curve | float, start: float, end: float) -> Curve:
-    """Smooth step from 0 before `start` to 1 after `end`."""
+    """A smooth step from 0 before `start` to 1 after `end`."""
     x = np.clip((np.asarray(t) - start) / max(end - start, 1e-6), 0.0, 1.0)
     return x * x * (3.0 - 2.0 * x)
 
 
 def hold(t: Curve, start: float, up: float, down: float, end: float) -> Curve:
-    """0, smoothly to 1 between `start` and `up`, 1 until `down`, back to 0 at `end`."""
+    """0, then smoothly to 1 between `start` and `up`, 1 until `down`, and back to 0 at `end`."""
     return ease(t, start, up) * (1.0 - ease(t, down, end))
 
 
 @dataclass
 class Style:
-    """How somebody does something: all factors are near 1, `main` is the hand that acts."""
+    """How a person performs an action: the factors are near 1, `main` is the acting hand."""
 
     amplitude: float
     rate: float
@@ -38,15 +40,15 @@ class Style:
 
     @property
     def other(self) -> int:
-        """The hand that does not act."""
+        """The hand that does not act (`LEFT` or `RIGHT`)."""
         return RIGHT if self.main == LEFT else LEFT
 
 
 @dataclass
 class Motion:
-    """Curves over T frames. Hands are (T, 2, 3) relative to their shoulders: outward, up, forward.
+    """Curves over T frames; hands are (T, 2, 3) from their shoulders: outward, up, forward.
 
-    `gesture` names what an onlooker sees in frames where `strength` is high; in the others the person waits.
+    An observer sees `gesture` in frames with a high `strength`, and a waiting person in others.
     """
 
     t: Curve

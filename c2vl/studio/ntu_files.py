@@ -1,4 +1,4 @@
-"""Write the file formats of NTU RGB+D: `.skeleton` text and `_rgb.avi` videos."""
+"""Writes the file formats of NTU RGB+D: `.skeleton` text and `_rgb.avi` videos."""
 
 from __future__ import annotations
 
@@ -16,19 +16,24 @@ from c2vl.studio.drawing import Image
 from c2vl.studio.sensor import TRACKED, TrackedBody
 
 JOINT_LINE = " ".join(["%.7g"] * 11) + " %d"
-# The joint each bone's orientation starts from; -1 has none. Kinect reports the rotation of the bone that ends at a joint.
+# The joint where the bone of each joint begins; the root has -1. Kinect reports the rotation of
+# the bone that ends at a joint.
 PARENTS = np.array(
     [-1, 0, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18, 1, 7, 6, 11, 10]
 )
 
 
 def sample_name(setup: int, camera: int, subject: int, repetition: int, action: int) -> str:
-    """`SsssCcccPpppRrrrAaaa`; all numbers count from 1."""
+    """The name `SsssCcccPpppRrrrAaaa`; all numbers count from 1."""
     return f"S{setup:03d}C{camera:03d}P{subject:03d}R{repetition:03d}A{action:03d}"
 
 
 def orientations(joints: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Quaternions (T, 25, 4: w x y z) that turn the y axis to the bone ending at each joint; zero for the root."""
+    """Quaternions (T, 25, 4: w x y z) from the y axis to the bone of each joint; zero at the root.
+
+    Args:
+        joints: (T, 25, 3) metres.
+    """
     bone = joints - joints[:, np.maximum(PARENTS, 0)]
     bone = bone / (np.linalg.norm(bone, axis=-1, keepdims=True) + 1e-9)
     quaternion = np.stack(
@@ -40,7 +45,13 @@ def orientations(joints: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def skeleton_text(bodies: list[TrackedBody], frames: int, camera: Camera) -> str:
-    """The text of a `.skeleton` file of `frames` frames: frame count, then per frame the bodies, each with 25 joint lines."""
+    """The text of a `.skeleton` file: the number of frames, then the bodies of each frame.
+
+    Args:
+        bodies: the tracked bodies.
+        frames: number of frames.
+        camera: gives the coordinates in the depth and the colour image.
+    """
     blocks: list[list[str]] = [[] for _ in range(frames)]
     for body in bodies:
         columns = np.concatenate(
@@ -67,27 +78,28 @@ def skeleton_text(bodies: list[TrackedBody], frames: int, camera: Camera) -> str
 
 
 def write_skeleton(path: Path, bodies: list[TrackedBody], frames: int, camera: Camera) -> None:
-    """Publish a `.skeleton` file."""
+    """Write a `.skeleton` file atomically."""
     write_bytes(path, skeleton_text(bodies, frames, camera).encode())
 
 
 def write_video(
     path: Path, images: Iterable[Image], size: tuple[int, int], frames_per_second: int
 ) -> None:
-    """Publish an AVI (MPEG-4 part 2) of RGB images of `size` (width, height).
+    """Write RGB images of `size` (width, height) as an AVI file (MPEG-4 part 2), atomically.
 
     Raises:
-        UserError: OpenCV on this machine cannot write such a video.
+        UserError: OpenCV on this machine cannot write such videos.
     """
     with published(path) as temporary:
-        # OpenCV chooses the container by the file's ending.
+        # OpenCV chooses the container by the file name's ending.
         part = temporary.with_suffix(".avi")
         writer = cv2.VideoWriter(
             str(part), cv2.VideoWriter.fourcc(*"XVID"), frames_per_second, size
         )
         if not writer.isOpened():
             raise UserError(
-                f"{path} cannot be written: OpenCV has no XVID encoder here; install opencv-python-headless."
+                f"{path} cannot be written: OpenCV has no XVID encoder here. Run "
+                "`pip install opencv-python-headless`."
             )
         for image in images:
             writer.write(image[..., ::-1])

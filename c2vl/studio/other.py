@@ -1,6 +1,6 @@
-"""Another world, to transfer to: actions that the first one does not have, other people, cameras at other angles.
+"""A second embedded world for transfer: other actions, people and camera angles.
 
-Its skeletons go through the same body, sensor and file format. No video is rendered: only skeletons are transferred.
+It uses the same bodies, sensor and file format. It has no videos, because only skeletons transfer.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from c2vl.studio.performance import perform_motion
 from c2vl.studio.seeds import generator
 from c2vl.studio.sensor import sense
 
+# The first world has 45, 0 and -45 degrees.
 AZIMUTHS = {
     1: np.deg2rad(65.0),
     2: np.deg2rad(20.0),
     3: np.deg2rad(-25.0),
-}  # the first world's are 45, 0 and -45
+}
 SKELETONS = "nturgb+d_skeletons"
 TURN = 2 * np.pi
 
@@ -34,9 +35,7 @@ TURN = 2 * np.pi
 class OtherWorldParams(ParamsModel):
     """Section `target_world`; samples = actions (8) x subjects x repetitions x 3 cameras."""
 
-    seed: int = Field(
-        ge=0, description="of everything in this world; another one than the first world's"
-    )
+    seed: int = Field(ge=0, description="seed of this world; take another one than `studio.seed`")
     setups: int = Field(ge=1, le=32)
     subjects: int = Field(ge=2, le=106)
     repetitions: int = Field(ge=1, le=99)
@@ -44,7 +43,7 @@ class OtherWorldParams(ParamsModel):
 
 
 def _posed(t: Curve, style: Style) -> tuple[Motion, Curve]:
-    """A motion, and an envelope (T,) that rises after the onset and falls before the end."""
+    """A motion and its envelope (T,), which rises after the onset and falls before the end."""
     end = style.onset + (1.0 - style.onset) * style.rng.uniform(0.75, 0.98)
     rise = style.rng.uniform(0.14, 0.22) / style.rate
     envelope = hold(t, style.onset, style.onset + rise, end - rise, end)
@@ -153,7 +152,7 @@ ACTIONS = (*SOLO, *PAIR)
 
 
 def simulate_other(params: OtherWorldParams, raw: Path) -> int:
-    """Write the world's `.skeleton` files and `classes.txt` into `raw`; returns the number of samples."""
+    """Write `.skeleton` files and `classes.txt` to `raw`; return the number of samples."""
     plan = [
         (person, repetition, action)
         for person in range(1, params.subjects + 1)

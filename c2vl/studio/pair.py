@@ -1,4 +1,4 @@
-"""The two-person actions: who acts and who reacts, facing each other about a metre apart."""
+"""The two-person actions: one person acts, the other reacts, about a metre apart."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def _two(t: Curve, gesture: str) -> tuple[Motion, Motion]:
 
 
 def shake_hands(t: Curve, a: Style, b: Style) -> tuple[Motion, Motion]:
+    """Both reach out and shake their acting hands."""
     first, second = _two(t, "exchange")
     end = a.rng.uniform(0.75, 0.92)
     shake = 0.10 * np.sin(2 * np.pi * 3.4 * a.rate * t) * a.amplitude
@@ -29,6 +30,7 @@ def shake_hands(t: Curve, a: Style, b: Style) -> tuple[Motion, Motion]:
 
 
 def hand_over_an_object(t: Curve, a: Style, b: Style) -> tuple[Motion, Motion]:
+    """The first reaches out; the second takes the object and draws the hand back."""
     first, second = _two(t, "exchange")
     meet = a.onset + a.rng.uniform(0.30, 0.40)
     give = hold(t, a.onset, meet - 0.06, meet + 0.04, meet + 0.26)
@@ -41,6 +43,7 @@ def hand_over_an_object(t: Curve, a: Style, b: Style) -> tuple[Motion, Motion]:
 
 
 def punch_somebody(t: Curve, a: Style, b: Style) -> tuple[Motion, Motion]:
+    """The first strikes once or twice; the second leans back and lifts the arms."""
     first, second = _two(t, "strike")
     guard = hold(t, a.onset - 0.04, a.onset + 0.10, 0.82, 0.97)
     for side in (0, 1):
@@ -63,6 +66,7 @@ def punch_somebody(t: Curve, a: Style, b: Style) -> tuple[Motion, Motion]:
 
 
 def push_somebody(t: Curve, a: Style, b: Style) -> tuple[Motion, Motion]:
+    """The first pushes with both hands; the second steps back."""
     first, second = _two(t, "strike")
     at = a.onset + a.rng.uniform(0.18, 0.28)
     draw = hold(t, a.onset, at - 0.03, at, at + 0.08)

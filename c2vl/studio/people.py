@@ -1,4 +1,4 @@
-"""Draw people and what they hold, and say exactly which pixels they span."""
+"""Draws people and the objects they hold, and returns the exact box of their pixels."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ from c2vl.studio.cast import Subject
 from c2vl.studio.drawing import Image, Vector, limb, limbs, polygon, shadow
 from c2vl.studio.vocabulary import NOTHING
 
-Part = tuple[
-    int, int, float, float, Vector
-]  # joint, joint, radius, radius (metres at height 1.7 m), colour
+# Joint, joint, radius, radius (metres at a body height of 1.7 m), colour.
+Part = tuple[int, int, float, float, Vector]
 PROP_COLOURS = {
     "cup": np.array([240.0, 240.0, 236.0]),
     "phone": np.array([34.0, 34.0, 42.0]),
@@ -35,7 +34,7 @@ PROP_COLOURS = {
 
 
 def _groups(subject: Subject) -> list[list[Part]]:
-    """Parts that are drawn as one piece: the trunk, each upper arm, forearm and leg."""
+    """Parts that are drawn together: the trunk, each upper arm, forearm and leg."""
     looks = subject.looks
     forearm = looks.shirt if looks.long_sleeves else looks.skin
     shin = looks.skin if looks.shorts else looks.trousers
@@ -81,7 +80,7 @@ class Extent:
         self.x1, self.y1 = max(self.x1, x + radius), max(self.y1, y + radius)
 
     def box(self, width: int, height: int) -> NDArray[np.float64]:
-        """(4,) x0, y0, x1, y1 clipped to the image."""
+        """(4,) x0, y0, x1, y1 in pixels, clipped to the image."""
         return np.clip([self.x0, self.y0, self.x1, self.y1], 0.0, [width, height, width, height])
 
 
@@ -94,7 +93,11 @@ def draw_person(
     hand: int,
     tint: Vector,
 ) -> NDArray[np.float64]:
-    """Draw one person (joints (25, 3) in the room) and the object in `hand`; return the person's box (4,) in pixels."""
+    """Draw a person (joints (25, 3) in the room) and the object in `hand`.
+
+    Returns:
+        (4,) x0, y0, x1, y1: the person's box in pixels.
+    """
     seen = camera.view(joints)
     scale = image.shape[0] / 1080.0
     pixels = camera.colour(seen) * scale
@@ -111,7 +114,7 @@ def draw_person(
     queue: list[tuple[float, str, list[Part]]] = []
     for group in _groups(subject):
         depth = float(np.mean([seen[joint, 2] for part in group for joint in part[:2]]))
-        # Arms lie in front of or behind the trunk by their radius, not their axis; the pelvis lies behind the shirt.
+        # Arms are in front of or behind the trunk by their radius; the pelvis is behind the shirt.
         pelvis = group[0][0] == Joint.HIP_LEFT and group[0][1] == Joint.HIP_RIGHT
         offset = 0.03 if pelvis else (-0.05 if len(group) < 3 else 0.0)
         queue.append((depth + offset, "limbs", group))
@@ -186,7 +189,7 @@ def _outline(w: float, h: float) -> list[tuple[float, float]]:
 
 
 def _prop(image: Image, held: str, hand: Vector, elbow: Vector, size: float, tint: Vector) -> None:
-    """Draw an object in a hand, at least a few pixels large, as a camera's sharpening would leave it."""
+    """Draw an object in a hand, at least a few pixels large, so that it stays visible."""
     colour = PROP_COLOURS[held] * tint
     k = max(size, 26.0)
     way = hand - elbow
@@ -245,7 +248,7 @@ def _prop(image: Image, held: str, hand: Vector, elbow: Vector, size: float, tin
 
 
 def draw_shadow(image: Image, camera: Camera, joints: Vector) -> None:
-    """A soft shadow on the floor under a person's feet and pelvis."""
+    """Draw a soft shadow on the floor under a person's feet and pelvis."""
     spots = joints[[FOOT[0], FOOT[1], Joint.SPINE_BASE]] * np.array([1.0, 0.0, 1.0])
     centre = spots.mean(0)
     scale = image.shape[0] / 1080.0

@@ -1,4 +1,4 @@
-"""One performance: somebody does an action in a room; all three cameras see the same one."""
+"""One performance: one or two people do an action in a room; all three cameras film it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAY_SIT = {
     "point at something", "take a selfie", "wave a hand", "clap",
 }  # fmt: skip
 SIT_SHARE = 0.35
-# What the acting hand holds: object -> probability; the rest of the probability is an empty hand.
+# What the acting hand holds: object -> probability; otherwise the hand is empty.
 PROPS: dict[str, dict[str, float]] = {
     "drink water": {"cup": 1.0},
     "make a phone call": {"phone": 0.9},
@@ -37,15 +37,24 @@ PROPS: dict[str, dict[str, float]] = {
     "hand over an object": {"cup": 0.25, "book": 0.25, "ball": 0.2, "bag": 0.2, "phone": 0.1},
     "pick up": {"ball": 0.3, "bag": 0.3, "book": 0.25, "cup": 0.15},
 }
-DISTRACTOR = (
-    0.28  # chance that the idle hand of a one-person action holds something of no importance
-)
-WAITING = 0.35  # below this strength of a gesture an onlooker sees somebody who waits
+DISTRACTOR = 0.28  # chance that the idle hand of a one-person action holds an unrelated object
+WAITING = 0.35  # below this strength of a gesture the true phrase is "wait"
 
 
 @dataclass(frozen=True)
 class Actor:
-    """A performer over T frames; `held` is (T,) names, `hand` the side that holds, `joints` (T, 25, 3) in the room."""
+    """One person of a performance, over T frames.
+
+    Args:
+        subject: the performer.
+        joints: (T, 25, 3) in the room, metres.
+        held: (T,) names of the held object.
+        hand: the side that holds it.
+        seat: (T,) 1 if seated, 0 if standing.
+        tint: (3,) factors for the colour of the object.
+        phrases: (T,) true action phrases.
+        yaw: direction in radians.
+    """
 
     subject: Subject
     joints: NDArray[np.float64]
@@ -59,7 +68,7 @@ class Actor:
 
 @dataclass(frozen=True)
 class Performance:
-    """An action by one or two actors; `chair` is the (x, z, yaw) of a seat, if there is one."""
+    """An action by one or two actors; `chair` is (x, z, yaw) of a seat, or None."""
 
     action: str
     actors: list[Actor]
@@ -78,7 +87,7 @@ def _style(subject: Subject, rng: np.random.Generator) -> Style:
 
 
 def _idle(motion: Motion, rng: np.random.Generator) -> None:
-    """Nobody stands still: slow sway of trunk, head and hands."""
+    """Add a slow sway of trunk, head and hands, because nobody stands still."""
     t = motion.t
     for curve, size in (
         (motion.lean, 0.025),
@@ -118,7 +127,7 @@ def _prop(action: str, rng: np.random.Generator) -> str:
 def _holding(
     action: str, motion: Motion, rng: np.random.Generator, free: bool
 ) -> tuple[list[str], bool]:
-    """Names of what is held in each frame, and whether the acting hand (True) or the idle one holds it."""
+    """Names of the held object in each frame, and whether the acting hand holds it."""
     n, item = len(motion.t), _prop(action, rng)
     if item == NOTHING and free and rng.random() < DISTRACTOR:
         return [str(rng.choice(OBJECTS))] * n, False
@@ -155,7 +164,7 @@ def _actor(
 def perform(
     action: str, people: list[Subject], rng: np.random.Generator, frames_per_second: int
 ) -> Performance:
-    """Let `people` (one, or two for a two-person action) perform `action`, facing camera 2."""
+    """Let `people` perform `action`, facing camera 2; a two-person action needs two people."""
     return perform_motion(
         action, SOLO_MOTIONS.get(action) or PAIR_MOTIONS[action], people, rng, frames_per_second
     )
@@ -168,7 +177,7 @@ def perform_motion(
     rng: np.random.Generator,
     frames_per_second: int,
 ) -> Performance:
-    """As `perform`, with the motion given: of one person, or of two (told by how many styles it takes)."""
+    """As `perform`, with a given motion: of one person (takes one style) or of two (takes two)."""
     tempo = people[0].tempo
     frames = max(16, int(rng.uniform(*SECONDS) / tempo * frames_per_second))
     t = np.linspace(0.0, 1.0, frames)
@@ -206,7 +215,7 @@ def _pair(
     rng: np.random.Generator,
 ) -> Performance:
     styles = [_style(people[0], rng), _style(people[1], rng)]
-    styles[1].main = styles[0].main  # right meets right, as people do
+    styles[1].main = styles[0].main  # both use the same hand, so right meets right
     motions = of(t, styles[0], styles[1])
     gap = 0.5 * (0.74 * (people[0].body.arm + people[1].body.arm) + rng.uniform(0.12, 0.26))
     axis = rng.choice([-1.0, 1.0]) * np.pi / 2 + rng.normal(0.0, 0.16)

@@ -1,68 +1,24 @@
-"""Rooms: walls, floor and clutter in space, so that the three cameras of a setup see the same place."""
+"""Rooms with walls, floor and furniture in 3D, so that all cameras of a setup see the same room."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import cv2
 import numpy as np
 
 from c2vl.studio.cameras import Camera
-from c2vl.studio.drawing import Image, Vector, face, polygon
+from c2vl.studio.drawing import Image, Vector, face, polygon, random_colour
+from c2vl.studio.furniture import Box, draw_box
 from c2vl.studio.seeds import generator
 
 CEILING = 2.7
 Piece = tuple[float, Callable[[Image, Camera], None]]  # distance from the camera, how to draw it
 
 
-@dataclass(frozen=True)
-class Box:
-    """A piece of furniture: centre on the floor plan, size (x, y, z), height of its underside, colour."""
-
-    centre: tuple[float, float]
-    size: tuple[float, float, float]
-    bottom: float
-    yaw: float
-    colour: Vector
-
-    def corners(self) -> Vector:
-        """The eight corners (8, 3): the lower four, then the upper four, each anticlockwise from above."""
-        w, h, d = self.size
-        flat = np.array([[-w, -d], [w, -d], [w, d], [-w, d]]) / 2
-        c, s = np.cos(self.yaw), np.sin(self.yaw)
-        flat = flat @ np.array([[c, -s], [s, c]]) + self.centre
-        low = np.insert(flat, 1, self.bottom, axis=1)
-        return np.concatenate([low, low + np.array([0.0, h, 0.0])])
-
-
-FACES = ((0, 1, 5, 4), (1, 2, 6, 5), (2, 3, 7, 6), (3, 0, 4, 7), (4, 5, 6, 7))
-FACE_LIGHT = (0.72, 0.86, 1.0, 0.8, 1.12)
-
-
-def draw_box(image: Image, camera: Camera, box: Box) -> None:
-    """Draw the faces of `box` that look at the camera."""
-    corners = box.corners()
-    middle = corners.mean(0)
-    for light, index in zip(FACE_LIGHT, FACES, strict=True):
-        side = corners[list(index)]
-        outward = side.mean(0) - middle
-        if outward @ (camera.position - side.mean(0)) > 0:
-            face(image, camera, side, box.colour, light)
-
-
-def _colour(
-    rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]
-) -> Vector:
-    pixel = np.array(
-        [[[rng.integers(180), rng.uniform(*saturation), rng.uniform(*value)]]], np.uint8
-    )
-    return cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0].astype(float)
-
-
 def _floor(image: Image, camera: Camera, rng: np.random.Generator, half: float) -> None:
-    base, seam = _colour(rng, (15, 110), (130, 215)), rng.uniform(0.82, 0.93)
+    base, seam = random_colour(rng, (15, 110), (130, 215)), rng.uniform(0.82, 0.93)
     face(
         image,
         camera,
@@ -81,7 +37,7 @@ def _floor(image: Image, camera: Camera, rng: np.random.Generator, half: float) 
         ]
         face(image, camera, [[z, y, x] for x, y, z in strip] if across else strip, base, seam)
     if rng.random() < 0.5:
-        rug, reach = _colour(rng, (40, 150), (70, 200)), rng.uniform(0.7, 1.3)
+        rug, reach = random_colour(rng, (40, 150), (70, 200)), rng.uniform(0.7, 1.3)
         for scale, light in ((1.0, 1.0), (0.86, 1.15), (0.8, 0.95)):
             r = reach * scale
             face(
@@ -94,7 +50,7 @@ def _floor(image: Image, camera: Camera, rng: np.random.Generator, half: float) 
 
 
 def _wall(axis: int, sign: float, half: float) -> Callable[[float, float, float, float], Vector]:
-    """Return a function from a rectangle (left, right, bottom, top) on one wall to its corners in the room."""
+    """A function from a rectangle (left, right, bottom, top) on a wall to its corners (4, 3)."""
 
     def rectangle(a: float, b: float, low: float, high: float) -> Vector:
         depth = sign * half
@@ -106,8 +62,8 @@ def _wall(axis: int, sign: float, half: float) -> Callable[[float, float, float,
 
 
 def _walls(image: Image, camera: Camera, rng: np.random.Generator, half: float) -> None:
-    paint = _colour(rng, (5, 70), (175, 250))
-    skirting = _colour(rng, (5, 60), (60, 220))
+    paint = random_colour(rng, (5, 70), (175, 250))
+    skirting = random_colour(rng, (5, 60), (60, 220))
     for axis, sign in ((1, -1.0), (0, 1.0), (0, -1.0)):
         local = generator("wall", int(rng.integers(2**31)), axis)
         wall = _wall(axis, sign, half)
@@ -118,8 +74,9 @@ def _walls(image: Image, camera: Camera, rng: np.random.Generator, half: float) 
         face(image, camera, wall(-half, half, 0.0, 0.11), skirting, tint)
         for _ in range(int(local.integers(1, 4))):
             _decoration(image, camera, wall, local, half, tint)
-    face(image, camera, [[-half, CEILING, -half], [half, CEILING, -half], [half, CEILING, half], [-half, CEILING, half]],
-         np.array([240.0, 239, 235]), 0.98)  # fmt: skip
+    signs = ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    ceiling = [[x * half, CEILING, z * half] for x, z in signs]
+    face(image, camera, ceiling, np.array([240.0, 239, 235]), 0.98)
 
 
 def _decoration(
@@ -146,7 +103,7 @@ def _decoration(
                 np.array([120.0, 150, 110]),
             )
     elif kind == 1:  # a door
-        wood = _colour(rng, (60, 140), (90, 190))
+        wood = random_colour(rng, (60, 140), (90, 190))
         face(image, camera, wall(left, left + 0.95, 0, 2.08), wood, 0.8 * tint)
         face(image, camera, wall(left + 0.06, left + 0.89, 0, 2.02), wood, tint)
         face(image, camera, wall(left + 0.78, left + 0.85, 0.98, 1.05), np.array([200.0, 190, 150]))
@@ -157,22 +114,22 @@ def _decoration(
             image,
             camera,
             wall(left, left + width, low, high),
-            _colour(rng, (0, 80), (30, 240)),
+            random_colour(rng, (0, 80), (30, 240)),
             tint,
         )
         a, b, c, d = left + 0.05, left + width - 0.05, low + 0.05, high - 0.05
-        face(image, camera, wall(a, b, c, d), _colour(rng, (40, 200), (90, 240)), tint)
+        face(image, camera, wall(a, b, c, d), random_colour(rng, (40, 200), (90, 240)), tint)
         for _ in range(3):
             p, q = rng.uniform(a, b, 2), rng.uniform(c, d, 2)
             face(
                 image,
                 camera,
                 wall(min(p), max(p), min(q), max(q)),
-                _colour(rng, (40, 220), (70, 250)),
+                random_colour(rng, (40, 220), (70, 250)),
                 tint,
             )
     else:  # a bookshelf
-        width, wood = rng.uniform(0.7, 1.3), _colour(rng, (60, 140), (80, 180))
+        width, wood = rng.uniform(0.7, 1.3), random_colour(rng, (60, 140), (80, 180))
         for low in np.arange(0.75, 2.0, 0.38):
             face(image, camera, wall(left, left + width, low - 0.04, low), wood, tint)
             x = left
@@ -183,7 +140,7 @@ def _decoration(
                         image,
                         camera,
                         wall(x, x + spine, low, low + rng.uniform(0.18, 0.3)),
-                        _colour(rng, (40, 220), (60, 220)),
+                        random_colour(rng, (40, 220), (60, 220)),
                         tint,
                     )
                 x += spine + 0.004
@@ -191,7 +148,9 @@ def _decoration(
 
 def _plant(image: Image, camera: Camera, at: tuple[float, float], seed: int) -> None:
     rng = generator("plant", seed)
-    draw_box(image, camera, Box(at, (0.3, 0.32, 0.3), 0.0, 0.3, _colour(rng, (30, 140), (90, 210))))
+    draw_box(
+        image, camera, Box(at, (0.3, 0.32, 0.3), 0.0, 0.3, random_colour(rng, (30, 140), (90, 210)))
+    )
     green = np.array([70.0, 130.0, 62.0])
     for _ in range(16):
         bend, height = rng.normal(0, 0.28, 2), rng.uniform(0.5, 1.25)
@@ -210,7 +169,7 @@ def _plant(image: Image, camera: Camera, at: tuple[float, float], seed: int) -> 
 
 
 def furniture(rng: np.random.Generator, half: float) -> list[Box]:
-    """Cabinets, tables and boxes along the walls opposite the cameras."""
+    """The boxes of cabinets and tables along the walls opposite the cameras."""
     pieces: list[Box] = []
     for _ in range(int(rng.integers(2, 6))):
         back = rng.random() < 0.5
@@ -222,7 +181,7 @@ def furniture(rng: np.random.Generator, half: float) -> list[Box]:
             else ((1 if rng.random() < 0.5 else -1) * gap, rng.uniform(-half + 0.5, 0.4))
         )
         size = (rng.uniform(0.4, 1.2), rng.uniform(0.4, 1.5), depth)
-        colour = _colour(rng, (20, 150), (60, 220))
+        colour = random_colour(rng, (20, 150), (60, 220))
         if rng.random() < 0.35:  # a table: a top on legs
             pieces.append(Box(at, (size[0], 0.05, depth), 0.74, 0.0, colour))
             pieces += [
@@ -242,7 +201,7 @@ def furniture(rng: np.random.Generator, half: float) -> list[Box]:
                     (0.35, 0.25, 0.05),
                     0.80,
                     rng.normal(0, 0.4),
-                    _colour(rng, (0, 60), (20, 90)),
+                    random_colour(rng, (0, 60), (20, 90)),
                 )
             )
         else:
@@ -251,7 +210,7 @@ def furniture(rng: np.random.Generator, half: float) -> list[Box]:
 
 
 def chair_boxes(x: float, z: float, yaw: float, colour: Vector) -> list[Box]:
-    """A chair whose seat is at Kinect's usual sitting height, facing `yaw`."""
+    """The boxes of a chair that faces `yaw`, at the height at which the studio's people sit."""
     c, s = np.cos(yaw), np.sin(yaw)
 
     def at(right: float, forward: float) -> tuple[float, float]:
@@ -302,7 +261,7 @@ def background(world: int, setup: int, camera: Camera, height: int) -> Image:
 
 
 def _lit(image: Image, rng: np.random.Generator) -> Image:
-    """Uneven light, warm or cold, and darker corners."""
+    """Add uneven light, warm or cold, and darker corners."""
     height, width = image.shape[:2]
     coarse = cv2.resize(
         rng.uniform(0.90, 1.10, (3, 4)).astype(np.float32),

@@ -1,4 +1,4 @@
-"""Compose frames: the room, a chair, shadows, people from far to near, and the camera's own noise."""
+"""Composes frames: the room, a chair, shadows, people from far to near, and sensor noise."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 from c2vl.studio.anatomy import Joint
 from c2vl.studio.cameras import Camera
 from c2vl.studio.drawing import Image
+from c2vl.studio.furniture import draw_box
 from c2vl.studio.people import draw_person, draw_shadow
 from c2vl.studio.performance import Performance
-from c2vl.studio.room import chair_boxes, draw_box
+from c2vl.studio.room import chair_boxes
 
-GRAIN = 3.0  # standard deviation of the sensor's noise, in grey levels
+GRAIN = 3.0  # standard deviation of the sensor noise, in grey levels
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A rendered frame and where its people are: image (H, W, 3) RGB, boxes (P, 4) xyxy in pixels."""
+    """A rendered frame: image (H, W, 3) RGB, and boxes (P, 4) xyxy of its people in pixels."""
 
     image: Image
     boxes: NDArray[np.float64]
@@ -29,7 +30,7 @@ class Frame:
 def empty_set(
     performance: Performance, camera: Camera, room: Image, rng: np.random.Generator
 ) -> Image:
-    """The room with the performance's chair, if it has one."""
+    """The room, with the performance's chair if it has one."""
     image = room.copy()
     if performance.chair is not None:
         x, z, yaw = performance.chair
@@ -47,7 +48,7 @@ def empty_set(
 def render(
     performance: Performance, frame: int, camera: Camera, empty: Image, grain: NDArray[np.int16]
 ) -> Frame:
-    """Draw frame `frame` of `performance` onto a copy of `empty`."""
+    """Draw frame number `frame` of `performance` onto a copy of `empty`."""
     image = empty.copy()
     boxes = np.zeros((len(performance.actors), 4))
     for actor in performance.actors:
@@ -68,7 +69,7 @@ def render(
 
 
 def grain_tile(height: int, rng: np.random.Generator) -> NDArray[np.int16]:
-    """A tile of sensor noise, twice as wide and high as it must be, so that each frame can take another part."""
+    """A tile of sensor noise of twice the image's size; each frame uses another part of it."""
     tile = np.round(rng.normal(0, GRAIN, (2 * height, 2 * (height * 16 // 9), 1))).astype(np.int16)
     return np.repeat(tile, 3, axis=2)
 

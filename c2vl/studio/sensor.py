@@ -1,4 +1,4 @@
-"""What Kinect makes of people: jitter, guessed joints, gaps in tracking, and bodies that are not there."""
+"""Simulates Kinect's errors: jitter, inferred joints, gaps in tracking, and false bodies."""
 
 from __future__ import annotations
 
@@ -12,17 +12,25 @@ from c2vl.studio.cameras import Camera
 from c2vl.studio.performance import Performance
 
 TRACKED, INFERRED = 2, 1
+# Metres. Publications report 1 to 2 cm for Kinect v2 at 3 m, and much more behind the body.
 JITTER = {
     TRACKED: 0.015,
     INFERRED: 0.06,
-}  # metres; what is published for Kinect v2 at 3 m is 1 to 2 cm, and far more behind the body
+}
 GAP_CHANCE, LATE_CHANCE, SPURIOUS_CHANCE = 0.10, 0.05, 0.07
 FIRST_ID = 72057594037931101  # the first body id of NTU RGB+D's own files
 
 
 @dataclass(frozen=True)
 class TrackedBody:
-    """One body id: `frames` (N,) where it is seen, `joints` (N, 25, 3) metres, `states` (N, 25) tracking states."""
+    """One body id.
+
+    Args:
+        identity: the id.
+        frames: (N,) numbers of the frames with this body.
+        joints: (N, 25, 3) metres, in camera coordinates.
+        states: (N, 25) tracking states.
+    """
 
     identity: int
     frames: NDArray[np.int64]
@@ -31,7 +39,7 @@ class TrackedBody:
 
 
 def _occluded(seen: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Joints (T, 25) that the trunk hides from the camera: behind it, and within its width."""
+    """Mask (T, 25) of joints that the trunk hides: behind it, and within its width."""
     trunk = seen[:, [Joint.SPINE_MID]]
     behind = seen[..., 2] > trunk[..., 2] + 0.09
     width = np.abs(seen[..., 0] - trunk[..., 0]) < 0.13
@@ -42,7 +50,7 @@ def _occluded(seen: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _jitter(states: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Noise (T, 25, 3) that drifts from frame to frame, larger for guessed joints."""
+    """Noise (T, 25, 3) that drifts from frame to frame, larger for inferred joints."""
     white = rng.normal(0.0, 1.0, (*states.shape, 3))
     drift = white.copy()
     for t in range(1, len(drift)):
@@ -52,7 +60,7 @@ def _jitter(states: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.f
 
 
 def _pieces(frames: int, rng: np.random.Generator) -> list[tuple[NDArray[np.int64], bool]]:
-    """Runs of frames in which a body is tracked; the flag says that Kinect took it for somebody new."""
+    """Runs of tracked frames; the flag is True if Kinect gives the body a new id."""
     start = int(rng.integers(2, 5)) if rng.random() < LATE_CHANCE else 0
     if frames < 24 or rng.random() > GAP_CHANCE:
         return [(np.arange(start, frames), False)]
@@ -64,7 +72,7 @@ def _pieces(frames: int, rng: np.random.Generator) -> list[tuple[NDArray[np.int6
 
 
 def _spurious(frames: int, identity: int, rng: np.random.Generator) -> TrackedBody:
-    """Furniture taken for a body: wide, low and almost still."""
+    """A false body that is really furniture: wide, low and almost still."""
     length = int(rng.integers(4, frames))
     start = int(rng.integers(0, frames - length + 1))
     centre = np.array(
@@ -82,7 +90,7 @@ def _spurious(frames: int, identity: int, rng: np.random.Generator) -> TrackedBo
 
 
 def sense(performance: Performance, camera: Camera, rng: np.random.Generator) -> list[TrackedBody]:
-    """Bodies as the Kinect at `camera` reports them, in its own coordinates."""
+    """The bodies that the Kinect `camera` reports, in its own coordinates (metres)."""
     bodies: list[TrackedBody] = []
     identity = FIRST_ID + int(rng.integers(0, 900))
     for actor in performance.actors:

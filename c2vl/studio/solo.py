@@ -1,4 +1,4 @@
-"""The one-person actions: each function turns time (T,) in [0, 1] and a style into a motion."""
+"""The one-person actions: each function turns time (T,) in 0…1 and a style into a motion."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TURN = 2 * np.pi
 def _gesture(
     t: Curve, style: Style, name: str, length: tuple[float, float] = (0.72, 0.95)
 ) -> tuple[Motion, Curve]:
-    """A motion whose gesture rises after the onset and falls before the end; returns it with its envelope (T,)."""
+    """A motion and its envelope (T,), which rises after the onset and falls before the end."""
     end = style.onset + (1.0 - style.onset) * style.rng.uniform(*length)
     rise = style.rng.uniform(0.14, 0.22) / style.rate
     envelope = hold(t, style.onset, style.onset + rise, end - rise, end)
@@ -25,7 +25,7 @@ def _gesture(
 
 
 def _beat(t: Curve, style: Style, cycles: float) -> Curve:
-    """Cosine from 0 to 1 and back, `cycles` times over the clip at the style's rate."""
+    """A cosine from 0 to 1 and back, `cycles` times over the clip at the style's rate."""
     return 0.5 - 0.5 * np.cos(
         TURN * (cycles * style.rate * (t - style.onset) + style.rng.uniform(-0.1, 0.1))
     )
@@ -36,6 +36,7 @@ def _spot(style: Style, target: tuple[float, float, float], spread: float = 0.05
 
 
 def drink_water(t: Curve, style: Style) -> Motion:
+    """Lift the hand to the mouth and bend the head back."""
     m, w = _gesture(t, style, "mouth")
     m.reach(style.main, _spot(style, (-0.30, 0.30, 0.36)), w)
     m.nod -= 0.32 * style.amplitude * w
@@ -43,6 +44,7 @@ def drink_water(t: Curve, style: Style) -> Motion:
 
 
 def eat_a_snack(t: Curve, style: Style) -> Motion:
+    """Lift the hand to the mouth several times."""
     m, w = _gesture(t, style, "mouth", (0.85, 1.0))
     bite = w * _beat(t, style, 2.6)
     m.reach(style.main, (-0.10, -0.35, 0.50), w)
@@ -52,6 +54,7 @@ def eat_a_snack(t: Curve, style: Style) -> Motion:
 
 
 def make_a_phone_call(t: Curve, style: Style) -> Motion:
+    """Hold the hand to the ear."""
     m, w = _gesture(t, style, "head", (0.85, 1.0))
     m.reach(style.main, _spot(style, (-0.12, 0.42, 0.10), 0.04), w)
     m.sway += (0.06 if style.main else -0.06) * w
@@ -59,6 +62,7 @@ def make_a_phone_call(t: Curve, style: Style) -> Motion:
 
 
 def brush_hair(t: Curve, style: Style) -> Motion:
+    """Move the hand down the back of the head several times."""
     m, w = _gesture(t, style, "head", (0.8, 1.0))
     stroke = _beat(t, style, 3.2)
     path = (
@@ -77,6 +81,7 @@ def _both_low(m: Motion, style: Style, w: Curve, target: tuple[float, float, flo
 
 
 def read(t: Curve, style: Style) -> Motion:
+    """Hold both hands in front of the body, look down and turn a page."""
     m, w = _gesture(t, style, "hands", (0.88, 1.0))
     _both_low(m, style, w, (-0.17, -0.22, 0.58))
     leaf = w * hold(t, 0.45, 0.53, 0.55, 0.66)
@@ -86,6 +91,7 @@ def read(t: Curve, style: Style) -> Motion:
 
 
 def type_on_a_phone(t: Curve, style: Style) -> Motion:
+    """Hold both hands in front of the body, look down and tap quickly."""
     m, w = _gesture(t, style, "hands", (0.88, 1.0))
     _both_low(m, style, w, (-0.27, -0.20, 0.50))
     m.hands[:, style.main] += (
@@ -96,6 +102,7 @@ def type_on_a_phone(t: Curve, style: Style) -> Motion:
 
 
 def point_at_something(t: Curve, style: Style) -> Motion:
+    """Stretch the arm forward."""
     m, w = _gesture(t, style, "reach", (0.45, 0.8))
     m.reach(style.main, _spot(style, (0.12, 0.06, 1.0), 0.14), w)
     m.twist += (0.14 if style.main else -0.14) * w
@@ -103,6 +110,7 @@ def point_at_something(t: Curve, style: Style) -> Motion:
 
 
 def take_a_selfie(t: Curve, style: Style) -> Motion:
+    """Stretch the arm forward and up, and move it a little."""
     m, w = _gesture(t, style, "reach", (0.8, 1.0))
     shift = 0.06 * np.sin(TURN * 1.6 * style.rate * t + style.rng.uniform(0, TURN))
     path = _spot(style, (0.08, 0.24, 0.88), 0.08) + shift[:, None] * np.array([1.0, 0.7, 0.0])
@@ -113,6 +121,7 @@ def take_a_selfie(t: Curve, style: Style) -> Motion:
 
 
 def wave_a_hand(t: Curve, style: Style) -> Motion:
+    """Raise the hand and swing it sideways."""
     m, w = _gesture(t, style, "raise", (0.75, 0.98))
     swing = np.sin(TURN * 3.0 * style.rate * (t - style.onset)) * 0.26 * style.amplitude
     path = _spot(style, (0.38, 0.72, 0.16), 0.06) + swing[:, None] * np.array([1.0, -0.1, 0.0])
@@ -121,6 +130,7 @@ def wave_a_hand(t: Curve, style: Style) -> Motion:
 
 
 def throw(t: Curve, style: Style) -> Motion:
+    """Draw the hand back beside the head, then swing it forward."""
     m, _ = _gesture(t, style, "raise")
     release = style.onset + style.rng.uniform(0.28, 0.40) / style.rate
     cock = hold(t, style.onset, release - 0.10, release - 0.03, release + 0.07)
@@ -135,6 +145,7 @@ def throw(t: Curve, style: Style) -> Motion:
 
 
 def clap(t: Curve, style: Style) -> Motion:
+    """Move both hands together and apart in front of the chest."""
     m, w = _gesture(t, style, "together", (0.8, 1.0))
     gap = _beat(t, style, 4.2)[:, None] * np.array([0.30, 0.0, 0.0]) * style.amplitude
     spot = _spot(style, (-0.31, -0.12, 0.58), 0.03)
@@ -144,6 +155,7 @@ def clap(t: Curve, style: Style) -> Motion:
 
 
 def kick(t: Curve, style: Style) -> Motion:
+    """Draw one leg back, then swing it forward."""
     m, _ = _gesture(t, style, "leg")
     strike = style.onset + style.rng.uniform(0.28, 0.45) / style.rate
     back = hold(t, style.onset, strike - 0.12, strike - 0.08, strike)
@@ -158,6 +170,7 @@ def kick(t: Curve, style: Style) -> Motion:
 
 
 def bow(t: Curve, style: Style) -> Motion:
+    """Lean forward and straighten up again."""
     m, w = _gesture(t, style, "bend", (0.6, 0.9))
     m.lean += style.rng.uniform(0.75, 1.15) * style.amplitude * w
     m.nod += 0.22 * w
@@ -166,6 +179,7 @@ def bow(t: Curve, style: Style) -> Motion:
 
 
 def pick_up(t: Curve, style: Style) -> Motion:
+    """Lean and crouch, with the hand down to the floor."""
     m, w = _gesture(t, style, "bend", (0.65, 0.9))
     m.lean += style.rng.uniform(0.85, 1.15) * w
     m.crouch += style.rng.uniform(0.35, 0.95) * w
@@ -190,10 +204,12 @@ def _sit(t: Curve, style: Style, down: bool) -> Motion:
 
 
 def sit_down(t: Curve, style: Style) -> Motion:
+    """Sit down on a seat."""
     return _sit(t, style, down=True)
 
 
 def stand_up(t: Curve, style: Style) -> Motion:
+    """Stand up from a seat."""
     return _sit(t, style, down=False)
 
 

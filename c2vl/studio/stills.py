@@ -1,4 +1,4 @@
-"""Single frames for training the shipped engines: other subjects, rooms and seeds than any demo data set."""
+"""Single frames to train the shipped engines; subjects, rooms and seeds differ from any demo."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from c2vl.studio.seeds import generator
 from c2vl.studio.truth import frame_sentence, posture
 from c2vl.studio.vocabulary import ACTIONS, PAIR
 
-# A world of its own: demo worlds are numbered by `studio.seed`, which may not be this large.
+# Seed of a world for stills only: `studio.seed` of a demo world may not be this large.
 ENGINE_WORLD = 2_000_000_000
-PER_ROOM = 8  # stills that share a room, which is the slow part to draw
+PER_ROOM = 8  # stills that share a room, because drawing a room is slow
 
 
 @dataclass(frozen=True)
 class Person:
-    """One person of a still: box (4,) xyxy and joints (25, 2) in pixels of the image."""
+    """One person of a still: box (4,) xyxy and joints (25, 2), in pixels of the image."""
 
     box: NDArray[np.float64]
     object: str
@@ -37,9 +37,10 @@ class Person:
 
 @dataclass(frozen=True)
 class Still:
-    """A frame with 0 to 2 people; `sentence` is the true answer for all of them, empty without people.
+    """A frame with 0 to 2 people.
 
-    `pair` says that it shows a two-person action, whose people are cropped together.
+    `sentence` is the true answer about all of them, empty without people. `pair` is True for a
+    two-person action, whose people are cropped together.
     """
 
     image: Image
@@ -55,7 +56,7 @@ def _room(setup: int, number: int, height: int) -> tuple[Camera, Image]:
 
 
 def still(seed: int, height: int = 216) -> Still:
-    """Return still number `seed`; neighbours share a room, about 6 % show an empty one."""
+    """The still number `seed`; neighbours share a room, and about 6 % show no person."""
     rng = generator("still", ENGINE_WORLD, seed)
     setup = seed // PER_ROOM
     number = int(generator("still-camera", ENGINE_WORLD, setup).integers(1, 4))

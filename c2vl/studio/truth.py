@@ -1,4 +1,4 @@
-"""What is true of a frame, in the words of the vocabulary. Only the studio and scoring may know it."""
+"""The truth about a frame in the words of the vocabulary; only the studio and scoring use it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from c2vl.studio.vocabulary import NOTHING, PHRASES, sentence
 
 
 def posture(actor: Actor, frame: int) -> str:
-    """`sitting` when the seat carries the person, else `standing`."""
+    """`sitting` if the person sits on the seat, else `standing`."""
     return "sitting" if actor.seat[frame] > 0.5 else "standing"
 
 
 def frame_sentence(performance: Performance, frame: int) -> str:
-    """The true answer to the paper's question for everybody in the frame together."""
+    """The true answer to the paper's question about all people in the frame."""
     actors = performance.actors
     things = [actor.held[frame] for actor in actors if actor.held[frame] != NOTHING]
     doing = [actor.phrases[frame] for actor in actors if actor.phrases[frame] != PHRASES["wait"]]

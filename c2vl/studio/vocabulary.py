@@ -1,7 +1,7 @@
-"""The words of the studio's world: classes, objects, postures, and what an onlooker would say of one frame.
+"""The words of the studio's world: classes, objects, postures, and phrases for single frames.
 
-Phrases name what is *seen* (a gesture), and most are shared by two classes, so that a caption helps to tell
-classes apart and does not give the label away.
+A phrase names a visible gesture. Most phrases are shared by two classes, so an answer helps to
+recognise the class but does not give it away.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def sentence(people: int, posture: str, held: str, phrase: str) -> str:
     """The true answer to the paper's question for one frame.
 
     Args:
-        people: 1 or 2 people of the action in view.
+        people: number of visible people of the action, 1 or 2.
         posture: one of `POSTURES`.
         held: one of `OBJECTS` or `NOTHING`.
         phrase: a value of `PHRASES`.

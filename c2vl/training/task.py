@@ -45,7 +45,8 @@ class Task:
         """Loss of the global batch, a scalar, and diagnostics, a vector without gradient, for the curves.
 
         Args:
-            outputs, constants: of the global batch, (B, …).
+            outputs: of the global batch, (B, …).
+            constants: of the global batch, (B, …).
             rows: (B,) clips of the batch, on the CPU.
             generator: the one given to `inputs`.
         """

@@ -1,4 +1,4 @@
-"""The benchmark's full-size engines are those of the published configurations."""
+"""The benchmark's full-size engines have the size of the published ones."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ torch = pytest.importorskip("torch")
 
 @pytest.mark.parametrize(
     ("engine", "millions"),
+    # Number of parameters as the hub shows it for the three checkpoints.
     [
         ("detector", 232),
         ("captioner", 7063),
         ("encoder", 428),
-    ],  # as the hub counts the three checkpoints' parameters
+    ],
 )
-def test_full_size_is_full_size(
+def test_full_size_engines_have_the_published_number_of_parameters(
     engine: str, millions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(

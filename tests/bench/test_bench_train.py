@@ -1,4 +1,4 @@
-"""The benchmark of training runs, and goes on with a smaller batch where memory is short."""
+"""The training benchmark runs, and takes a smaller batch if memory is short."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def bench() -> ModuleType:
     return module
 
 
-def test_a_batch_that_does_not_fit_is_halved_and_told(bench: ModuleType) -> None:
+def test_a_batch_that_does_not_fit_is_halved_and_returned(bench: ModuleType) -> None:
     tried = []
 
     def measured(batch: int) -> dict[str, float]:
@@ -34,7 +34,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_told(bench: ModuleType) -> None
     assert tried == [400, 200, 100]
 
 
-def test_what_never_fits_is_an_error_and_no_endless_loop(bench: ModuleType) -> None:
+def test_a_batch_that_never_fits_raises_instead_of_looping(bench: ModuleType) -> None:
     def measured(batch: int) -> dict[str, float]:
         raise torch.OutOfMemoryError("CUDA out of memory")
 

@@ -17,8 +17,8 @@ import yaml
 from c2vl.cli import main
 from c2vl.commands.checks import data, engines, machine, project
 from c2vl.commands.checks import run as run_checks
-from c2vl.core import tables
 from c2vl.commands.checks.finding import Finding, examine
+from c2vl.core import tables
 from c2vl.core.sharing import share
 
 ROOT = Path(__file__).resolve().parents[2]

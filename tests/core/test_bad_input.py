@@ -1,4 +1,4 @@
-"""From damaged `.skeleton` files to actors: a finite result or a reason, soon, whatever the bytes are."""
+"""Damaged `.skeleton` files give finite actors or a reason, and take little time."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ NUMBERS = [
 ]
 
 
-def test_coordinates_that_no_sensor_gives_are_a_reason() -> None:
-    """Two finite coordinates may be infinitely far apart in float32: centring would make what the parser refused."""
+def test_coordinates_beyond_any_sensor_give_a_reason() -> None:
+    """The difference of two finite float32 coordinates may be infinite, so centring would fail."""
     random = np.random.default_rng(0)
     lines = text(2, [record(random, frame, "1") for frame in range(2)]).split(b"\n")
     for number in (b"3e38", b"-3e38", b"2e9"):
@@ -54,9 +54,8 @@ def test_damaged_numbers_counts_and_ids_give_finite_actors_or_a_reason() -> None
         for _ in range(random.randrange(1, 4)):
             line = random.choice(changed)
             if line[0] == b"7" or random.random() < 0.1:
-                line[0] = random.choice(
-                    [b"7", b"8", b"9", b"0"]
-                )  # bodies that swap, repeat or vanish
+                # Bodies that swap, repeat or vanish.
+                line[0] = random.choice([b"7", b"8", b"9", b"0"])
             else:
                 line[random.randrange(len(line))] = random.choice(NUMBERS)
         data = b"\n".join(b" ".join(line) for line in changed)

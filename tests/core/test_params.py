@@ -1,4 +1,4 @@
-"""Sections of params.yaml: typed, frozen, and every mistake one sentence that names the file and the key."""
+"""Sections of params.yaml are typed and frozen; errors name the file and the key."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def test_a_section_is_read_and_cannot_be_changed(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("one: {name: a, inner: {rate: 0.5, rat: 1}}", "no parameter `one.inner.rat`"),
         ("one: {name: a, inner: {rate: -1}}", "`one.inner.rate`: input should be greater than 0"),
         ("one: {name: a}", "`one.inner`: field required"),
         ("two: {}", "no section `one`"),
-        ("- 1", "must hold named sections"),
+        ("- 1", "must contain named sections"),
         ("a: [1", "not valid YAML"),
         (None, "is missing"),
     ],
 )
-def test_a_mistake_is_one_sentence_that_names_file_and_key(
-    path: Path, text: str | None, said: str
+def test_an_error_is_one_sentence_that_names_file_and_key(
+    path: Path, text: str | None, expected: str
 ) -> None:
     if text is not None:
         path.write_text(text)
@@ -54,7 +54,7 @@ def test_a_mistake_is_one_sentence_that_names_file_and_key(
         load_section("one", Outer, path)
     message = str(caught.value)
     assert (
-        said in message
+        expected in message
         and "params.yaml" in message
         and "\n" not in message
         and message.endswith(".")

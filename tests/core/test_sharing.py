@@ -1,4 +1,4 @@
-"""Pictures and skeletons of real people are not pushed unless somebody says so."""
+"""`dvc push` uploads pictures and skeletons of real people only after `c2vl share`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 
 from c2vl.cli import main
 from c2vl.core.errors import UserError
-from c2vl.core.sharing import kept, share
+from c2vl.core.sharing import protected_outputs, share
 from c2vl.report.licences import licences
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +23,7 @@ PICTURES, SKELETONS = (
 
 
 def pushed() -> set[str]:
-    return {one.out for one in kept() if one.pushed}
+    return {one.path for one in protected_outputs() if one.pushed}
 
 
 @pytest.fixture
@@ -36,10 +36,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_profiles_for_real_data_keep_what_is_its_own_and_the_demo_shares_its_own(
+def test_profiles_for_real_data_push_no_recordings_and_the_demo_pushes_all(
     here: Path,
 ) -> None:
-    assert pushed() == PICTURES | SKELETONS == {one.out for one in kept()}
+    assert pushed() == PICTURES | SKELETONS == {one.path for one in protected_outputs()}
     main(["profile", "paper"])
     assert pushed() == set()
     main(["profile", "demo"])
@@ -47,7 +47,7 @@ def test_the_profiles_for_real_data_keep_what_is_its_own_and_the_demo_shares_its
 
 
 @pytest.mark.parametrize(
-    ("asked", "goes"),
+    ("kinds", "expected"),
     [
         (["skeletons"], SKELETONS),
         (["pictures"], PICTURES),
@@ -55,13 +55,15 @@ def test_the_profiles_for_real_data_keep_what_is_its_own_and_the_demo_shares_its
         (["nothing"], set()),
     ],
 )
-def test_exactly_what_is_asked_for_is_pushed(here: Path, asked: list[str], goes: set[str]) -> None:
-    main(["share", *asked])
-    assert pushed() == goes
+def test_exactly_the_shared_kinds_are_pushed(
+    here: Path, kinds: list[str], expected: set[str]
+) -> None:
+    main(["share", *kinds])
+    assert pushed() == expected
 
 
-def test_every_out_that_holds_pictures_or_joints_is_marked(here: Path) -> None:
-    """All folders that the crop's and the skeleton's stages write, whatever they are called."""
+def test_every_output_with_pictures_or_joints_is_marked(here: Path) -> None:
+    """The marked folders are all that the stages for crops, skeletons and the report write."""
     found = set()
     for stage in yaml.safe_load((here / "dvc.yaml").read_text())["stages"].values():
         one = stage.get("do", stage)
@@ -81,7 +83,8 @@ def test_only_the_flags_change_in_the_pipeline(here: Path) -> None:
     after = yaml.safe_load((here / "dvc.yaml").read_text())
     for stage in ("skeleton", "target_skeleton", "crop", "report"):
         one, was = (
-            told["stages"][stage].get("do", told["stages"][stage]) for told in (after, before)
+            pipeline["stages"][stage].get("do", pipeline["stages"][stage])
+            for pipeline in (after, before)
         )
         (out,) = one["outs"]
         assert list(out.values()) == [{"push": False}]
@@ -89,17 +92,17 @@ def test_only_the_flags_change_in_the_pipeline(here: Path) -> None:
     assert after == before
 
 
-def test_a_pipeline_without_the_lines_is_one_sentence(here: Path) -> None:
+def test_a_pipeline_without_the_push_lines_says_how_to_restore_them(here: Path) -> None:
     (here / "dvc.yaml").write_text("stages: {}\n")
     with pytest.raises(UserError, match="git checkout"):
-        kept()
+        protected_outputs()
 
 
 @pytest.mark.slow
-def test_dvc_push_leaves_pictures_out_and_others_go_on_without_them(
+def test_dvc_push_leaves_pictures_out_and_a_colleague_can_continue_without_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same flag in a small pipeline of the same shape: crop -> caption, and skeletons."""
+    """The same flag works in a small pipeline: crop -> caption, and skeletons."""
 
     def dvc(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -130,8 +133,11 @@ def test_dvc_push_leaves_pictures_out_and_others_go_on_without_them(
     assert "Running stage" not in dvc("repro", "--allow-missing").stdout
 
 
-def test_the_report_names_the_terms_of_what_a_run_used_and_of_what_it_does_not_know() -> None:
-    settings = "crop: {detector: {model: IDEA-Research/grounding-dino-base}}\nembed: {encoder: {model: somebody/clip}}\n"
+def test_the_report_names_terms_of_models_and_says_which_are_not_known() -> None:
+    settings = (
+        "crop: {detector: {model: IDEA-Research/grounding-dino-base}}\n"
+        "embed: {encoder: {model: somebody/clip}}\n"
+    )
     dataset, detector, encoder = licences("ntu60", settings)
     assert "academic research" in dataset
     assert detector == "IDEA-Research/grounding-dino-base: Apache 2.0."
@@ -141,11 +147,11 @@ def test_the_report_names_the_terms_of_what_a_run_used_and_of_what_it_does_not_k
 def test_only_models_that_a_run_used_are_named() -> None:
     params = yaml.safe_load((ROOT / "profiles/paper.yaml").read_text())
     params["caption"]["published"] = "published/answers.json"
-    told = licences("ntu60", yaml.safe_dump(params))
+    terms = licences("ntu60", yaml.safe_dump(params))
     assert (
-        len(told) == 4
-        and "published/answers.json" in told[-1]
-        and not any("llava" in line for line in told)
+        len(terms) == 4
+        and "published/answers.json" in terms[-1]
+        and not any("llava" in line for line in terms)
     )
     assert not any(
         "grounding" in line for line in licences("ntu60", yaml.safe_dump(params), filmed=False)
@@ -155,8 +161,8 @@ def test_only_models_that_a_run_used_are_named() -> None:
         "model": "Qwen/Qwen2.5-VL-7B-Instruct",
         "revision": None,
     }
-    told = licences("ntu60", yaml.safe_dump(params))
-    assert len(told) == 4 and told[2].startswith(
+    terms = licences("ntu60", yaml.safe_dump(params))
+    assert len(terms) == 4 and terms[2].startswith(
         "Qwen/Qwen2.5-VL-7B-Instruct: its terms are not known"
     )
 
@@ -164,12 +170,12 @@ def test_only_models_that_a_run_used_are_named() -> None:
 @pytest.mark.parametrize(
     "model", ["weights/groundingdino_swint_ogc.pth", "GroundingDINO_SwinB_cogcoor.pth"]
 )
-def test_the_original_detector_s_files_are_known_by_their_names(model: str) -> None:
+def test_files_of_the_original_detector_are_known_by_name(model: str) -> None:
     _, detector = licences("ntu60", f"crop: {{detector: {{model: {model}}}}}")
     assert detector == f"{model}: Apache 2.0 (IDEA-Research/GroundingDINO)."
 
 
 @pytest.mark.parametrize("name", ["demo", "small", "paper"])
 def test_the_terms_of_every_model_of_the_profiles_are_known(name: str) -> None:
-    told = licences("ntu60", (ROOT / f"profiles/{name}.yaml").read_text())
-    assert len(told) == 4 and not any("not known" in line for line in told)
+    terms = licences("ntu60", (ROOT / f"profiles/{name}.yaml").read_text())
+    assert len(terms) == 4 and not any("not known" in line for line in terms)

@@ -1,4 +1,4 @@
-"""Tables: equal content gives equal bytes, what is written is what is read, bad input is one sentence."""
+"""Tables: equal content gives equal bytes, reading returns what was written, errors are clear."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_folder_reads_as_its_shards_in_order(tmp_path: Path) -> None:
         tables.read(tmp_path, columns=["u"])
 
 
-def test_missing_and_broken_tables_are_one_sentence(tmp_path: Path) -> None:
+def test_missing_and_broken_tables_raise_one_clear_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no table"):
         tables.read(tmp_path)
     with pytest.raises(UserError, match="holds no table"):
@@ -96,7 +96,7 @@ def test_missing_and_broken_tables_are_one_sentence(tmp_path: Path) -> None:
         tables.read(tmp_path)
 
 
-def test_shards_come_from_sample_ids_only() -> None:
+def test_only_sample_ids_have_a_shard() -> None:
     assert tables.shard_of("S017C003P020R002A060") == "S017C003"
     for name in (
         "../../etc/passwd",

@@ -1,4 +1,4 @@
-"""Sweeps: what is declared is what runs, defaults are chosen without test clips, tables say what the runs gave."""
+"""Sweeps run as declared, choose defaults without test clips, and write correct tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from c2vl.core.errors import UserError
 from c2vl.core.params import load_section
 from c2vl.datasets.data_params import DataParams
 from c2vl.evaluation.evaluate_params import EvaluateParams
-from c2vl.experiments.ablation.ablation_files import summary, table_csv, write_outs
+from c2vl.experiments.ablation.ablation_files import summary, table_csv, write_outputs
 from c2vl.experiments.ablation.declared import (
     Ablations,
     Setting,
@@ -51,7 +51,7 @@ def metrics(linear: float, knn: float) -> dict[str, dict[str, float]]:
 
 
 def declared_for(profile: str) -> tuple[Ablations, PretrainParams]:
-    """What `stages/ablations.py` runs under a profile, and the parameters that settings change."""
+    """The sweeps that `stages/ablations.py` runs under a profile, and their base parameters."""
     params = ROOT / "profiles" / f"{profile}.yaml"
     declared = read_ablations(ROOT / "ablations.yaml").of(load_section("data", DataParams, params))
     return declared, applied(
@@ -60,18 +60,17 @@ def declared_for(profile: str) -> tuple[Ablations, PretrainParams]:
 
 
 @pytest.mark.parametrize("profile", ["demo", "small", "paper"])
-def test_every_declared_setting_is_one_of_the_profiles_parameters(profile: str) -> None:
+def test_every_declared_setting_changes_a_parameter_of_the_profile(profile: str) -> None:
     declared, base = declared_for(profile)
     assert declared.sweeps.keys() == read_ablations(ROOT / "ablations.yaml").sweeps.keys()
     for name, sweep in declared.sweeps.items():
         every = [applied(base, setting.set, name).model_dump_json() for setting in sweep.settings]
-        if profile == "demo":  # elsewhere some of the values tried are the profile's own
+        if profile == "demo":  # other profiles already have some of these values
             assert len(set(every)) == len(every), f"two settings of {name} are the same"
         assert len({setting.name for setting in sweep.settings}) == len(every)
 
 
-def test_real_data_are_swept_with_published_encoders_for_as_long_as_params_say() -> None:
-    """And the embedded world at the sizes for two cores."""
+def test_sweeps_use_published_encoders_on_real_data_and_small_ones_on_the_studio() -> None:
     for profile, sizes in (("demo", TWO_CORES), ("paper", PUBLISHED)):
         declared, base = declared_for(profile)
         swept = [applied(base, row.set, "").encoder for row in declared.sweeps["encoders"].settings]
@@ -107,21 +106,21 @@ def test_the_papers_tables_are_declared_with_its_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"objective.gamma": 1}, "pretrain.objective.gamma"),
         ({"nothing.beta": 1}, "nothing.beta"),
         ({"objective.beta": 2}, "beta"),
     ],
 )
-def test_a_setting_that_is_no_parameter_is_one_sentence(
-    changes: dict[str, float], said: str
+def test_a_setting_that_is_not_a_parameter_is_named(
+    changes: dict[str, float], message: str
 ) -> None:
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         applied(TINY, changes, "ablations.yaml")
 
 
-def test_a_setting_changes_nothing_but_what_it_names() -> None:
+def test_a_setting_changes_only_what_it_names() -> None:
     changed = applied(TINY, {"objective.beta": 0.5}, "").model_dump()
     assert changed["objective"].pop("beta") == 0.5
     before = TINY.model_dump()
@@ -155,7 +154,7 @@ def test_validation_holds_out_training_subjects_and_hides_every_test_clip(tmp_pa
     assert len(seen) > 1, "every seed held out the same subject"
 
 
-def test_runs_are_kept_and_not_repeated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_finished_runs_are_not_repeated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = tmp_path / "data"
     write_data(data)
     protocols = EvaluateParams()
@@ -182,7 +181,7 @@ def test_runs_are_kept_and_not_repeated(tmp_path: Path, capsys: pytest.CaptureFi
     assert "2 kept from before, 0 to do" in capsys.readouterr().out
 
 
-def test_tables_give_mean_and_deviation_over_seeds() -> None:
+def test_tables_show_mean_and_deviation_over_seeds() -> None:
     sweep = Sweep(
         title="T", benchmarks=["xsub"], settings=[Setting(name="α 50 %", paper={"xsub": 80.0})]
     )
@@ -202,10 +201,10 @@ def test_tables_give_mean_and_deviation_over_seeds() -> None:
 
 
 @pytest.mark.parametrize(("dataset", "shown"), [("ntu60", True), ("studio", False)])
-def test_the_papers_numbers_stand_beside_ours_on_its_own_data_alone(
+def test_the_papers_numbers_appear_only_on_its_own_data(
     tmp_path: Path, dataset: str, shown: bool
 ) -> None:
     sweep = Sweep(title="T", settings=[Setting(name="a", paper={"xsub": 81.9})])
     part = summary(sweep, {("a", "xsub"): [metrics(0.5, 0.25)]})
-    text = write_outs(tmp_path, {"t": part}, {"dataset": dataset})
+    text = write_outputs(tmp_path, {"t": part}, {"dataset": dataset})
     assert ("81.9" in text) is ("81.9" in (tmp_path / "ablations.tex").read_text()) is shown

@@ -1,6 +1,6 @@
-"""Which files of this project a stage's behaviour depends on: its script, what it imports, and the data files beside that.
+"""Finds the files a stage depends on: its script, its imports, and the data files beside them.
 
-Imports inside functions count, imports for the type checker alone do not.
+Imports inside functions count. Imports under `TYPE_CHECKING` do not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SCRIPT = re.compile(r"python (stages/\w+\.py)")
 
 
 def scripts() -> dict[str, str]:
-    """Stage name -> its script, from `dvc.yaml`'s text."""
+    """Stage name -> its script, read from `dvc.yaml`."""
     found: dict[str, str] = {}
     stage = ""
     for line in (ROOT / "dvc.yaml").read_text(encoding="utf-8").splitlines():
@@ -29,7 +29,7 @@ def scripts() -> dict[str, str]:
 
 
 def used_files(script: str) -> set[str]:
-    """Paths (relative to the project) of every file of this project whose content the script's behaviour depends on."""
+    """Files of this project, relative to its root, on which the script's behaviour depends."""
     waiting, seen = [script], set[str]()
     while waiting:
         path = waiting.pop()
@@ -45,7 +45,7 @@ def used_files(script: str) -> set[str]:
 
 @cache
 def imported_files(path: str) -> frozenset[str]:
-    """Files of this project that the Python file `path` imports itself."""
+    """Files of this project that the Python file `path` imports directly."""
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"), path)
     found: set[str] = set()
     for name in _imported_names(tree, path):
@@ -77,7 +77,7 @@ def _run_time(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def _files_of(name: str, folder: Path) -> set[str]:
-    """Files that run when the module `name` is imported: itself and the packages above it."""
+    """Files that run when the module `name` is imported: its own and those of its packages."""
     parts = name.split(".")
     if parts[0] != PACKAGE:
         beside = folder / f"{parts[0]}.py"
@@ -98,5 +98,5 @@ def data_files(folder: str) -> frozenset[str]:
     return frozenset(
         str(path.relative_to(ROOT))
         for path in inside
-        if path.is_file() and path.suffix not in (".py", ".pyc")
+        if path.is_file() and path.suffix not in (".py", ".pyc", ".typed")
     )

@@ -1,4 +1,7 @@
-"""Names of an original Grounding DINO checkpoint's tensors in transformers' class, for comparing the two on equal weights."""
+"""Renames tensors of an original Grounding DINO checkpoint to transformers' names.
+
+Tests use it to compare both implementations on equal weights.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +71,7 @@ RENAMED = (
 
 
 def renamed(state: dict[str, Any]) -> dict[str, Any]:
-    """The tensors of an original state dict under transformers' names; joint query-key-value matrices taken apart."""
+    """An original state dict under transformers' names; query-key-value matrices are split."""
     apart: dict[str, Any] = {}
     for name, tensor in state.items():
         if name.endswith(("relative_position_index", "position_ids")) or "pooler" in name:

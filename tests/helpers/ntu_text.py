@@ -1,4 +1,4 @@
-"""Write `.skeleton` text for tests, and read it back in the plainest way possible (the per-line truth of the parser)."""
+"""Writes `.skeleton` text for tests, and reads it line by line to check the parser."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Record:
 
 
 def random_joints(random: np.random.Generator, flat: bool = False) -> np.ndarray:
-    """A body about 1.7 m tall and 0.5 m wide (or, when flat, wider than tall), somewhere in front of the camera."""
+    """A body in front of the camera: 1.7 m tall and 0.5 m wide or, if flat, wider than tall."""
     size = (2.0, 0.5, 0.3) if flat else (0.5, 1.7, 0.3)
     return (
         random.uniform(-0.5, 0.5, (25, 3)) * size + random.uniform(-1, 1, 3) + (0, 0, 3)
@@ -37,7 +37,7 @@ def record(random: np.random.Generator, frame: int, body: str, flat: bool = Fals
 
 
 def text(frames: int, records: list[Record]) -> bytes:
-    """The file as the Kinect recorder writes it: digits as `%.8g` or so, one line a joint."""
+    """A file as the Kinect recorder writes it: digits as `%.8g` or so, one line for each joint."""
     lines = [str(frames)]
     for frame in range(frames):
         present = [record for record in records if record.frame == frame]
@@ -47,14 +47,14 @@ def text(frames: int, records: list[Record]) -> bytes:
             for joint in range(25):
                 x, y, z = (repr(float(value)) for value in one.joints[joint])
                 u, v = (repr(float(value)) for value in one.colour[joint])
-                lines.append(
-                    f"{x} {y} {z} 277.5419 191.8177 {u} {v} -0.2059 0.04569 0.9692 -0.1269 {one.tracked[joint]}"
-                )
+                numbers = "277.5419 191.8177"
+                rotation = "-0.2059 0.04569 0.9692 -0.1269"
+                lines.append(f"{x} {y} {z} {numbers} {u} {v} {rotation} {one.tracked[joint]}")
     return ("\n".join(lines) + "\n").encode()
 
 
 def naive_parse(data: bytes) -> tuple[int, list[Record]]:
-    """The plain per-line reader, for valid files."""
+    """A plain reader for valid files, line by line."""
     lines = iter(data.decode().splitlines())
     frames = int(next(lines))
     records = []

@@ -1,4 +1,4 @@
-"""Write PKU-MMD's files for tests: long skeletons, labels, split files, and videos with their frames' numbers."""
+"""Writes PKU-MMD's files for tests: long skeletons, labels, split files and videos."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ import numpy as np
 
 
 def long_joints(seed: int, frames: int, second: tuple[int, int] | None = None) -> np.ndarray:
-    """(frames, 2, 25, 3) float32 with six decimals, as the files have; the second body is there in frames `second`."""
+    """Random joints (frames, 2, 25, 3) float32 with six decimals, as in the files.
+
+    Args:
+        seed: of the random values.
+        frames: number of frames.
+        second: first and last frame (excluded) with a second body.
+    """
     random = np.random.default_rng(seed)
     joints = np.zeros((frames, 2, 25, 3))
     drift = np.cumsum(random.normal(scale=0.01, size=(frames, 2, 1, 3)), axis=0)
@@ -21,7 +27,7 @@ def long_joints(seed: int, frames: int, second: tuple[int, int] | None = None) -
 
 
 def skeleton_text(joints: np.ndarray) -> bytes:
-    """A line a frame, each number behind a space, as distributed."""
+    """One line for each frame, each number after a space, as in the distributed files."""
     rows = joints.reshape(len(joints), -1)
     return "".join(
         " " + " ".join(f"{number:.6f}" for number in row) + "\n" for row in rows
@@ -29,19 +35,19 @@ def skeleton_text(joints: np.ndarray) -> bytes:
 
 
 def label_text(labels: Sequence[tuple[int, int, int]]) -> bytes:
-    """Lines `label,start,end,confidence`."""
+    """Lines `label,start,end,confidence`, as in the distributed files."""
     return "".join(f"{action},{start},{end},2\n" for action, start, end in labels).encode()
 
 
 def split_text(train: Sequence[str], test: Sequence[str]) -> bytes:
-    """With the headings as distributed, misspelling included."""
+    """A split file with the distributed headings, including their spelling mistake."""
     return (
         f"Training videos: \n{', '.join(train)}\nValidataion videos: \n{', '.join(test)}\n".encode()
     )
 
 
 def video(path: Path, frames: int) -> None:
-    """A small AVI whose frames differ."""
+    """Write a small AVI with frames that differ."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"XVID"), 30, (96, 54))
     for number in range(frames):
         image = np.full((54, 96, 3), 40, np.uint8)

@@ -1,4 +1,4 @@
-"""Skeleton files of the studio's people without their videos: what takes time in a world is rendering it."""
+"""Skeleton files of the studio without videos, because rendering is the slow part."""
 
 from __future__ import annotations
 
@@ -20,13 +20,17 @@ SUBJECTS = 13
 def studio_files(
     seed: int, performances: int, frames_per_second: int
 ) -> Iterator[tuple[str, bytes, list[str]]]:
-    """Yield (name, `.skeleton` bytes, true sentence of each frame): three cameras a performance, all actions in turn."""
+    """Yield (name, `.skeleton` bytes, true sentence of each frame); actions take turns.
+
+    Each performance has three cameras.
+    """
     views: dict[tuple[int, int], Camera] = {}
     for number in range(performances):
+        # 20 actions and 13 subjects have no common factor, so all pairs occur.
         action, person = (
             number % len(ACTIONS),
             number % SUBJECTS + 1,
-        )  # 20 and 13 have no common factor
+        )
         rest = number // (len(ACTIONS) * SUBJECTS)
         setup, repetition = rest % 30 + 1, rest // 30 + 1
         rng = generator("files", seed, number)
@@ -43,11 +47,11 @@ def studio_files(
 def write_studio_files(
     folder: Path, seed: int, performances: int, frames_per_second: int
 ) -> dict[str, list[str]]:
-    """Write such files and `classes.txt` to `folder`; return the true sentences of each sample's frames."""
+    """Write such files and `classes.txt`; return the true sentences of each sample's frames."""
     folder.mkdir(parents=True, exist_ok=True)
-    told = {}
+    true_sentences = {}
     for name, data, sentences in studio_files(seed, performances, frames_per_second):
         (folder / f"{name}.skeleton").write_bytes(data)
-        told[name] = sentences
+        true_sentences[name] = sentences
     (folder / "classes.txt").write_text("\n".join(ACTIONS) + "\n", encoding="utf-8")
-    return told
+    return true_sentences

@@ -1,4 +1,4 @@
-"""A small learnable data set in the pipeline's tables: sinusoidal skeletons and noisy class vectors as prompts."""
+"""Writes a small learnable data set: sinusoidal skeletons, noisy class vectors as prompts."""
 
 from __future__ import annotations
 
@@ -27,9 +27,18 @@ PARAMS = PretrainParams.model_validate(
 
 
 def write_data(root: Path, clips: int = 64, seed: int = 0, wrong: float = 0.2) -> list[str]:
-    """Write index, skeleton and embed tables of `clips` samples under `root`; every fourth is test. Returns the ids.
+    """Write index, skeleton and embed tables of `clips` samples; every fourth is a test sample.
 
-    Sample 0 has no usable skeleton, sample 1 no prompt at all, sample 2 only its language prompt k = 1 missing.
+    Sample 0 has no usable skeleton, sample 1 no prompt, and sample 2 no language prompt k = 1.
+
+    Args:
+        root: the data folder to write to.
+        clips: number of samples.
+        seed: of all random values.
+        wrong: share of prompts that show a random class.
+
+    Returns:
+        The sample ids.
     """
     rng = np.random.default_rng(seed)
     joint_phase = rng.uniform(0, 2 * np.pi, (25, 3))
@@ -76,8 +85,8 @@ def write_data(root: Path, clips: int = 64, seed: int = 0, wrong: float = 0.2) -
         )
         for which, kind in enumerate(embeds):
             for k in range(K):
-                told = int(rng.integers(CLASSES)) if rng.random() < wrong else label
-                feature = (centres[which, told] + rng.normal(scale=0.5, size=WIDTH)).astype(
+                shown = int(rng.integers(CLASSES)) if rng.random() < wrong else label
+                feature = (centres[which, shown] + rng.normal(scale=0.5, size=WIDTH)).astype(
                     np.float16
                 )
                 bad = number == 1 or (number == 2 and kind == "language" and k == 1)

@@ -1,7 +1,8 @@
-"""A DVC project of one stage, the stand-in of tests/standin_stage.py, on a world described in `world.json`.
+"""A DVC project with one stage, the stand-in of `standin_stage.py`, on the world of `world.json`.
 
-As a script this file is that stage's command, with the options of every such stage. After its second batch it waits for
-the file that the environment variable `STANDIN_GATE` names; it notes each batch it begins in that of `STANDIN_NOTES`.
+Run as a script, this file is the stage's command, with the usual options. After its second batch
+the stage waits for the file that `STANDIN_GATE` names. It notes each batch it begins in the file
+that `STANDIN_NOTES` names.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ stages:
 
 
 class GatedStage(Stage):
-    """The stand-in, told to wait, and noting what it does."""
+    """The stand-in stage; it can wait for a file and notes its batches."""
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
         if "STANDIN_NOTES" in os.environ:
@@ -52,7 +53,7 @@ class TinyProject(Project):
     """A folder with the pipeline above, without git.
 
     Args:
-        folder: root of the project; made unless it is there.
+        folder: root of the project; created if it does not exist.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -65,12 +66,12 @@ class TinyProject(Project):
             self.set_world()
 
     def set_world(self, setups: int = 2, subjects: int = 12, **changes: str) -> None:
-        """Describe the stage's world; `changes` are texts of single prompts by sample."""
+        """Write `world.json`; `changes` maps samples to the text of their first prompt."""
         text = json.dumps({"setups": setups, "subjects": subjects, "changes": changes})
         (self.folder / "world.json").write_text(text, encoding="utf-8")
 
     def add_remote(self, **settings: str) -> None:
-        """Declare the default remote of the lab."""
+        """Declare the default remote."""
         core = CONFIG.replace("[core]\n", "[core]\n    remote = lab\n")
         lines = [
             "['remote \"lab\"']",
@@ -80,15 +81,15 @@ class TinyProject(Project):
         (self.folder / ".dvc" / "config").write_text(core + "\n".join(lines), encoding="utf-8")
 
     def copy_without_store(self, folder: Path) -> TinyProject:
-        """Another machine's clone after `dvc pull`: out and cache, no sample store."""
+        """A clone on another machine after `dvc pull`: output and cache, no sample store."""
         shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns(".c2vl", "tmp"))
         return self._same_environment(folder)
 
     def clone(self, folder: Path) -> TinyProject:
-        """Another machine's clone: what git would hold, no out, no cache, no sample store."""
+        """A clone on another machine: what git has; no output, no cache, no sample store."""
         for name in (".dvc/config", "dvc.yaml", "dvc.lock", "world.json"):
             if not (self.folder / name).exists():
-                continue  # nothing was run yet
+                continue  # dvc.lock, if nothing ran yet
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((self.folder / name).read_bytes())
@@ -112,30 +113,30 @@ class TinyProject(Project):
         )
 
     def record(self) -> dict[str, Any]:
-        """What the stage's last complete run logged."""
+        """The log record of the stage's last complete run."""
         return json.loads((self.folder / ".c2vl/runs/caption.json").read_text(encoding="utf-8"))
 
     def shards(self) -> dict[str, bytes]:
-        """The files of the out."""
+        """Name and bytes of each file of the output."""
         return {path.name: path.read_bytes() for path in sorted((self.folder / OUT).iterdir())}
 
     def segments(self) -> int:
-        """Files in the sample store."""
+        """Number of files in the sample store."""
         return len(list((self.folder / ".c2vl/store").rglob("*.arrow")))
 
-    def ran(self, said: str) -> bool:
-        """Whether DVC says that it ran the stage."""
-        return bool(RUN.search(said))
+    def ran(self, output: str) -> bool:
+        """True if DVC's output says that it ran the stage."""
+        return bool(RUN.search(output))
 
 
 def described(path: Path) -> dict[str, list[bytes | None]]:
-    """The world of `world.json`."""
-    told = json.loads(path.read_text(encoding="utf-8"))
-    first, all_setups = world(2, told["subjects"]), world(told["setups"], told["subjects"])
-    contents = {
-        name: first.get(name, prompts) for name, prompts in all_setups.items()
-    }  # a setup more changes no other
-    for name, text in told["changes"].items():
+    """Prompts of each sample of the world in `world.json`."""
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    first = world(2, settings["subjects"])
+    all_setups = world(settings["setups"], settings["subjects"])
+    # A further setup does not change the others.
+    contents = {name: first.get(name, prompts) for name, prompts in all_setups.items()}
+    for name, text in settings["changes"].items():
         contents[name][0] = text.encode()
     return contents
 
@@ -145,7 +146,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     add_options(parser)
     question = os.environ.get("STANDIN_QUESTION", "what?")
-    company = "STANDIN_ALONE" not in os.environ  # whether answers depend on the batch
+    company = "STANDIN_ALONE" not in os.environ  # True: answers depend on the batch
     work = GatedStage(described(Path("world.json")), size=4, question=question, company=company)
     carry_out(work, OUT, parser.parse_args())
 

@@ -1,4 +1,4 @@
-"""A copy of this working tree as a project of its own: a git repository with DVC in it and a world of a few samples."""
+"""A copy of this working tree as its own project: a git repository with DVC and a small world."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ RUN = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 
 
 def processor_seconds() -> float:
-    """Processor time of all finished children of this process; a busy machine does not lengthen it."""
+    """Processor time of all finished children of this process, in seconds."""
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
     return spent.ru_utime + spent.ru_stime
 
 
 class Project:
-    """A folder to run commands in, as a user would, with this test's Python and the copy's own code.
+    """A folder to run commands in as a user would, with this Python and the copy's own code.
 
     Args:
         folder: root of the copy.
@@ -45,9 +45,8 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        here = str(
-            Path(sys.executable).parent
-        )  # not resolved: the environment's programs lie beside the link
+        # Not resolved: the environment's programs lie beside the symbolic link.
+        here = str(Path(sys.executable).parent)
         dropped = {name for name in os.environ if name.startswith(("C2VL_", "DVC_", "GIT_"))}
         self.environment = {
             name: value for name, value in os.environ.items() if name not in dropped
@@ -63,7 +62,7 @@ class Project:
     def run(
         self, *command: str, timeout: float = 1800, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command in the project and return what it printed and its exit status."""
+        """Run a command in the project."""
         return subprocess.run(
             command,
             cwd=self.folder,
@@ -75,7 +74,7 @@ class Project:
         )
 
     def works(self, *command: str, **options: Any) -> str:
-        """Run a command that has to succeed; return its standard output."""
+        """Run a command that must succeed; return its standard output."""
         done = self.run(*command, **options)
         assert done.returncode == 0, (
             f"{' '.join(command)}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
@@ -83,22 +82,25 @@ class Project:
         return done.stdout
 
     def repro(self, *arguments: str) -> list[str]:
-        """`dvc repro`; return the stages that it ran."""
+        """Run `dvc repro`; return the stages that it ran."""
         return RUN.findall(self.works("dvc", "repro", *arguments))
 
     def params(self) -> dict[str, Any]:
-        """What `params.yaml` says."""
+        """Content of `params.yaml`."""
         return yaml.safe_load((self.folder / "params.yaml").read_text(encoding="utf-8"))
 
     def write_params(self, params: dict[str, Any]) -> None:
-        """Put `params` into `params.yaml`."""
+        """Write `params.yaml`."""
         (self.folder / "params.yaml").write_text(
             yaml.safe_dump(params, sort_keys=False), encoding="utf-8"
         )
 
 
 def copy_of_the_working_tree(folder: Path) -> Project:
-    """Copy what a run needs (committed or not) to `folder` and make it a git repository with one commit."""
+    """Copy what a run needs to `folder` and make it a git repository with one commit.
+
+    The copy includes changes that are not committed.
+    """
     for part in PARTS:
         source, target = ROOT / part, folder / part
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +122,7 @@ def commit(project: Project, message: str) -> None:
 
 
 def small_world() -> dict[str, Any]:
-    """The demo profile, cut to a few dozen clips of four actions and a few epochs of a narrow encoder."""
+    """The demo profile, cut to a few dozen clips, four actions, few epochs, a narrow encoder."""
     params: dict[str, Any] = yaml.safe_load(
         (ROOT / "profiles" / "demo.yaml").read_text(encoding="utf-8")
     )

@@ -1,4 +1,4 @@
-"""The whole pipeline, for real, on a small world in a repository of its own: run, rerun, change, share, lose, and bad input."""
+"""The whole pipeline on a small world in its own repository: run, rerun, change, share, fail."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture
 def params_kept(project: Project) -> Iterator[None]:
-    """Whatever the test writes into params.yaml is undone."""
+    """Undoes whatever the test writes to params.yaml."""
     before = project.params()
     yield
     project.write_params(before)
 
 
-def test_report_and_metrics_are_there_and_sane(project: Project) -> None:
+def test_report_and_metrics_exist_and_are_plausible(project: Project) -> None:
     page = (project.folder / "results/report/index.html").read_text(encoding="utf-8")
     assert (
         len(page) > 20_000
@@ -59,10 +59,10 @@ def test_report_and_metrics_are_there_and_sane(project: Project) -> None:
         and 'href="http' not in page.replace('href="https://doi', "")
     )
     assert list((project.folder / "results/report/plots").glob("*.png"))
-    learnt = json.loads((project.folder / "results/evaluate/metrics.json").read_text())
+    metrics = json.loads((project.folder / "results/evaluate/metrics.json").read_text())
     for protocol in ("linear", "knn"):
         for method in ("c2vl", "infonce", "random", "supervised"):
-            assert 0 <= learnt[protocol]["xsub"]["joint"][method]["top1"] <= 1
+            assert 0 <= metrics[protocol]["xsub"]["joint"][method]["top1"] <= 1
     scores = json.loads((project.folder / "results/scores/scores.json").read_text())
     assert scores["truth"] is True and all(
         0 <= scores["detector"][name] <= 1 for name in ("recall", "precision")
@@ -72,7 +72,7 @@ def test_report_and_metrics_are_there_and_sane(project: Project) -> None:
     assert "c2vl, joint" in shown and "detector" in shown and "results/report/index.html" in shown
 
 
-def test_every_stage_told_how_long_it_took(project: Project) -> None:
+def test_timings_list_every_stage(project: Project) -> None:
     shown = project.works("c2vl", "timings")
     assert all(
         name in shown
@@ -91,13 +91,12 @@ def test_every_stage_told_how_long_it_took(project: Project) -> None:
     )
 
 
-def test_nothing_changed_nothing_runs_and_dvc_says_so(project: Project) -> None:
+def test_dvc_repro_runs_nothing_if_nothing_changed(project: Project) -> None:
     before = processor_seconds()
-    said = project.works("dvc", "repro")
-    assert "up to date" in said and "Running stage" not in said
-    assert (
-        processor_seconds() - before <= 3
-    )  # it waits for nothing: on an idle machine this is what the clock shows
+    output = project.works("dvc", "repro")
+    assert "up to date" in output and "Running stage" not in output
+    # It waits for nothing, so on an idle machine this is also the wall time.
+    assert processor_seconds() - before <= 3
 
 
 def test_git_sees_nothing_but_the_lock(project: Project) -> None:
@@ -131,7 +130,7 @@ def test_code_of_the_report_does_not_rerun_captioning(project: Project) -> None:
         source.write_text(text, encoding="utf-8")
 
 
-def test_a_lost_out_is_sealed_again_from_the_sample_store_with_equal_bytes(
+def test_a_lost_output_is_written_again_from_the_sample_store_with_equal_bytes(
     project: Project,
 ) -> None:
     out = project.folder / "data/caption"
@@ -143,7 +142,7 @@ def test_a_lost_out_is_sealed_again_from_the_sample_store_with_equal_bytes(
     assert record["computed"] == 0 and record["reused"] > 0
 
 
-def test_pushed_cloned_and_pulled_nothing_runs_elsewhere(project: Project, tmp_path: Path) -> None:
+def test_after_push_clone_and_pull_nothing_runs_elsewhere(project: Project, tmp_path: Path) -> None:
     project.repro()
     project.works("dvc", "remote", "add", "-f", "-d", "lab", str(tmp_path / "remote"))
     commit(project, "results")
@@ -151,13 +150,12 @@ def test_pushed_cloned_and_pulled_nothing_runs_elsewhere(project: Project, tmp_p
     project.works("git", "clone", "-q", str(project.folder), str(tmp_path / "elsewhere"))
     elsewhere = Project(tmp_path / "elsewhere")
     elsewhere.works("dvc", "pull")
-    said = elsewhere.works("dvc", "repro")
-    assert "up to date" in said and "Running stage" not in said
+    output = elsewhere.works("dvc", "repro")
+    assert "up to date" in output and "Running stage" not in output
     for name in ("results/report/index.html", "results/evaluate/metrics.json"):
         assert (elsewhere.folder / name).read_bytes() == (project.folder / name).read_bytes()
-    training = Project(
-        tmp_path / "training"
-    )  # somebody who gets features and skeletons, no pictures and no raw files
+    # A colleague who gets features and skeletons, but no pictures and no raw files.
+    training = Project(tmp_path / "training")
     project.works("git", "clone", "-q", str(project.folder), str(training.folder))
     training.works("dvc", "pull", "index", "skeleton", "embed")
     assert (
@@ -173,20 +171,20 @@ def test_pushed_cloned_and_pulled_nothing_runs_elsewhere(project: Project, tmp_p
     ]
 
 
-# --- bad input: one sentence, a non-zero exit, no traceback ---
+# --- bad input: one sentence, a non-zero exit status, no traceback ---
 
 
 def sentence(project: Project, *command: str, seconds: float = 90, **environment: str) -> str:
-    """Run a command that has to fail with one sentence of ours; return it."""
+    """Run a command that must fail with exactly one message of ours; return the message."""
     began = time.perf_counter()
     done = project.run(*command, **environment)
     assert time.perf_counter() - began < seconds
-    said = [line for line in done.stderr.splitlines() if line.startswith("c2vl: ")]
+    messages = [line for line in done.stderr.splitlines() if line.startswith("c2vl: ")]
     assert done.returncode != 0 and "Traceback" not in done.stderr + done.stdout, done.stderr[
         -3000:
     ]
-    assert len(said) == 1, done.stderr[-3000:]
-    return said[0]
+    assert len(messages) == 1, done.stderr[-3000:]
+    return messages[0]
 
 
 def test_missing_raw_data(project: Project, params_kept: None) -> None:
@@ -196,9 +194,8 @@ def test_missing_raw_data(project: Project, params_kept: None) -> None:
     assert "data/raw" in sentence(project, "python", "stages/index.py")
     done = project.run("dvc", "repro", "index")
     assert done.returncode != 0 and "data/raw" in done.stderr and "Traceback" not in done.stderr
-    project.works(
-        "dvc", "checkout"
-    )  # DVC removed the index before it looked for what the index is made from
+    # DVC removed the index before it looked for the raw files.
+    project.works("dvc", "checkout")
 
 
 @pytest.mark.parametrize("stage", ["skeleton", "crop", "caption", "evaluate"])
@@ -215,11 +212,11 @@ def test_unreadable_params(project: Project, stage: str) -> None:
 @pytest.mark.parametrize(
     "command", [("crop.py",), ("features.py", "xsub", "joint"), ("pretrain.py", "xsub", "joint")]
 )
-def test_a_device_that_is_not_there(
+def test_a_device_that_does_not_exist(
     project: Project, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    nothing_stored = str(tmp_path)  # a stage whose samples are all stored needs no device
-    said = sentence(
+    nothing_stored = str(tmp_path)  # with all samples in the store, a stage needs no device
+    message = sentence(
         project,
         "python",
         f"stages/{command[0]}",
@@ -227,7 +224,7 @@ def test_a_device_that_is_not_there(
         C2VL_DEVICE="cuda:77",
         C2VL_STORE=nothing_stored,
     )
-    assert "cuda:77" in said
+    assert "cuda:77" in message
 
 
 @pytest.mark.parametrize(
@@ -249,11 +246,12 @@ def test_a_hub_model_without_network(
     params = project.params()
     params[section][engine]["model"] = "somebody/some-model"
     project.write_params(params)
+    # An address that drops all packets.
     nowhere = {
         name: "http://192.0.2.1:9"
         for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy")
-    }  # swallows packets
-    said = sentence(
+    }
+    message = sentence(
         project,
         "python",
         f"stages/{command[0]}",
@@ -261,10 +259,10 @@ def test_a_hub_model_without_network(
         HF_HOME=str(tmp_path / "hub"),
         **nowhere,
     )
-    assert "somebody/some-model" in said
+    assert "somebody/some-model" in message
 
 
-def test_arguments_that_name_nothing(project: Project) -> None:
+def test_unknown_arguments_are_named(project: Project) -> None:
     assert "nowhere" in sentence(project, "python", "stages/pretrain.py", "nowhere", "joint")
-    told = project.run("python", "stages/embed.py", "smell")
-    assert told.returncode != 0 and "'smell' (choose from 'vision', 'language')" in told.stderr
+    done = project.run("python", "stages/embed.py", "smell")
+    assert done.returncode != 0 and "'smell' (choose from 'vision', 'language')" in done.stderr

@@ -1,4 +1,4 @@
-"""The three profiles load into every section model as the stages load them, and nothing in them is dead or misspelt."""
+"""The three profiles load into all section models, and contain no unused or misspelt key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FOR_DVC = {"profile", "worlds", "target_worlds"}
 
 
 def loads() -> dict[str, set[type[ParamsModel]]]:
-    """Section -> its models, from every call `load_section("name", Model)` that a stage can reach."""
+    """Section -> its models, from every call `load_section("name", Model)` that a stage reaches."""
     found: dict[str, set[type[ParamsModel]]] = {}
     for script in code_deps.scripts().values():
         for path in code_deps.used_files(script):
@@ -75,7 +75,7 @@ def test_every_section_loads(name: str, models: dict[str, set[type[ParamsModel]]
 
 
 @pytest.mark.parametrize("name", PROFILES)
-def test_a_misspelt_key_anywhere_is_one_sentence(
+def test_a_misspelt_key_in_any_section_is_named(
     name: str, models: dict[str, set[type[ParamsModel]]], tmp_path: Path
 ) -> None:
     for section in set(profile(name)) - FOR_DVC:
@@ -93,21 +93,21 @@ def test_every_section_is_checked_before_a_run_as_the_stages_load_it(
     assert {name: set(of) for name, of in SECTIONS.items()} == models
 
 
-def test_profiles_say_who_they_are_and_only_the_demo_simulates() -> None:
+def test_profiles_name_themselves_and_only_the_demo_simulates() -> None:
     for name in PROFILES:
         assert profile(name)["profile"] == name
         assert bool(profile(name)["worlds"]) is (name == "demo")
         assert (profile(name)["data"]["raw"] == "data/studio") is (name == "demo")
 
 
-def test_hub_models_are_pinned_in_the_paper_profile_and_local_ones_are_shipped() -> None:
+def test_hub_models_of_the_paper_profile_are_pinned_and_local_ones_are_shipped() -> None:
     for section, engine in (("crop", "detector"), ("caption", "captioner"), ("embed", "encoder")):
         paper, demo = profile("paper")[section][engine], profile("demo")[section][engine]
         assert len(paper["revision"]) == 40
         assert (ROOT / demo["model"]).is_dir()
 
 
-def test_the_paper_profile_is_the_papers_setting() -> None:
+def test_the_paper_profile_has_the_papers_settings() -> None:
     paper = profile("paper")
     pretrain, objective = paper["pretrain"], paper["pretrain"]["objective"]
     assert (

@@ -1,4 +1,4 @@
-"""The report on a small made-up set of outs: whole, self-contained, safe against what a captioner may say, honest."""
+"""The report on a small synthetic set of outputs: complete, self-contained, escaped, honest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import report_outs
+import report_outputs
 
 from c2vl.core import tables
 from c2vl.core.errors import UserError
@@ -18,20 +18,23 @@ from c2vl.core.tables import schemas
 from c2vl.evaluation.scores import ScoreParams, read_truth
 from c2vl.evaluation.scores import gather as score_gather
 from c2vl.evaluation.scores.frame_scores import FRAMES
-from c2vl.report import compared, learnt, seen
-from c2vl.report.choice import failures, typical
+from c2vl.report import engine_tables, method_tables, seed_tables
 from c2vl.report.figures.confusion import counts, worst
 from c2vl.report.figures.similarity import separation
 from c2vl.report.figures.timings import clock
 from c2vl.report.gallery import marked
+from c2vl.report.gallery_choice import failures, typical
 from c2vl.report.page import write_report
-from c2vl.report.pipeline_outputs import Outs
+from c2vl.report.pipeline_outputs import PipelineOutputs
 from c2vl.report.report_params import ReportParams
 from c2vl.report.result_table import Row, Table, percent, words
 from c2vl.report.skeleton_drawing import moments, over_frame
 from c2vl.training.metrics import spread
 
-HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> {{ 7*7 }} The person is standing and holding a cup."
+HOSTILE = (
+    "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> {{ 7*7 }} "
+    "The person is standing and holding a cup."
+)
 RECORDS = [
     {
         "stage": "crop",
@@ -49,7 +52,7 @@ VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 
 class Page(HTMLParser):
-    """Collects what the tests ask about, and fails on tags that do not nest."""
+    """Collects ids, links and tags of a page; fails on tags that do not nest."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -88,20 +91,20 @@ class Page(HTMLParser):
 
 
 def score(root: Path) -> None:
-    """What stage `score` does, with a text encoder that knows the four sentences."""
-    outs, truth, params = (
+    """Do the work of stage `score`, with a text encoder that knows only the four sentences."""
+    outputs, truth, params = (
         score_gather.Outs.read(root / "data"),
         read_truth(root / "truth/studio"),
         ScoreParams(draws=2),
     )
-    scores = {"truth": True, "prompts": score_gather.without_truth(outs, params)}
-    scores["zero_shot"] = score_gather.zero_shot_from_names(outs, np.eye(4, 8))
-    found, scored, confusions = score_gather.against_truth(outs, truth, params)
+    scores = {"truth": True, "prompts": score_gather.without_truth(outputs, params)}
+    scores["zero_shot"] = score_gather.zero_shot_from_names(outputs, np.eye(4, 8))
+    found, scored, confusions = score_gather.against_truth(outputs, truth, params)
 
     def encode(texts):
-        return np.eye(4, 8)[[report_outs.SENTENCES.index(text) for text in texts]]
+        return np.eye(4, 8)[[report_outputs.SENTENCES.index(text) for text in texts]]
 
-    scores |= found | score_gather.true_sentences(outs, scored, encode, params)
+    scores |= found | score_gather.true_sentences(outputs, scored, encode, params)
     write_json(root / "results/scores/scores.json", scores)
     write_json(root / "results/scores/confusions.json", confusions)
     tables.write(
@@ -112,57 +115,61 @@ def score(root: Path) -> None:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """A root with all outs, and the report written from them."""
+    """A folder with all outputs, and the report written from them."""
     root = tmp_path_factory.mktemp("world")
-    report_outs.write_data(root)
-    report_outs.write_truth(root / "truth/studio")
-    report_outs.write_results(root, benchmarks=("xsub",))
-    report_outs.write_compare(root)
-    report_outs.write_protocols(root, {"studio-b": "studio"})
-    report_outs.write_ablations(root)
+    report_outputs.write_data(root)
+    report_outputs.write_truth(root / "truth/studio")
+    report_outputs.write_results(root, benchmarks=("xsub",))
+    report_outputs.write_compare(root)
+    report_outputs.write_protocols(root, {"studio-b": "studio"})
+    report_outputs.write_ablations(root)
     score(root)
-    told = write_report(
-        Outs(root), root / "data/studio", PARAMS, RECORDS, "profile: demo # <b>", root / "out"
+    notes = write_report(
+        PipelineOutputs(root),
+        root / "data/studio",
+        PARAMS,
+        RECORDS,
+        "profile: demo # <b>",
+        root / "out",
     )
-    return root, told, (root / "out/index.html").read_text(encoding="utf-8")
+    return root, notes, (root / "out/index.html").read_text(encoding="utf-8")
 
 
-def test_scores_of_a_world_known_by_hand(world):
+def test_scores_of_a_small_world_match_values_computed_by_hand(world):
     scores = read_json(world[0] / "results/scores/scores.json")
-    # 31 usable clips × 2 frames, of which one frame gave no crop: found exactly, object and posture by the first answer only.
+    # 31 usable clips × 2 frames, one of them without a crop. Every box is exact. Only the first
+    # answer of a clip names its object and posture.
     assert (
         scores["detector"]["frames"],
         scores["detector"]["recall"],
         scores["detector"]["precision"],
     ) == (61, 1.0, 1.0)
     assert scores["detector"]["mean_iou"] == pytest.approx(1.0)
-    assert scores["captioner"]["phrase"] == pytest.approx(
-        31 / 61
-    )  # the second answer of each clip is another class's
+    # The second answer of each clip is another class's.
+    assert scores["captioner"]["phrase"] == pytest.approx(31 / 61)
     assert scores["zero_shot"]["top1"] == 1.0
     assert scores["retrieval_distinct"]["image_to_text"]["top1"] == 1.0
     assert scores["retrieval_distinct"]["candidates"] == 4
-    assert (
-        scores["prompts"]["bag_of_words"]["xsub"]["all"] > 0.9
-    )  # answers follow from the class here
+    # Here the class determines the answer.
+    assert scores["prompts"]["bag_of_words"]["xsub"]["all"] > 0.9
     assert scores["bag_of_words_of_truth"]["xview"]["middle"] == 1.0
     assert [(s["sample"], s["noticed"]) for s in scores["broken"]] == [
-        (report_outs.BROKEN, "index")
+        (report_outputs.BROKEN, "index")
     ]
     confusion = read_json(world[0] / "results/scores/confusions.json")["phrase"]
     assert np.trace(np.array(confusion["counts"])[:, :4]) == 31
 
 
-def test_the_page_is_whole_and_loads_nothing(world):
-    _, told, text = world
+def test_the_page_is_complete_and_loads_nothing(world):
+    _, notes, text = world
     page = Page(text)
     assert {
-        "in",
-        "seen",
-        "learnt",
+        "data",
+        "engines",
+        "results",
         "paper",
         "beyond",
-        "took",
+        "cost",
         "table-engines",
         "table-methods",
     } <= set(page.ids)
@@ -197,14 +204,14 @@ def test_the_page_is_whole_and_loads_nothing(world):
     assert not re.search(r"https?:|@import|url\((?!#)", text)
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
     assert "prefers-color-scheme: dark" in text
-    assert text.count('class="card"') == told["cards"] == 6
-    assert told["bytes"] < 1_500_000
+    assert text.count('class="card"') == notes["cards"] == 6
+    assert notes["bytes"] < 1_500_000
     used = set(re.findall(r"(?:href=\"#|url\(#)([\w-]+)", text))
     assert used <= set(page.ids)
     assert set(re.findall(r"var\(--([\w-]+)\)", text)) <= {*re.findall(r"--([\w-]+):", text)}
 
 
-def test_the_page_says_what_is_so(world):
+def test_the_page_shows_reasons_numbers_and_marks(world):
     text = re.sub(r"\s+", " ", world[2])
     assert "no skeleton &lt;file&gt;" in text and "frame 9 cannot be decoded" in text
     assert "better in 4 of 5 seeds" in text
@@ -212,9 +219,8 @@ def test_the_page_says_what_is_so(world):
     assert (
         "1 min 19 s" in text and "The people, rooms and clips on this page are procedural" in text
     )
-    assert (
-        "84.4" not in text and 'class="tag"' not in text
-    )  # the paper has no numbers for the studio
+    # The paper has no numbers for the studio.
+    assert "84.4" not in text and 'class="tag"' not in text
     assert '<mark class="right"' in text and '<mark class="wrong"' in text
     assert "0.95" not in "".join(re.findall(r"<span class=\"sign\".*?</span>", text))
 
@@ -241,92 +247,98 @@ def test_plots_and_tables_lie_beside_the_page(world):
     assert (out / "tables/engines.md").read_text().startswith("### Engine scores")
 
 
-def test_the_same_outs_give_the_same_bytes(world, tmp_path):
+def test_the_same_outputs_give_the_same_bytes(world, tmp_path):
     root = world[0]
-    write_report(Outs(root), root / "data/studio", PARAMS, RECORDS, "profile: demo # <b>", tmp_path)
+    write_report(
+        PipelineOutputs(root),
+        root / "data/studio",
+        PARAMS,
+        RECORDS,
+        "profile: demo # <b>",
+        tmp_path,
+    )
     for path in sorted(path for path in (root / "out").rglob("*") if path.is_file()):
         assert (tmp_path / path.relative_to(root / "out")).read_bytes() == path.read_bytes(), (
             path.name
         )
 
 
-def test_real_data_with_hostile_answers_without_truth_extras_or_videos(tmp_path):
-    report_outs.write_data(tmp_path, dataset="ntu60")
-    report_outs.write_results(tmp_path, benchmarks=("xsub",))
+def test_hostile_answers_are_escaped_and_absent_outputs_are_named(tmp_path):
+    report_outputs.write_data(tmp_path, dataset="ntu60")
+    report_outputs.write_results(tmp_path, benchmarks=("xsub",))
     for shard in tables.shard_paths(tmp_path / "data/caption"):
         rows = [{**row, "answer": HOSTILE} for row in tables.rows_of(tables.read(shard))]
         tables.write(shard, tables.table_of(rows, schemas.CAPTION))
     for name in ("features.parquet", "similarity.parquet", "per_class.csv"):
         (tmp_path / "results/evaluate" / name).unlink()
     params = ReportParams(gallery=4, failures=1)
-    write_report(Outs(tmp_path), tmp_path / "nowhere", params, [], HOSTILE, tmp_path / "out")
+    write_report(
+        PipelineOutputs(tmp_path), tmp_path / "nowhere", params, [], HOSTILE, tmp_path / "out"
+    )
     text = (tmp_path / "out/index.html").read_text(encoding="utf-8")
     assert not {"script", "link"} & set(Page(text).tags)  # Page also fails on event handlers
-    assert (
-        text.count("&lt;script&gt;alert(1)") >= 2 and "{{ 7*7 }}" in text
-    )  # shown as said, by the gallery and the settings
-    assert "The engines were not scored" in text and "The table of features is not there" in text
-    assert "No stage has left a record" in text and "no frame to show" in text
-    assert (
-        '<span class="tag">paper</span>' in text and "84.4" in text
-    )  # the same data set: the paper's numbers, marked
+    # The gallery and the settings show it as text.
+    assert text.count("&lt;script&gt;alert(1)") >= 2 and "{{ 7*7 }}" in text
+    assert "The engines were not scored" in text and "The table of features is missing" in text
+    assert "This machine has no record of any stage" in text and "no frame to show" in text
+    # On the same data set the paper's numbers appear with a tag.
+    assert '<span class="tag">paper</span>' in text and "84.4" in text
     assert "<code>make ablations</code>" in text and "<code>dvc repro protocols</code>" in text
     assert "do not publish this page" in text
 
 
-def test_marks_cut_an_answer_and_lose_nothing():
-    pieces = marked(
-        HOSTILE, [((8, 13), True), ((0, 8), False), ((10, 20), True)]
-    )  # the last overlaps the first
+def test_marked_pieces_join_to_the_whole_answer():
+    # The last span overlaps the first one.
+    pieces = marked(HOSTILE, [((8, 13), True), ((0, 8), False), ((10, 20), True)])
     assert "".join(piece for piece, _ in pieces) == HOSTILE
     assert pieces[:2] == (("<script>", "wrong"), ("alert", "right")) and len(pieces) == 3
 
 
-def test_missing_metrics_are_one_sentence(tmp_path):
-    report_outs.write_data(tmp_path)
+def test_missing_metrics_or_index_raise_one_clear_sentence(tmp_path):
+    report_outputs.write_data(tmp_path)
     with pytest.raises(
         UserError, match=r"metrics\.json is missing; make it with `dvc repro evaluate`"
     ):
-        write_report(Outs(tmp_path), tmp_path, PARAMS, [], "", tmp_path / "out")
+        write_report(PipelineOutputs(tmp_path), tmp_path, PARAMS, [], "", tmp_path / "out")
     write_json(tmp_path / "results/evaluate/metrics.json", {})
     (tmp_path / "data/index/index.parquet").unlink()
     with pytest.raises(UserError, match=r"index\.parquet"):
-        write_report(Outs(tmp_path), tmp_path, PARAMS, [], "", tmp_path / "out")
+        write_report(PipelineOutputs(tmp_path), tmp_path, PARAMS, [], "", tmp_path / "out")
 
 
-def test_verdicts_are_honest_whichever_way_it_fell():
-    def outs(ours, hard):
+def test_verdicts_say_who_leads_and_when_it_may_be_chance(tmp_path):
+    def verdict(ours, hard):
         linear = {"xsub": {"joint": {"c2vl": {"top1": ours}, "infonce": {"top1": hard}}}}
-        return Outs(Path("nowhere")), {"linear": linear, "samples": {"xsub": {"test": 400}}}
+        metrics = {"linear": linear, "samples": {"xsub": {"test": 400}}}
+        write_json(tmp_path / "results/evaluate/metrics.json", metrics)
+        return method_tables.verdict(PipelineOutputs(tmp_path), "xsub")
 
-    def told(ours, hard):
-        found, metrics = outs(ours, hard)
-        found.__dict__["metrics"] = metrics
-        return learnt.verdict(found, "xsub")
-
-    assert "C²VL leads InfoNCE by 20.0 points" in told(0.8, 0.6)
-    assert "C²VL trails InfoNCE by 20.0 points" in told(0.6, 0.8)
-    assert "may be chance" in told(0.61, 0.6)
+    assert "C²VL leads InfoNCE by 20.0 points" in verdict(0.8, 0.6)
+    assert "C²VL trails InfoNCE by 20.0 points" in verdict(0.6, 0.8)
+    assert "may be chance" in verdict(0.61, 0.6)
     gain = {"linear": {"top1": {"mean": -0.02, "std": 0.01, "values": [-0.03, -0.01]}}}
     cell = {"benchmark": "xsub", "stream": "joint", "methods": {}, "gain": gain}
-    (sentence,) = compared.verdicts({"seeds": [0, 1], "cells": [cell]})
+    (sentence,) = seed_tables.verdicts({"seeds": [0, 1], "cells": [cell]})
     assert "2.0 ± 1.0 points below InfoNCE" in sentence and "better in 0 of 2 seeds" in sentence
     cell["gain"] = {"linear": {"top1": spread([0.05])}}
     assert (
-        "C²VL is 5.0 points above InfoNCE" in compared.verdicts({"seeds": [0], "cells": [cell]})[0]
-    ), "one has no deviation"
+        "C²VL is 5.0 points above InfoNCE"
+        in seed_tables.verdicts({"seeds": [0], "cells": [cell]})[0]
+    ), "one seed has no deviation"
 
 
-def test_targets_are_judged_only_against_a_truth():
+def test_targets_are_marked_only_with_ground_truth():
     scores = {"truth": True, "detector": {"recall": 0.951, "precision": 0.949, "mean_iou": 0.8}}
-    marks = {row.cells[1].text: row.cells[2].mark for row in seen.engine_table(scores).rows}
+    marks = {
+        row.cells[1].text: row.cells[2].mark for row in engine_tables.engine_table(scores).rows
+    }
     assert list(marks.values()) == ["reached", "missed", "reached"]
     scores = {"truth": False, "zero_shot": {"top1": 0.3, "chance1": 0.05}}
-    assert [row.cells[2].mark for row in seen.engine_table(scores).rows] == [""]
-    assert seen.engine_table({}) is None
+    assert [row.cells[2].mark for row in engine_tables.engine_table(scores).rows] == [""]
+    assert engine_tables.engine_table({}) is None
 
 
-def test_confusions_separation_and_durations_by_hand():
+def test_confusions_separation_and_durations_match_values_computed_by_hand():
     found = counts([0, 0, 0, 1], [0, 1, 1, 1], 3)
     assert found.tolist() == [[1, 2, 0], [0, 1, 0], [0, 0, 0]]
     assert worst(found, "abc", "abc") == [("a", "b", pytest.approx(2 / 3), 2)]
@@ -342,14 +354,14 @@ def test_confusions_separation_and_durations_by_hand():
     ]
 
 
-def test_a_table_is_raw_as_csv_and_rounded_as_markdown():
+def test_a_table_is_unrounded_in_csv_and_rounded_in_markdown():
     table = Table("t", "T", ("a|b", "n"), (Row((words("x | y"), percent(0.12345, "best", 0.01))),))
     assert table.csv() == "a|b,n,n std,kind\nx | y,0.12345,0.01,ours\n"
     assert "| x \\| y | **12.3 ± 1.0** |" in table.markdown()
     assert percent(None).text == "–"
 
 
-def test_the_gallery_is_drawn_over_all_classes_and_failures_by_kind():
+def test_the_gallery_covers_all_classes_and_all_kinds_of_failure():
     labels = {f"S{i:03}": i % 5 for i in range(50)}
     chosen = typical(labels, 4, 5, seed=1)
     assert sorted(labels[choice.sample] for choice in chosen) == [0, 1, 2, 3, 4]
@@ -368,13 +380,13 @@ def test_the_gallery_is_drawn_over_all_classes_and_failures_by_kind():
     ]
     picked = failures(frames, [("D", 1, "cannot be decoded")], {"Z"}, 9, seed=0)
     assert {(choice.sample, choice.why) for choice in picked} == {
-        ("A", "a person was not found"),
+        ("A", "a person was missed"),
         ("B", "the posture is wrong"),
         ("D", "cannot be decoded"),
     }
 
 
-def test_colour_joints_follow_the_size_of_the_video():
+def test_colour_joints_scale_with_the_size_of_the_video():
     colour = np.full((2, 25, 2), np.nan)
     colour[0] = (960, 540)  # the middle of NTU's frame
     for width, height in ((384, 216), (640, 480)):
@@ -385,7 +397,7 @@ def test_colour_joints_follow_the_size_of_the_video():
     assert over_frame(np.full((2, 25, 2), np.nan), 384, 216) == ""
 
 
-def test_a_skeleton_of_two_is_drawn_at_each_moment_inside_the_strip():
+def test_two_skeletons_are_drawn_at_each_moment_inside_the_strip():
     joints = np.random.default_rng(0).normal(size=(40, 2, 25, 3)).astype(np.float32)
     drawn = moments(joints, 2, count=5)
     assert drawn.count('class="body0"') == drawn.count('class="body1"') == 5

@@ -1,4 +1,4 @@
-"""The paper's tables: numbered and laid out as its own, its numbers beside ours on the same data and nowhere else; LaTeX."""
+"""The paper's tables: numbers and layout as in the paper, its rows only on the same data, LaTeX."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
-import report_outs
+import report_outputs
 
 from c2vl.core.files import read_json, write_json
 from c2vl.core.params import load_section
 from c2vl.experiments.ablation.declared import applied, read_ablations
-from c2vl.report import beyond, sweeps
-from c2vl.report.learnt import streams_table
+from c2vl.report import extra_tables, sweeps
+from c2vl.report.method_tables import streams_table
+from c2vl.report.packaged import packaged_json
 from c2vl.report.page import write_report
 from c2vl.report.paper_tables import (
     knn_table,
     linear_table,
-    of_paper,
+    paper_numbers,
     paper_tables,
     semi_table,
     transfer_table,
 )
-from c2vl.report.pipeline_outputs import Outs
+from c2vl.report.pipeline_outputs import PipelineOutputs
 from c2vl.report.report_params import ReportParams
 from c2vl.report.result_table import Row, Table, escaped, percent, words
-from c2vl.report.seen import packaged
 from c2vl.training.training_params import PretrainParams
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,24 +38,24 @@ NAMES = ["table-1-linear", "table-2-finetune", "table-3-semi", "table-4-knn", "t
 SWEPT = ["table-6-knowledge", "table-7-components", "table-8-encoders"]
 
 
-def outs(root: Path, dataset: str, target: str) -> Outs:
-    """Outs of every stage for a data set of the given name, and a transfer to `target`."""
-    report_outs.write_data(root, dataset=dataset)
-    report_outs.write_results(root, benchmarks=("xsub", "xview"))
-    report_outs.write_protocols(root, {"target": target})
-    report_outs.write_ablations(root)
+def outputs(root: Path, dataset: str, target: str) -> PipelineOutputs:
+    """Outputs of every stage for the data set `dataset`, and a transfer to `target`."""
+    report_outputs.write_data(root, dataset=dataset)
+    report_outputs.write_results(root, benchmarks=("xsub", "xview"))
+    report_outputs.write_protocols(root, {"target": target})
+    report_outputs.write_ablations(root)
     (root / "results/evaluate/features.parquet").unlink()  # t-SNE is slow
-    return Outs(root)
+    return PipelineOutputs(root)
 
 
 @pytest.fixture(scope="module")
-def ntu(tmp_path_factory: pytest.TempPathFactory) -> Outs:
-    return outs(tmp_path_factory.mktemp("ntu"), "ntu60", "pku2")
+def ntu(tmp_path_factory: pytest.TempPathFactory) -> PipelineOutputs:
+    return outputs(tmp_path_factory.mktemp("ntu"), "ntu60", "pku2")
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Outs:
-    return outs(tmp_path_factory.mktemp("studio"), "studio", "studio")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> PipelineOutputs:
+    return outputs(tmp_path_factory.mktemp("studio"), "studio", "studio")
 
 
 def printed(table: Table) -> list[list[str]]:
@@ -65,9 +66,9 @@ def printed(table: Table) -> list[list[str]]:
     ]
 
 
-def test_the_papers_rows_stand_beside_ours_on_its_own_data(ntu: Outs) -> None:
+def test_the_papers_rows_stand_beside_ours_on_its_own_data(ntu: PipelineOutputs) -> None:
     found = {table.name: printed(table) for table in paper_tables(ntu)}
-    assert found == {  # read off the paper's Tables I to V
+    assert found == {  # from the Tables I to V of the paper
         "table-1-linear": [["84.4", "89.8"], ["88.3", "92.8"]],
         "table-2-finetune": [["88.9"], ["91.8"]],
         "table-3-semi": [["69.3", "81.8"]],
@@ -77,7 +78,7 @@ def test_the_papers_rows_stand_beside_ours_on_its_own_data(ntu: Outs) -> None:
 
 
 def test_no_number_of_the_paper_reaches_the_studios_page_or_files(
-    studio: Outs, tmp_path: Path
+    studio: PipelineOutputs, tmp_path: Path
 ) -> None:
     write_report(
         studio, studio.root / "data/studio", ReportParams(gallery=0, failures=0), [], "", tmp_path
@@ -95,7 +96,9 @@ def test_no_number_of_the_paper_reaches_the_studios_page_or_files(
     assert "The paper has no numbers for the studio" in (tmp_path / "index.html").read_text()
 
 
-def test_our_numbers_are_those_of_the_outs_unrounded(ntu: Outs, tmp_path: Path) -> None:
+def test_our_numbers_are_those_of_the_outputs_unrounded(
+    ntu: PipelineOutputs, tmp_path: Path
+) -> None:
     linear = ntu.metrics["linear"]["xview"]
     table = linear_table(ntu)
     assert table is not None
@@ -107,17 +110,24 @@ def test_our_numbers_are_those_of_the_outs_unrounded(ntu: Outs, tmp_path: Path) 
     assert float(rows["C²VL", "J+M+B", "paper"]["xview"]) == 0.928
 
 
-def test_notes_tell_the_settings_that_the_numbers_were_made_with(ntu: Outs) -> None:
-    other = Outs(ntu.root)
+def copy_with(found: PipelineOutputs, root: Path, name: str, content: Any) -> PipelineOutputs:
+    """A copy of the outputs in the folder `root`, with other content in the JSON file `name`."""
+    shutil.copytree(found.root, root)
+    write_json(root / name, content)
+    return PipelineOutputs(root)
+
+
+def test_notes_name_the_settings_behind_the_numbers(ntu: PipelineOutputs, tmp_path: Path) -> None:
     settings = {"knn_neighbours": 5, "fusion": {"joint": 1.0, "bone": 0.5, "motion": 0.25}}
-    other.__dict__["metrics"] = {**ntu.metrics, "settings": settings}
+    metrics = {**ntu.metrics, "settings": settings}
+    other = copy_with(ntu, tmp_path / "copy", "results/evaluate/metrics.json", metrics)
     knn, streams = knn_table(other), streams_table(other, other.benchmarks)
     assert knn is not None and streams is not None
     assert "the 5 nearest training clips by cosine vote" in knn.note and "(k = 1)" not in knn.note
-    assert "weighed 1 joint, 0.5 bone, 0.25 motion" in streams.note
+    assert "with weights 1 joint, 0.5 bone, 0.25 motion" in streams.note
 
 
-def test_semi_and_transfer_say_spread_labels_and_chance(ntu: Outs) -> None:
+def test_semi_and_transfer_show_spread_labels_and_chance(ntu: PipelineOutputs) -> None:
     semi, transfer = semi_table(ntu), transfer_table(ntu)
     assert semi is not None and transfer is not None
     assert semi.columns == ("method", "modality", "xsub 1 %", "xsub 10 %")
@@ -132,31 +142,35 @@ def test_semi_and_transfer_say_spread_labels_and_chance(ntu: Outs) -> None:
     assert [row.cells[-1].text for row in transfer.rows] == ["12.5", "50.0", "62.5", "67.5"]
 
 
-def test_the_paper_pretrained_on_xsub_and_transferred_to_pku_mmd_ii_alone(ntu: Outs) -> None:
+def test_the_papers_transfer_row_needs_its_own_source_and_target(
+    ntu: PipelineOutputs, tmp_path: Path
+) -> None:
+    name = "results/protocols/metrics.json"
     for change in ({"source": "xview"}, {"dataset": "pku1"}, {"benchmark": "xview"}):
-        other = Outs(ntu.root)
-        found = read_json(ntu.root / "results/protocols/metrics.json")
+        found = read_json(ntu.root / name)
         found["transfer"]["target"] |= change
-        other.__dict__["protocols"] = found
+        other = copy_with(ntu, tmp_path / next(iter(change)), name, found)
         table = transfer_table(other)
         assert table is not None and printed(table) == [], change
 
 
-def test_every_data_set_of_the_paper_is_known_by_the_name_the_index_uses() -> None:
+def test_data_sets_of_the_paper_have_the_names_that_the_index_uses() -> None:
     from typing import get_args
 
     from c2vl.datasets.data_params import DataParams
 
     names = set(get_args(DataParams.model_fields["dataset"].annotation))
-    assert set(packaged("reference.json")["top1"]) == {"ntu60", "ntu120", "pku2"} <= names
-    assert set(packaged("licences.json")["datasets"]) == names
+    assert set(packaged_json("reference.json")["top1"]) == {"ntu60", "ntu120", "pku2"} <= names
+    assert set(packaged_json("licences.json")["datasets"]) == names
     assert (
-        of_paper("pku2")["xsub"]["linear"] == {"joint": 52.6, "fusion": 60.0}
-        and of_paper("pku1") == {}
+        paper_numbers("pku2")["xsub"]["linear"] == {"joint": 52.6, "fusion": 60.0}
+        and paper_numbers("pku1") == {}
     )
 
 
-def test_sweeps_are_numbered_as_the_paper_and_follow_the_data_set(ntu: Outs, studio: Outs) -> None:
+def test_sweeps_are_numbered_as_the_paper_and_follow_the_data_set(
+    ntu: PipelineOutputs, studio: PipelineOutputs
+) -> None:
     ours, theirs = sweeps.sweep_tables(studio), sweeps.sweep_tables(ntu)
     assert [table.name for table in ours] == [*SWEPT, "sweep-batch", "sweep-unknowns"]
     assert [table.number for table in ours[:3]] == ["Table VI", "Table VII", "Table VIII"]
@@ -174,19 +188,18 @@ def test_sweeps_are_numbered_as_the_paper_and_follow_the_data_set(ntu: Outs, stu
     assert [plot.name for plot in sweeps.sweep_plots(ntu)] == ["figure-6a-alpha", "figure-6b-beta"]
 
 
-def test_ticks_say_what_a_setting_really_switches() -> None:
+def test_ticks_match_what_a_setting_switches() -> None:
     declared = read_ablations(ROOT / "ablations.yaml")
     base = load_section("pretrain", PretrainParams, ROOT / "profiles/demo.yaml")
-    marks = packaged("ablation_marks.json")
+    marks = packaged_json("ablation_marks.json")
     for name in marks:
         assert set(marks[name]["rows"]) == {
             setting.name for setting in declared.sweeps[name].settings
         }
     for setting in declared.sweeps["components"].settings:
         objective = applied(base, setting.set, "").objective
-        both = (
-            objective.intra and objective.inter
-        )  # with fewer there is nothing to divide or to control
+        # With only one of them there is nothing to partition or to schedule.
+        both = objective.intra and objective.inter
         truth = (
             objective.intra,
             objective.inter,
@@ -206,9 +219,13 @@ def test_ticks_say_what_a_setting_really_switches() -> None:
 HOSTILE = r"50 % & a_b #1 {x} $y$ ~ ^ \input{/etc/passwd} <α ± β>"
 
 
-def every_table(ntu: Outs) -> list[Table]:
-    """All kinds of tables, and one of nothing but trouble."""
-    made = [beyond.zero_shot_table(ntu), beyond.retrieval_table(ntu), beyond.calibration_table(ntu)]
+def every_table(ntu: PipelineOutputs) -> list[Table]:
+    """All kinds of tables, and one of special characters only."""
+    made = [
+        extra_tables.zero_shot_table(ntu),
+        extra_tables.retrieval_table(ntu),
+        extra_tables.calibration_table(ntu),
+    ]
     bad = Table(
         "t", HOSTILE, (HOSTILE, "n"), (Row((words(HOSTILE), percent(0.5, "best", 0.01))),), HOSTILE
     )
@@ -216,7 +233,7 @@ def every_table(ntu: Outs) -> list[Table]:
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no LaTeX here")
-def test_latex_compiles(ntu: Outs, tmp_path: Path) -> None:
+def test_latex_compiles(ntu: PipelineOutputs, tmp_path: Path) -> None:
     body = "\n".join(table.latex() for table in every_table(ntu))
     packages = r"\documentclass{article}\usepackage{booktabs,amssymb}"
     (tmp_path / "all.tex").write_text(
@@ -229,7 +246,9 @@ def test_latex_compiles(ntu: Outs, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-2000:]
 
 
-def test_latex_escapes_everything_special_and_every_row_has_every_column(ntu: Outs) -> None:
+def test_latex_escapes_everything_special_and_every_row_has_every_column(
+    ntu: PipelineOutputs,
+) -> None:
     every = every_table(ntu)
     assert len(every) == 14
     for table in every:
@@ -248,9 +267,10 @@ def test_latex_escapes_everything_special_and_every_row_has_every_column(ntu: Ou
     assert escaped("a\\b") == r"a\textbackslash{}b" and escaped("5 %\n&") == r"5 \% \&"
 
 
-def test_beyond_the_paper_stands_beside_chance(studio: Outs) -> None:
-    zero, found = beyond.zero_shot_table(studio), beyond.retrieval_table(studio)
+def test_zero_shot_and_retrieval_stand_beside_chance(studio: PipelineOutputs) -> None:
+    zero, found = extra_tables.zero_shot_table(studio), extra_tables.retrieval_table(studio)
     assert zero is not None and found is not None
+    # 4 classes have no top 5.
     assert [cell.text for cell in zero.rows[0].cells] == [
         "chance",
         "",
@@ -258,7 +278,7 @@ def test_beyond_the_paper_stands_beside_chance(studio: Outs) -> None:
         "–",
         "25.0",
         "–",
-    ]  # 4 classes have no top 5
+    ]
     assert [cell.text for cell in found.rows[1].cells[2:]] == [
         "InfoNCE",
         "30.0",
@@ -269,24 +289,24 @@ def test_beyond_the_paper_stands_beside_chance(studio: Outs) -> None:
     ]
     assert len(found.rows) == 2 * 2 * 3  # benchmarks × ways × (chance, InfoNCE, C²VL)
     assert (
-        beyond.reliability_plot(studio, "xsub") is not None
-        and beyond.reliability_plot(studio, "nowhere") is None
+        extra_tables.reliability_plot(studio, "xsub") is not None
+        and extra_tables.reliability_plot(studio, "nowhere") is None
     )
 
 
-def test_without_protocols_and_sweeps_the_page_says_how_to_make_them(tmp_path: Path) -> None:
-    report_outs.write_data(tmp_path)
-    report_outs.write_results(tmp_path, benchmarks=("xsub",))
+def test_without_protocols_and_sweeps_the_page_says_how_to_run_them(tmp_path: Path) -> None:
+    report_outputs.write_data(tmp_path)
+    report_outputs.write_results(tmp_path, benchmarks=("xsub",))
     metrics = read_json(tmp_path / "results/evaluate/metrics.json")
     write_json(
         tmp_path / "results/evaluate/metrics.json",
         {key: metrics[key] for key in ("linear", "knn", "samples")},
     )
-    bare = Outs(tmp_path)
+    bare = PipelineOutputs(tmp_path)
     assert [table.name for table in paper_tables(bare)] == ["table-1-linear", "table-4-knn"]
     assert sweeps.sweep_tables(bare) == [] and "`make ablations`" in sweeps.missing(bare)
     assert (
         any("`dvc repro protocols`" in sentence for sentence in bare.missing)
         and "" not in bare.missing
     )
-    assert beyond.zero_shot_table(bare) is beyond.retrieval_table(bare) is None
+    assert extra_tables.zero_shot_table(bare) is extra_tables.retrieval_table(bare) is None

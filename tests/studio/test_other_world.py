@@ -1,4 +1,4 @@
-"""The world to transfer to: real skeleton files, other actions and cameras; and the first world stays what it was."""
+"""The second world: NTU skeleton files, other actions and cameras; the first world is unchanged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from c2vl.datasets.skeleton_file import parse_skeleton
 from c2vl.datasets.skeletons.line import denoise
-from c2vl.studio.dataset import Take, _performance
+from c2vl.studio.dataset import Take, performance_of
 from c2vl.studio.other import ACTIONS, PAIR, SKELETONS, OtherWorldParams, simulate_other
 from c2vl.studio.studio_params import StudioParams
 from c2vl.studio.vocabulary import ACTIONS as FIRST
@@ -38,12 +38,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return raw
 
 
-def test_its_classes_are_none_of_the_first_world(world: Path) -> None:
+def test_its_classes_are_not_in_the_first_world(world: Path) -> None:
     assert not set(ACTIONS) & set(FIRST)
     assert (world / "classes.txt").read_text().split("\n")[:-1] == list(ACTIONS)
 
 
-def test_every_file_goes_through_the_skeleton_line_with_as_many_actors_as_its_action_has(
+def test_every_file_denoises_to_as_many_actors_as_its_action_has(
     world: Path,
 ) -> None:
     files = sorted((world / SKELETONS).iterdir())
@@ -61,14 +61,14 @@ def test_the_same_parameters_give_the_same_bytes(world: Path, tmp_path: Path) ->
         assert path.read_bytes() == (tmp_path / SKELETONS / path.name).read_bytes()
 
 
-def test_the_first_world_is_what_it_was_before_there_was_another() -> None:
-    """Sums over all joints and frames (metres) of a solo and a pair, as they were printed before."""
+def test_the_first_world_keeps_its_reference_values() -> None:
+    """Sums of the joints in metres over all frames, for one-person and two-person actions."""
     params = StudioParams(
         seed=2, setups=4, subjects=13, repetitions=1, height=216, frames_per_second=15, broken=6
     )
     sums = []
     for action in (1, 5, 12, 17, 20):
-        performance = _performance(params, Take(1, 3, 1, action))
+        performance = performance_of(params, Take(1, 3, 1, action))
         sums.append(
             [
                 len(performance.actors[0].joints),

@@ -1,4 +1,4 @@
-"""The studio: real NTU files, joints that land on the drawn people, bodies that keep their bones, the same bytes again."""
+"""The studio: NTU files, joints on the drawn people, constant bones, reproducible bytes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PARAMS = StudioParams(
 
 
 def read_skeleton(text: str) -> list[list[tuple[str, np.ndarray]]]:
-    """A plain reader of the format: for each frame, (body id, (25, 12) numbers) of each body."""
+    """Read the format line by line: for each frame, (body id, (25, 12) numbers) of each body."""
     lines = iter(text.splitlines())
     frames = []
     for _ in range(int(next(lines))):
@@ -56,23 +56,23 @@ def test_classes_are_at_least_16_and_3_of_them_have_two_people() -> None:
     )
 
 
-def test_most_phrases_are_shared_by_two_classes_so_that_a_caption_is_no_label() -> None:
+def test_most_phrases_are_shared_by_two_classes() -> None:
     rng = np.random.default_rng(0)
     cast = [subject(1, 1), subject(1, 2)]
-    said: dict[str, set[str]] = {phrase: set() for phrase in PHRASES.values()}
+    actions_of: dict[str, set[str]] = {phrase: set() for phrase in PHRASES.values()}
     for action in ACTIONS:
         for _ in range(3):
             for actor in perform(action, cast, rng, 15).actors:
                 for phrase in actor.phrases:
-                    said[phrase].add(action)
-    assert len(said[PHRASES["wait"]]) == len(ACTIONS)
-    shared = [phrase for phrase, actions in said.items() if len(actions) >= 2]
+                    actions_of[phrase].add(action)
+    assert len(actions_of[PHRASES["wait"]]) == len(ACTIONS)
+    shared = [phrase for phrase, actions in actions_of.items() if len(actions) >= 2]
     assert len(shared) >= len(PHRASES) - 2
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.sampled_from(sorted(SOLO_MOTIONS)), st.integers(0, 10_000))
-def test_bones_keep_their_length_whatever_the_motion(action: str, seed: int) -> None:
+def test_bones_keep_their_length_in_every_motion(action: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     body = random_body(rng)
     style = Style(amplitude=1.0, rate=1.0, onset=0.1, main=int(rng.integers(2)), rng=rng)
@@ -90,7 +90,7 @@ def test_bones_keep_their_length_whatever_the_motion(action: str, seed: int) -> 
     assert joints[..., 1].min() > -0.12  # nobody sinks into the floor
 
 
-def test_two_bones_reach_a_target_that_is_within_reach() -> None:
+def test_two_bones_reach_a_target_within_reach() -> None:
     root, target = np.zeros((1, 3)), np.array([[0.3, -0.2, 0.25]])
     middle, end = two_bones(root, target, 0.3, 0.28, np.array([[0.0, -1.0, 0.0]]))
     np.testing.assert_allclose(end, target, atol=1e-9)
@@ -111,14 +111,13 @@ def test_placing_turns_the_forward_axis_to_the_yaw() -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_cameras_see_the_middle_of_the_room_in_the_middle_of_the_image(number: int) -> None:
+def test_the_middle_of_the_room_is_in_the_middle_of_the_image(number: int) -> None:
     view = camera(5, 2, number)
     np.testing.assert_allclose(view.axes @ view.axes.T, np.eye(3), atol=1e-12)
     assert np.linalg.det(view.axes) == pytest.approx(1.0)
     pixel = view.colour(view.view(np.array([0.0, 0.92, 0.0])))
-    assert (
-        abs(pixel[0] - 960) < 30 and abs(pixel[1] - 540) < 1
-    )  # the colour camera sits 5 cm beside the depth camera
+    # The colour camera sits 5 cm beside the depth camera.
+    assert abs(pixel[0] - 960) < 30 and abs(pixel[1] - 540) < 1
     # Kinect's image is a mirror: a person who faces camera 2 has the left hand on the image's left.
     if number == 2:
         left, right = view.colour(view.view(np.array([[0.5, 1.0, 0.0], [-0.5, 1.0, 0.0]])))
@@ -127,9 +126,8 @@ def test_cameras_see_the_middle_of_the_room_in_the_middle_of_the_image(number: i
 
 def test_orientations_turn_the_y_axis_to_the_bone() -> None:
     joints = np.random.default_rng(0).normal(size=(2, 25, 3))
-    w, x, y, z = np.moveaxis(
-        orientations(joints)[:, 3], -1, 0
-    )  # the bone from the neck to the head
+    # The bone from the neck to the head.
+    w, x, y, z = np.moveaxis(orientations(joints)[:, 3], -1, 0)
     turned = np.stack([2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)], -1)
     bone = joints[:, 3] - joints[:, 2]
     np.testing.assert_allclose(
@@ -137,7 +135,7 @@ def test_orientations_turn_the_y_axis_to_the_bone() -> None:
     )
 
 
-def test_stills_are_the_same_again_and_joints_lie_in_the_boxes() -> None:
+def test_stills_are_reproducible_and_joints_lie_in_the_boxes() -> None:
     inside = total = 0
     for seed in range(40, 64):
         a, b = still(seed, 108), still(seed, 108)
@@ -152,7 +150,7 @@ def test_stills_are_the_same_again_and_joints_lie_in_the_boxes() -> None:
     assert total > 300 and inside / total > 0.99
 
 
-def test_a_take_writes_ntu_files_whose_colour_joints_fall_on_the_person(tmp_path: Path) -> None:
+def test_colour_joints_of_written_files_lie_on_the_person(tmp_path: Path) -> None:
     views = film(PARAMS, Take(1, 1, 1, 1), tmp_path)
     names = sorted(path.name for path in (tmp_path / SKELETONS).iterdir())
     assert names == [f"S001C00{c}P001R001A001.skeleton" for c in (1, 2, 3)]
@@ -172,13 +170,12 @@ def test_a_take_writes_ntu_files_whose_colour_joints_fall_on_the_person(tmp_path
         assert np.mean(hits) > 0.97
         for bodies in frames:
             for _, numbers in bodies:
-                assert (
-                    numbers[:, 2].min() > 0.5 and numbers[:, 2].max() < 6
-                )  # metres from the sensor
+                # Metres from the sensor.
+                assert numbers[:, 2].min() > 0.5 and numbers[:, 2].max() < 6
                 assert set(numbers[:, 11]) <= {1.0, 2.0}
 
 
-def test_the_same_take_gives_the_same_bytes_and_another_seed_other_ones(tmp_path: Path) -> None:
+def test_bytes_depend_on_the_seed_only(tmp_path: Path) -> None:
     for folder, params in (
         ("a", PARAMS),
         ("b", PARAMS),
@@ -194,7 +191,7 @@ def test_the_same_take_gives_the_same_bytes_and_another_seed_other_ones(tmp_path
         assert (tmp_path / "a" / file).read_bytes() != (tmp_path / "c" / file).read_bytes()
 
 
-def test_the_sensor_loses_renames_and_invents_bodies_now_and_then() -> None:
+def test_the_sensor_sometimes_loses_renames_and_adds_bodies() -> None:
     rng = np.random.default_rng(0)
     cast, view = [subject(1, 1), subject(1, 2)], camera(1, 1, 2)
     shows = [perform("wave a hand", cast, rng, 15) for _ in range(60)]
@@ -210,7 +207,7 @@ def test_the_sensor_loses_renames_and_invents_bodies_now_and_then() -> None:
         )
 
 
-def test_takes_count_and_an_unknown_action_is_named() -> None:
+def test_takes_are_complete_and_an_unknown_action_is_named() -> None:
     assert len(takes(PARAMS)) == 4 * len(ACTIONS)
     few = PARAMS.model_copy(update={"actions": ["bow", "clap"]})
     assert {ACTIONS[take.action - 1] for take in takes(few)} == {"bow", "clap"}
@@ -218,7 +215,7 @@ def test_takes_count_and_an_unknown_action_is_named() -> None:
         takes(PARAMS.model_copy(update={"actions": ["juggle"]}))
 
 
-def test_every_damage_leaves_what_it_says(tmp_path: Path) -> None:
+def test_every_kind_of_damage_has_its_effect(tmp_path: Path) -> None:
     names = [f"S001C00{c}P001R001A001" for c in (1, 2, 3)] + [
         f"S001C00{c}P001R001A002" for c in (1, 2, 3)
     ]

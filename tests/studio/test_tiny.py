@@ -1,4 +1,4 @@
-"""The training of the tiny engines: its losses against hand-worked cases, and that a few steps teach something."""
+"""Training of the tiny engines: losses against values computed by hand, and a few real steps."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def one_thread() -> Iterator[None]:
 # --- tokenizers
 
 
-def test_no_tokenizer_meets_an_unknown_token(tmp_path: Path) -> None:
+def test_no_text_becomes_an_unknown_token(tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
     from c2vl.studio.engines.tokenizers import (
@@ -58,13 +58,12 @@ def test_no_tokenizer_meets_an_unknown_token(tmp_path: Path) -> None:
         for text in texts:
             tokens = built(text)["input_ids"]
             assert tokens == loaded(text)["input_ids"], f"{name} changed by saving: {text}"
-            inner = (
-                tokens[1:-1] if name == "clip" else tokens
-            )  # CLIP's unknown token is its end token
+            # CLIP's unknown token is its end token.
+            inner = tokens[1:-1] if name == "clip" else tokens
             assert built.unk_token_id not in inner, f"{name}: {text}"
 
 
-def test_the_captioner_spells_answers_exactly() -> None:
+def test_the_captioner_tokenizer_round_trips_answers() -> None:
     from c2vl.studio.engines.tokenizers import captioner_tokenizer, sentences
 
     tokenizer = captioner_tokenizer()
@@ -74,7 +73,7 @@ def test_the_captioner_spells_answers_exactly() -> None:
         assert len(tokens) < 40  # max_new_tokens of the demo profile, end token included
 
 
-def test_grounding_dino_s_hard_coded_ids() -> None:
+def test_special_tokens_have_the_ids_that_grounding_dino_expects() -> None:
     from transformers.models.grounding_dino.modeling_grounding_dino import SPECIAL_TOKENS
 
     from c2vl.studio.engines.detector_loss import PERSON
@@ -90,7 +89,7 @@ def test_grounding_dino_s_hard_coded_ids() -> None:
 # --- what an answer means
 
 
-def test_every_answer_reads_back() -> None:
+def test_every_answer_can_be_read_back() -> None:
     sentence = vocabulary.sentence(2, "standing", "bag", PHRASES[-1])
     assert read(sentence) == (
         vocabulary.POSTURES.index("standing"),
@@ -118,16 +117,16 @@ def test_cells_near_a_person_s_centre_are_positive() -> None:
     assert central[0] == pytest.approx(0.125 / 0.28, abs=1e-5)
 
 
-def test_giou_of_boxes_worked_by_hand() -> None:
+def test_giou_matches_values_computed_by_hand() -> None:
     from c2vl.studio.engines.detector_loss import paired_giou
 
     first = torch.tensor([[0.5, 0.5, 0.4, 0.4], [0.25, 0.5, 0.5, 1.0], [0.1, 0.5, 0.2, 0.2]])
     second = torch.tensor([[0.5, 0.5, 0.4, 0.4], [0.5, 0.5, 0.5, 1.0], [0.9, 0.5, 0.2, 0.2]])
-    # Equal; halves overlapping by a quarter (1/3, hull 0.75 = union); apart (0 - (0.2 - 0.08) / 0.2).
+    # Equal boxes; overlap of a quarter (1/3, hull 0.75 = union); apart (0 - (0.2 - 0.08) / 0.2).
     np.testing.assert_allclose(paired_giou(first, second), [1, 1 / 3, -0.6], atol=1e-6)
 
 
-def test_dense_loss_worked_by_hand() -> None:
+def test_dense_loss_matches_values_computed_by_hand() -> None:
     from c2vl.studio.engines.detector_loss import PERSON, dense_proposal_loss
 
     centres = torch.tensor([[0.25, 0.5], [0.5, 0.5], [0.75, 0.5]])
@@ -138,9 +137,8 @@ def test_dense_loss_worked_by_hand() -> None:
     # Every logit is 0: chance 1/2, focal weight 1/4, entropy ln 2. One positive, the rest negative.
     score = (0.25 * 1 + 0.75 * (3 * 4 - 1)) * 0.25 * math.log(2)
     every = (0.25 * 1 + 0.75 * 2) * 0.25 * math.log(2)
-    boxes = 5 * 0.2 + 2 * (
-        1 - 0.5
-    )  # height 0.2 of 0.4: L1 0.2; inside, half as large, hull = union
+    # Height 0.2 of 0.4: L1 0.2; inside, half as large, hull = union.
+    boxes = 5 * 0.2 + 2 * (1 - 0.5)
     assert float(loss) == pytest.approx(2 * score + 2 * every + boxes, abs=1e-5)
     # Raising the right cell's score lowers the loss, raising a wrong one's does not.
     for cell, better in ((1, True), (0, False)):
@@ -152,7 +150,7 @@ def test_dense_loss_worked_by_hand() -> None:
         ) is better
 
 
-def test_only_one_cell_a_person_should_score_and_invalid_cells_are_left_out() -> None:
+def test_one_cell_per_person_scores_and_invalid_cells_are_ignored() -> None:
     from c2vl.studio.engines.detector_loss import dense_proposal_loss
 
     centres = torch.tensor([[0.45, 0.5], [0.5, 0.5], [0.55, 0.5]])
@@ -177,7 +175,7 @@ def test_only_one_cell_a_person_should_score_and_invalid_cells_are_left_out() ->
 # --- the contrastive loss, augmentation, schedule
 
 
-def test_contrastive_loss_worked_by_hand() -> None:
+def test_contrastive_loss_matches_values_computed_by_hand() -> None:
     from c2vl.studio.engines.contrast import contrastive_loss
 
     texts = torch.eye(3)
@@ -185,12 +183,13 @@ def test_contrastive_loss_worked_by_hand() -> None:
     right = torch.tensor([0, 0, 1])
     loss = contrastive_loss(images, texts, right, torch.tensor(2.0))
     to_texts = math.log(math.exp(2) + 2) - 2  # each image: its text 2, the two others 0
-    # Text 0 against images (2, 2, 0), both right; text 1 against (0, 0, 2). Text 2 is not in the batch.
+    # Text 0 against images (2, 2, 0), both right; text 1 against (0, 0, 2); text 2 is not in the
+    # batch.
     to_images = ((math.log(2 * math.exp(2) + 1) - 2) + (math.log(math.exp(2) + 2) - 2)) / 2
     assert float(loss) == pytest.approx((to_texts + to_images) / 2, abs=1e-6)
 
 
-def test_mirroring_twice_changes_nothing_and_swaps_the_sides() -> None:
+def test_mirroring_swaps_sides_and_twice_changes_nothing() -> None:
     from c2vl.studio.engines.augment import mirrored_boxes, mirrored_joints
 
     joints = np.random.default_rng(0).random((2, 25, 2)).astype(np.float32)
@@ -204,7 +203,7 @@ def test_mirroring_twice_changes_nothing_and_swaps_the_sides() -> None:
     )
 
 
-def test_joint_cells_follow_the_patches() -> None:
+def test_joint_cells_are_the_patches_with_the_joints() -> None:
     from c2vl.studio.engines.heads import GRID, JOINTS, joint_cells
 
     joints = np.full((1, 25, 2), np.nan, np.float32)
@@ -213,7 +212,7 @@ def test_joint_cells_follow_the_patches() -> None:
     assert joint_cells(joints)[0].tolist() == [2 * GRID, *[-100] * (len(JOINTS) - 1)]
 
 
-def test_the_rate_warms_up_and_falls_to_its_floor() -> None:
+def test_the_learning_rate_warms_up_and_falls_to_its_floor() -> None:
     from c2vl.studio.engines.train_loop import Budget, rate_at
 
     assert rate_at(0.0, 0, 1.0) == pytest.approx(0.01) and rate_at(0.0, 99, 1.0) == pytest.approx(
@@ -229,7 +228,7 @@ def test_the_rate_warms_up_and_falls_to_its_floor() -> None:
 
 
 class FewFrames:
-    """Frames of bright upright boxes on a dark ground, with the interface of `Frames`."""
+    """Bright upright boxes on a dark background, with the interface of `Frames`."""
 
     def __init__(self, count: int) -> None:
         rng = np.random.default_rng(0)
@@ -277,7 +276,7 @@ def test_a_few_steps_lower_the_detector_s_loss_and_it_reloads(
     assert len(found[0].boxes)
 
 
-def test_a_few_steps_lower_every_loss_of_the_tower_and_its_engines_go_on_from_it(
+def test_a_few_steps_lower_every_loss_of_the_tower_and_engines_continue_from_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from dataclasses import replace
@@ -304,9 +303,8 @@ def test_a_few_steps_lower_every_loss_of_the_tower_and_its_engines_go_on_from_it
     )
     task = train_tower.TowerTask(crops, train_tower.RECIPES["tower"], seed=0)
     first = {name: float(value.detach()) for name, value in task.losses().items()}
-    train(
-        "tower", task.parameters(), task.losses, Budget(steps=8), rate=1e-2, weight_decay=0.0
-    )  # a hundredth of it at first
+    # The warm-up starts at a hundredth of the rate.
+    train("tower", task.parameters(), task.losses, Budget(steps=8), rate=1e-2, weight_decay=0.0)
     last = {name: float(value.detach()) for name, value in task.losses().items()}
     assert set(last) == {"joints", "held", "parts", "sentences", "names", "answers"}
     assert all(last[name] < first[name] for name in last), (first, last)

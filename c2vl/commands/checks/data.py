@@ -124,7 +124,7 @@ def _published() -> bool:
 
 def _sharing(params: DataParams) -> Iterator[Finding]:
     """Said also where it was chosen: the setting is a line that is easily forgotten."""
-    from c2vl.core.sharing import PIPELINE, said_of_sharing
+    from c2vl.core.sharing import PIPELINE, push_warning
 
-    if PIPELINE.is_file() and (said := said_of_sharing(params.dataset)):
-        yield Finding("note", "sharing", said)
+    if PIPELINE.is_file() and (warning := push_warning(params.dataset)):
+        yield Finding("note", "sharing", warning)

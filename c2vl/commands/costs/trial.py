@@ -117,8 +117,11 @@ def _copy_known(here: Path, there: Path) -> None:
 
 
 def from_elsewhere(params: Any) -> Any:
-    """Parameters that mean the same in another folder: paths that leave this one are absolute, and no share of failures ends a
-    trial, of which one sample may be a sixth."""
+    """Parameters that mean the same in another folder.
+
+    Paths that leave this one are absolute, and no share of failures ends a trial, of which one
+    sample may be a sixth.
+    """
     if isinstance(params, dict):
         return {
             key: 1.0 if key == "max_failed" else from_elsewhere(value)

@@ -38,7 +38,8 @@ def export(
         out: a folder that is not there yet.
         checkpoint: the network.
         dataset: that it was trained on, for the card.
-        head: the linear classifier, with `about`, its JSON (`classes`, `top1`).
+        head: the linear classifier.
+        about: the classifier's JSON (`classes`, `top1`).
         prompts: the encoder of the prompts it was aligned with, for who compares embeddings with sentences.
 
     Raises:

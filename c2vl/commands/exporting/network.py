@@ -47,6 +47,7 @@ class ExportedNetwork(nn.Module):
         ]
 
     def forward(self, joints: Tensor) -> tuple[Tensor, ...]:
+        """Compute `outputs`, in that order, of clips (B, F, M, V, 3)."""
         features = self.encoder(to_stream(self.view(joints), self.stream, self.graph))
         found = [features]
         if self.skeleton_head is not None:
@@ -85,5 +86,6 @@ class Classifier(nn.Module):
             self.register_buffer(name, torch.from_numpy(getattr(head, name)).float())
 
     def forward(self, features: Tensor) -> Tensor:
+        """Return the scores of features (B, D)."""
         standard = (features - self.mean) / self.scale
         return (standard @ self.weight.T + self.bias).softmax(1)

@@ -72,6 +72,7 @@ def nearest(
         streams: of `load_streams`.
         weights: of the streams' cosines.
         split: `train`, `test` or `all`.
+        top: how many samples to return.
 
     Raises:
         UserError: the feature is not as wide as those the encoder was aligned with.

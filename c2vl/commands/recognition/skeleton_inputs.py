@@ -72,7 +72,8 @@ def read_clip(
         path: `.skeleton` (NTU RGB+D), `.txt` (PKU-MMD: 150 numbers a line) or `.npy` of `SHAPES`, in metres.
         joints: V of the encoder.
         part: frames of the file that are the clip; None: all.
-        rules, solo: as `c2vl.datasets.skeletons.line.denoise`, for `.skeleton` files.
+        rules: as `c2vl.datasets.skeletons.line.denoise`, for `.skeleton` files.
+        solo: likewise.
 
     Raises:
         UserError: one sentence that names the file and what is wrong with it.

@@ -1,4 +1,4 @@
-"""Parquet tables: fixed writer settings, one shard per setup × camera or the like, and the schema of every stage's out."""
+"""Parquet tables: reproducible writing, shards, and the schema of every stage's output."""
 
 from c2vl.core.tables import schemas
 from c2vl.core.tables.build import rows_of, table_of

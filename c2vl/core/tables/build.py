@@ -1,4 +1,4 @@
-"""From rows to tables of a declared schema, and back."""
+"""Converts rows to tables of a declared schema, and back."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import pyarrow as pa
 
 
 def table_of(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
-    """Return `rows` as a table of exactly `schema`; a key a row lacks is null.
+    """Convert `rows` to a table of exactly `schema`; a missing key becomes null.
 
-    List columns also take numpy arrays of any shape (stored row-major), without a Python object per number.
+    List columns also take numpy arrays of any shape. They are stored row-major and fast.
 
     Raises:
-        ValueError: a row has a key that the schema does not know, or an array of another dtype than its column.
+        ValueError: a row has a key that is not in the schema, or an array of another dtype than
+            its column.
     """
     rows, known = list(rows), set(schema.names)
     for row in rows:
@@ -27,7 +28,7 @@ def table_of(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
 
 
 def rows_of(table: pa.Table) -> list[dict[str, Any]]:
-    """Return `table` as one dictionary a row; list columns of numbers come as flat, read-only numpy arrays."""
+    """Convert `table` to dictionaries; lists of numbers become flat, read-only numpy arrays."""
     columns = {name: _values(table.column(name)) for name in table.column_names}
     return [
         dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)

@@ -1,4 +1,4 @@
-"""The list of class names that stage `index` writes."""
+"""Reads the list of class names that stage `index` writes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from c2vl.core.files import read_json
 
 
 def class_names(data: Path) -> list[str]:
-    """Names of the classes, position = label.
+    """Names of the classes; the position is the label.
+
+    Args:
+        data: the data folder.
 
     Raises:
         UserError: the list is missing.
@@ -19,5 +22,5 @@ def class_names(data: Path) -> list[str]:
         return [str(name) for name in read_json(path)]
     except FileNotFoundError:
         raise UserError(
-            f"{path} is missing; run `dvc repro index` to make it or `dvc pull` to fetch it."
+            f"{path} is missing; run `dvc repro index` to write it or `dvc pull` to fetch it."
         ) from None

@@ -1,4 +1,4 @@
-"""Write and read Parquet so that equal content gives equal bytes, whenever and however it was made."""
+"""Reads and writes Parquet; equal content gives equal bytes."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ import pyarrow.parquet as pq
 from c2vl.core.errors import UserError
 from c2vl.core.files import published
 
-LIGHT_ROWS, HEAVY_ROWS = (
-    65_536,
-    256,
-)  # a row group: of numbers and names; of joints or JPEG crops (some tens of MB)
+# Rows in a row group of a table of numbers and names; of joints or JPEG crops (tens of MB).
+LIGHT_ROWS, HEAVY_ROWS = 65_536, 256
 ZSTD_LEVEL = 3
 FLOATS = (pa.types.is_float16, pa.types.is_float32, pa.types.is_float64)
-SPLIT = FLOATS[1:]  # DuckDB reads no split half precision, which splitting shrinks least anyway
+# Half precision is not split: DuckDB cannot read that, and it would save the least.
+SPLIT = FLOATS[1:]
 
 
 def write(path: Path, table: pa.Table) -> None:
-    """Publish `table` at `path`, atomically and reproducibly.
+    """Write `table` to `path`, atomically and reproducibly.
 
-    The bytes depend on the rows, the schema and the version of pyarrow only: chunking is undone, metadata of
-    the producer (pandas' for one) is dropped, and no time or path is written. Descriptions of the fields stay.
-    Pages carry checksums, which `read` verifies.
+    The bytes depend only on the rows, the schema and the version of pyarrow. Chunks are joined,
+    and metadata of the producer (such as pandas) is dropped. No time and no path is written.
+    Descriptions of fields stay. Pages carry checksums, which `read` verifies.
     """
     with writing(path, table.schema) as add:
         add(table)
@@ -34,9 +33,10 @@ def write(path: Path, table: pa.Table) -> None:
 
 @contextlib.contextmanager
 def writing(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
-    """Publish at `path` what is added piece by piece, with the bytes that `write` gives for all of it at once.
+    """Write a table in pieces, with the same bytes as `write` gives for all of it at once.
 
-    For that every piece but the last has a multiple of `group_rows(schema)` rows, and there is at least one, be it empty.
+    Yields a function that adds a piece. Every piece but the last needs a multiple of
+    `group_rows(schema)` rows; add at least one piece, even an empty one.
     """
     schema = schema.remove_metadata()
     split, others = _leaves(schema, SPLIT)[0], _leaves(schema, FLOATS)[1]
@@ -48,7 +48,7 @@ def writing(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None
             compression="zstd",
             compression_level=ZSTD_LEVEL,
             use_dictionary=others,
-            # The bytes of floats compress about a third better when like bytes lie side by side.
+            # Bytes of floats compress a third better when equal positions lie together.
             column_encoding=dict.fromkeys(split, "BYTE_STREAM_SPLIT") or None,
             version="2.6",
             data_page_version="1.0",
@@ -62,25 +62,25 @@ def writing(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None
 
 
 def group_rows(schema: pa.Schema) -> int:
-    """Rows of a row group."""
+    """Number of rows in a row group of a table with this schema."""
     return LIGHT_ROWS if _is_light(schema) else HEAVY_ROWS
 
 
 def read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Return the table at `path`: one Parquet file, or all shards of a folder in the order of their names.
+    """Read the table at `path`: one Parquet file, or all shards of a folder sorted by name.
 
     Args:
         path: a file, or a folder of `*.parquet`.
-        columns: names of the columns to read; the others are not even decoded.
+        columns: names of the columns to read; others are not decoded.
 
     Raises:
-        UserError: nothing is there, a file is not readable Parquet, or a column is missing.
+        UserError: there is no table, a file is not readable Parquet, or a column is missing.
     """
     return pa.concat_tables([table for _, table in shards(path, columns)])
 
 
 def shards(path: Path, columns: Sequence[str] | None = None) -> Iterator[tuple[str, pa.Table]]:
-    """Yield (shard name without suffix, table) one at a time, so that memory does not grow with the data set.
+    """Yield (shard name without suffix, table) one at a time, so that memory stays small.
 
     Raises:
         UserError: as `read`.
@@ -90,16 +90,16 @@ def shards(path: Path, columns: Sequence[str] | None = None) -> Iterator[tuple[s
 
 
 def shard_paths(path: Path) -> list[Path]:
-    """The Parquet files at `path` (itself, or a folder's, sorted by name).
+    """The Parquet files at `path`: itself, or those of the folder, sorted by name.
 
     Raises:
-        UserError: nothing is there.
+        UserError: there is no table.
     """
     path = Path(path)
     found = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     if not found or not found[0].is_file():
         raise UserError(
-            f"{path} holds no table; run `dvc repro` to make it or `dvc pull` to fetch it."
+            f"{path} holds no table; run `dvc repro` to write it or `dvc pull` to fetch it."
         )
     return found
 
@@ -110,7 +110,8 @@ def _read_file(path: Path, columns: Sequence[str] | None) -> pa.Table:
             absent = sorted(set(columns or ()) - set(file.schema_arrow.names))
             if absent:
                 raise UserError(
-                    f"{path} has no column `{absent[0]}`; it was made by another version, remake it with `dvc repro`."
+                    f"{path} has no column `{absent[0]}`; another version wrote it. "
+                    "Run `dvc repro` to write it again."
                 )
             return file.read(columns=None if columns is None else list(columns))
     except (pa.ArrowException, OSError) as error:

@@ -1,4 +1,7 @@
-"""The schema of every stage's table (see `docs/architecture.md`); units and meaning travel in the fields' metadata."""
+"""The schema of every stage's table; the fields' metadata hold description, unit and shape.
+
+The metadata become part of the written files, so a changed description changes their bytes.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,13 @@ OK, FAILED, EXCLUDED = "ok", "failed", "excluded"
 
 
 def _field(name: str, kind: pa.DataType, about: str, unit: str = "", shape: str = "") -> pa.Field:
-    told = {"description": about, "unit": unit, "shape": shape}
-    return pa.field(name, kind, metadata={key: value for key, value in told.items() if value})
+    metadata = {"description": about, "unit": unit, "shape": shape}
+    return pa.field(name, kind, metadata={key: text for key, text in metadata.items() if text})
 
 
 def _list(kind: pa.DataType, size: int = -1) -> pa.DataType:
-    return pa.list_(
-        pa.field("element", kind), size
-    )  # the name Parquet gives back, so that a schema survives the file
+    # Parquet reads the values back as `element`, so the schema stays equal.
+    return pa.list_(pa.field("element", kind), size)
 
 
 SAMPLE = _field("sample", pa.string(), "sample id, such as S001C001P001R001A001")
@@ -196,9 +198,17 @@ BROKEN = pa.schema(
 
 
 def feature(width: int, normalised: bool | None = None) -> pa.Schema:
-    """Schema of `embed/vision` and `embed/language` with features of `width` numbers, `normalised` to unit length or not."""
+    """Schema of `embed/vision` and `embed/language`.
+
+    Args:
+        width: length of a feature.
+        normalised: whether features have unit length; None if unknown.
+    """
     length = {None: "", True: ", of unit length", False: ", not normalised"}[normalised]
-    cut = "the text was longer than the encoder's context and was cut, its end token kept (language only)"
+    cut = (
+        "the text was longer than the encoder's context and was cut, its end token kept "
+        "(language only)"
+    )
     return pa.schema(
         [
             SAMPLE,
@@ -216,7 +226,7 @@ def feature(width: int, normalised: bool | None = None) -> pa.Schema:
 
 
 def index(benchmarks: Iterable[str]) -> pa.Schema:
-    """Schema of the index: `INDEX` with one split column (`train`, `test` or empty) a benchmark, before the outcome."""
+    """Schema of the index: `INDEX` with one column of splits for each benchmark."""
     splits = [
         _field(name, pa.string(), f"split of benchmark {name}: train, test, or empty")
         for name in benchmarks

@@ -1,4 +1,7 @@
-"""Which shard a sample belongs to: one per setup × camera or the like, so that a new setup leaves the others as they are."""
+"""Names the shard of a sample: one for each setup and camera (or similar).
+
+A new setup only adds shards and leaves the others unchanged.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,22 @@ import re
 from collections.abc import Iterable
 from itertools import groupby
 
-# What of a name makes the shard: setup and camera; performer and view (PKU-MMD II); ten videos and view (PKU-MMD I).
+# Parts of a sample id that name its shard: setup and camera (NTU RGB+D), performer and view
+# (PKU-MMD II), ten videos and view (PKU-MMD I).
 NAMES = [
     re.compile(r"(?P<first>S\d{3})(?P<then>C\d{3})P\d{3}R\d{3}A\d{3}", re.ASCII),
     re.compile(r"A\d{3}(?P<first>N\d{3})(?P<then>V\d{3})C\d{3}L\d{3}", re.ASCII),
     re.compile(r"(?P<first>F\d{2})\d(?P<then>V\d{3})C\d{3}L\d{3}", re.ASCII),
-    # A clip of a file without names (`c2vl.datasets.preprocessed_ctrgcn`): shards of a thousand.
+    # Ids that `c2vl.datasets.preprocessed_ctrgcn` gives to clips without names: 1000 a shard.
     re.compile(r"(?P<first>(?:train|test)_)(?P<then>\d{3})\d{3}", re.ASCII),
 ]
 
 
 def shard_of(sample: str) -> str:
-    """Return the shard of `sample` without suffix.
+    """The shard of `sample`, without file suffix.
 
     Raises:
-        ValueError: `sample` is no sample id, and so must not become part of a path.
+        ValueError: `sample` is not a sample id, so it must not become part of a path.
 
     Examples:
         >>> shard_of("S001C002P003R001A004")

@@ -58,6 +58,9 @@ def retrieval(
         images: (N, d) features of the crops.
         texts: (N, d) features of the crops' true sentences.
         sentences: the N sentences themselves.
+        candidates: frames in one draw.
+        draws: how many draws are averaged.
+        seed: of the draws.
         distinct: no two candidates of a draw share a sentence; there are then as many as distinct sentences at most.
 
     Returns:

@@ -10,7 +10,7 @@ from c2vl.core.params import ParamsModel
 class ScoreParams(ParamsModel):
     """How the engines are scored; nothing here changes what they do.
 
-    Args:
+    Attributes:
         seed: of the retrieval draws.
         iou: least overlap of a detection with a true box that counts as found.
         candidates: frames in one retrieval draw.

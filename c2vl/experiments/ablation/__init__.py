@@ -1,1 +1,1 @@
-"""Declared sweeps over the parameters of pretraining: the paper's tables VI-VIII and Fig. 6, and what the paper leaves open."""
+"""Sweeps over pretraining parameters: the paper's Tables VI-VIII and Fig. 6, and others."""

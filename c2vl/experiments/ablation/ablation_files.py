@@ -1,4 +1,4 @@
-"""The sweeps' results as JSON, CSV, Markdown and LaTeX."""
+"""Writes the results of the sweeps as JSON, CSV, Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -29,15 +29,16 @@ COLUMNS = [
 
 
 def summary(sweep: Sweep, runs: Mapping[tuple[str, str], Sequence[Metrics]]) -> dict[str, Any]:
-    """Top 1 of every setting over the seeds.
+    """Top-1 accuracy of every setting over the seeds.
 
     Args:
         sweep: the declared sweep.
-        runs: by (setting, benchmark), the metrics of every seed.
+        runs: the metrics of every seed, by (setting, benchmark).
 
     Returns:
         `title, reference, split, axis, benchmarks` and `rows`, a list of `name, x, paper` and
-        `results[benchmark][protocol] = {mean, std, values}`, shares in 0…1; std is the sample standard deviation.
+        `results[benchmark][protocol] = {mean, std, values}`, shares in 0…1; std is the sample
+        standard deviation.
     """
     rows = []
     for setting in sweep.settings:
@@ -50,21 +51,23 @@ def summary(sweep: Sweep, runs: Mapping[tuple[str, str], Sequence[Metrics]]) -> 
         rows.append(
             {"name": setting.name, "x": setting.x, "paper": setting.paper, "results": results}
         )
-    told = {
+    return {
         "title": sweep.title,
         "reference": sweep.reference,
         "split": sweep.split,
         "axis": sweep.axis,
+        "benchmarks": sweep.benchmarks,
+        "rows": rows,
     }
-    return {**told, "benchmarks": sweep.benchmarks, "rows": rows}
 
 
-def write_outs(
+def write_outputs(
     folder: Path, summaries: Mapping[str, Mapping[str, Any]], head: Mapping[str, Any]
 ) -> str:
-    """Publish `ablations.json`, `.csv`, `.md` and `.tex`; return the Markdown.
+    """Write `ablations.json`, `.csv`, `.md` and `.tex` to `folder`; return the Markdown.
 
-    The paper's columns stand in the Markdown and LaTeX where `head["dataset"]` is what the paper swept on, NTU RGB+D 60.
+    Markdown and LaTeX show the paper's columns only if `head["dataset"]` is the paper's, NTU RGB+D
+    60.
     """
     laid_out = [
         table(part, name, paper=head.get("dataset") == "ntu60") for name, part in summaries.items()
@@ -78,22 +81,22 @@ def write_outs(
 
 
 def table_csv(summaries: Mapping[str, Mapping[str, Any]]) -> str:
-    """Every number of every sweep, one row each."""
+    """Every number of every sweep as CSV, one row each."""
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for name, part in summaries.items():
         for row in part["rows"]:
             for benchmark, protocols in row["results"].items():
-                for protocol, told in protocols.items():
+                for protocol, accuracy in protocols.items():
                     where = {
                         "sweep": name,
                         "setting": row["name"],
                         "x": row["x"],
                         "split": part["split"],
                     }
-                    found = {"mean": f"{told['mean']:.6f}", "seeds": len(told["values"])}
-                    found |= {"std": "" if told["std"] is None else f"{told['std']:.6f}"}
+                    found = {"mean": f"{accuracy['mean']:.6f}", "seeds": len(accuracy["values"])}
+                    found |= {"std": "" if accuracy["std"] is None else f"{accuracy['std']:.6f}"}
                     paper = row["paper"].get(benchmark, "") if protocol == "linear" else ""
                     writer.writerow(
                         {

@@ -1,4 +1,4 @@
-"""`ablations.yaml`: which parameters a table varies, over which benchmarks, and what the paper found."""
+"""Reads `ablations.yaml`: which parameters a sweep changes, where, and the paper's numbers."""
 
 from __future__ import annotations
 
@@ -21,9 +21,12 @@ Scalar = bool | int | float | str | None
 class Setting(ParamsModel):
     """One row of a table or one point of a figure.
 
-    `set` maps dotted names of section `pretrain` to values (a whole sub-section may be replaced); `paper` holds the paper's
-    accuracy in percent by benchmark, of NTU RGB+D 60: it is shown as the paper's and compared with nothing. `x` is the
-    setting's place on the axis of a figure. `studio_set` takes the place of `set` on the embedded world.
+    Args:
+        name: shown in the table.
+        set: dotted names of section `pretrain` → values; a value may replace a whole sub-section.
+        studio_set: used instead of `set` on the embedded world.
+        paper: the paper's accuracy in percent on NTU RGB+D 60, by benchmark; only shown.
+        x: place on the axis of a figure.
     """
 
     name: str
@@ -34,10 +37,11 @@ class Setting(ParamsModel):
 
 
 class Sweep(ParamsModel):
-    """A table (settings without `x`) or a figure (with).
+    """A table (settings without `x`) or a figure (settings with `x`).
 
-    On `validation` a part of the training subjects is held out in place of the test split, others for each seed: that is
-    where a default may be chosen. On `test` it may not. `studio_title` takes the place of `title` on the embedded world.
+    With the split `validation`, some training subjects are held out instead of the test split,
+    others for each seed. Choose defaults only there, never on `test`. `studio_title` replaces
+    `title` on the embedded world.
     """
 
     title: str
@@ -50,9 +54,10 @@ class Sweep(ParamsModel):
 
 
 class Ablations(ParamsModel):
-    """The file. `stream`, `seeds` and `base` (changes of section `pretrain`, as a setting's `set`) hold for every sweep.
+    """The content of the file; `stream`, `seeds` and `base` apply to every sweep.
 
-    `studio_base` takes the place of `base` on the embedded world.
+    `base` changes section `pretrain`, like a setting's `set`. `studio_base` replaces it on the
+    embedded world.
     """
 
     stream: Literal["joint", "motion", "bone"] = "joint"
@@ -62,9 +67,9 @@ class Ablations(ParamsModel):
     sweeps: dict[str, Sweep]
 
     def of(self, data: DataParams) -> Ablations:
-        """What runs on a data set: the studio's own values on the studio, and of each sweep the benchmarks of `data`.
+        """The sweeps for a data set, with the benchmarks and (on the studio) the values it needs.
 
-        A sweep with none of them is left out.
+        A sweep without any benchmark of `data` is left out.
         """
         studio = data.dataset == "studio"
 
@@ -100,13 +105,13 @@ def read_ablations(path: Path) -> Ablations:
     """Return the declared sweeps.
 
     Raises:
-        UserError: the file is missing or says something that is not a sweep.
+        UserError: the file is missing, or its content does not declare sweeps.
     """
     try:
         return Ablations.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise UserError(
-            f"{path} cannot be read ({error.strerror}); `git checkout {path.name}` brings it back."
+            f"{path} cannot be read ({error.strerror}); restore it with `git checkout {path.name}`."
         ) from None
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML ({' '.join(str(error).split())}).") from None
@@ -118,10 +123,11 @@ def read_ablations(path: Path) -> Ablations:
 
 
 def applied(base: PretrainParams, changes: Mapping[str, Any], where: str) -> PretrainParams:
-    """The section with other values at some dotted names.
+    """Section `pretrain` with other values at the given dotted names.
 
     Raises:
-        UserError: a name is no parameter, or its value is not allowed; the sentence begins with `where`.
+        UserError: a name is not a parameter, or a value is not allowed; the message starts with
+            `where`.
     """
     section = base.model_dump()
     for dotted, value in changes.items():
@@ -143,7 +149,11 @@ def applied(base: PretrainParams, changes: Mapping[str, Any], where: str) -> Pre
 def jobs(
     sweep: Sweep, setting: Setting, base: PretrainParams, seeds: int, where: str
 ) -> Iterator[Job]:
-    """The runs of one setting: each benchmark, each seed."""
+    """The runs of one setting: one for each benchmark and seed.
+
+    Raises:
+        UserError: as `applied`.
+    """
     params = applied(base, setting.set, f"{where}, setting '{setting.name}'")
     for benchmark in sweep.benchmarks:
         for seed in range(base.seed, base.seed + seeds):

@@ -24,7 +24,10 @@ def run_method(
     baselines: BaselinesParams,
     protocols: EvaluateParams,
 ) -> Metrics:
-    """Train an encoder and evaluate it on the test split: linear, KNN and, of a supervised one, its own classifier."""
+    """Train an encoder and evaluate it on the test split.
+
+    Protocols are linear evaluation, KNN and, for a supervised encoder, its own classifier.
+    """
     from c2vl.evaluation.frozen import frozen_features, own_logits
     from c2vl.evaluation.protocol import evaluate
     from c2vl.training.devices import prepare

@@ -1,7 +1,11 @@
-"""Run jobs side by side, one thread each: cores are used by runs, and a result does not depend on their number."""
+"""Runs the sweeps' jobs in parallel, with one thread each.
+
+So the results do not depend on the number of cores.
+"""
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -20,11 +24,12 @@ if TYPE_CHECKING:
     from c2vl.models.streams import Stream
     from c2vl.training.stage import TrainingData
 
+log = logging.getLogger(__name__)
 Metrics = dict[str, dict[str, float]]  # protocol → metric → share in 0…1
 
 
 def key_of(job: Job, content: str, stream: Stream, protocols: EvaluateParams) -> str:
-    """Key of a run: everything that it depends on but the code."""
+    """Key of a run: a hash of everything it depends on except the code."""
     settings = job.params.model_dump(mode="json"), protocols.model_dump(mode="json")
     return run_key(content, job.split, job.benchmark, stream, *settings)
 
@@ -37,22 +42,22 @@ def run_all(
     folder: Path,
     again: bool,
 ) -> dict[str, Metrics]:
-    """Metrics of every job by its key; finished runs are read back, the others computed.
+    """Metrics of every job by its key; finished runs are read, the others are computed.
 
-    Every run is kept as soon as it ends, so a stopped sweep goes on where it was.
+    Every run is written as soon as it ends, so a stopped sweep continues with the next run.
 
     Args:
         todo: jobs by `key_of`.
         data: the data folder.
         stream: joint, motion or bone.
         protocols: section `evaluate`.
-        folder: where metrics are kept, one file a run.
-        again: forget finished runs.
+        folder: folder of the metrics, one file for each run.
+        again: compute finished runs again.
     """
     kept = {} if again else {key: finished(folder / f"{key}.json", key) for key in todo}
     found = {key: metrics for key, metrics in kept.items() if metrics is not None}
     rest = {key: job for key, job in todo.items() if key not in found}
-    print(f"{len(todo)} runs: {len(found)} kept from before, {len(rest)} to do", flush=True)
+    log.info("%d runs: %d kept from before, %d to do", len(todo), len(found), len(rest))
     todo_now = {key: (job, data, stream, protocols) for key, job in rest.items()}
     for key, metrics in progress(side_by_side(todo_now, run_one), "ablations", "runs", len(rest)):
         keep(folder / f"{key}.json", key, metrics)
@@ -61,7 +66,7 @@ def run_all(
 
 
 def run_one(job: Job, data: Path, stream: Stream, protocols: EvaluateParams) -> Metrics:
-    """Pretrain, then linear evaluation and KNN on the job's test or validation split."""
+    """Pretrain, then evaluate by linear classifier and KNN on the job's split."""
     import torch
 
     from c2vl.evaluation.frozen import frozen_features
@@ -81,19 +86,19 @@ def run_one(job: Job, data: Path, stream: Stream, protocols: EvaluateParams) -> 
     )
     done = evaluate(features, training.classes, protocols, device=device)
     last = trained.curves[-1]
-    told = {
+    curves = {
         name: value
         for name in ("diagonal", "entropy", "probe")
         if (value := getattr(last, name)) is not None
     }
-    return {**done.metrics(), "curves": told}
+    return {**done.metrics(), "curves": curves}
 
 
 @lru_cache(maxsize=4)
 def loaded(
     data: Path, benchmark: str, split: Split, seed: int, kinds: Sequence[str], device: Any
 ) -> tuple[TrainingData, Clips]:
-    """Training data, and the clips of the test or validation split; read once a process."""
+    """Training data, and the clips of the test or validation split; read once in each process."""
     from c2vl.experiments.ablation.validation import validation_data
     from c2vl.models.clips import load_clips
     from c2vl.training.stage import load_training

@@ -1,4 +1,4 @@
-"""A validation split inside a training split: defaults are chosen on it, so that no test clip has a say."""
+"""Makes a validation split from training subjects, so that test clips never choose defaults."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import pyarrow as pa
 from c2vl.core import tables
 from c2vl.core.errors import UserError
 
-SHARE = 0.25  # of the training subjects that are held out
+SHARE = 0.25  # share of the training subjects to hold out
 
 
 def validation_data(data: Path, benchmark: str, seed: int, folder: Path) -> Path:
-    """Make `folder` a data folder in which some training subjects are the test split, and return it.
+    """Make a data folder whose test split is some of the training subjects; return the folder.
 
-    The index is a copy whose column `benchmark` says `train`, `test` (held-out training subjects) or nothing: the clips
-    of the real test split belong to neither and are never read. Skeletons and prompts are links.
+    Its index is a copy with another column `benchmark`: `train`, `test` (held-out training
+    subjects), or empty. Clips of the real test split are in neither and are never read. Skeletons
+    and prompts are symbolic links.
 
     Args:
         data: the data folder with `index/`, `skeleton/` and `embed/`.
@@ -33,13 +34,18 @@ def validation_data(data: Path, benchmark: str, seed: int, folder: Path) -> Path
     subjects = np.unique(subject[split == "train"])
     if len(subjects) < 2:
         raise UserError(
-            f"The training split of {benchmark} has {len(subjects)} subject: there is none to hold out."
+            f"The training split of {benchmark} has {len(subjects)} subject; "
+            "a validation split needs at least 2."
         )
     count = max(1, round(SHARE * len(subjects)))
     held_out = np.random.default_rng(seed).permutation(subjects)[:count]
-    told = np.where(split == "train", np.where(np.isin(subject, held_out), "test", "train"), "")
+    new_split = np.where(
+        split == "train", np.where(np.isin(subject, held_out), "test", "train"), ""
+    )
     position = index.schema.get_field_index(benchmark)
-    changed = index.set_column(position, index.schema.field(benchmark), pa.array(told, pa.string()))
+    changed = index.set_column(
+        position, index.schema.field(benchmark), pa.array(new_split, pa.string())
+    )
     tables.write(folder / "index" / "index.parquet", changed)
     for link, target in (
         ("index/classes.json", "index/classes.json"),

@@ -37,7 +37,8 @@ class DisentangledGraphConvolution(nn.Module):
     (k-adjacency, their Eq. 5 and 7), plus a learnt residual mask.
 
     Args:
-        channels, out_channels: C and C'.
+        channels: C.
+        out_channels: C'.
         graph: the skeleton.
         scales: hop distances 0 ... scales - 1.
         window: W, frames of a window; 1 is the plain multi-scale graph convolution.
@@ -163,7 +164,8 @@ class MSG3D(nn.Module):
         in_channels: C, coordinates per joint.
         width: channels of the first stage, a multiple of 6; 96 is published.
         blocks: stages, 1 to 3 (published).
-        spatial_scales, window_scales: hop distances of the factorised and of the windowed pathways; 13 and 6 are published.
+        spatial_scales: hop distances of the factorised pathway; 13 is published.
+        window_scales: hop distances of the windowed pathways; 6 is published.
         persons: see `mean_over_persons`.
     """
 

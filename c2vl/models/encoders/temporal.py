@@ -36,7 +36,8 @@ class MultiScaleTemporal(nn.Module):
     (here one for all of them). (N, C, V, T) to (N, C', V, T'), T' = ceil(T / stride).
 
     Args:
-        channels, out_channels: C and C'; C' has to be a multiple of the number of branches.
+        channels: C.
+        out_channels: C', a multiple of the number of branches.
         kernel: frames of the dilated convolutions.
         dilations: one branch each.
         stride: in time.

@@ -56,8 +56,10 @@ def fetch(model: str, revision: str | None, patterns: tuple[str, ...], needs: st
     the same params must give the same outputs until the user changes them.
 
     Args:
-        model, revision, needs: as of `cached`.
+        model: as of `cached`.
+        revision: as of `cached`.
         patterns: of the names of files to download.
+        needs: as of `cached`.
 
     Raises:
         UserError: not in the cache and offline, no answer within seconds, or no such model or revision.

@@ -1,1 +1,1 @@
-"""The report's figures, one idea a file; each returns a `Plot`, or None where there is nothing to draw."""
+"""The report's figures, one idea a file; each function returns a `Plot`, or None without data."""

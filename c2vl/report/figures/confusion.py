@@ -1,4 +1,4 @@
-"""Confusion matrices: rows are the truth, columns the answer, each row adds up to 100 %."""
+"""Confusion matrices: rows are the truth, columns the answers; each row adds up to 100 %."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from c2vl.report.style import Plot, drawing, finish
 
-NAMED = 40  # more classes than this are numbered only
+NAMED = 40  # with more classes the axes show numbers
 
 
 def counts(truth: Sequence[int], answer: Sequence[int], classes: int) -> NDArray[np.int64]:
@@ -34,8 +34,8 @@ def confusion(
         matrices: (title, (R, C) counts).
         rows: R names of what is true.
         columns: C names of what was answered.
-        name: of the plot's file.
-        title: of the plot.
+        name: name of the plot's file.
+        title: title of the plot.
         caption: how to read it.
         number: write the percentages into the cells.
     """
@@ -86,9 +86,8 @@ def _ticks(place, names: Sequence[str], rotation: float = 0) -> None:  # type: i
 def _numbers(axis, share: NDArray[np.float64]) -> None:  # type: ignore[no-untyped-def]
     for (row, column), value in np.ndenumerate(share):
         if value >= 0.005:
-            colour = (
-                "#111111" if value > 0.6 else "#ffffff"
-            )  # on viridis, whatever the page's scheme
+            # Chosen for contrast on viridis, in the light and the dark scheme.
+            colour = "#111111" if value > 0.6 else "#ffffff"
             axis.text(
                 column,
                 row,
@@ -103,7 +102,7 @@ def _numbers(axis, share: NDArray[np.float64]) -> None:  # type: ignore[no-untyp
 def worst(
     matrix: NDArray[np.int64], rows: Sequence[str], columns: Sequence[str], most: int = 5
 ) -> list[tuple[str, str, float, int]]:
-    """The commonest confusions: (true, answered instead, share of the true ones, count), worst share first."""
+    """The largest confusions: (true, answered, share of the true class, count), largest first."""
     total = matrix.sum(axis=1)
     wrong = [
         (rows[r], columns[c], float(matrix[r, c] / total[r]), int(matrix[r, c]))

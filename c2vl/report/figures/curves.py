@@ -1,4 +1,4 @@
-"""Training curves: the loss, the KNN probe on held-out training clips, and how the soft targets sharpen."""
+"""Training curves: loss, KNN probe on held-out training clips, sharpness of the soft targets."""
 
 from __future__ import annotations
 
@@ -19,10 +19,8 @@ from c2vl.report.style import (
     finish,
 )
 
-Curve = Mapping[
-    str, NDArray[np.float64]
-]  # column → one value an epoch, NaN where it has no meaning
-MARKED = 8  # about as many points of a curve carry its marker
+Curve = Mapping[str, NDArray[np.float64]]  # column → (epochs,), NaN where it has no value
+MARKED = 8  # a curve carries about this many markers
 PANELS = (
     ("loss", "Loss"),
     ("probe", "KNN probe, held-out training clips"),
@@ -61,7 +59,7 @@ def curves(of: Mapping[tuple[str, str], Curve], benchmark: str) -> Plot | None:
                     STREAM_STYLES.get(stream, "-"),
                     color=METHOD_COLOURS.get(method),
                     marker=METHOD_MARKERS.get(method),
-                    markevery=max(1, int(known.sum()) // MARKED),  # a colour is never the only sign
+                    markevery=max(1, int(known.sum()) // MARKED),  # do not rely on colour alone
                     markersize=3.6,
                     label=label,
                 )
@@ -87,8 +85,9 @@ def curves(of: Mapping[tuple[str, str], Curve], benchmark: str) -> Plot | None:
             figure,
             f"curves-{benchmark}",
             f"Training curves, {benchmark}",
-            "Losses of different objectives are not comparable with each other; the probe is. "
-            "The probe classifies held-out clips of the training split by their nearest neighbour; no test clip is seen.",
+            "Losses of different objectives cannot be compared; the probe can. The probe "
+            "classifies held-out clips of the training split by their nearest neighbour. It uses "
+            "no test clip.",
         )
 
 

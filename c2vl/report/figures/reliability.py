@@ -1,4 +1,4 @@
-"""Reliability diagram: accuracy of the clips by how sure the classifier was of them."""
+"""Reliability diagram: accuracy of the clips by the confidence of the classifier."""
 
 from __future__ import annotations
 
@@ -16,20 +16,18 @@ from c2vl.report.style import (
     finish,
 )
 
-Bins = list[
-    tuple[float, float, int]
-]  # mean confidence, accuracy, clips; bins without clips left out
+Bins = list[tuple[float, float, int]]  # mean confidence, accuracy, clips; without empty bins
 LINES = {"random": ":", "infonce": "--", "c2vl": "-", "supervised": "-."}
 
 
 def reliability(
     of: Mapping[str, Bins], error: Mapping[str, float | None], benchmark: str
 ) -> Plot | None:
-    """Plot one line a method, its points as large as their bins.
+    """Plot one line for each method; points are as large as their bins.
 
     Args:
-        of: by method, its bins.
-        error: by method, the expected calibration error.
+        of: bins of each method.
+        error: expected calibration error of each method.
         benchmark: its name, for the title.
     """
     methods = [method for method in LINES if of.get(method)]
@@ -43,7 +41,7 @@ def reliability(
             marker, line = METHOD_MARKERS[method], LINES[method]
             total = sum(clips for _, _, clips in of[method])
             sure, right = ([row[place] * 100 for row in of[method]] for place in (0, 1))
-            told = f", error {error[method]:.3f}" if error.get(method) is not None else ""
+            shown = f", error {error[method]:.3f}" if error.get(method) is not None else ""
             axis.plot(sure, right, line, color=METHOD_COLOURS[method], linewidth=1.2, alpha=0.7)
             sizes = [12 + 300 * row[2] / total for row in of[method]]
             axis.scatter(
@@ -61,7 +59,7 @@ def reliability(
                 line,
                 color=METHOD_COLOURS[method],
                 marker=marker,
-                label=METHOD_NAMES[method] + told,
+                label=METHOD_NAMES[method] + shown,
             )
         axis.set(xlim=(0, 102), ylim=(0, 102), xlabel="confidence", ylabel="accuracy")
         axis.xaxis.set_major_formatter("{x:.0f} %")
@@ -70,7 +68,8 @@ def reliability(
         return finish(
             figure,
             f"reliability-{benchmark}",
-            f"Is it as right as it is sure? {benchmark}",
-            "Linear evaluation, joint stream, 15 bins of confidence; a point is as large as its share of the clips. On the "
-            "dotted line a classifier is right as often as it is sure; below it, it is too sure.",
+            f"Calibration: confidence against accuracy, {benchmark}",
+            "Linear evaluation, joint stream, 15 bins of confidence. A point is as large as its "
+            "share of the clips. On the dotted line, confidence equals accuracy; below it, the "
+            "classifier is too confident.",
         )

@@ -1,4 +1,4 @@
-"""The comparison over seeds: every run a dot, so that the spread is seen and not only told."""
+"""The comparison over seeds: every run is a dot, so that the spread is visible."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Runs = Mapping[str, Sequence[float]]  # method → accuracy of each seed, 0…1
 
 
 def seeds(runs: Mapping[str, Runs], names: Mapping[str, str]) -> Plot | None:
-    """Plot the runs of each method, one panel a benchmark and stream.
+    """Plot the runs of each method, one panel for each benchmark and stream.
 
     Args:
         runs: title of a panel → method → accuracies.
-        names: method → what to call it.
+        names: method → name to show.
     """
     runs = {title: of for title, of in runs.items() if of}
     if not runs:
@@ -53,5 +53,8 @@ def seeds(runs: Mapping[str, Runs], names: Mapping[str, str]) -> Plot | None:
             axis.grid(False, axis="y")
             axis.margins(x=0.1)
             axis.set_title(title)
-        caption = "Linear evaluation, top-1 on test clips. Each dot is one seed, the bar their mean. The axis does not start at zero."
+        caption = (
+            "Linear evaluation, top-1 accuracy on test clips. Each dot is one seed, each bar the "
+            "mean. The axis does not start at zero."
+        )
         return finish(figure, "seeds", "Every seed", caption)

@@ -1,4 +1,4 @@
-"""Histograms of the similarity of skeletons to their own prompt and to others' prompts, in the shared space."""
+"""Histograms of the similarity of skeletons to their own and to other clips' prompts."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from numpy.typing import NDArray
 
 from c2vl.report.style import C2VL, INFONCE, METHOD_NAMES, MUTED, Plot, drawing, finish
 
-Pairs = tuple[
-    NDArray[np.floating], NDArray[np.floating]
-]  # similarities of positive and of negative pairs
+Pairs = tuple[NDArray[np.floating], NDArray[np.floating]]  # similarities: positive, negative pairs
 
 
 def separation(positive: NDArray[np.floating], negative: NDArray[np.floating]) -> float:
-    """Probability that a positive pair is more similar than a negative one (the area under the ROC curve); 0.5 is chance."""
+    """Probability that a positive pair is more similar than a negative one; 0.5 is chance.
+
+    This is the area under the ROC curve.
+
+    Args:
+        positive: (P,) similarities.
+        negative: (N,) similarities.
+    """
     ordered = np.sort(negative)
     below, upto = (
         np.searchsorted(ordered, positive, "left"),
@@ -26,10 +31,10 @@ def separation(positive: NDArray[np.floating], negative: NDArray[np.floating]) -
 
 
 def similarity(of: Mapping[tuple[str, str], Pairs], benchmark: str) -> Plot | None:
-    """Plot one panel a (method, knowledge).
+    """Plot one panel for each method and kind of prompt.
 
     Args:
-        of: (method, knowledge) → cosine similarities (positive pairs, negative pairs).
+        of: (method, kind of prompt) → cosine similarities (positive pairs, negative pairs).
         benchmark: its name, for the title.
     """
     of = {key: pairs for key, pairs in of.items() if len(pairs[0]) and len(pairs[1])}
@@ -85,9 +90,9 @@ def similarity(of: Mapping[tuple[str, str], Pairs], benchmark: str) -> Plot | No
                 label="its own prompt",
             )
             axis.hist(positive, bins, density=True, color=C2VL, histtype="step", linewidth=1.4)
-            told = f"own prompt closer\nin {separation(positive, negative) * 100:.0f} % of pairs"
+            text = f"own prompt closer\nin {separation(positive, negative) * 100:.0f} % of pairs"
             axis.text(
-                0.015, 0.95, told, transform=axis.transAxes, va="top", fontsize=8, color=MUTED
+                0.015, 0.95, text, transform=axis.transAxes, va="top", fontsize=8, color=MUTED
             )
             if row == len(methods) - 1:
                 axis.set_xlabel("cosine similarity of skeleton and prompt")
@@ -101,7 +106,7 @@ def similarity(of: Mapping[tuple[str, str], Pairs], benchmark: str) -> Plot | No
             figure,
             f"figure-4-5-similarity-{benchmark}",
             f"Figures 4 and 5: similarity of positive and negative pairs, {benchmark}",
-            "Test clips, joint stream. Negative pairs of the same class are included: soft targets let them stay close, "
-            "so a complete separation is not the aim. The paper's Figure 4 is the histogram of positive pairs, Figure 5 "
-            "that of negative ones, both of InfoNCE.",
+            "Test clips, joint stream. Negative pairs include clips of the same class. Soft "
+            "targets let these stay close, so complete separation is not the aim. The paper's "
+            "Figure 4 shows the positive pairs, Figure 5 the negative ones, both of InfoNCE.",
         )

@@ -1,4 +1,4 @@
-"""A parameter along an axis: mean accuracy with its deviation over the seeds."""
+"""A sweep over one parameter: mean accuracy and its deviation over the seeds."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ PROTOCOLS = {"linear": ("linear", C2VL, "o", "-"), "knn": ("KNN", INFONCE, "D", 
 
 
 def sweep(part: Mapping[str, Any], name: str, title: str, how: str) -> Plot | None:
-    """Plot linear and KNN accuracy over the axis, one panel a benchmark.
+    """Plot linear and KNN accuracy against the parameter, one panel for each benchmark.
 
     Args:
-        part: a sweep of `ablations.json` with an `axis`.
-        name: of the plot's file.
-        title: of the plot.
-        how: a sentence on how it was trained.
+        part: one sweep of `ablations.json` with an `axis`.
+        name: name of the plot's file.
+        title: title of the plot.
+        how: a sentence on how the runs were trained.
     """
     rows = sorted((row for row in part["rows"] if row["x"] is not None), key=lambda row: row["x"])
     if not rows:
@@ -30,7 +30,7 @@ def sweep(part: Mapping[str, Any], name: str, title: str, how: str) -> Plot | No
         figure = Figure(figsize=(1.0 + 4.2 * len(benchmarks), 3.0), layout="constrained")
         axes = figure.subplots(1, len(benchmarks), squeeze=False)[0]
         x = np.array([row["x"] for row in rows], dtype=float)
-        beside = 0.006 * float(np.ptp(x))  # so that two bars at one place are both seen
+        beside = 0.006 * float(np.ptp(x))  # keeps two bars at one place apart
         for axis, benchmark in zip(axes, benchmarks, strict=True):
             for side, (protocol, (label, colour, marker, line)) in zip(
                 (-1, 1), PROTOCOLS.items(), strict=True
@@ -54,6 +54,8 @@ def sweep(part: Mapping[str, Any], name: str, title: str, how: str) -> Plot | No
             axis.yaxis.set_major_formatter("{x:.0f} %")
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
         where = "held-out training subjects" if part["split"] == "validation" else "test clips"
-        told = f"Top-1 accuracy on {where}, last epoch; bars are one standard deviation over the seeds."
-        caption = f"{told} {how} The axis does not start at zero."
+        caption = (
+            f"Top-1 accuracy on {where}, last epoch; bars are one standard deviation over the "
+            f"seeds. {how} The axis does not start at zero."
+        )
         return finish(figure, name, title, caption)

@@ -1,4 +1,4 @@
-"""How long each stage took on this machine."""
+"""Time of each stage on this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from c2vl.report.style import C2VL, Plot, drawing, finish
 
 
 def timings(records: Sequence[Mapping[str, Any]]) -> Plot | None:
-    """Plot the seconds of the last run of each stage, in the order they ran."""
+    """Plot the seconds of each stage's last run, in the order they ran."""
     if not records:
         return None
     with drawing():
@@ -32,7 +32,7 @@ def timings(records: Sequence[Mapping[str, Any]]) -> Plot | None:
 
 
 def clock(seconds: float) -> str:
-    """A duration as people say it: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`."""
+    """A duration for people: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -1,4 +1,4 @@
-"""t-SNE of test features: what lies close together for each way of pretraining."""
+"""t-SNE of test features, one panel for each way of pretraining."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def tsne(
     points: int,
     seed: int,
 ) -> Plot | None:
-    """Embed features of the same seeded classes, one panel a method.
+    """Embed features of the same random classes, one panel for each method.
 
     Args:
         panels: (title, (N, D) features, (N,) labels).
         names: class names by label.
         benchmark: its name, for the title.
-        classes: how many classes to draw at random.
-        points: most points in a panel, drawn at random.
-        seed: of both draws and of t-SNE.
+        classes: number of classes to draw at random.
+        points: largest number of points in a panel, drawn at random.
+        seed: seed of both draws and of t-SNE.
     """
     generator = np.random.default_rng(seed)
     present = (
@@ -61,9 +61,10 @@ def tsne(
             figure,
             f"figure-7-tsne-{benchmark}",
             f"Figure 7: t-SNE of test features, {benchmark}",
-            f"{len(chosen)} classes drawn at random (seed {seed}), joint stream, the same clips in every panel. "
-            "Colour and shape both name the class. Distances between far clusters mean nothing in t-SNE. "
-            "The paper shows encoders taught by pictures and by words apart.",
+            f"{len(chosen)} classes drawn at random (seed {seed}), joint stream, the same clips in "
+            "every panel. Colour and shape both show the class. In t-SNE, distances between far "
+            "clusters have no meaning. The paper shows encoders taught by pictures and by words "
+            "separately.",
         )
 
 

@@ -1,4 +1,4 @@
-"""Against what: one line a method between chance and full supervision; and what each class gained."""
+"""Methods compared: accuracy between chance and full supervision, and the gain of each class."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Line = tuple[str, float, str]  # name, accuracy, colour
 def versus(
     lines: Mapping[str, Sequence[Line]], chance: Mapping[str, float], titles: Mapping[str, str]
 ) -> Plot | None:
-    """Plot accuracies as one panel a benchmark.
+    """Plot accuracies as bars, one panel for each benchmark.
 
     Args:
-        lines: by benchmark, what to compare, worst idea first; accuracies in 0…1.
-        chance: by benchmark.
-        titles: of the panels, by benchmark.
+        lines: bars of each benchmark, from least to most supervision; accuracies in 0…1.
+        chance: accuracy of a random guess, by benchmark, in 0…1.
+        titles: title of each panel, by benchmark.
     """
     lines = {benchmark: rows for benchmark, rows in lines.items() if rows}
     if not lines:
@@ -66,10 +66,11 @@ def versus(
         return finish(
             figure,
             "versus",
-            "Accuracy on test clips, against what",
-            "Top-1 accuracy on test clips, last epoch: a linear classifier on the frozen features of the joint stream, unless "
-            "named otherwise. “Words alone” is a bag of words over the clips' answers. InfoNCE takes every prompt to be "
-            "exactly right; C²VL lets similar clips share theirs. The dotted line is chance.",
+            "Accuracy on test clips, method by method",
+            "Top-1 accuracy on test clips, last epoch, of a linear classifier on the frozen "
+            "features of the joint stream, unless named otherwise. “Words alone” is a bag of words "
+            "over the clips' answers. InfoNCE treats every prompt as exactly right; C²VL lets "
+            "similar clips share prompts. The dotted line is chance.",
         )
 
 
@@ -80,14 +81,14 @@ def per_class(
     benchmark: str,
     most: int = 24,
 ) -> Plot | None:
-    """Plot each class's accuracy under InfoNCE and under C²VL, sorted by the gain; of many classes, the ends.
+    """Plot each class's accuracy under InfoNCE and under C²VL, sorted by the gain.
 
     Args:
         names: class names.
         before: accuracy under InfoNCE, 0…1.
-        after: accuracy under C²VL.
+        after: accuracy under C²VL, 0…1.
         benchmark: its name, for the title.
-        most: classes shown.
+        most: largest number of classes shown; of more classes, the ends of the order.
     """
     if not len(names):
         return None

@@ -1,6 +1,7 @@
-"""Train the shipped tiny engines: `python -m c2vl.studio.engines` renders stills, trains three engines and scores them.
+"""Train the shipped tiny engines: render stills, train three engines and score them.
 
-The phases, two at a time on two cores (`all` runs them; each can be run alone):
+`python -m c2vl.studio.engines` runs all phases, two at a time on two cores. You can also run single
+phases:
 
     stills ──┬─ detector ──┬─ boxes ─┬─ captioner ─┬─ scores
              └─ tower ─────┘         └─ encoder ───┘
@@ -50,19 +51,19 @@ def arguments() -> argparse.Namespace:
         "--work",
         type=Path,
         default=state_dir() / "tiny",
-        help="folder for stills, crops and work in progress",
+        help="folder for stills, crops and intermediate results",
     )
     return parser.parse_args()
 
 
 def stills(options: argparse.Namespace, which: str = "train") -> Frames:
-    """The cached stills, rendered if need be."""
+    """The cached stills; renders them if the cache is empty."""
     first, count = (0, options.stills) if which == "train" else (HELD_OUT, options.held_out)
     return cached(options.work / which, first, count, workers())
 
 
 def crops(options: argparse.Namespace, of_detector: bool) -> Any:
-    """Training crops: of true and jittered boxes, and once there is a detector, of its own."""
+    """Training crops from true and jittered boxes, or from the detector's boxes."""
     from c2vl.studio.engines.detected import detected_boxes, source
     from c2vl.studio.engines.training_crops import exact, jittered, make, saved
 
@@ -77,7 +78,7 @@ def crops(options: argparse.Namespace, of_detector: bool) -> Any:
 
 
 def train_phase(phase: str, options: argparse.Namespace) -> None:
-    """Run one training phase in this process and note its recipe, seed and time."""
+    """Run one training phase in this process and record its recipe, seed and time."""
     from c2vl.studio.engines.train_loop import Budget
 
     began = time.time()
@@ -138,7 +139,11 @@ def score(options: argparse.Namespace) -> None:
 
 
 def together(phases: tuple[str, ...], options: argparse.Namespace) -> None:
-    """Run phases side by side, each in a process of its own with one thread."""
+    """Run phases side by side, each in a process of its own with one thread.
+
+    Raises:
+        UserError: a phase failed.
+    """
     shared = [
         "--seed",
         str(options.seed),
@@ -170,7 +175,7 @@ def together(phases: tuple[str, ...], options: argparse.Namespace) -> None:
 
 @one_sentence
 def main() -> None:
-    """Run the phases asked for."""
+    """Run the chosen phases."""
     options = arguments()
     if options.phases == ["all"]:
         stills(options), stills(options, "held-out")

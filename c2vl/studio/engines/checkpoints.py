@@ -1,4 +1,4 @@
-"""Write an engine the way the adapters read it: fp16 safetensors, config, processor and tokenizer in one folder."""
+"""Writes an engine as the adapters read it: fp16 safetensors, config, processor and tokenizer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ENGINES = ("detector", "captioner", "encoder")
 
 
 def detector_processor() -> Any:
-    """Resizes every frame to the one size the detector was trained at."""
+    """A processor that resizes every frame to the detector's training size."""
     from transformers import GroundingDinoImageProcessorPil, GroundingDinoProcessor
 
     height, width = DETECTOR_SIZE
@@ -30,7 +30,7 @@ def detector_processor() -> Any:
 
 
 def crop_image_processor() -> Any:
-    """CLIP's, without its centre crop, which would cut head and feet off a tall crop: crops are stretched."""
+    """CLIP's image processor without the centre crop, which would cut off head and feet."""
     from transformers import CLIPImageProcessorPil
 
     return CLIPImageProcessorPil(
@@ -39,14 +39,14 @@ def crop_image_processor() -> Any:
 
 
 def encoder_processor() -> Any:
-    """CLIP's processor over our tokenizer."""
+    """CLIP's processor with our tokenizer."""
     from transformers import CLIPProcessor
 
     return CLIPProcessor(image_processor=crop_image_processor(), tokenizer=encoder_tokenizer())
 
 
 def captioner_processor() -> Any:
-    """LLaVA's processor; it replaces `<image>` by one token a patch, of which CLIP's class token is dropped."""
+    """LLaVA's processor; `<image>` becomes one token for each patch, without CLIP's class token."""
     from transformers import LlavaProcessor
 
     return LlavaProcessor(
@@ -66,19 +66,19 @@ PROCESSORS = {
 
 
 def save(engine: str, model: PreTrainedModel, folder: Path) -> None:
-    """Write `model` in fp16 with its processor to `folder`, replacing what was there; `model` stays as it is."""
+    """Write `model` in fp16 with its processor to `folder`, replacing the folder's content."""
     beside = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     copy.deepcopy(model).half().save_pretrained(beside)
     PROCESSORS[engine]().save_pretrained(beside)
     for file in beside.iterdir():
-        file.chmod(0o644)  # safetensors writes for its owner alone
+        file.chmod(0o644)  # safetensors writes files that only their owner can read
     shutil.rmtree(folder, ignore_errors=True)
     beside.rename(folder)
 
 
 def build(engine: str) -> PreTrainedModel:
-    """An untrained model of `engine`, in train mode."""
+    """An untrained model of `engine` in training mode."""
     from c2vl.studio.engines import configs
 
     if engine == "detector":

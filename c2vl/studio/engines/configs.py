@@ -1,7 +1,7 @@
-"""Architectures of the three tiny engines: the transformers classes, at about a million parameters each.
+"""Architectures of the three tiny engines: classes of transformers with about a million parameters.
 
-Detector and tower sizes follow from a budget of minutes on one core. Captioner and encoder share the vision
-tower's shape, so that one trained tower serves both.
+The sizes fit a budget of minutes on one core. Captioner and encoder have the same vision tower, so
+one trained tower serves both.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
         PreTrainedTokenizerBase,
     )
 
-DETECTOR_SIZE = (108, 192)  # height, width the detector sees
+DETECTOR_SIZE = (108, 192)  # height, width of the detector's input
 TOWER_SIZE = 64  # pixels on each side of a crop
 PATCH = 8
 PATCHES = (TOWER_SIZE // PATCH) ** 2
-WIDTH = 128  # of the vision tower
-FEATURES = 64  # of the shared space of images and texts
+WIDTH = 128  # width of the vision tower
+FEATURES = 64  # width of the space that images and texts share
 QUERIES = 8
 
 
 def vision_config() -> dict[str, Any]:
-    """The vision tower of both captioner and encoder."""
+    """Settings of the vision tower of captioner and encoder."""
     return {
         "hidden_size": WIDTH,
         "intermediate_size": 2 * WIDTH,
@@ -39,7 +39,7 @@ def vision_config() -> dict[str, Any]:
 
 
 def build_detector() -> GroundingDinoForObjectDetection:
-    """An untrained Grounding DINO: ConvNeXt backbone, two levels, one encoder and two decoder layers."""
+    """An untrained Grounding DINO: ConvNeXt, two levels, one encoder and two decoder layers."""
     import torch
     from transformers import (
         BertConfig,
@@ -54,7 +54,7 @@ def build_detector() -> GroundingDinoForObjectDetection:
         "hidden_sizes": [24, 48, 96],
         "depths": [1, 2, 2],
         "num_stages": 3,
-        "layer_scale_init_value": 1.0,  # the default of 1e-6 takes longer than we train to grow
+        "layer_scale_init_value": 1.0,  # the default of 1e-6 needs longer than our training
         "drop_path_rate": 0.0,
         "out_features": ["stage2", "stage3"],
     }
@@ -78,7 +78,7 @@ def build_detector() -> GroundingDinoForObjectDetection:
         encoder_layers=1,
         encoder_attention_heads=4,
         encoder_ffn_dim=128,
-        decoder_layers=2,  # one fails in transformers 5.23
+        decoder_layers=2,  # with one layer, transformers 5.23 fails
         decoder_attention_heads=4,
         decoder_ffn_dim=128,
         dropout=0.0,
@@ -89,7 +89,7 @@ def build_detector() -> GroundingDinoForObjectDetection:
     )
     model = GroundingDinoForObjectDetection(config)
     with torch.no_grad():
-        # Class logits are dot products of layer-normed vectors, of size 8 at width 64: start them small.
+        # Class logits are dot products of layer-normed vectors; start them small.
         model.model.decoder.layer_norm.weight.fill_(0.25)
         model.model.enc_output_norm.weight.fill_(0.25)
     return model
@@ -108,7 +108,7 @@ def build_encoder(tokenizer: PreTrainedTokenizerBase) -> CLIPModel:
         "max_position_embeddings": 77,
         "projection_dim": FEATURES,
         "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,  # where a text is pooled
+        "eos_token_id": tokenizer.eos_token_id,  # CLIP pools a text at this token
         "pad_token_id": tokenizer.pad_token_id,
     }
     return CLIPModel(
@@ -117,7 +117,7 @@ def build_encoder(tokenizer: PreTrainedTokenizerBase) -> CLIPModel:
 
 
 def build_captioner(tokenizer: PreTrainedTokenizerBase) -> LlavaForConditionalGeneration:
-    """An untrained LLaVA over `tokenizer`: the tower, a projector, a Llama of two layers."""
+    """An untrained LLaVA over `tokenizer`: the tower, a projector and a Llama of two layers."""
     from transformers import (
         CLIPVisionConfig,
         LlamaConfig,

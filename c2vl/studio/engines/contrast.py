@@ -1,4 +1,4 @@
-"""The encoder's loss: each crop against every sentence of this small world, and against the class names."""
+"""The encoder's loss: each crop against all sentences of this small world and all class names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from c2vl.studio.engines.wording import CLASS_TEMPLATES
 
 
 class Texts:
-    """Tokens of all distinct true sentences and of all class names in all templates."""
+    """Tokens of all distinct true sentences, and of all class names in all templates."""
 
     def __init__(self, sentences: np.ndarray) -> None:
         tokenizer = encoder_tokenizer()
@@ -31,11 +31,11 @@ class Texts:
         ]
 
     def sentences(self, model: Any) -> torch.Tensor:
-        """Unit features of all distinct sentences."""
+        """Unit features (M, d) of all distinct sentences."""
         return F.normalize(model.get_text_features(**self._sentences).pooler_output, dim=-1)
 
     def names(self, model: Any, rng: np.random.Generator) -> torch.Tensor:
-        """Unit features of the class names in a random template; half of the time the bare name, the first."""
+        """Unit features (C, d) of the class names; bare or in a random template."""
         choice = 0 if rng.random() < 0.5 else int(rng.integers(len(self._names)))
         return F.normalize(model.get_text_features(**self._names[choice]).pooler_output, dim=-1)
 
@@ -43,12 +43,12 @@ class Texts:
 def contrastive_loss(
     images: torch.Tensor, texts: torch.Tensor, right: torch.Tensor, scale: torch.Tensor
 ) -> torch.Tensor:
-    """InfoNCE both ways against all texts of a closed world, so that a batch never lacks a negative.
+    """InfoNCE in both directions against all texts of this world, so no batch lacks negatives.
 
     Args:
-        images: (B, d) unit rows.
-        texts: (M, d) unit rows.
-        right: (B,) index of each image's text; images that share a text are all right for it.
+        images: (B, d) unit vectors.
+        texts: (M, d) unit vectors.
+        right: (B,) index of each image's text; several images may share a text.
         scale: the inverse temperature.
     """
     logits = scale * images @ texts.T  # (B, M)

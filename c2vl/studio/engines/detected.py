@@ -1,4 +1,4 @@
-"""The trained detector's own boxes on the training stills, for crops like those the pipeline will make."""
+"""The trained detector's boxes on the training stills, to make crops like the pipeline's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from c2vl.studio.engines.training_crops import Boxes
 
 
 def detected_boxes(frames: Frames, detector: Path, cache: Path) -> list[np.ndarray]:
-    """For each still its people's boxes (P, 4) as detected; the true box of a person that was not found."""
+    """Detected boxes (P, 4) of each still; a person that was not found keeps the true box."""
     if not cache.is_file():
         found = detect(Detector.load(DetectorParams(model=str(detector)), "cpu"), frames)
         boxes = [note.boxes.copy() for note in frames.notes]
@@ -28,7 +28,12 @@ def detected_boxes(frames: Frames, detector: Path, cache: Path) -> list[np.ndarr
 
 
 def source(boxes: list[np.ndarray], jitter: float = 0.0) -> Boxes:
-    """A source of boxes for `crops.make`: the detected ones, each edge moved by `jitter` of the box's size (one sigma)."""
+    """A source of boxes for `training_crops.make`: the detected boxes, with random edges.
+
+    Args:
+        boxes: (P, 4) of each still.
+        jitter: standard deviation of each edge, as a share of the box.
+    """
 
     def boxes_of(index: int, note: Note, rng: np.random.Generator) -> np.ndarray:
         mine = boxes[index]

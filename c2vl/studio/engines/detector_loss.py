@@ -1,10 +1,11 @@
-"""Supervision of Grounding DINO's proposals, without which a small one does not learn.
+"""A loss for Grounding DINO's proposals; without it a small model does not learn.
 
-With `two_stage`, the first head scores every cell of the feature maps and its best boxes become the decoder's
-queries. The library's own loss gives that head no gradient, so from scratch the queries stay random. Here every
-person gets one cell that should score (the best so far, so that nothing has to be suppressed afterwards) and many
-cells that should predict its box. As in YOLOv10, a second score head that may fire on all of those cells teaches
-the features; it is thrown away after training.
+With `two_stage`, the first head scores every cell of the feature maps, and its best boxes become
+the decoder's queries. The library's own loss gives that head no gradient, so from scratch the
+queries stay random. Here each person has one cell that should score (the best so far, so that
+nothing must be suppressed later) and many cells that should predict the box. As in YOLOv10, a
+second score head may fire on all of these cells and trains the features. It is dropped after
+training.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-CENTRE = 0.45  # share of a box's half-size within which a cell is positive
+CENTRE = 0.45  # a cell within this share of a box's half-size is positive
 PERSON = 1  # position of `person` in the prompt's tokens [CLS] person . [SEP]
 
 
 def cell_centres(shapes: list[tuple[int, int]]) -> torch.Tensor:
-    """Centres (S, 2), as x and y in [0, 1], of the cells of feature maps (height, width), one after the other."""
+    """Centres (S, 2), x and y in 0…1, of the cells of all feature maps (height, width) in turn."""
     import torch
 
     centres = []
@@ -33,11 +34,15 @@ def cell_centres(shapes: list[tuple[int, int]]) -> torch.Tensor:
 def assign(
     centres: torch.Tensor, boxes: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the positive cells, the person each belongs to, and how central it lies (0 centre, 1 edge), (K,) each.
+    """Assign cells of the feature maps to people.
 
     Args:
         centres: (S, 2).
-        boxes: (P, 4) cxcywh in [0, 1], P ≥ 1.
+        boxes: (P, 4) cxcywh in 0…1, P ≥ 1.
+
+    Returns:
+        The positive cells, the person of each, and its distance from the centre (0) to the edge
+        (1), (K,) each.
     """
     import torch
 
@@ -45,7 +50,7 @@ def assign(
     distance = offset.amax(-1)
     nearest, person = distance.min(1)
     positive = nearest < CENTRE
-    # Everybody's nearest cell is theirs, also of somebody smaller than a cell or in front of somebody larger.
+    # Each person gets its nearest cell, even if it is smaller than a cell or in front of others.
     own = distance.argmin(0)
     positive[own] = True
     person[own] = torch.arange(len(boxes))
@@ -57,7 +62,7 @@ def assign(
 def focal(
     logits: torch.Tensor, targets: torch.Tensor, alpha: float = 0.25, gamma: float = 2.0
 ) -> torch.Tensor:
-    """Summed focal loss (Lin et al. 2017, equation 5) of sigmoid logits against 0/1 targets."""
+    """Summed focal loss of sigmoid logits against 0/1 targets (Lin et al. 2017, equation 5)."""
     import torch
 
     chance = logits.sigmoid()
@@ -70,7 +75,7 @@ def focal(
 
 
 def corners(boxes: torch.Tensor) -> torch.Tensor:
-    """Boxes (K, 4) cxcywh as xyxy."""
+    """Convert boxes (K, 4) from cxcywh to xyxy."""
     import torch
 
     return torch.cat([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], 1)
@@ -92,7 +97,7 @@ def paired_giou(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 def best_cells(
     cells: torch.Tensor, person: torch.Tensor, quality: torch.Tensor, people: int
 ) -> list[int]:
-    """Of each person's positive cells the one of highest `quality`."""
+    """The positive cell of highest `quality` for each person."""
     chosen = []
     for index in range(people):
         mine = (person == index).nonzero()[:, 0]
@@ -108,14 +113,14 @@ def dense_proposal_loss(
     centres: torch.Tensor,
     boxes: list[torch.Tensor],
 ) -> torch.Tensor:
-    """Score, box and one-to-many score loss of the proposals, weighted 2, 5 (L1) + 2 (GIoU), 2.
+    """Loss of the proposals: score, box (L1 and GIoU) and one-to-many score, weights 2, 5, 2, 2.
 
     Args:
         class_logits: (B, S, L) scores of the cells against the prompt's L tokens.
-        box_logits: (B, S, 4) logits of cxcywh; infinite where the library marks a cell invalid.
-        many_logits: (B, S) of the extra head.
-        centres: (S, 2).
-        boxes: per image (P, 4) cxcywh in [0, 1]; P may be 0.
+        box_logits: (B, S, 4) logits of cxcywh; infinite for cells that the library marks invalid.
+        many_logits: (B, S) logits of the extra head.
+        centres: (S, 2) centres of the cells.
+        boxes: (P, 4) cxcywh in 0…1 of each image; P may be 0.
     """
     import torch
 

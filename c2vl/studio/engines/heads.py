@@ -1,6 +1,7 @@
-"""Heads that teach the vision tower during training and are thrown away afterwards.
+"""Heads that train the vision tower and are dropped after training.
 
-Where the joints are, and what is done: without them a contrastive loss alone took many times as long to find the hands.
+They predict where the joints are and what the person does. With the contrastive loss alone, the
+tower needs many times as long to find the hands.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ from torch.nn import functional as F
 from c2vl.studio.engines.configs import PATCH, TOWER_SIZE, WIDTH
 from c2vl.studio.engines.targets import PARTS
 
-# 0-based: head, spine shoulder, spine base, elbows, hands, knees, ankles.
+# Joints counted from 0: head, spine shoulder, spine base, elbows, hands, knees, ankles.
 JOINTS = (3, 20, 0, 5, 9, 7, 11, 13, 17, 14, 18)
 HANDS = (JOINTS.index(7), JOINTS.index(11))
 GRID = TOWER_SIZE // PATCH
 
 
 def joint_cells(joints: np.ndarray) -> torch.Tensor:
-    """Index (N, J) of the patch each of `JOINTS` falls on; -100 (ignored) where unknown or outside the crop.
+    """Index (N, J) of the patch that contains each of `JOINTS`; -100 (ignored) if there is none.
 
     Args:
-        joints: (N, 25, 2) in [0, 1] of the crop, NaN where unknown.
+        joints: (N, 25, 2) in 0…1 of the crop, NaN if unknown.
     """
     places = torch.from_numpy(joints[:, JOINTS])
     cells = (places * GRID).floor()
@@ -33,7 +34,7 @@ def joint_cells(joints: np.ndarray) -> torch.Tensor:
 
 
 class Heads(nn.Module):
-    """Linear readings of patches (which one holds each joint) and of pooled features (posture, object, …)."""
+    """Linear heads: which patch contains each joint; posture, object, phrase and action."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +44,7 @@ class Heads(nn.Module):
         self.held = nn.Linear(WIDTH, PARTS["object"])
 
     def joint_loss(self, patches: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy of each joint's place over the patches: (N, G², D) against (N, J)."""
+        """Cross-entropy of each joint's patch: (N, G², D) patches against (N, J) cells."""
         if not (cells >= 0).any():
             return patches.new_zeros(())
         logits = self.joints(self.patch_norm(patches)).transpose(1, 2)  # (N, J, G²)
@@ -52,9 +53,9 @@ class Heads(nn.Module):
     def held_loss(
         self, patches: torch.Tensor, cells: torch.Tensor, objects: torch.Tensor
     ) -> torch.Tensor:
-        """Cross-entropy of the object held, read where the true hands are: (N, G², D), (N, J) against (N,).
+        """Cross-entropy of the held object, read at the true hands: (N, G², D), (N, J), (N,).
 
-        It tells the patches directly what to look for, long before the network finds the hands by itself.
+        It teaches the patches what to look for before the network finds the hands itself.
         """
         hands = cells[:, HANDS]
         known = (hands >= 0).all(1)

@@ -1,4 +1,4 @@
-"""Score the tiny engines on held-out stills, through the same adapters and crops as the pipeline's."""
+"""Scores the tiny engines on held-out stills, with the adapters and crops of the pipeline."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from c2vl.studio.engines.targets import PHRASES, THINGS, read
 from c2vl.studio.engines.training_crops import cut, subjects
 
 BATCH = 32
-CANDIDATES = 100  # sentences a crop is matched against
+CANDIDATES = 100  # sentences among which the true one is searched
 
 
 def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -37,7 +37,7 @@ def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def matches(found: np.ndarray, truth: np.ndarray, least: float = 0.5) -> list[tuple[int, int]]:
-    """Pairs (found, true) of boxes, each box used once, best overlap first, down to IoU `least`."""
+    """Pairs (found, true) of boxes, best overlap first, each box once, with IoU ≥ `least`."""
     overlap = iou(found, truth)
     pairs = []
     while overlap.size and overlap.max() >= least:
@@ -59,7 +59,7 @@ def detect(detector: Detector, frames: Frames) -> list[Detections]:
 
 
 def detector_scores(found: list[Detections], notes: list[Note]) -> dict[str, float]:
-    """Recall and precision at IoU 0.5, and the mean IoU of the boxes that match."""
+    """Recall and precision at IoU 0.5, and the mean IoU of matched boxes."""
     overlaps, people, boxes = [], 0, 0
     for detections, note in zip(found, notes, strict=True):
         table = iou(detections.boxes, note.boxes)
@@ -76,9 +76,9 @@ def detector_scores(found: list[Detections], notes: list[Note]) -> dict[str, flo
 def detected_crops(
     frames: Frames, found: list[Detections]
 ) -> tuple[list[np.ndarray], list[str], list[str]]:
-    """Crops of the detected subjects with their true answers and class names.
+    """Crops of the detected subjects, with their true answers and class names.
 
-    A person nobody detected has no crop; of a pair, the union of what was found of it is cropped.
+    A person that was not detected has no crop. The crop of a pair is the union of its found boxes.
     """
     crops: list[np.ndarray] = []
     answers: list[str] = []
@@ -101,17 +101,17 @@ def detected_crops(
 def captioner_scores(
     captioner: Captioner, crops: list[np.ndarray], answers: list[str]
 ) -> dict[str, Any]:
-    """Share of crops whose posture, object and phrase are right, the commonest confusions, majority baselines."""
-    said = [
+    """Share of crops with the right posture, object and phrase; confusions; majority baselines."""
+    results = [
         answer
         for begin in range(0, len(crops), BATCH)
         for answer in captioner(crops[begin : begin + BATCH])
     ]
     truths = [read(answer) for answer in answers]
-    guesses = [read(answer.text) for answer in said]
+    guesses = [read(answer.text) for answer in results]
     scores: dict[str, Any] = {
         "crops": len(crops),
-        "finished": round(float(np.mean([a.finished for a in said])), 4),
+        "finished": round(float(np.mean([answer.finished for answer in results])), 4),
     }
     for part, (name, names) in enumerate(
         (("posture", vocabulary.POSTURES), ("object", THINGS), ("phrase", PHRASES))
@@ -133,9 +133,9 @@ def captioner_scores(
 def encoder_scores(
     encoder: Encoder, crops: list[np.ndarray], answers: list[str], actions: list[str]
 ) -> dict[str, float]:
-    """Retrieval of the true sentence among 100 crops' sentences, and zero-shot recognition from bare class names.
+    """Retrieval of the true sentence among 100, and zero-shot accuracy with bare class names.
 
-    Crops that share their sentence are right for one another: no picture could tell which is meant.
+    Crops with the same sentence are right for each other, because no picture tells them apart.
     """
     batches = range(0, len(crops), BATCH)
     images = np.concatenate(
@@ -166,7 +166,7 @@ def encoder_scores(
 
 
 def evaluate(folder: Path, frames: Frames) -> dict[str, Any]:
-    """Scores of the engines in `folder`, captioner and encoder on crops of the detector's own boxes."""
+    """Scores of the engines in `folder`; captioner and encoder get crops of detected boxes."""
     detector = Detector.load(DetectorParams(model=str(folder / "detector")), "cpu")
     captioner_params = CaptionerParams(
         model=str(folder / "captioner"), max_new_tokens=40, pad_to_square=False

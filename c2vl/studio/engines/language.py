@@ -1,4 +1,4 @@
-"""The captioner's loss: the next token of the true answer, after a crop and a question."""
+"""The captioner's loss: the tokens of the true answer, after a crop and a question."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from c2vl.studio.engines.checkpoints import captioner_tokenizer
 from c2vl.studio.engines.configs import PATCHES
 from c2vl.studio.engines.wording import prompts
 
-OTHER_QUESTION = 0.15  # share of batches that ask in other words than the paper's
+OTHER_QUESTION = 0.15  # share of batches with another wording than the paper's
 
 
 class Answers:
-    """Tokens of the prompts and of each crop's true answer, end token included."""
+    """Tokens of the prompts and of each crop's true answer, with end tokens."""
 
     def __init__(self, sentences: np.ndarray) -> None:
         tokenizer = captioner_tokenizer()
@@ -27,7 +27,7 @@ class Answers:
         ]
         distinct, inverse = np.unique(sentences, return_inverse=True)
         self._answer_of = torch.from_numpy(inverse)
-        # A space before the answer, as after `ASSISTANT:` in LLaVA's conversations; no second start token.
+        # A space before the answer, as after `ASSISTANT:` in LLaVA, and no second start token.
         answers = [
             tokenizer(f" {text}", add_special_tokens=False)["input_ids"] for text in distinct
         ]
@@ -41,12 +41,13 @@ class Answers:
     ) -> torch.Tensor:
         """Cross-entropy of the answers' tokens.
 
-        Padding follows the answer, where a causal model cannot see it from the tokens that count.
+        Padding follows the answer; the model is causal, so counted tokens do not see it.
 
         Args:
-            model: the LLaVA; its vision tower is not run.
-            patches: (N, P, D) of the vision tower's last layer but one, without the class token.
+            model: the LLaVA; its vision tower does not run.
+            patches: (N, P, D) of the tower's second-last layer, without the class token.
             crops: (N,) indices of the crops.
+            rng: draws which question is asked.
         """
         other = len(self._prompts) > 1 and rng.random() < OTHER_QUESTION
         prompt = self._prompts[int(rng.integers(1, len(self._prompts))) if other else 0]

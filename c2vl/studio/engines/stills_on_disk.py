@@ -1,6 +1,6 @@
-"""A cache of studio stills on the disk: JPEG frames in one file, annotations in another.
+"""A cache of studio stills on disk: JPEG frames in one file, annotations in another.
 
-Frames are kept as JPEG because rendering is what costs, and because the frames of real videos are compressed too.
+Frames are cached because rendering is slow, and as JPEG because frames of videos are lossy too.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from c2vl.core.files import published, write_bytes
 from c2vl.core.progress import progress
 from c2vl.studio.stills import still
 
-HELD_OUT = 50_000_000  # first seed of the stills no engine is trained on
+HELD_OUT = 50_000_000  # first seed of the stills that no engine is trained on
 JPEG_QUALITY = 90
 
 
 @dataclass(frozen=True)
 class Note:
-    """What is true of one still.
+    """The truth about one still.
 
     Attributes:
         boxes: (P, 4) xyxy pixels of its people.
         joints: (P, 25, 2) pixels.
-        answers: the true answer about each person; of a pair, the one about both, twice.
-        actions: the class name of what each does.
-        pair: whether the two people share one action, hence one crop and one answer.
+        answers: the true answer about each person; both people of a pair have the same one.
+        actions: class name of each person's action.
+        pair: True if two people share one action, and so one crop and one answer.
     """
 
     boxes: np.ndarray
@@ -42,7 +42,7 @@ class Note:
 
 
 class Frames(Sequence[np.ndarray]):
-    """The cached frames (H, W, 3) uint8 RGB, decoded when asked for; `notes` holds their annotations."""
+    """The cached frames (H, W, 3) uint8 RGB, decoded on access; `notes` has their annotations."""
 
     def __init__(self, folder: Path) -> None:
         with np.load(folder / "notes.npz", allow_pickle=False) as arrays:
@@ -62,7 +62,11 @@ class Frames(Sequence[np.ndarray]):
 
 
 def cached(folder: Path, first_seed: int, count: int, workers: int) -> Frames:
-    """Return the stills of seeds `first_seed … first_seed + count - 1`, rendering them if `folder` has none."""
+    """The stills of seeds `first_seed … first_seed + count - 1`; renders them if `folder` is empty.
+
+    Raises:
+        ValueError: the folder holds another number of stills.
+    """
     if not (folder / "notes.npz").is_file():
         _render(folder, range(first_seed, first_seed + count), workers)
     frames = Frames(folder)
@@ -89,9 +93,8 @@ def _render(folder: Path, seeds: range, workers: int) -> None:
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {**_flatten(notes), "ends": np.array(ends)}
     np.savez(buffer, **arrays)
-    write_bytes(
-        folder / "notes.npz", buffer.getvalue()
-    )  # last: its presence says that the cache is complete
+    # Written last: if this file exists, the cache is complete.
+    write_bytes(folder / "notes.npz", buffer.getvalue())
 
 
 def _render_one(seed: int) -> tuple[bytes, Note]:
@@ -114,7 +117,7 @@ def _render_one(seed: int) -> tuple[bytes, Note]:
 
 
 def person_sentence(person: Any) -> str:
-    """The true answer about one person seen alone."""
+    """The true answer about one person alone."""
     from c2vl.studio.vocabulary import sentence
 
     return sentence(1, person.posture, person.object, person.phrase)

@@ -1,4 +1,4 @@
-"""What the vision tower is to tell about a crop, as numbers."""
+"""What the vision tower learns to recognise in a crop, as numbers."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ def _meaning() -> dict[str, tuple[int, int, int]]:
 
 
 def read(sentence: str) -> tuple[int, int, int] | None:
-    """Indices of posture, object and phrase of an answer; None if the studio's vocabulary cannot form it."""
+    """Indices of posture, object and phrase of an answer; None if it is not in the vocabulary."""
     return _meaning().get(sentence)

@@ -1,6 +1,6 @@
-"""The three tokenizers of the tiny engines, built offline from the studio's vocabulary.
+"""The tokenizers of the three tiny engines, built offline from the studio's vocabulary.
 
-Each covers every printable ASCII character, so that no input of a user becomes an unknown token.
+Each covers every printable ASCII character, so no user input becomes an unknown token.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from transformers import BertTokenizer, CLIPTokenizer, PreTrainedTokenizerFast
 
 PRINTABLE = [chr(code) for code in range(33, 127)]
-# `modeling_grounding_dino` hard-codes these ids of bert-base-uncased to find the phrases of a prompt.
+# `modeling_grounding_dino` has these ids of bert-base-uncased in its code, to split a prompt.
 BERT_IDS = {
     "[PAD]": 0,
     "[UNK]": 100,
@@ -31,7 +31,7 @@ DETECTOR_WORDS = ["person", "people", "man", "woman", "human", "child", "hand", 
 
 
 def sentences() -> Iterator[str]:
-    """Every answer the studio's vocabulary can form, the impossible ones included."""
+    """Every answer that the studio's vocabulary can form, also impossible ones."""
     for people, posture, thing, phrase in itertools.product(
         (1, 2),
         vocabulary.POSTURES,
@@ -53,7 +53,7 @@ def detector_tokenizer() -> BertTokenizer:
     waiting = iter(words)
     for index in range(BERT_SIZE):
         if index not in by_id:
-            # BERT keeps 1 to 99 for unused words; staying clear of them keeps the layout recognisable.
+            # BERT keeps 1 to 99 for unused words; we keep that layout.
             by_id[index] = f"[unused{index}]" if index < 100 else next(waiting, f"[unused{index}]")
     return BertTokenizer(
         vocab={by_id[index]: index for index in range(BERT_SIZE)},
@@ -63,9 +63,10 @@ def detector_tokenizer() -> BertTokenizer:
 
 
 def captioner_tokenizer() -> PreTrainedTokenizerFast:
-    """Byte-free BPE in which the question's and the answers' words are single tokens; pads on the left.
+    """BPE without bytes; words of the question and the answers are single tokens; pads on the left.
 
-    Saved as `PreTrainedTokenizerFast`: `LlamaTokenizer` rebuilds its pre-tokenizer on loading, which changes ids.
+    The class is `PreTrainedTokenizerFast`, because `LlamaTokenizer` rebuilds its pre-tokenizer on
+    loading, which changes ids.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
@@ -103,8 +104,8 @@ def captioner_tokenizer() -> PreTrainedTokenizerFast:
 def encoder_tokenizer() -> CLIPTokenizer:
     """CLIP's BPE over the same texts.
 
-    Its unknown token is its end token, which would move the place where CLIP pools a text: so every
-    character is in the corpus, alone and doubled (as an inner piece and as the last piece of a word).
+    Its unknown token is its end token, and CLIP pools a text there. So every character is in the
+    corpus, alone and doubled (inside a word and at its end).
     """
     from transformers import CLIPTokenizer
 

@@ -1,4 +1,4 @@
-"""Train the tiny Grounding DINO on whole frames."""
+"""Trains the tiny Grounding DINO on whole frames."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 PROMPT = (101, 104, 1012, 102)  # [CLS] person . [SEP]
 RATE, WEIGHT_DECAY, BATCH = 1e-3, 1e-4, 8
 RECIPE = {"rate": RATE, "weight_decay": WEIGHT_DECAY, "batch": BATCH}
-# Of the library's loss: the weights of DETR; its `_enc` terms are replaced by our dense loss.
+# Weights of DETR for the library's loss; our dense loss replaces its `_enc` terms.
 LIBRARY_WEIGHTS = {"ce": 2.0, "bbox": 5.0, "giou": 2.0}
 
 
 def normalised(images: np.ndarray) -> torch.Tensor:
-    """Images (N, H, W, 3) in [0, 1] as the processor gives them to the model: (N, 3, H, W)."""
+    """Images (N, H, W, 3) in 0…1 normalised like the processor does: (N, 3, H, W)."""
     import torch
 
     mean, std = (
@@ -44,7 +44,7 @@ class DetectorTask:
         self._frames, self._rng = frames, np.random.default_rng(seed)
         torch.manual_seed(seed)
         self.model = build("detector")
-        # One-to-many scores of the proposals; part of training only.
+        # One-to-many scores of the proposals; used in training only.
         self.many = torch.nn.Linear(self.model.config.d_model, 1)
         torch.nn.init.constant_(self.many.bias, -3.0)
         kept: dict[str, torch.Tensor] = {}
@@ -57,11 +57,11 @@ class DetectorTask:
         self._centres: torch.Tensor | None = None
 
     def parameters(self) -> list[torch.nn.Parameter]:
-        """Everything that learns, the extra head included."""
+        """All trained parameters, those of the extra head included."""
         return [*self.model.parameters(), *self.many.parameters()]
 
     def batch(self) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Images (B, H, W, 3) in [0, 1] at the detector's size, and their boxes (P, 4) cxcywh in [0, 1]."""
+        """Images (B, H, W, 3) in 0…1 at the detector's size, and boxes (P, 4) cxcywh in 0…1."""
         from PIL import Image
 
         height, width = DETECTOR_SIZE
@@ -83,7 +83,7 @@ class DetectorTask:
         return relit(np.stack(images), self._rng), boxes
 
     def losses(self) -> Losses:
-        """Decoder losses of the library and the dense proposal loss, of a fresh batch."""
+        """The library's decoder losses and the dense proposal loss of a new batch."""
         import torch
 
         images, boxes = self.batch()
@@ -108,7 +108,7 @@ class DetectorTask:
             for name, value in outputs.loss_dict.items()
             if name.startswith("loss_") and not name.endswith("_enc")
         }
-        # The norm's weights start at a quarter; undo it, so that the extra head sees unit size.
+        # The norm's weights start at 0.25; undo it, so that the extra head gets unit size.
         many = self.many(self._proposals.pop("features") / 0.25)[..., 0]  # (B, S)
         dense = dense_proposal_loss(
             outputs.enc_outputs_class[..., : len(PROMPT)],
@@ -121,7 +121,7 @@ class DetectorTask:
 
 
 def run(frames: Frames, budget: Budget, seed: int, out: Path) -> dict[str, float]:
-    """Train a detector, write it to `out`, and return what `train` says."""
+    """Train a detector, write it to `out`, and return the record of `train`."""
     task = DetectorTask(frames, seed)
 
     def checkpoint() -> None:

@@ -1,7 +1,8 @@
-"""The training loop all engines share: AdamW, warm-up and cosine over a budget of steps or processor minutes."""
+"""The training loop of all engines: AdamW, with warm-up and cosine decay over a budget."""
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -11,14 +12,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+log = logging.getLogger(__name__)
 Losses = dict[str, "torch.Tensor"]
 
 
 @dataclass
 class Budget:
-    """How long to train: a number of steps, or minutes of processor time of this process.
+    """How long to train: a number of steps, or minutes of this process's processor time.
 
-    Processor time, because on a machine shared with others it buys the same number of steps, wall time does not.
+    Processor time gives the same number of steps on a machine that others use too; wall time
+    does not.
     """
 
     steps: int | None = None
@@ -26,7 +29,11 @@ class Budget:
     _began: float = field(default_factory=time.process_time)
 
     def spent(self, step: int) -> float:
-        """Share of the budget used before `step` (0 is the first), in [0, 1]."""
+        """Share of the budget used before `step` (the first is 0), in 0…1.
+
+        Raises:
+            ValueError: the budget has neither steps nor minutes.
+        """
         if self.steps is not None:
             return min(1.0, step / self.steps)
         if self.minutes is None:
@@ -34,12 +41,12 @@ class Budget:
         return min(1.0, self.used_minutes() / self.minutes)
 
     def used_minutes(self) -> float:
-        """Processor minutes since the budget was made."""
+        """Processor minutes since the budget was created."""
         return (time.process_time() - self._began) / 60
 
 
 def rate_at(spent: float, step: int, peak: float, warmup: int = 100, floor: float = 0.01) -> float:
-    """Learning rate: linear to `peak` over `warmup` steps, then a cosine down to `floor` of it."""
+    """Learning rate: linear to `peak` in `warmup` steps, then a cosine down to `floor` of it."""
     return peak * min(1.0, (step + 1) / warmup) * max(floor, 0.5 * (1 + math.cos(math.pi * spent)))
 
 
@@ -53,11 +60,20 @@ def train(
     checkpoint: Callable[[], None] | None = None,
     every_minutes: float = 5.0,
 ) -> dict[str, float]:
-    """Minimise the sum of `losses()` and return steps, minutes and the running means of the last losses.
+    """Minimise the sum of `losses()`.
 
     Args:
+        name: name in the progress lines.
+        parameters: the weights to train.
         losses: draws a batch and returns its named loss terms.
-        checkpoint: called every `every_minutes` of processor time, so that weights can be used before the end.
+        budget: how long to train.
+        rate: largest learning rate.
+        weight_decay: of weights with more than one dimension.
+        checkpoint: called from time to time, so that weights can be used before the end.
+        every_minutes: processor minutes between two checkpoints.
+
+    Returns:
+        `steps`, `processor_minutes` and the running mean of each loss.
     """
     import torch
 
@@ -88,10 +104,8 @@ def train(
             next_note = budget.used_minutes() + 1
             text = " ".join(f"{key} {value:.3f}" for key, value in means.items())
             pace = 60_000 * budget.used_minutes() / step
-            print(
-                f"{name}: {budget.used_minutes():.1f} min, step {step} ({pace:.0f} ms), {text}",
-                flush=True,
-            )
+            used = budget.used_minutes()
+            log.info("%s: %.1f min, step %d (%.0f ms), %s", name, used, step, pace, text)
         if checkpoint is not None and budget.used_minutes() >= next_checkpoint:
             checkpoint()
             next_checkpoint = budget.used_minutes() + every_minutes

@@ -1,7 +1,8 @@
-"""Train the vision tower, and with it the captioner and the encoder.
+"""Trains the vision tower, and with it the captioner and the encoder.
 
-One tower learns from three teachers at once: the auxiliary heads, the contrastive loss of the encoder and the
-language-model loss of the captioner. Afterwards each engine takes its own copy and goes on with its own loss.
+One tower learns from three losses at once: the auxiliary heads, the contrastive loss of the encoder
+and the language-model loss of the captioner. Then each engine continues with a copy and its own
+loss.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # CLIP's
-SHIFT = 3  # pixels a crop is moved at most, on top of its box's jitter
+SHIFT = 3  # largest random shift of a crop in pixels, besides the jitter of its box
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Recipe:
 
     Attributes:
         auxiliary, contrast, language: weights; 0 leaves a loss out.
-        batch: crops a step; `answered` of them also go through the language model, which costs most.
+        batch: crops in a step; `answered` of them go through the costly language model too.
     """
 
     auxiliary: float
@@ -52,7 +53,7 @@ RECIPES = {
 
 
 def normalised(images: np.ndarray) -> torch.Tensor:
-    """Images (N, H, W, 3) in [0, 1] as CLIP's processor gives them to the model: (N, 3, H, W)."""
+    """Images (N, H, W, 3) in 0…1 normalised like CLIP's processor does: (N, 3, H, W)."""
     import torch
 
     scaled = (images - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
@@ -62,7 +63,7 @@ def normalised(images: np.ndarray) -> torch.Tensor:
 def shifted(
     images: np.ndarray, joints: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Each picture (N, S, S, 3) moved by a few pixels, its edge repeated, and its joints (N, 25, 2) with it."""
+    """Move each picture (N, S, S, 3) and its joints (N, 25, 2) by a few pixels; edges repeat."""
     size = images.shape[1]
     padded = np.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), mode="edge")
     moves = rng.integers(0, 2 * SHIFT + 1, (len(images), 2))
@@ -73,7 +74,7 @@ def shifted(
 
 
 class TowerTask:
-    """Draws batches of crops and computes the losses that a recipe weighs."""
+    """Draws batches of crops and computes the weighted losses of a recipe."""
 
     def __init__(
         self, crops: Crops, recipe: Recipe, seed: int, start: dict[str, Path] | None = None
@@ -91,7 +92,7 @@ class TowerTask:
         self.heads = Heads()
         if start:
             self._continue(start)
-        # One tower: the captioner sees through the encoder's, or the other way round when it goes on alone.
+        # One tower: the captioner uses the encoder's; if it trains alone, the other way round.
         if recipe.contrast:
             self.captioner.model.vision_tower = self.encoder.vision_model
         else:
@@ -110,7 +111,7 @@ class TowerTask:
                 model.load_state_dict(trained.state_dict())
 
     def parameters(self) -> list[torch.nn.Parameter]:
-        """What the recipe's losses reach, the heads included."""
+        """The parameters that the recipe's losses train, those of the heads included."""
         models = [self.encoder] * bool(self._recipe.contrast) + [self.captioner] * bool(
             self._recipe.language
         )
@@ -118,7 +119,7 @@ class TowerTask:
         return list({id(weight): weight for weight in every}.values())
 
     def losses(self) -> Losses:
-        """The weighted losses of a fresh batch."""
+        """The weighted losses of a new batch."""
         import torch
         from torch.nn import functional as F
 
@@ -170,11 +171,18 @@ def run(
     out: Path,
     start: dict[str, Path] | None = None,
 ) -> dict[str, float]:
-    """Train by `RECIPES[phase]` and write the engines it trains into `out`.
+    """Train with `RECIPES[phase]` and write the trained engines to `out`.
 
     Args:
         phase: `tower` (both engines at once), `captioner` or `encoder`.
-        start: folders of a trained captioner and encoder to go on from.
+        crops: the training crops.
+        budget: how long to train.
+        seed: of weights and batches.
+        out: folder of the engines.
+        start: folders of a trained captioner and encoder to continue from.
+
+    Returns:
+        The record of `train`.
     """
     recipe = RECIPES[phase]
     task = TowerTask(crops, recipe, seed, start)

@@ -1,7 +1,8 @@
-"""Person crops for the vision tower, made exactly as the pipeline makes them: cut, JPEG, the processor's resize.
+"""Person crops to train the vision tower, made like the pipeline's: cut, JPEG, resized.
 
-Each person (or pair) is cut several times: from the true box, and from boxes moved and stretched at random,
-or, once there is a detector, from its own boxes. Loose boxes cost a captioner trained on tight ones much.
+Each person (or pair) is cut several times: from the true box and from randomly changed boxes, or,
+once there is a detector, from its boxes. A captioner trained only on tight boxes does badly on
+loose ones.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ from c2vl.studio.engines.configs import TOWER_SIZE
 from c2vl.studio.engines.stills_on_disk import Frames, Note
 from c2vl.studio.engines.targets import read
 
-MARGIN = 0.08  # of profiles/demo.yaml: added on each side, as a share of the box
+MARGIN = 0.08  # as in profiles/demo.yaml: added on each side, as a share of the box
 JITTER = 0.06  # standard deviation of each edge, as a share of the box
-JPEG_QUALITY = 92  # of profiles/demo.yaml
+JPEG_QUALITY = 92  # as in profiles/demo.yaml
 
 Boxes = Callable[[int, Note, np.random.Generator], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Crops:
-    """N crops of M subjects, `subject` telling which belong together.
+    """N crops and their targets.
 
     Attributes:
         images: (N, S, S, 3) uint8.
@@ -49,14 +50,14 @@ class Crops:
 
 
 def subjects(note: Note) -> list[tuple[np.ndarray, int]]:
-    """The boxes an answer is asked for, each with the index of its (first) person."""
+    """The boxes that need an answer, each with the index of its (first) person."""
     if note.pair:
         return [(union(note.boxes), 0)]
     return [(box, index) for index, box in enumerate(note.boxes)]
 
 
 def jittered(index: int, note: Note, rng: np.random.Generator) -> np.ndarray:
-    """The true boxes of a still, each edge moved at random."""
+    """The true boxes of a still, with each edge moved at random."""
     sizes = np.tile(note.boxes[:, 2:] - note.boxes[:, :2], 2)
     return note.boxes + rng.normal(0, JITTER, note.boxes.shape) * sizes
 
@@ -67,16 +68,17 @@ def exact(index: int, note: Note, rng: np.random.Generator) -> np.ndarray:
 
 
 def saved(folder: Path, build: Callable[[], Crops]) -> Crops:
-    """Return the crops kept in `folder`, pictures mapped from the disk; `build` them if there are none."""
+    """Load the crops of `folder`, with memory-mapped pictures; `build` and save them if absent."""
     notes = folder / "crops.npz"
     if not notes.is_file():
         made = build()
         with published(folder / "images.npy") as place, place.open("wb") as file:
             np.save(file, made.images)
+        # Written last: if this file exists, both files are complete.
         with (
             published(notes) as place,
             place.open("wb") as file,
-        ):  # last: its presence says that both are whole
+        ):
             np.savez(file, joints=made.joints, parts=made.parts, sentences=made.sentences)
     with np.load(notes, allow_pickle=False) as arrays:
         return Crops(
@@ -88,14 +90,18 @@ def saved(folder: Path, build: Callable[[], Crops]) -> Crops:
 
 
 def cut(frame: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """The crop (h, w, 3) of `box` as the crop stage stores it: with a margin, and through JPEG."""
+    """The crop (h, w, 3) of `box` as the crop stage stores it: with a margin, and as JPEG."""
     height, width = frame.shape[:2]
     x0, y0, x1, y1 = grown(box, MARGIN, (width, height))
     return from_jpeg(to_jpeg(frame[y0:y1, x0:x1], JPEG_QUALITY))
 
 
 def make(frames: Frames, sources: list[Boxes], seed: int) -> Crops:
-    """Cut every subject of `frames` once for each source of boxes."""
+    """Cut every subject of `frames` once for each source of boxes.
+
+    Raises:
+        ValueError: a true answer is not in the studio's vocabulary.
+    """
     from PIL import Image
 
     rng = np.random.default_rng(seed)
@@ -120,9 +126,7 @@ def make(frames: Frames, sources: list[Boxes], seed: int) -> Crops:
                 joints.append(np.full((25, 2), np.nan) if note.pair else places)
                 meaning = read(sentence)
                 if meaning is None:
-                    raise ValueError(
-                        f"the studio said '{sentence}', which its vocabulary cannot form"
-                    )
+                    raise ValueError(f"the studio's vocabulary cannot form the answer '{sentence}'")
                 parts.append((*meaning, vocabulary.ACTIONS.index(note.actions[person])))
                 sentences.append(sentence)
     return Crops(

@@ -1,11 +1,11 @@
-"""The texts the tiny engines learn: phrasings of the question, and short sentences that name a class."""
+"""The texts the tiny engines learn: wordings of the question, and sentences with a class name."""
 
 from __future__ import annotations
 
 from c2vl.prompts.engines.captioner import CaptionerParams
 from c2vl.studio import vocabulary
 
-# A captioner that has seen one question answers only that one, to the last full stop.
+# A captioner trained on one question answers only that one, down to the last full stop.
 OTHER_QUESTIONS = (
     "What is the person doing?",
     "What are they trying to do? Are they holding anything?",
@@ -25,7 +25,7 @@ CLASS_TEMPLATES = (
 
 
 def prompts() -> list[str]:
-    """The captioner's full prompts: the paper's question first, then the other phrasings."""
+    """The captioner's full prompts: the paper's question first, then other wordings."""
     paper = CaptionerParams(model="").prompt()
     return [
         paper,
@@ -34,5 +34,5 @@ def prompts() -> list[str]:
 
 
 def class_sentences() -> list[str]:
-    """Every action name in every template: `len(ACTIONS) * len(CLASS_TEMPLATES)` sentences, templates innermost."""
+    """Every action name in every template, grouped by action."""
     return [template.format(name) for name in vocabulary.ACTIONS for template in CLASS_TEMPLATES]

@@ -1,9 +1,9 @@
-"""What was learnt, and against what: every method and stream."""
+"""Tables of accuracy: every method and stream, and one sentence about each benchmark."""
 
 from __future__ import annotations
 
 from c2vl.report.figures.versus import Line
-from c2vl.report.pipeline_outputs import Outs, lookup
+from c2vl.report.pipeline_outputs import PipelineOutputs, lookup
 from c2vl.report.result_table import Cell, Row, Table, best_of, percent, words
 from c2vl.report.style import C2VL, INFONCE, RANDOM, SUPERVISED, WORDS
 
@@ -22,9 +22,9 @@ METHODS = {
 }
 
 
-def methods_table(outs: Outs, benchmarks: list[str]) -> Table:
-    """The joint stream under every method: linear evaluation and KNN, a pair of columns a benchmark."""
-    metrics, lines = outs.metrics, []
+def methods_table(outputs: PipelineOutputs, benchmarks: list[str]) -> Table:
+    """Accuracy of every method on the joint stream, linear and KNN for each benchmark."""
+    metrics, lines = outputs.metrics, []
     for method, name in METHODS.items():
         values = []
         for benchmark in benchmarks:
@@ -51,11 +51,12 @@ def methods_table(outs: Outs, benchmarks: list[str]) -> Table:
     )
     return Table(
         "methods",
-        "Against what: the joint stream",
+        "Methods compared on the joint stream",
         ("joint stream", *heads),
         rows,
-        "Top-1 accuracy in percent on test clips, last epoch. Marked: the best that saw no label during pretraining. "
-        f"KNN: {outs.nearest}.",
+        "Top-1 accuracy in percent on test clips, last epoch. Marked: the best method that used "
+        "no label during pretraining. "
+        f"KNN: {outputs.nearest}.",
     )
 
 
@@ -71,14 +72,14 @@ def _marked(values: list[float | None], best: list[float | None], name: str) -> 
     ]
 
 
-def streams_table(outs: Outs, benchmarks: list[str]) -> Table | None:
+def streams_table(outputs: PipelineOutputs, benchmarks: list[str]) -> Table | None:
     """C²VL by stream, and fused."""
     rows: list[Row] = []
     for stream, title in STREAMS.items():
         cells: list[Cell] = []
         for benchmark in benchmarks:
-            linear = lookup(outs.metrics, "linear", benchmark, stream, "c2vl") or {}
-            knn = lookup(outs.metrics, "knn", benchmark, stream, "c2vl") or {}
+            linear = lookup(outputs.metrics, "linear", benchmark, stream, "c2vl") or {}
+            knn = lookup(outputs.metrics, "knn", benchmark, stream, "c2vl") or {}
             cells += [
                 percent(linear.get("top1")),
                 percent(linear.get("top5")),
@@ -95,16 +96,17 @@ def streams_table(outs: Outs, benchmarks: list[str]) -> Table | None:
         for what in ("linear", "top-5", "best on test", "KNN")
     ]
     note = (
-        "Accuracy in percent, last epoch. “Best on test” picks the epoch by its test accuracy, as the field often reports; "
-        "it is no fair estimate."
+        "Accuracy in percent, last epoch. “Best on test” picks the epoch by its test accuracy, "
+        "as many papers do; it is not a fair estimate."
     )
-    note += f" Three streams add their scores, weighed {outs.weights}." if outs.weights else ""
+    if outputs.weights:
+        note += f" Three streams add their scores with weights {outputs.weights}."
     return Table("streams", "C²VL by stream", ("stream", *heads), tuple(rows), note)
 
 
-def versus_lines(outs: Outs, benchmark: str) -> list[Line]:
-    """What the picture compares, from knowing nothing to knowing every label."""
-    metrics, scores = outs.metrics, outs.scores
+def versus_lines(outputs: PipelineOutputs, benchmark: str) -> list[Line]:
+    """(name, accuracy, colour) of each bar, from no training to training with every label."""
+    metrics, scores = outputs.metrics, outputs.scores
     candidates: list[tuple[str, float | None, str]] = [
         (
             "words alone, no skeleton",
@@ -136,9 +138,9 @@ def versus_lines(outs: Outs, benchmark: str) -> list[Line]:
     return [(name, value, colour) for name, value, colour in candidates if value is not None]
 
 
-def verdict(outs: Outs, benchmark: str) -> str:
-    """One honest sentence about C²VL on `benchmark`, whichever way it fell."""
-    metrics = outs.metrics
+def verdict(outputs: PipelineOutputs, benchmark: str) -> str:
+    """One sentence that compares C²VL with the baselines on `benchmark`, whoever leads."""
+    metrics = outputs.metrics
     joint, hard, none = (
         lookup(metrics, "linear", benchmark, "joint", method, "top1")
         for method in ("c2vl", "infonce", "random")
@@ -146,7 +148,7 @@ def verdict(outs: Outs, benchmark: str) -> str:
     full = lookup(metrics, "end_to_end", benchmark, "joint", "supervised", "top1")
     fused = lookup(metrics, "linear", benchmark, "fusion", "c2vl", "top1")
     if joint is None:
-        return f"C²VL was not evaluated on {benchmark}. {outs.untrained(benchmark)}".strip()
+        return f"C²VL was not evaluated on {benchmark}. {outputs.untrained(benchmark)}".strip()
     text = f"On {benchmark}, C²VL reaches {joint * 100:.1f} % from the joint stream"
     text += f" and {fused * 100:.1f} % from three streams" if fused is not None else ""
     others = []
@@ -163,7 +165,11 @@ def verdict(outs: Outs, benchmark: str) -> str:
             1.96 * 100 * ((joint * (1 - joint) + hard * (1 - hard)) / test) ** 0.5 if test else 0.0
         )
         if abs(gap) < noise:
-            text += f" With {test:,} test clips and one seed, the {abs(gap):.1f} points between C²VL and InfoNCE may be chance."
+            text += (
+                f" With {test:,} test clips and one seed, the difference of {abs(gap):.1f} points "
+                "between C²VL and InfoNCE may be chance."
+            )
         else:
-            text += f" C²VL {'leads' if gap > 0 else 'trails'} InfoNCE by {abs(gap):.1f} points in this run."
+            lead = "leads" if gap > 0 else "trails"
+            text += f" C²VL {lead} InfoNCE by {abs(gap):.1f} points in this run."
     return text

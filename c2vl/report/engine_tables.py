@@ -1,35 +1,28 @@
-"""What the engines saw: their scores against the truth, what the answers give away, and what became of broken samples."""
+"""Tables about the engines: scores against the truth, quality of the prompts, broken samples."""
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import Any
 
 import numpy as np
 
 from c2vl.report.figures.confusion import confusion, worst
-from c2vl.report.pipeline_outputs import Outs, lookup
+from c2vl.report.packaged import packaged_json
+from c2vl.report.pipeline_outputs import PipelineOutputs, lookup
 from c2vl.report.result_table import Cell, Row, Table, percent, words
 from c2vl.report.style import Plot
 
-AUTHORS = {
-    "all": 0.482,
-    "middle": 0.239,
-    "chance": 1 / 41,
-}  # their published answers for PKU-MMD II, measured alike
-
-
-def packaged(name: str) -> Any:
-    """A JSON document of the package's `report/data`."""
-    import json
-
-    return json.loads((resources.files("c2vl.report") / "data" / name).read_text(encoding="utf-8"))
+# Bag-of-words accuracy of the answers that the paper's authors published for PKU-MMD II.
+AUTHORS = {"all": 0.482, "middle": 0.239, "chance": 1 / 41}
 
 
 def engine_table(scores: dict[str, Any]) -> Table | None:
-    """Scores of the three engines beside what always guessing the commonest reaches, and beside the target."""
+    """Scores of the three engines, with the target and the score of always guessing.
+
+    Guessing is the commonest answer, or a random draw. None if nothing was scored.
+    """
     rows: list[Row] = []
-    for engine, asked in packaged("targets.json").items():
+    for engine, asked in packaged_json("targets.json").items():
         measured = [(line, lookup(scores, *line["score"])) for line in asked]
         measured = [(line, score) for line, score in measured if score is not None]
         for place, (line, score) in enumerate(measured):
@@ -60,12 +53,13 @@ def engine_table(scores: dict[str, Any]) -> Table | None:
         "Engine scores",
         ("engine", "score", "reached", "at least", "guessing"),
         tuple(rows),
-        "In percent, IoU in 0…1. Guessing: always the commonest answer, or drawing at random. Truth is read by scoring only.",
+        "In percent; IoU in 0…1. Guessing: always the commonest answer, or a random draw. "
+        "Only scoring reads the ground truth.",
     )
 
 
 def words_alone_table(scores: dict[str, Any]) -> Table | None:
-    """How far the answers alone, without any skeleton, give the class away."""
+    """Accuracy of a bag of words over the answers, without any skeleton."""
     found = lookup(scores, "prompts", "bag_of_words") or {}
     ceiling = scores.get("bag_of_words_of_truth") or {}
     rows = []
@@ -93,17 +87,18 @@ def words_alone_table(scores: dict[str, Any]) -> Table | None:
     rows.append(Row((*authors, percent(AUTHORS["chance"])), kind="elsewhere"))
     return Table(
         "words-alone",
-        "What the answers give away alone",
+        "What the answers alone tell",
         ("benchmark", "all answers of a clip", "the middle one", "true sentences", "chance"),
         tuple(rows),
-        "Top-1 accuracy in percent of a bag of words (TF-IDF of words and pairs, logistic regression) without any skeleton. "
-        "Near 100 the captions would give the label away; near chance they would say nothing. The last row is not of this run: "
-        "the same measure of the answers that the paper's authors published.",
+        "Top-1 accuracy in percent of a bag of words (TF-IDF of words and pairs, logistic "
+        "regression), without any skeleton. Near 100, the answers give the label away. Near "
+        "chance, they say nothing about it. The last row is not from this run: it is the same "
+        "measure of the answers that the paper's authors published.",
     )
 
 
 def broken_table(scores: dict[str, Any]) -> Table | None:
-    """What became of the samples that the studio broke on purpose."""
+    """What happened to the samples that the studio broke on purpose."""
     rows = []
     for sample in scores.get("broken") or []:
         noticed = sample["noticed"] or "not noticed"
@@ -113,20 +108,20 @@ def broken_table(scores: dict[str, Any]) -> Table | None:
                     words(sample["sample"]),
                     words(sample["what"]),
                     words(noticed),
-                    words(sample["reason"] or "it passed every stage"),
+                    words(sample["reason"] or "no stage noticed it"),
                 )
             )
         )
     if not rows:
         return None
-    heads = ("sample", "broken on purpose", "noticed by", "what was said")
-    return Table("broken", "What became of the broken samples", heads, tuple(rows))
+    heads = ("sample", "broken on purpose", "noticed by", "reason given")
+    return Table("broken", "What happened to the broken samples", heads, tuple(rows))
 
 
 def prompt_table(scores: dict[str, Any]) -> Table | None:
     """Every score of the prompts that needs no ground truth."""
     rows = []
-    for part, lines in packaged("prompt_quality.json").items():
+    for part, lines in packaged_json("prompt_quality.json").items():
         found = [(line, lookup(scores, "prompts", part, line["score"])) for line in lines]
         for line, value in found:
             if value is not None:
@@ -134,10 +129,13 @@ def prompt_table(scores: dict[str, Any]) -> Table | None:
                 rows.append(Row((words(line["name"]), shown, words(line["look"]))))
     if not rows:
         return None
-    note = "Shares in percent. `c2vl quality` prints the same before any training, with the crops and answers to look at."
+    note = (
+        "Shares in percent. `c2vl quality` prints the same before any training, "
+        "with the crops and answers to look at."
+    )
     return Table(
         "prompts",
-        "Prompts without a truth to compare with",
+        "Prompt scores that need no ground truth",
         ("score", "value", "look when"),
         tuple(rows),
         note,
@@ -145,7 +143,7 @@ def prompt_table(scores: dict[str, Any]) -> Table | None:
 
 
 def prompt_facts(scores: dict[str, Any]) -> list[tuple[str, str]]:
-    """(number, what it is) about the prompts that needs no ground truth."""
+    """(number, meaning) of the prompt scores that need no ground truth."""
     crop, answers = (
         lookup(scores, "prompts", "crop") or {},
         lookup(scores, "prompts", "answers") or {},
@@ -176,11 +174,13 @@ def prompt_facts(scores: dict[str, Any]) -> list[tuple[str, str]]:
     return facts
 
 
-def answer_confusions(outs: Outs) -> tuple[list[Plot], list[tuple[str, str, float, int]]]:
+def answer_confusions(
+    outputs: PipelineOutputs,
+) -> tuple[list[Plot], list[tuple[str, str, float, int]]]:
     """Confusion matrices of object and phrase, and the commonest confusions of phrases."""
     plots, listed = [], []
     for part in ("object", "phrase"):
-        table = outs.confusions.get(part)
+        table = outputs.confusions.get(part)
         if not table or not table["rows"]:
             continue
         counts = np.asarray(table["counts"], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""What went in: samples, splits and classes, and what was left out for which reason."""
+"""Tables about the data: samples, splits and classes, and why samples were excluded."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 import pyarrow.compute as pc
 
 from c2vl.core.tables import schemas
-from c2vl.report.pipeline_outputs import Outs
+from c2vl.report.pipeline_outputs import PipelineOutputs
 from c2vl.report.result_table import Cell, Row, Table, words
 
 TESTED_ON = {"xsub": "other people", "xview": "another camera", "xset": "other setups"}
 
 
-def facts(outs: Outs) -> list[tuple[str, str]]:
-    """(number, what it counts) for the head of the section."""
-    index = outs.index
+def facts(outputs: PipelineOutputs) -> list[tuple[str, str]]:
+    """(number, what it counts): samples, classes, subjects, setups, cameras, excluded."""
+    index = outputs.index
     kept = index.filter(pc.equal(index.column("status"), schemas.OK))
 
     def distinct(column: str) -> str:
@@ -32,9 +32,9 @@ def facts(outs: Outs) -> list[tuple[str, str]]:
     ]
 
 
-def split_table(outs: Outs) -> Table:
+def split_table(outputs: PipelineOutputs) -> Table:
     """Training and test samples of each benchmark."""
-    index, rows = outs.index, []
+    index, rows = outputs.index, []
     benchmarks = [name for name in index.column_names if name not in schemas.INDEX.names]
     for name in benchmarks:
         counts = Counter(index.column(name).to_pylist())
@@ -46,9 +46,12 @@ def split_table(outs: Outs) -> Table:
     return Table("splits", "Splits", ("benchmark", "tested on", "train", "test"), tuple(rows))
 
 
-def excluded(outs: Outs, most: int = 8) -> list[tuple[str, int, list[str]]]:
-    """(reason, how many samples, some of them), commonest first; reasons beyond `most` are summed up."""
-    gone = outs.index.filter(pc.not_equal(outs.index.column("status"), schemas.OK))
+def excluded(outputs: PipelineOutputs, most: int = 8) -> list[tuple[str, int, list[str]]]:
+    """(reason, number of samples, up to four of them), commonest first.
+
+    With more than `most` reasons, the rarest ones are added up as "other reasons".
+    """
+    gone = outputs.index.filter(pc.not_equal(outputs.index.column("status"), schemas.OK))
     reasons: dict[str, list[str]] = {}
     for reason, sample in zip(
         gone.column("reason").to_pylist(), gone.column("sample").to_pylist(), strict=True
@@ -64,11 +67,11 @@ def excluded(outs: Outs, most: int = 8) -> list[tuple[str, int, list[str]]]:
     return listed
 
 
-def class_counts(outs: Outs) -> list[dict[str, Any]]:
+def class_counts(outputs: PipelineOutputs) -> list[dict[str, Any]]:
     """`number`, `name` and `samples` of each class, in the order of labels."""
-    kept = outs.index.filter(pc.equal(outs.index.column("status"), schemas.OK))
+    kept = outputs.index.filter(pc.equal(outputs.index.column("status"), schemas.OK))
     counts = Counter(kept.column("label").to_pylist())
     return [
         {"number": f"A{label + 1:03}", "name": name, "samples": counts[label]}
-        for label, name in enumerate(outs.classes)
+        for label, name in enumerate(outputs.classes)
     ]

@@ -1,4 +1,4 @@
-"""A small set of outs of every stage, made up from a seed: what `score` and `report` read."""
+"""Writes a small synthetic set of outputs of every stage: what `score` and `report` read."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from c2vl.core.tables.fingerprint import data_fingerprint
 CLASSES = ["drink water", "clap", "kick", "shake hands"]
 PROMPTS, FRAMES = 2, 12
 SENTENCES = [
-    "The person is standing and holding a cup. The person is trying to bring something to the mouth.",
-    "The person is standing and holding nothing. The person is trying to bring both hands together.",
+    "The person is standing and holding a cup. "
+    "The person is trying to bring something to the mouth.",
+    "The person is standing and holding nothing. "
+    "The person is trying to bring both hands together.",
     "The person is sitting and holding nothing. The person is trying to lift a leg.",
     "Two people are standing and holding nothing. They are trying to reach for each other.",
 ]
@@ -35,7 +37,7 @@ BROKEN = "S001C001P001R001A001"
 
 
 def names() -> list[str]:
-    """Two setups, two cameras, two subjects a setup, four actions: 32 sample ids."""
+    """32 sample ids: two setups, two cameras, two subjects in each setup, four actions."""
     where = [
         (s, c, p, a)
         for s in (1, 2)
@@ -47,7 +49,7 @@ def names() -> list[str]:
 
 
 def write_data(root: Path, dataset: str = "studio") -> None:
-    """`data/*` with the videos, one excluded sample and one without a crop."""
+    """Write `data/*` with videos; one sample is excluded, one has no crop of its second frame."""
     raw, rows = root / "data/studio", []
     raw.mkdir(parents=True)
     for name in names():
@@ -148,7 +150,7 @@ def _shard(data: Path, shard: str, rows: list[dict]) -> None:
 
 
 def write_truth(folder: Path) -> None:
-    """The truth of `write_data`: every frame's person is where the detector found it."""
+    """Write the truth about `write_data`: the detector found every person exactly."""
     people, answers = [], []
     for name in names():
         label = int(name[-3:]) - 1
@@ -185,7 +187,7 @@ def write_truth(folder: Path) -> None:
 def write_results(
     root: Path, benchmarks: tuple[str, ...] = ("xsub", "xview"), seed: int = 0
 ) -> None:
-    """`results/{evaluate,pretrain,baselines}` over the test clips of the index, better for the better methods."""
+    """Write `results/{evaluate,pretrain,baselines}`; better methods have higher accuracy."""
     generator = np.random.default_rng(seed)
     index, names_of = (
         tables.rows_of(tables.read(root / "data/index/index.parquet")),
@@ -219,9 +221,9 @@ def write_results(
             right = generator.random(len(test)) < skill[method] + (
                 0.06 if stream == "fusion" else 0
             )
-            said = np.where(right, labels, generator.integers(0, len(names_of), len(test)))
+            predicted = np.where(right, labels, generator.integers(0, len(names_of), len(test)))
             value = {
-                "top1": float((said == labels).mean()),
+                "top1": float((predicted == labels).mean()),
                 "top5": 0.95,
                 "mean_class": 0.7,
                 "ece": 0.0625,
@@ -276,7 +278,7 @@ def write_results(
                         "prediction": int(p),
                         "probability": 0.6,
                     }
-                    for row, p in zip(test, said, strict=True)
+                    for row, p in zip(test, predicted, strict=True)
                 ]
                 per_class += [
                     {
@@ -284,7 +286,7 @@ def write_results(
                         "label": c,
                         "name": names_of[c],
                         "samples": int((labels == c).sum()),
-                        "accuracy": float((said == labels)[labels == c].mean()),
+                        "accuracy": float((predicted == labels)[labels == c].mean()),
                     }
                     for c in np.unique(labels)
                 ]
@@ -363,7 +365,7 @@ def _read_classes(root: Path) -> list[str]:
 
 
 def write_compare(root: Path, seeds: int = 5) -> None:
-    """`results/compare/compare.json` as `stages/compare.py` writes it: C²VL wins in all seeds but the last."""
+    """Write `results/compare/compare.json`: C²VL wins in all seeds but the last."""
     top1 = {
         "c2vl": [0.72] * (seeds - 1) + [0.6],
         "infonce": [0.66] * seeds,
@@ -399,7 +401,13 @@ def write_compare(root: Path, seeds: int = 5) -> None:
 def write_protocols(
     root: Path, targets: dict[str, str] | None = None, fractions: tuple[str, ...] = ("0.01", "0.1")
 ) -> None:
-    """`results/protocols/metrics.json` of the joint stream on xsub, and a transfer to each target (name → data set)."""
+    """Write `results/protocols/metrics.json`: joint stream, xsub, a transfer to each target.
+
+    Args:
+        root: the folder to write to.
+        targets: name of a target → its data set.
+        fractions: shares of labels of the semi-supervised runs.
+    """
     full = {
         start: {"top1": top1, "top5": 0.9} for start, top1 in (("scratch", 0.5), ("c2vl", 0.625))
     }
@@ -432,7 +440,7 @@ def write_protocols(
 
 
 def write_ablations(root: Path) -> None:
-    """`results/ablations/ablations.json` of every sweep that `ablations.yaml` declares, all settings 50.0 ± 2.5."""
+    """Write `results/ablations/ablations.json`: every declared sweep, all settings 50.0 ± 2.5."""
     import yaml
 
     declared = yaml.safe_load(
@@ -452,13 +460,13 @@ def write_ablations(root: Path) -> None:
             }
             for row in sweep["settings"]
         ]
-        told = {
+        described = {
             "title": sweep["title"],
             "reference": sweep.get("reference", ""),
             "split": sweep.get("split", "test"),
         }
         sweeps[name] = {
-            **told,
+            **described,
             "axis": sweep.get("axis", ""),
             "benchmarks": benchmarks,
             "rows": rows,

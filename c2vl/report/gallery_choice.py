@@ -1,4 +1,7 @@
-"""Which samples the gallery shows: drawn at random over the classes, never by success; and the worst ones, named so."""
+"""Chooses the samples of the gallery: a random draw over the classes, and frames that failed.
+
+The draw does not look at results, so the gallery does not favour successes.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Choice:
-    """One card of the gallery: the sample, which of its K prompts, and why it is shown if it is a failure."""
+    """One card of the gallery: the sample, one of its K prompts, and what failed (if anything)."""
 
     sample: str
     k: int
@@ -19,13 +22,13 @@ class Choice:
 
 
 def typical(labels: Mapping[str, int], prompts: int, count: int, seed: int) -> list[Choice]:
-    """Draw `count` samples from classes spread evenly over all classes, and a random one of their K prompts.
+    """Draw `count` classes spread evenly over all classes, and of each a sample and a prompt.
 
     Args:
         labels: label of each sample that may be shown.
         prompts: K.
         count: samples wanted.
-        seed: of the draw.
+        seed: seed of the draw.
     """
     generator = np.random.default_rng(seed)
     members: dict[int, list[str]] = {}
@@ -47,18 +50,18 @@ def failures(
     count: int,
     seed: int,
 ) -> list[Choice]:
-    """Choose frames that went wrong, of as many kinds as there are.
+    """Choose failed frames, in turn from each kind of failure.
 
     Args:
-        frames: rows of `results/scores/frames.parquet`; none without ground truth.
-        failed: (sample, k, reason) of the crops and answers that are not ok.
-        shown: samples already in the gallery.
-        count: cards wanted.
-        seed: of the draw.
+        frames: rows of `results/scores/frames.parquet`; empty without ground truth.
+        failed: (sample, k, reason) of the crops and answers whose status is not ok.
+        shown: samples already in the gallery; the chosen samples are added to it.
+        count: number of cards wanted.
+        seed: seed of the draw.
     """
     kinds: dict[str, Callable[[Mapping[str, Any]], bool]] = {
-        "a person was not found": lambda frame: _less(frame["matched"], frame["people"]),
-        "something was found that is no person": lambda frame: _less(
+        "a person was missed": lambda frame: _less(frame["matched"], frame["people"]),
+        "something was found that is not a person": lambda frame: _less(
             frame["matched"], frame["detections"]
         ),
         "object and action phrase are both wrong": lambda frame: (

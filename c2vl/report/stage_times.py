@@ -1,4 +1,4 @@
-"""How long it took, and what was reused: the log of the stages' last runs on this machine."""
+"""Time, memory and counts of each stage, from the log of its last run on this machine."""
 
 from __future__ import annotations
 
@@ -58,9 +58,8 @@ def stage_table(records: Sequence[Mapping[str, Any]]) -> Table | None:
         _count(sum(record[name] for record in records if isinstance(record.get(name), int)))
         for name in COUNTS[:2]
     ]
-    counted.append(
-        Cell("", "")
-    )  # a failed crop fails again as a missing answer: their sum would count it twice
+    # No sum of failures: a failed crop fails again as a missing answer and would count twice.
+    counted.append(Cell("", ""))
     together = (words("together"), Cell(clock(total), total), Cell(f"{most:,.0f}", most))
     rows.append(Row((*together, *counted, words("")), kind="head"))
     return Table(
@@ -68,8 +67,8 @@ def stage_table(records: Sequence[Mapping[str, Any]]) -> Table | None:
         "Stages",
         ("stage", "time", "peak memory, MiB", *COUNTS, "why it ran"),
         tuple(rows),
-        "The last run of each stage on this machine; stages that DVC found unchanged did not run again. "
-        "Reused: taken from the sample store instead of being computed.",
+        "The last run of each stage on this machine. DVC skips a stage if nothing it reads has "
+        "changed. Reused: taken from the sample store, not computed.",
     )
 
 
@@ -78,5 +77,5 @@ def _count(number: object) -> Cell:
 
 
 def total(records: Sequence[Mapping[str, Any]]) -> str:
-    """All stages' time together, as people say it; empty without records."""
+    """The time of all stages together, such as `3 min 05 s`; empty without records."""
     return clock(sum(float(record["seconds"]) for record in records)) if records else ""

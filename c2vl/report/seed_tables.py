@@ -1,4 +1,4 @@
-"""The comparison over seeds (`results/compare/compare.json`): mean ± standard deviation, and what differs seed by seed."""
+"""The comparison over seeds: mean ± standard deviation of each method, and the gain of C²VL."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from c2vl.report.figures.seeds import Runs, seeds
-from c2vl.report.learnt import METHODS
+from c2vl.report.method_tables import METHODS
 from c2vl.report.pipeline_outputs import lookup
 from c2vl.report.result_table import Cell, Row, Table, percent, words
 from c2vl.report.style import Plot
@@ -42,11 +42,12 @@ def compare_table(compare: Mapping[str, Any]) -> Table | None:
     count = len(compare["seeds"])
     return Table(
         "compare",
-        f"The same over {count} {'seeds' if count > 1 else 'seed'}",
+        f"Methods over {count} {'seeds' if count > 1 else 'seed'}",
         ("method", "benchmark", "stream", *(head for _, head in COLUMNS)),
         tuple(rows),
-        "Top-1 accuracy in percent on test clips, last epoch: mean ± sample standard deviation. A seed changes the initial "
-        "weights, the order of the clips and the augmentation; the split stays.",
+        "Top-1 accuracy in percent on test clips, last epoch: mean ± sample standard deviation. A "
+        "seed changes the initial weights, the order of the clips and the augmentation; the split "
+        "stays the same.",
     )
 
 
@@ -79,8 +80,8 @@ def compare_plot(compare: Mapping[str, Any]) -> Plot | None:
 
 
 def verdicts(compare: Mapping[str, Any]) -> list[str]:
-    """One honest sentence a benchmark and stream: how C²VL and InfoNCE compare over the seeds."""
-    told = []
+    """One sentence for each benchmark and stream that compares C²VL with InfoNCE over the seeds."""
+    sentences = []
     for part in compare.get("cells") or ():
         gain = lookup(part, "gain", "linear", "top1")
         if gain is None:
@@ -88,9 +89,10 @@ def verdicts(compare: Mapping[str, Any]) -> list[str]:
         wins, count = sum(value > 0 for value in gain["values"]), len(gain["values"])
         many = "seeds" if count > 1 else "seed"
         deviation = "" if gain["std"] is None else f" ± {gain['std'] * 100:.1f}"
-        change = f"{abs(gain['mean']) * 100:.1f}{deviation} points {'above' if gain['mean'] >= 0 else 'below'}"
-        told.append(
-            f"Over {count} {many} on {part['benchmark']}, {part['stream']} stream, C²VL is {change} InfoNCE in linear "
-            f"evaluation, and better in {wins} of {count} {many}."
+        change = f"{abs(gain['mean']) * 100:.1f}{deviation} points"
+        side = "above" if gain["mean"] >= 0 else "below"
+        sentences.append(
+            f"Over {count} {many} on {part['benchmark']}, {part['stream']} stream, C²VL is "
+            f"{change} {side} InfoNCE in linear evaluation, and better in {wins} of {count} {many}."
         )
-    return told
+    return sentences
