@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from c2vl.report.stage_times import of_this_pipeline
-
 from c2vl.core import runlog
 from c2vl.core.errors import one_sentence
 from c2vl.core.params import PARAMS_FILE, load_section, read_params
@@ -20,6 +18,7 @@ from c2vl.datasets.data_params import DataParams
 from c2vl.report import ReportParams
 from c2vl.report.page import write_report
 from c2vl.report.pipeline_outputs import PipelineOutputs
+from c2vl.report.stage_times import of_this_pipeline
 
 OUT = Path("results/report")
 
