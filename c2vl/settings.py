@@ -1,7 +1,7 @@
-"""All of params.yaml checked at once: each section by its own model, and what has to fit across sections.
+"""Check all of params.yaml: each section by its own model, and what has to fit across sections.
 
-Stage `check` runs this before any other stage; `c2vl doctor` and `c2vl profile` run it too. Nothing but params.yaml is
-read, except that the folders of transfer targets have to be there.
+Stage `check` runs this before any other stage; `c2vl doctor` and `c2vl profile` run it too. Only
+params.yaml is read; the folders of transfer targets have to exist.
 """
 
 from __future__ import annotations
@@ -71,7 +71,11 @@ def check_settings(path: Path = PARAMS_FILE) -> None:
 
 
 def faults(params: Params, root: Path = Path(".")) -> list[str]:
-    """A sentence for each fault of a params.yaml that lies in `root`; across sections only if each is right by itself."""
+    """Check the content of a params.yaml that lies in `root`.
+
+    Returns:
+        A sentence for each fault. Sections are compared once each is valid by itself.
+    """
     found = [*_unknown(params), *_of_sections(params)]
     return found or [
         *_worlds(params),

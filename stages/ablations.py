@@ -4,8 +4,9 @@
 section `pretrain` of `params.yaml`. A sweep runs on those of its benchmarks that `data.benchmarks`
 has. Writes to `results/ablations`:
 
-- `ablations.json`: `data` (their fingerprint), `dataset`, `stream`, `seeds`, `base`, and `sweeps[name]` as
-  `c2vl.experiments.ablation.ablation_files.summary` returns it; the same as `.csv`, `.md`, `.tex`
+- `ablations.json`: `data` (its fingerprint), `dataset`, `stream`, `seeds`, `base`, and
+  `sweeps[name]` as `c2vl.experiments.ablation.ablation_files.summary` returns it;
+  the same as `.csv`, `.md`, `.tex`
 - `runs/`: one file for each finished run, so that a stopped script continues with the next run
 
 `--again` computes finished runs again, for example after a change of code.

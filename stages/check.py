@@ -1,6 +1,7 @@
-"""Stage `check`: all of params.yaml, before anything runs; a wrong value stops the pipeline in its first second.
+"""Stage `check`: check all of params.yaml before any other stage runs.
 
-Writes `data/check/checked.json`, which never changes, so that a changed parameter runs its own stages and no others.
+Writes `data/check/checked.json`, which never changes. So a changed parameter runs the stages that
+read it and no others.
 """
 
 from __future__ import annotations

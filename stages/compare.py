@@ -2,7 +2,8 @@
 
 `make compare` runs it; it is not a stage of `dvc.yaml`. Writes to `results/compare`:
 
-- `compare.json`: `data` (their fingerprint), `seeds`, and `cells`, each with `benchmark`, `stream`, and `methods` and `gain` as
+- `compare.json`: `data` (its fingerprint), `seeds`, and `cells`, each with `benchmark`,
+  `stream`, and `methods` and `gain` as
   `c2vl.experiments.compare.summarise` returns them
 - `compare.md`: the same as tables
 - `runs/`: one file for each finished run, so that a stopped script continues with the next run

@@ -89,7 +89,7 @@ def switch(name: str, params: Path, force: bool = False) -> None:
 
 
 def _check() -> None:
-    """Exit with 1, after a line for each, if there are values with which no run would reach its end."""
+    """Print what would stop a run, and exit with 1 if there is anything."""
     from c2vl.core.params import read_params
     from c2vl.settings import faults
 

@@ -17,7 +17,7 @@ CLASSES_FILE = (
 
 
 def class_names(dataset: str, raw: Path, given: Sequence[str] | None = None) -> list[str]:
-    """Return the `given` names, else those in `raw/classes.txt`, else the published ones of `dataset`.
+    """Return the `given` names, else those of `raw/classes.txt`, else the published ones.
 
     Where `raw` is a preprocessed file, no `classes.txt` is read: DVC knows of that file alone.
 

@@ -1,7 +1,7 @@
 """An encoder that was not pretrained, because there are no prompts: a data set of skeletons alone.
 
-Its folder holds a note in the place of the weights. The stages behind pass the note on, and train and evaluate what needs
-no prompts: the random and the supervised baseline, and finetuning from scratch.
+Its folder holds a note in place of the weights. Later stages pass the note on. They train and
+evaluate what needs no prompts: the random and supervised baselines, and finetuning from scratch.
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ def test_ours_goes_out_and_comes_back_equal(project: Path, made: Path, what: str
 def test_class_names_come_from_params_alone(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A classes.txt beside the file is none of the stage's dependencies: its change would go unseen."""
+    """A classes.txt beside the file is no dependency of the stage: DVC would not see a change."""
     joints = np.ones((2, 30, 150), np.float32) * np.arange(1, 31)[:, None]
     arrays = {"x_train": joints, "x_test": 2 * joints}
     np.savez(project / "NTU60_CS.npz", y_train=np.eye(2), y_test=np.eye(2), **arrays)

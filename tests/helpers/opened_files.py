@@ -1,4 +1,4 @@
-"""Which files of a folder some command opens, whatever opens them: Python, C++ libraries, child processes (Linux only)."""
+"""Which files of a folder a command opens, from Python, C++ or child processes (Linux only)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def opened_files(root: Path) -> Iterator[set[str]]:
     """Within the block, watch the folders that are below `root` when it begins.
 
     Yields:
-        A set that holds, after the block, the paths below `root` that were opened. Those that the block itself wrote are
-        not in it.
+        A set. After the block it holds the paths below `root` that were opened, without those that
+        the block wrote.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     handle = libc.inotify_init1(IN_NONBLOCK)

@@ -1,4 +1,7 @@
-"""Small data sets in the formats of the recipes of README and docs: NTU RGB+D, PKU-MMD, CTR-GCN's, pyskl's, published."""
+"""Small data sets in the formats that README and docs name.
+
+NTU RGB+D, PKU-MMD, CTR-GCN's and pyskl's files, published answers.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
 """A `python` that starts stages quickly: each is forked from a process that imported torch before.
 
-A pipeline of thirty stages spends most of its time on imports when its data are a few clips. `warm_python(folder)` writes
-a program `python` into `folder`; with that first in `PATH`, `python stages/x.py` runs in a fork of the warm process, with
-the caller's arguments, environment, folder and open files. The project's own code is imported by the fork alone.
-Any other command line goes to the real interpreter.
+With a few clips, a pipeline of thirty stages spends most of its time on imports.
+`warm_python(folder)` writes a program `python` into `folder`. With that first in `PATH`,
+`python stages/x.py` runs in a fork of the warm process, with the caller's arguments, environment,
+folder and open files. Only the fork imports the project's own code. Any other command line goes to
+the real interpreter.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ sys.exit(int(caller.recv(16) or b"139"))  # nothing: it died
 
 @contextlib.contextmanager
 def warm_python(folder: Path) -> Iterator[Path]:
-    """Start the warm process and yield the folder with `python`; the process ends with the block."""
+    """Start the warm process and yield the folder with `python`; it ends with the block."""
     folder.mkdir(parents=True, exist_ok=True)
     address = f"/tmp/warm-{os.getpid()}-{time.monotonic_ns()}"  # a socket's name must be short
     program = folder / "python"
@@ -126,7 +127,7 @@ def run(caller: socket.socket) -> int:
         if isinstance(code, str):
             print(code, file=sys.stderr)
         return code if isinstance(code, int) else int(code is not None)
-    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, as the interpreter's end does
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, as at exit
     return 0
 
 

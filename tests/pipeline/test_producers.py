@@ -1,6 +1,6 @@
-"""For every valid params.yaml, each dependency of each stage has a producer, is shipped, or is the user's raw data.
+"""Each dependency of each stage has a producer, is shipped, or is the user's raw data.
 
-dvc.yaml is resolved by DVC's own resolver, without running anything.
+For every valid params.yaml, DVC's own resolver fills dvc.yaml in; nothing is run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def subsets(names: tuple[str, ...]) -> Iterator[list[str]]:
 
 
 def combinations() -> Iterator[Params]:
-    """Data sets × subsets of benchmarks × streams × worlds × targets, on the demo's other values."""
+    """Data sets × benchmarks × streams × worlds × targets, on the demo's other values."""
     demo = yaml.safe_load((ROOT / "profiles/demo.yaml").read_text(encoding="utf-8"))
     own = demo["transfer"]["targets"]
     other = {"pku2": {"dataset": "pku2", "raw": "data/pku2", "benchmark": "xsub"}}

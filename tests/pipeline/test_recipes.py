@@ -1,7 +1,7 @@
-"""Every recipe of README and docs, from raw files to the report, on small data in the data set's own format.
+"""Every recipe of README and docs, from raw files to the report, on a few clips in real formats.
 
-In place of the big engines the shipped tiny ones answer, and every schedule is one epoch of a narrow network; nothing else
-of a profile is changed. `make recipes` runs all of them; two run in `make test`.
+The shipped tiny engines take the place of the big ones, and every schedule is one epoch of a narrow
+network; nothing else of a profile is changed. `make recipes` runs all; two run in `make test`.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory, python: Path, store: Path) -> Project:
-    """A folder in which the demo ran, comparison and sweeps included: `make compare`, `make ablations`."""
+    """A folder in which the demo ran, and `make compare` and `make ablations`."""
     made = copy_of_the_working_tree(tmp_path_factory.mktemp("demo") / "project")
     made.environment |= settings(python, store)
     for name in ("Makefile", "ablations.yaml"):
@@ -252,7 +252,7 @@ def test_make_compare_and_make_ablations(demo: Project) -> None:
 def test_recipe_in_the_folder_of_a_demo(
     name: str, demo: Project, filmed: Path, tmp_path: Path
 ) -> None:
-    """The demo's encoders, tables, truth and comparison lie there still, and nobody reads or shows them."""
+    """The demo's encoders, tables, truth and comparison are still there; nothing reads them."""
     shutil.copytree(demo.folder, tmp_path / "project", symlinks=True)
     project = Project(tmp_path / "project")
     project.environment = demo.environment | {"PYTHONPATH": str(project.folder)}

@@ -1,4 +1,4 @@
-"""Wrong settings are found before anything runs: by `c2vl doctor`, by `c2vl profile` and by the pipeline's first stage."""
+"""Wrong settings are found before a run: by doctor, by profile, and by the first stage."""
 
 from __future__ import annotations
 

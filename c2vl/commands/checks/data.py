@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from c2vl.datasets.data_params import DataParams
 
 NO_VIDEOS = (
-    "without videos nothing is pretrained, only what needs no prompts runs: set `caption.published` "
-    "to a file of answers (docs/datasets.md)"
+    "without videos nothing is pretrained; only what needs no prompts runs. Set "
+    "`caption.published` to a file of answers (docs/datasets.md)"
 )
 
 

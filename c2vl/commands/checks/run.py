@@ -1,6 +1,6 @@
-"""What a run would stop at hours later, found beforehand: by the names of the raw files, and by the index where there is one.
+"""What would stop a run hours later, found before it: from the raw files' names and the index.
 
-Each check here is something that a run died of (tests/commands/test_doctor.py lists them).
+Each check is something that a run died of (tests/commands/test_doctor.py lists them).
 """
 
 from __future__ import annotations
