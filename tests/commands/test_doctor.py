@@ -240,6 +240,22 @@ def test_a_split_without_clips(here: Path) -> None:
     assert deaths(here) == []
 
 
+def test_a_transfer_target_without_test_clips(here: Path) -> None:
+    real("ntu60", "raw")
+    clips(here, skeletons=6, videos=6)
+    change("data.benchmarks", ["xview"])
+    change("crop.max_failed", 1.0)
+    target = here / "data/other"
+    target.mkdir(parents=True)
+    (target / "S001C001P001R001A001.skeleton").touch()
+    change("transfer.targets", {"other": {"dataset": "ntu120", "raw": "data/other"}})
+    change("transfer.targets.other.benchmark", "xset")
+    assert [one.split(" in ")[0] for one in deaths(here)] == ["splits: xset has 0 train clips"]
+    change("transfer.targets.other.dataset", "pku2")  # in whose format nothing lies there
+    change("transfer.targets.other.benchmark", "xsub")
+    assert deaths(here)
+
+
 def test_published_answers_without_videos_teach_language_alone(here: Path) -> None:
     real("ntu60", "raw")
     clips(here, skeletons=6, videos=0)

@@ -95,6 +95,11 @@ def with_target(root: Path, filmed: Path) -> None:
     recipe_data.pku(root / "data/pku2", "pku2")
 
 
+def skeletons_alone(root: Path, filmed: Path) -> None:
+    recipe_data.ntu(filmed, root / "data/raw", videos=0)
+    recipe_data.pku(root / "data/pku2", "pku2")
+
+
 def one_missing(root: Path, filmed: Path) -> None:
     """A video and the skeleton of another clip."""
     recipe_data.ntu(filmed, root / "data/raw")
@@ -144,7 +149,9 @@ LONG = {
     "videos-published": Recipe(
         "small", answers_and_videos, {"caption.published": "published/answers.zip"}
     ),
-    "skeletons-alone": Recipe("small", raw_ntu(videos=0), pretrained=False),
+    "skeletons-alone": Recipe(
+        "small", skeletons_alone, {"transfer.targets": {"pku2": TARGET}}, pretrained=False
+    ),
     "one-missing": Recipe("small", one_missing),
     "transfer": Recipe("small", with_target, {"transfer.targets": {"pku2": TARGET}}),
     "three-streams": Recipe(

@@ -229,11 +229,44 @@ def test_without_videos_and_without_a_file_the_captioner_has_nothing_to_ask(
     params = yaml.safe_load(Path("params.yaml").read_text())
     params["caption"]["published"] = None
     Path("params.yaml").write_text(yaml.safe_dump(params))
+    for stage in ("index", "skeleton", "crop", "caption"):
+        run_stage(stage)
+    assert "caption.published" in capsys.readouterr().out
+    for knowledge in ("vision", "language"):
+        run_stage("embed", knowledge)
+    run_stage("pretrain", "xsub", "joint")
+    run_stage("baselines", "xsub")
+    made = {
+        str(path.relative_to("results")): (path / "encoder.safetensors").exists()
+        for path in [Path("results/pretrain/xsub-joint"), *Path("results/baselines/xsub").iterdir()]
+    }
+    assert made == {
+        "pretrain/xsub-joint": False,
+        "baselines/xsub/infonce": False,
+        "baselines/xsub/random": True,
+        "baselines/xsub/supervised": True,
+    }
+    said = json.loads(Path("results/pretrain/xsub-joint/absent.json").read_text())["reason"]
+    assert "videos" in said and "caption.published" in said
+
+
+def test_videos_of_which_none_gave_a_crop_stop_the_captioner(
+    world: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only a data set of skeletons alone goes on without prompts."""
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["caption"]["published"] = None
+    Path("params.yaml").write_text(yaml.safe_dump(params))
     for stage in ("index", "skeleton", "crop"):
         run_stage(stage)
+    for path in Path("data/crop").glob("*.parquet"):
+        rows = tables.rows_of(table := tables.read(path))
+        rows[0] |= {"status": "unreadable"}
+        tables.write(path, tables.table_of(rows, table.schema))
     with pytest.raises(SystemExit):
         run_stage("caption")
-    assert "no sample is usable" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "no sample is usable" in told.err and "caption.published" in told.out
 
 
 def test_the_command_counts_sentences_and_tokens(

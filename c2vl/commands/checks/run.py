@@ -6,7 +6,7 @@ Each check is something that a run died of (tests/commands/test_doctor.py lists 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,41 +27,65 @@ def run() -> Iterator[Finding]:
     from c2vl.datasets.data_params import DataParams
 
     data = load_section("data", DataParams)
-    found = [*_videos(data), *_prompts(data), *_of_index(data)]
+    found = [*_videos(data), *_splits(data), *_targets(), *_prompts(data), *_of_index(data)]
     yield from found or [Finding("ok", "run", "nothing is known that would stop it later")]
 
 
 def _videos(data: DataParams) -> Iterator[Finding]:
     """Skeletons without a video are failed rows of `crop`."""
-    from c2vl.datasets import pku
-    from c2vl.datasets.benchmarks import belongs, missing_skeletons, splits
-    from c2vl.datasets.pku_scan import scan as scan_pku
-    from c2vl.datasets.preprocessed import is_preprocessed
-    from c2vl.datasets.scan import scan
     from c2vl.prompts.crop import CropParams
 
-    if not data.raw.is_dir() or is_preprocessed(data.raw):
-        return
-    if data.dataset in pku.DATASETS:
-        videos = scan_pku(data.dataset, data.raw).videos.values()
-        filmed = [bool(one.videos) for one in videos if one.skeletons and one.labels]
-    else:
-        missing = missing_skeletons(data.dataset)
-        samples = {
-            name: bool(files.videos)
-            for name, files in scan(data.raw).samples.items()
-            if files.skeletons and belongs(data.dataset, name) and name not in missing
-        }
-        filmed = [*samples.values()]
-        for benchmark in data.benchmarks:
-            split = splits(data.dataset, data.train_subjects)[benchmark]
-            yield from _split(benchmark, map(split, samples), str(data.raw))
+    filmed = list(_skeletons(data).values())
     most = load_section("crop", CropParams).max_failed
     without = filmed.count(False)
     if any(filmed) and without > most * len(filmed):
         said = f"{without:,} of {len(filmed):,} skeletons have no video beside them"
         todo = f"add the videos, take these skeletons out, or raise `crop.max_failed` ({most:g})"
         yield Finding("FAIL", "crop", said, todo)
+
+
+def _splits(data: DataParams) -> Iterator[Finding]:
+    """A benchmark without training or test clips stops the trainings; told by NTU RGB+D's names."""
+    from c2vl.datasets.benchmarks import splits
+    from c2vl.datasets.names import SampleName
+
+    names = [name for name in _skeletons(data) if isinstance(name, SampleName)]
+    for benchmark in data.benchmarks if names else ():
+        split = splits(data.dataset, data.train_subjects)[benchmark]
+        yield from _split(benchmark, map(split, names), str(data.raw))
+
+
+def _targets() -> Iterator[Finding]:
+    """Transfer comes last, after all trainings."""
+    from c2vl.datasets.transfer_targets import TransferTargets
+
+    for target in load_section("transfer", TransferTargets).targets.values():
+        if target.raw.exists():
+            yield from _splits(target.data())
+
+
+def _skeletons(data: DataParams) -> dict[Hashable, bool]:
+    """Skeletons by the names of the raw files, PKU-MMD's long ones, and whether each has a video.
+
+    Raises:
+        UserError: the folder holds no file of the data set.
+    """
+    from c2vl.datasets import pku, pku_scan, scan
+    from c2vl.datasets.benchmarks import belongs, missing_skeletons
+
+    if not data.raw.is_dir():
+        return {}  # not there yet, or a preprocessed file
+    if data.dataset in pku.DATASETS:
+        long = pku_scan.scan(data.dataset, data.raw).videos
+        return {
+            name: bool(one.videos) for name, one in long.items() if one.skeletons and one.labels
+        }
+    missing = missing_skeletons(data.dataset)
+    return {
+        name: bool(files.videos)
+        for name, files in scan.scan(data.raw).samples.items()
+        if files.skeletons and belongs(data.dataset, name) and name not in missing
+    }
 
 
 def _split(benchmark: str, members: Iterable[str], where: str) -> Iterator[Finding]:
