@@ -16,7 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the findings."""
-    from c2vl.commands.checks import data, engines, machine, project
+    from c2vl.commands.checks import data, dvc_remote, engines, machine, video
     from c2vl.commands.checks.finding import examine
 
     checks = {
@@ -25,10 +25,10 @@ def run(arguments: argparse.Namespace) -> None:
         "device": machine.device,
         "memory": machine.memory,
         "disks": machine.disks,
-        "video": project.decoders,
+        "video": video.decoders,
         "engines": engines.engines,
         "data": data.data,
-        "DVC remote": project.remote,
+        "DVC remote": dvc_remote.remote,
     }
     failed = False
     for what, check in checks.items():

@@ -106,7 +106,7 @@ def _usable(index: pa.Table) -> int:
 
 def _training(benchmarks: list[str], index: pa.Table) -> str:
     """A sentence on pretraining, all streams of all benchmarks, one after the other."""
-    from c2vl.commands.costs.training import clips_a_second
+    from c2vl.commands.costs.training_speed import clips_a_second
     from c2vl.core.params import load_section
     from c2vl.models.streams import STREAMS
     from c2vl.training.training_params import PretrainParams

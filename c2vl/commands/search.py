@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: features or the text encoder are missing, or the sentence is empty.
     """
-    from c2vl.commands.recognition.search import load_streams, nearest
+    from c2vl.commands.recognition.nearest_samples import load_streams, nearest
     from c2vl.core import machine
     from c2vl.core.errors import UserError
     from c2vl.core.params import load_section

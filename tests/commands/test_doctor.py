@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from c2vl.cli import main
-from c2vl.commands.checks import data, engines, machine, project
+from c2vl.commands.checks import data, dvc_remote, engines, machine, video
 from c2vl.commands.checks.finding import Finding, examine
 from c2vl.core.sharing import share
 
@@ -99,7 +99,7 @@ def test_the_oldest_packages_are_those_of_the_installation() -> None:
 
 
 def test_videos_are_read_back_frame_by_frame() -> None:
-    assert "FAIL" not in states(examine("video", project.decoders)).values()
+    assert "FAIL" not in states(examine("video", video.decoders)).values()
 
 
 def test_missing_raw_data_fails_and_says_where_to_put_it(here: Path) -> None:
@@ -292,14 +292,16 @@ def test_the_remote_is_asked(here: Path, remote: str | None, state: str, said: s
     subprocess.run([*dvc, "init", "--no-scm", "-q"], check=True)
     if remote:
         subprocess.run([*dvc, "remote", "add", "-q", "-d", "lab", remote], check=True)
-    (finding,) = examine("DVC remote", project.remote)
+    (finding,) = examine("DVC remote", dvc_remote.remote)
     assert finding.state == state and said in finding.said
 
 
 def test_the_exit_code_tells_whether_a_run_would_stop(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(project, "remote", lambda: iter([Finding("ok", "DVC remote", "answers")]))
+    monkeypatch.setattr(
+        dvc_remote, "remote", lambda: iter([Finding("ok", "DVC remote", "answers")])
+    )
     main(["doctor"])
     assert "FAIL" not in capsys.readouterr().out
     change("crop.detector.model", "checkpoints/of/nobody")

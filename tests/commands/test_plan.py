@@ -262,7 +262,7 @@ def test_parameters_mean_the_same_in_the_trial_s_folder(
         "caption": {"captioner": {"question": "Is he... or she?", "model": "a/b"}},
         "targets": [{"raw": "/there/../raw"}],
     }
-    found = trial.from_elsewhere(params)
+    found = trial.portable_params(params)
     assert (
         found["data"]["raw"] == str(tmp_path.parent / "raw")
         and found["targets"][0]["raw"] == "/raw"
@@ -278,12 +278,12 @@ def test_a_batch_that_was_found_by_trying_is_not_looked_for_again_in_a_trial_nor
 ) -> None:
     trial.INDEX.parent.mkdir(parents=True)
     (trial.INDEX.parent / "classes.json").write_text("[]")
-    batching.remember("a card, detector", 8)
+    batching.keep_batch("a card, detector", 8)
     with trial.project() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("C2VL_HOME", str(folder / ".c2vl"))
-        assert batching.remembered("a card, detector") == 8
-        batching.remember("a card, captioner", 32)
-    assert [batching.remembered(f"a card, {name}") for name in ("detector", "captioner")] == [8, 32]
+        assert batching.known_batch("a card, detector") == 8
+        batching.keep_batch("a card, captioner", 32)
+    assert [batching.known_batch(f"a card, {name}") for name in ("detector", "captioner")] == [8, 32]
     assert [path.name for path in Path(".c2vl").iterdir()] == ["machine.json"]
 
 

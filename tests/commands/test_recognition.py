@@ -17,7 +17,7 @@ from studio_skeletons import studio_files
 from synthetic import BENCHMARK, CLASSES, WIDTH, write_data
 
 from c2vl.cli import main
-from c2vl.commands.recognition.search import load_streams, nearest
+from c2vl.commands.recognition.nearest_samples import load_streams, nearest
 from c2vl.commands.recognition.skeleton_inputs import find_files, read_clip
 from c2vl.core import tables
 from c2vl.core.errors import UserError

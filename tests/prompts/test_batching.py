@@ -10,8 +10,8 @@ import pytest
 from c2vl.core import machine
 from c2vl.core.errors import UserError
 from c2vl.prompts.engines import batching
-from c2vl.prompts.engines.batching import Batching, probe
-from c2vl.prompts.engines.inputs import alike, joined
+from c2vl.prompts.engines.batching import Batching, find_batch
+from c2vl.prompts.engines.model_inputs import group_by_shape, to_batch
 
 torch = pytest.importorskip("torch")
 
@@ -98,7 +98,7 @@ def test_the_probe_doubles_until_memory_or_the_gain_ends(
     room: int, overhead: float, found: int
 ) -> None:
     engine = Engine(room, overhead)
-    assert probe(lambda count: engine(range(count)), 64, clock=engine.clock) == found
+    assert find_batch(lambda count: engine(range(count)), 64, clock=engine.clock) == found
 
 
 def test_a_gpu_is_probed_once_a_device_and_engine_and_a_cpu_never(
@@ -112,7 +112,7 @@ def test_a_gpu_is_probed_once_a_device_and_engine_and_a_cpu_never(
     assert of("cpu").size(forward) == 16
     assert not asked and not (home / "machine.json").exists()
     monkeypatch.setattr(batching, "device_name", lambda device: "A card, 24 GiB")
-    monkeypatch.setattr(batching, "probe", lambda run, largest, what: run(48) or 48)
+    monkeypatch.setattr(batching, "find_batch", lambda run, largest, what: run(48) or 48)
     assert of("meta").size(forward) == 48
     assert of("meta").size(lambda count: pytest.fail("probed again")) == 48
     monkeypatch.setattr(batching, "device_name", lambda device: "Another card, 8 GiB")
@@ -127,10 +127,10 @@ def test_a_gpu_is_probed_once_a_device_and_engine_and_a_cpu_never(
 def test_a_damaged_memory_of_the_machine_is_as_good_as_none(home: Path) -> None:
     for content in ("", "{", "[1]", '{"batch": 3}', '{"batch": {"name": "many"}}'):
         (home / "machine.json").write_text(content)
-        assert batching.remembered("name") is None
-    batching.remember("name", 8)
-    batching.remember("other", 4)
-    assert (batching.remembered("name"), batching.remembered("other")) == (8, 4)
+        assert batching.known_batch("name") is None
+    batching.keep_batch("name", 8)
+    batching.keep_batch("other", 4)
+    assert (batching.known_batch("name"), batching.known_batch("other")) == (8, 4)
 
 
 def test_the_environment_overrides_and_spares_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,8 +173,8 @@ def test_each_process_of_a_machine_takes_its_own_gpu(
 def test_items_of_equal_shapes_share_a_batch_and_keep_their_order() -> None:
     short = {"ids": torch.zeros(1, 3), "pixels": torch.zeros(1, 2, 2)}
     long = {"ids": torch.ones(1, 4), "pixels": torch.zeros(1, 2, 2)}
-    assert alike([short, long, short, long, short]) == [[0, 2, 4], [1, 3]]
-    batch = joined([long, long], torch.device("cpu"))
+    assert group_by_shape([short, long, short, long, short]) == [[0, 2, 4], [1, 3]]
+    batch = to_batch([long, long], torch.device("cpu"))
     assert batch["ids"].shape == (2, 4) and batch["pixels"].shape == (2, 2, 2)
 
 

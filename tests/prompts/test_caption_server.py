@@ -23,9 +23,9 @@ import pytest
 from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.prompts.caption import CaptionParams, CaptionWork
+from c2vl.prompts.engines.adapters import load_captioner
 from c2vl.prompts.engines.captioner import QUESTION, Answer, CaptionerParams, NoAnswer
 from c2vl.prompts.engines.fingerprints import fingerprint
-from c2vl.prompts.engines.load import load_captioner
 from c2vl.prompts.engines.server import connection
 from c2vl.prompts.engines.server.connection import Connection, retry_after
 from c2vl.prompts.engines.server.server_captioner import COLOUR, ServerCaptioner

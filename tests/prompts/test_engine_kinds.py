@@ -24,10 +24,10 @@ from c2vl.prompts.engines import (
     EncoderParams,
     fingerprint,
 )
-from c2vl.prompts.engines.inputs import ThreadProcessors
-from c2vl.prompts.engines.precision import example_picture, trouble
+from c2vl.prompts.engines.batched_processor import BatchedProcessor
+from c2vl.prompts.engines.half_precision import example_image, half_precision_fault
+from c2vl.prompts.engines.model_inputs import ThreadLocalProcessor
 from c2vl.prompts.engines.repeats import repeats
-from c2vl.prompts.engines.together import Together
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -131,14 +131,14 @@ def test_half_precision_is_tried_and_used_where_it_agrees(
     dtype: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     exact = Detector.load(DetectorParams(model=str(TINY / "detector"), box_threshold=0.0), "cpu")(
-        [example_picture()]
+        [example_image()]
     )[0]
     half = Detector.load(
         DetectorParams(model=str(TINY / "detector"), box_threshold=0.0, dtype=dtype), "cpu"
     )
     assert half._model.dtype == getattr(torch, dtype)
     assert f"detector: {dtype} agrees with float32" in capsys.readouterr().out
-    assert abs(half([example_picture()])[0].scores[0] - exact.scores[0]) < 0.05
+    assert abs(half([example_image()])[0].scores[0] - exact.scores[0]) < 0.05
 
 
 def test_half_precision_that_computes_nonsense_falls_back_to_float32_and_says_so(
@@ -159,7 +159,7 @@ def test_half_precision_that_computes_nonsense_falls_back_to_float32_and_says_so
     assert detector.fingerprint == fingerprint(
         params
     )  # known without loading, the same on every machine
-    one, other = detector([example_picture()])[0], exact([example_picture()])[0]
+    one, other = detector([example_image()])[0], exact([example_image()])[0]
     np.testing.assert_array_equal(
         one.boxes, other.boxes
     )  # not the rounded weights: those of the file
@@ -203,7 +203,9 @@ def test_what_counts_as_agreement(scores: list[float], boxes: list[list[float]],
         torch.tensor([[0, 0, 1, 1], [0.2, 0.2, 0.5, 0.5], [0, 0, 0.1, 0.1]]),
     )
     half = torch.tensor(scores), torch.tensor(boxes, dtype=torch.float32)
-    found = trouble(Scripted(), torch.float16, lambda model: half if model.half else exact)
+    found = half_precision_fault(
+        Scripted(), torch.float16, lambda model: half if model.half else exact
+    )
     assert (said in found) if said else found == ""
 
 
@@ -332,7 +334,7 @@ def test_pictures_prepared_together_are_to_the_bit_what_the_processor_makes_of_e
     processor = processor if "text" in always else processor.image_processor
     random = np.random.default_rng(1)
     pictures = [random.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in SHAPES]
-    together = Together(ThreadProcessors(processor), **always)
+    together = BatchedProcessor(ThreadLocalProcessor(processor), **always)
     elsewhere = pickle.loads(pickle.dumps(together))  # as another process has it
     made, made_there = together(torch.float32, pictures), elsewhere(torch.float32, pictures)
     for picture, item, there in zip(pictures, made, made_there, strict=True):

@@ -24,7 +24,7 @@ from c2vl.prompts.engines import (
 )
 from c2vl.prompts.engines.captioner import QUESTION
 from c2vl.prompts.engines.hub import cached
-from c2vl.prompts.engines.square import pad_to_square
+from c2vl.prompts.engines.pad_to_square import pad_to_square
 from c2vl.prompts.engines.weights import directory_digest
 
 torch = pytest.importorskip("torch")
@@ -290,18 +290,18 @@ def test_fingerprint_changes_with_whatever_changes_the_output(
 def test_digests_of_large_files_are_remembered_until_the_file_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from c2vl.prompts.engines import memo
+    from c2vl.prompts.engines import file_digest
 
     monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(memo, "LARGE", 4)
+    monkeypatch.setattr(file_digest, "LARGE", 4)
     file = tmp_path / "weights.safetensors"
     file.write_bytes(b"first weights")
-    first = memo.file_digest(file)
+    first = file_digest.file_digest(file)
     with monkeypatch.context() as patched:
-        patched.setattr(memo, "_digest", lambda path: pytest.fail("hashed again"))
-        assert memo.file_digest(file) == first
+        patched.setattr(file_digest, "_digest", lambda path: pytest.fail("hashed again"))
+        assert file_digest.file_digest(file) == first
     file.write_bytes(b"other weights!")
-    assert memo.file_digest(file) != first
+    assert file_digest.file_digest(file) != first
 
 
 def test_directory_digest_tells_which_file_holds_what(tmp_path: Path) -> None:
@@ -330,7 +330,7 @@ def test_a_copy_or_download_that_was_stopped_is_one_clear_sentence_and_gone_on_w
 ) -> None:
     from safetensors.torch import load_file, save_file
 
-    from c2vl.prompts.engines.complete import lacking
+    from c2vl.prompts.engines.weight_files import missing_weights
     from c2vl.prompts.engines.weights import require_complete
 
     cut = tmp_path / "cut"
@@ -352,7 +352,7 @@ def test_a_copy_or_download_that_was_stopped_is_one_clear_sentence_and_gone_on_w
     (cut / "pytorch_model.bin.index.json").write_text(
         json.dumps({"weight_map": dict.fromkeys(tensors, "pytorch_model.bin")})
     )
-    assert not lacking(cut)
+    assert not missing_weights(cut)
     (cut / "model-00002-of-00002.safetensors").unlink()
     with pytest.raises(UserError, match=r"model-00002-of-00002\.safetensors is not there"):
         require_complete(cut, "owner/cut", old_weights=True)
@@ -364,7 +364,7 @@ def test_a_hub_snapshot_without_safetensors_is_read_as_tensors_alone(
     from safetensors.torch import load_file
     from transformers import AutoModel
 
-    from c2vl.prompts.engines.loading import load_pretrained
+    from c2vl.prompts.engines.pretrained import load_pretrained
     from c2vl.prompts.engines.weights import Weights, require_complete
 
     old = tmp_path / "old"

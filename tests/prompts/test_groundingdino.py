@@ -14,11 +14,15 @@ import numpy as np
 import pytest
 
 from c2vl.core.errors import UserError
+from c2vl.prompts.engines.adapters import load_detector
 from c2vl.prompts.engines.detector import DetectorParams
 from c2vl.prompts.engines.fingerprints import fingerprint
 from c2vl.prompts.engines.gdino import worker
-from c2vl.prompts.engines.gdino.client import ForeignDetector, resized_shape, vocabulary
-from c2vl.prompts.engines.load import load_detector
+from c2vl.prompts.engines.gdino.client import (
+    GroundingDinoPyDetector,
+    bert_vocabulary,
+    resized_shape,
+)
 
 torch = pytest.importorskip("torch")
 
@@ -71,12 +75,14 @@ def params(checkpoint: Path, **changes: object) -> DetectorParams:
     return DetectorParams(model=str(checkpoint), backend="groundingdino", **changes)  # type: ignore[arg-type]
 
 
-def load(checkpoint: Path, behaviour: str, monkeypatch: pytest.MonkeyPatch) -> ForeignDetector:
+def load(
+    checkpoint: Path, behaviour: str, monkeypatch: pytest.MonkeyPatch
+) -> GroundingDinoPyDetector:
     monkeypatch.setenv("C2VL_GROUNDINGDINO_PYTHON", str(standin(checkpoint.parent, behaviour)))
     (checkpoint.parent / "vocab.txt").touch()
     monkeypatch.setenv("C2VL_GROUNDINGDINO_BERT", str(checkpoint.parent))
     detector = load_detector(params(checkpoint), lambda: torch.device("cpu"))
-    assert isinstance(detector, ForeignDetector)
+    assert isinstance(detector, GroundingDinoPyDetector)
     return detector
 
 
@@ -166,7 +172,7 @@ def test_bert_s_words_are_there_or_said_to_be_missing_within_seconds(
     (snapshot / "vocab.txt").touch()
     (snapshot.parents[1] / "refs").mkdir()
     (snapshot.parents[1] / "refs" / "main").write_text(snapshot.name)
-    assert vocabulary() == snapshot
+    assert bert_vocabulary() == snapshot
 
 
 @pytest.mark.parametrize(

@@ -93,8 +93,8 @@ def _groundingdino(model: str) -> Iterator[Finding]:
         PACKAGE,
         PYTHON,
         WORDS,
+        bert_vocabulary,
         interpreter,
-        vocabulary,
     )
     from c2vl.prompts.engines.hub import cached
     from c2vl.prompts.engines.weights import original_identity
@@ -144,7 +144,7 @@ def _groundingdino(model: str) -> Iterator[Finding]:
         )
         return
     yield Finding(
-        "ok", "detector", f"groundingdino-py {found} in {python}; vocabulary: {vocabulary()}"
+        "ok", "detector", f"groundingdino-py {found} in {python}; vocabulary: {bert_vocabulary()}"
     )
 
 

@@ -98,7 +98,7 @@ def project() -> Iterator[Path]:
                 (folder / entry.name).symlink_to(entry.resolve())
         write_bytes(
             folder / PARAMS_FILE,
-            yaml.safe_dump(from_elsewhere(read_params()), sort_keys=False).encode(),
+            yaml.safe_dump(portable_params(read_params()), sort_keys=False).encode(),
         )
         (folder / INDEX).parent.mkdir(parents=True)
         shutil.copy(INDEX.parent / "classes.json", folder / INDEX.parent)
@@ -116,19 +116,16 @@ def _copy_known(here: Path, there: Path) -> None:
             write_bytes(there / name, (here / name).read_bytes())
 
 
-def from_elsewhere(params: Any) -> Any:
-    """Parameters that mean the same in another folder.
-
-    Paths that leave this one are absolute, and no share of failures ends a trial, of which one
-    sample may be a sixth.
-    """
+def portable_params(params: Any) -> Any:
+    """Parameters that mean the same in another folder: paths that leave this one are absolute, and no share of failures ends a
+    trial, of which one sample may be a sixth."""
     if isinstance(params, dict):
         return {
-            key: 1.0 if key == "max_failed" else from_elsewhere(value)
+            key: 1.0 if key == "max_failed" else portable_params(value)
             for key, value in params.items()
         }
     if isinstance(params, list):
-        return [from_elsewhere(value) for value in params]
+        return [portable_params(value) for value in params]
     if isinstance(params, str) and ".." in Path(params).parts:
         return os.path.abspath(params)
     return params

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import nn
 
 from c2vl import __version__
-from c2vl.commands.exporting.card import model_card
+from c2vl.commands.exporting.model_card import model_card
 from c2vl.commands.exporting.network import ExportedNetwork
 from c2vl.commands.exporting.onnx_file import OPSET, write_onnx
 from c2vl.core.errors import UserError

@@ -57,7 +57,7 @@ class Batching:
         done: list[Result] = []
         while len(done) < len(items):
             chunk = items[len(done) :][: self._limit]
-            made = fitting(forward, chunk)
+            made = run_if_fits(forward, chunk)
             if made is None:
                 self._halve(len(chunk))
             else:
@@ -72,10 +72,10 @@ class Batching:
         """
         if self._device.type == "cpu":
             return self._fixed
-        known = remembered(self._name)
+        known = known_batch(self._name)
         if known is None:
-            known = probe(forward, self._largest, self._what)
-            remember(self._name, known)
+            known = find_batch(forward, self._largest, self._what)
+            keep_batch(self._name, known)
             print(
                 f"{self._what}: {known} at once on {device_name(self._device)}, found by trying; kept in {place()}"
             )
@@ -97,10 +97,10 @@ class Batching:
             flush=True,
         )
         if self._device.type != "cpu":
-            remember(self._name, self._limit)
+            keep_batch(self._name, self._limit)
 
 
-def fitting(forward: Callable[[Any], Any], argument: Any) -> Any:
+def run_if_fits(forward: Callable[[Any], Any], argument: Any) -> Any:
     """What `forward` returns, or None when memory ran out; what it had allocated is free again by then."""
     try:
         return forward(argument)
@@ -119,7 +119,7 @@ def out_of_memory(error: RuntimeError) -> bool:
     )
 
 
-def probe(
+def find_batch(
     forward: Callable[[int], object],
     largest: int,
     what: str = "engine",
@@ -134,7 +134,7 @@ def probe(
 
     def seconds(size: int) -> float | None:
         began = clock()
-        fits = fitting(lambda count: (forward(count), True), size) is not None
+        fits = run_if_fits(lambda count: (forward(count), True), size) is not None
         if torch.cuda.is_available():
             torch.cuda.synchronize() if fits else torch.cuda.empty_cache()
         return clock() - began if fits else None
@@ -172,13 +172,13 @@ def place() -> Path:
     return state_dir() / "machine.json"
 
 
-def remembered(name: str) -> int | None:
+def known_batch(name: str) -> int | None:
     """The batch found for `name`, if one was."""
     size = _read().get(SECTION, {}).get(name)
     return size if isinstance(size, int) and size > 0 else None
 
 
-def remember(name: str, size: int) -> None:
+def keep_batch(name: str, size: int) -> None:
     """Keep the batch found for `name`. When two processes write at once one entry is lost and found again."""
     known = _read()
     with contextlib.suppress(OSError):  # it only saves a minute

@@ -11,29 +11,29 @@ from pydantic import Field, field_validator
 
 from c2vl.core.errors import UserError
 from c2vl.core.params import ParamsModel
+from c2vl.prompts.engines.batched_processor import BatchedProcessor
 from c2vl.prompts.engines.batching import Batching
 from c2vl.prompts.engines.engine_params import EngineParams, torch_dtype
 from c2vl.prompts.engines.fingerprints import fingerprint
-from c2vl.prompts.engines.inputs import ThreadProcessors, alike, joined
-from c2vl.prompts.engines.loading import load_pretrained
-from c2vl.prompts.engines.pictures import Pictures
+from c2vl.prompts.engines.image_inputs import ImagePreparer
+from c2vl.prompts.engines.model_inputs import ThreadLocalProcessor, group_by_shape, to_batch
+from c2vl.prompts.engines.pad_to_square import mean_colour
+from c2vl.prompts.engines.pretrained import load_pretrained
 from c2vl.prompts.engines.repeats import repeats
-from c2vl.prompts.engines.square import mean_colour
-from c2vl.prompts.engines.together import Together
 from c2vl.prompts.engines.weights import resolve
 
 if TYPE_CHECKING:
     import torch
 
-    from c2vl.prompts.engines.inputs import Inputs
+    from c2vl.prompts.engines.model_inputs import Inputs
 
 QUESTION = (
     "Is he/she or are they holding anything in the hand? Is he/she or are they standing or sitting? "
     "What is he/she or are they trying to do? Answer the questions concisely"
 )
 CHAT = "chat"  # instead of a template: the checkpoint's own
-AT_ONCE, LARGEST = 16, 128  # on a CPU, and the most that is tried elsewhere
-HEAVIEST = (1000, 500)  # a person in a full-HD frame
+CPU_BATCH, MAX_BATCH = 16, 128  # on a CPU, and the most that is tried elsewhere
+LARGEST_IMAGE = (1000, 500)  # a person in a full-HD frame
 
 
 class ServerParams(ParamsModel):
@@ -161,9 +161,9 @@ class Captioner:
         self.fingerprint = key
         self._params, self._model, self._processor, self._device = params, model, processor, device
         self._prompt = params.prompt(processor)
-        self._together = Together(ThreadProcessors(processor), text=self._prompt)
+        self._together = BatchedProcessor(ThreadLocalProcessor(processor), text=self._prompt)
         self._colour = mean_colour(processor.image_processor)
-        self._batching = Batching("captioner", key, device, AT_ONCE, LARGEST)
+        self._batching = Batching("captioner", key, device, CPU_BATCH, MAX_BATCH)
         shipped = model.generation_config
         end = (
             shipped.eos_token_id
@@ -203,9 +203,9 @@ class Captioner:
         return self.answer(self.prepare(images))
 
     @property
-    def preparer(self) -> Pictures:
+    def preparer(self) -> ImagePreparer:
         """What `prepare` does, for other processes."""
-        return Pictures(
+        return ImagePreparer(
             self._together, self._model.dtype, self._colour if self._params.pad_to_square else None
         )
 
@@ -216,7 +216,7 @@ class Captioner:
     def answer(self, ready: Sequence[Inputs]) -> list[Answer]:
         """Answer for prepared crops; those with prompts of one length share a batch."""
         answers: dict[int, Answer] = {}
-        for indices in alike(ready):
+        for indices in group_by_shape(ready):
             answers.update(
                 zip(
                     indices,
@@ -229,18 +229,20 @@ class Captioner:
     def batch_size(self) -> int:
         """Crops at once on this device, measured with answers as long as they may get; see `c2vl.prompts.engines.batching`."""
         one, longest = (
-            self.prepare([np.zeros((*HEAVIEST, 3), np.uint8)]),
+            self.prepare([np.zeros((*LARGEST_IMAGE, 3), np.uint8)]),
             self._params.max_new_tokens,
         )
         return self._batching.size(
-            lambda count: self._generate(joined(one * count, self._device), min_new_tokens=longest)
+            lambda count: self._generate(
+                to_batch(one * count, self._device), min_new_tokens=longest
+            )
         )
 
     def close(self) -> None:
         """Nothing is under way here."""
 
     def _answer(self, ready: Sequence[Inputs]) -> list[Answer]:
-        inputs = joined(ready, self._device)
+        inputs = to_batch(ready, self._device)
         new = self._generate(inputs)[:, inputs["input_ids"].shape[1] :].cpu()  # (N, L)
         texts = self._processor.batch_decode(new, skip_special_tokens=True)
         ended = [not self._end_tokens.isdisjoint(row) for row in new.tolist()]

@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 import numpy as np
 from pydantic import Field, model_validator
 
+from c2vl.prompts.engines.batched_processor import BatchedProcessor
 from c2vl.prompts.engines.batching import Batching
 from c2vl.prompts.engines.engine_params import EngineParams, torch_dtype
 from c2vl.prompts.engines.fingerprints import fingerprint
-from c2vl.prompts.engines.inputs import ThreadProcessors, alike, joined
-from c2vl.prompts.engines.loading import load_pretrained
-from c2vl.prompts.engines.pictures import Pictures, Sized, SizedPictures
-from c2vl.prompts.engines.precision import example_picture, trouble
-from c2vl.prompts.engines.together import Together
+from c2vl.prompts.engines.half_precision import example_image, half_precision_fault
+from c2vl.prompts.engines.image_inputs import ImagePreparer, SizedImagePreparer, SizedInputs
+from c2vl.prompts.engines.model_inputs import ThreadLocalProcessor, group_by_shape, to_batch
+from c2vl.prompts.engines.pretrained import load_pretrained
 from c2vl.prompts.engines.weights import original_identity, resolve
 
 if TYPE_CHECKING:
     import torch
 
-AT_ONCE, LARGEST = (
+CPU_BATCH, MAX_BATCH = (
     16,
     32,
 )  # on a CPU, and the most that is tried elsewhere: prepared, a frame takes 10 to 20 MB
-HEAVIEST = (1080, 1920)  # NTU RGB+D's videos
+LARGEST_IMAGE = (1080, 1920)  # NTU RGB+D's videos
 
 
 class DetectorParams(EngineParams):
@@ -106,12 +106,12 @@ class Detector:
     ) -> None:
         self.fingerprint = key
         self._params, self._model, self._processor, self._device = params, model, processor, device
-        self._processors = ThreadProcessors(processor)
+        self._processors = ThreadLocalProcessor(processor)
         size = params.size()
-        self._together = Together(
+        self._together = BatchedProcessor(
             self._processors, text=params.prompt, **({"size": size} if size else {})
         )
-        self._batching = Batching("detector", key, device, AT_ONCE, LARGEST)
+        self._batching = Batching("detector", key, device, CPU_BATCH, MAX_BATCH)
         self._post_takes = set(
             inspect.signature(processor.post_process_grounded_object_detection).parameters
         )
@@ -132,7 +132,9 @@ class Detector:
         )
         loaded = cls(params, model, processor, where, fingerprint(params))
         if params.dtype != "float32":
-            unsound = trouble(loaded._model, torch_dtype(params), loaded._on_a_test_picture)
+            unsound = half_precision_fault(
+                loaded._model, torch_dtype(params), loaded._on_a_test_picture
+            )
             if unsound:
                 loaded._model, _ = load_pretrained(
                     AutoModelForZeroShotObjectDetection, weights, torch.float32, where
@@ -150,22 +152,22 @@ class Detector:
         return self.detect(self.prepare(images))
 
     @property
-    def preparer(self) -> SizedPictures:
+    def preparer(self) -> SizedImagePreparer:
         """What `prepare` does, for other processes."""
-        return SizedPictures(Pictures(self._together, self._model.dtype))
+        return SizedImagePreparer(ImagePreparer(self._together, self._model.dtype))
 
-    def prepare(self, images: Sequence[np.ndarray]) -> list[Sized]:
+    def prepare(self, images: Sequence[np.ndarray]) -> list[SizedInputs]:
         """Resize and normalise each image (H, W, 3) uint8 RGB; needs no device and may be called in any thread."""
         return self.preparer(images)
 
-    def detect(self, ready: Sequence[Sized]) -> list[Detections]:
+    def detect(self, ready: Sequence[SizedInputs]) -> list[Detections]:
         """Detect people in prepared images.
 
         Images of equal size share a forward pass. Those of another size get their own: padding them to a
         common size would let an image's boxes depend on its neighbours.
         """
         found: dict[int, Detections] = {}
-        for indices in alike([one.inputs for one in ready]):
+        for indices in group_by_shape([one.inputs for one in ready]):
             found.update(
                 zip(
                     indices,
@@ -177,14 +179,14 @@ class Detector:
 
     def batch_size(self) -> int:
         """Images at once on this device; see `c2vl.prompts.engines.batching`."""
-        one = self.prepare([np.zeros((*HEAVIEST, 3), np.uint8)])
+        one = self.prepare([np.zeros((*LARGEST_IMAGE, 3), np.uint8)])
         return self._batching.size(lambda count: self._detect(one * count))
 
-    def _detect(self, ready: Sequence[Sized]) -> list[Detections]:
+    def _detect(self, ready: Sequence[SizedInputs]) -> list[Detections]:
         """Detect in images of one size, in one forward pass."""
         import torch
 
-        inputs = joined([one.inputs for one in ready], self._device)
+        inputs = to_batch([one.inputs for one in ready], self._device)
         with torch.inference_mode():
             outputs = self._model(**inputs)
         wanted = {
@@ -209,9 +211,9 @@ class Detector:
         """Scores (Q,) and boxes (Q, 4), shares of the image, on one picture."""
         import torch
 
-        ready = self._processors(model.dtype, images=example_picture(), text=self._params.prompt)
+        ready = self._processors(model.dtype, images=example_image(), text=self._params.prompt)
         with torch.inference_mode():
-            outputs = model(**joined([ready], self._device))
+            outputs = model(**to_batch([ready], self._device))
         return outputs.logits[0].float().sigmoid().amax(-1), outputs.pred_boxes[0].float()
 
 

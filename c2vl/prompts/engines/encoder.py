@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from c2vl.prompts.engines.batched_processor import BatchedProcessor
 from c2vl.prompts.engines.batching import Batching
 from c2vl.prompts.engines.engine_params import EngineParams, torch_dtype
 from c2vl.prompts.engines.fingerprints import fingerprint
-from c2vl.prompts.engines.inputs import ThreadProcessors, alike, joined
-from c2vl.prompts.engines.loading import load_pretrained
-from c2vl.prompts.engines.pictures import Pictures
-from c2vl.prompts.engines.square import mean_colour
-from c2vl.prompts.engines.together import Together
+from c2vl.prompts.engines.image_inputs import ImagePreparer
+from c2vl.prompts.engines.model_inputs import ThreadLocalProcessor, group_by_shape, to_batch
+from c2vl.prompts.engines.pad_to_square import mean_colour
+from c2vl.prompts.engines.pretrained import load_pretrained
 from c2vl.prompts.engines.weights import resolve
 
 if TYPE_CHECKING:
     import torch
 
-    from c2vl.prompts.engines.inputs import Inputs
+    from c2vl.prompts.engines.model_inputs import Inputs
 
-AT_ONCE, LARGEST = 32, 256  # on a CPU, and the most that is tried elsewhere
+CPU_BATCH, MAX_BATCH = 32, 256  # on a CPU, and the most that is tried elsewhere
 
 
 class EncoderParams(EngineParams):
@@ -59,11 +59,11 @@ class Encoder:
         self.fingerprint = key
         self._params, self._model, self._processor, self._device = params, model, processor, device
         self._together, self._texts = (
-            Together(ThreadProcessors(processor.image_processor)),
-            ThreadProcessors(processor.tokenizer),
+            BatchedProcessor(ThreadLocalProcessor(processor.image_processor)),
+            ThreadLocalProcessor(processor.tokenizer),
         )
         self._colour = mean_colour(processor.image_processor)
-        self._batching = Batching("encoder", key, device, AT_ONCE, LARGEST)
+        self._batching = Batching("encoder", key, device, CPU_BATCH, MAX_BATCH)
         self._context = int(model.config.text_config.max_position_embeddings)
         # SigLIP was trained on texts filled up to the context, without a mask, and reads the last place.
         self._filled = str(model.config.model_type).startswith("siglip")
@@ -95,9 +95,9 @@ class Encoder:
         return self.encode_texts(ready), np.array([words.truncated for words in ready], bool)
 
     @property
-    def preparer(self) -> Pictures:
+    def preparer(self) -> ImagePreparer:
         """What `prepare_images` does, for other processes."""
-        return Pictures(
+        return ImagePreparer(
             self._together, self._model.dtype, self._colour if self._params.pad_to_square else None
         )
 
@@ -120,7 +120,7 @@ class Encoder:
     def encode_images(self, ready: Sequence[Inputs]) -> np.ndarray:
         """Features (N, width) float16 of prepared images."""
         features = np.zeros((len(ready), self.width), np.float16)
-        for indices in alike(ready):
+        for indices in group_by_shape(ready):
             features[indices] = self._batching.run(
                 [ready[index] for index in indices], self._of_images
             )
@@ -143,7 +143,9 @@ class Encoder:
         import torch
 
         with torch.inference_mode():
-            return list(self._finish(self._model.get_image_features(**joined(ready, self._device))))
+            return list(
+                self._finish(self._model.get_image_features(**to_batch(ready, self._device)))
+            )
 
     def _of_texts(self, ready: Sequence[Words]) -> list[np.ndarray]:
         import torch

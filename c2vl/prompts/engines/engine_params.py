@@ -17,7 +17,7 @@ class EngineParams(ParamsModel):
     Attributes:
         model: local directory, or `owner/name` on the Hugging Face hub.
         revision: branch, tag or commit of a hub model; None is its default branch.
-        dtype: the format computed in, or a more exact one where it proves unsound (`c2vl.prompts.engines.precision`). float16 on a
+        dtype: the format computed in, or a more exact one where it proves unsound (`c2vl.prompts.engines.half_precision`). float16 on a
             CPU is slow.
     """
 

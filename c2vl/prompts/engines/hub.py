@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 from c2vl.core.errors import UserError
-from c2vl.prompts.engines.complete import lacking
+from c2vl.prompts.engines.weight_files import missing_weights
 
 ANSWER_WITHIN = 6.0  # seconds
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.\-]*(/[\w.\-]+)?")
@@ -45,7 +45,9 @@ def cached(model: str, revision: str | None, needs: str = "") -> Path | None:
     weights = any(folder.glob("*.safetensors")) or any(folder.glob(OLD_WEIGHTS))
     # A download that was stopped leaves a snapshot with some of the files; it is to be gone on with.
     return (
-        folder if weights and (folder / "config.json").is_file() and not lacking(folder) else None
+        folder
+        if weights and (folder / "config.json").is_file() and not missing_weights(folder)
+        else None
     )
 
 

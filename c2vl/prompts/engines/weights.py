@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from c2vl.core.errors import UserError
-from c2vl.prompts.engines.complete import lacking
+from c2vl.prompts.engines.file_digest import file_digest
 from c2vl.prompts.engines.hub import OLD_WEIGHTS, fetch, looks_like_hub_id
-from c2vl.prompts.engines.memo import file_digest
+from c2vl.prompts.engines.weight_files import missing_weights
 
 # What decides the outputs: weights, configs, tokenizers, chat templates. A README beside them does not.
 PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
@@ -82,7 +82,7 @@ def require_complete(folder: Path, name: str, old_weights: bool = False) -> None
             f"The checkpoint '{name}' has no model.safetensors in {folder}; only safetensors are loaded, "
             "so convert it or name a `revision` that has them."
         )
-    if missing := lacking(folder):
+    if missing := missing_weights(folder):
         raise UserError(
             f"The checkpoint '{name}' in {folder} is incomplete: {missing}; copy or download it again."
         )

@@ -18,9 +18,9 @@ from PIL import Image
 from c2vl.core.errors import UserError
 from c2vl.prompts.engines.batching import Batching
 from c2vl.prompts.engines.detector import (
-    AT_ONCE,
-    HEAVIEST,
-    LARGEST,
+    CPU_BATCH,
+    LARGEST_IMAGE,
+    MAX_BATCH,
     Detections,
     DetectorParams,
     detections,
@@ -51,7 +51,7 @@ class Resized:
     width: int
 
 
-class ForeignDetector:
+class GroundingDinoPyDetector:
     """Grounding DINO by groundingdino-py.
 
     Raises:
@@ -61,8 +61,8 @@ class ForeignDetector:
     def __init__(self, params: DetectorParams, device: torch.device, python: Path) -> None:
         self.fingerprint = fingerprint(params)
         self._params = params
-        words = vocabulary()
-        self._batching = Batching("detector", self.fingerprint, device, AT_ONCE, LARGEST)
+        words = bert_vocabulary()
+        self._batching = Batching("detector", self.fingerprint, device, CPU_BATCH, MAX_BATCH)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the worker
         environment = {
             name: value
@@ -105,7 +105,7 @@ class ForeignDetector:
             )
 
     @classmethod
-    def load(cls, params: DetectorParams, device: torch.device) -> ForeignDetector:
+    def load(cls, params: DetectorParams, device: torch.device) -> GroundingDinoPyDetector:
         """Start the worker in the environment that `C2VL_GROUNDINGDINO_PYTHON` names.
 
         Raises:
@@ -150,7 +150,7 @@ class ForeignDetector:
 
     def batch_size(self) -> int:
         """Images at once on this device; see `c2vl.prompts.engines.batching`."""
-        one = self.prepare([np.zeros((*HEAVIEST, 3), np.uint8)])
+        one = self.prepare([np.zeros((*LARGEST_IMAGE, 3), np.uint8)])
         return self._batching.size(lambda count: self._detect(one * count))
 
     def _detect(self, ready: Sequence[Resized]) -> list[Detections]:
@@ -217,7 +217,7 @@ def interpreter() -> Path:
     return Path(python).expanduser()
 
 
-def vocabulary() -> Path:
+def bert_vocabulary() -> Path:
     """Folder with BERT's words: that of `C2VL_GROUNDINGDINO_BERT`, else of the hub, which the worker would ask for minutes.
 
     Raises:

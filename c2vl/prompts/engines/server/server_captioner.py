@@ -15,9 +15,9 @@ import numpy as np
 from c2vl.core.errors import UserError
 from c2vl.prompts.engines.captioner import Answer, CaptionerParams, NoAnswer
 from c2vl.prompts.engines.fingerprints import fingerprint
+from c2vl.prompts.engines.pad_to_square import pad_to_square
 from c2vl.prompts.engines.server.connection import Connection, RefusedError
-from c2vl.prompts.engines.server.threads import RequestThreads
-from c2vl.prompts.engines.square import pad_to_square
+from c2vl.prompts.engines.server.request_threads import RequestThreads
 
 QUALITY = 95  # of the JPEG that is sent; crops come as JPEG and are resized by the server anyway
 COLOUR = (
@@ -99,7 +99,7 @@ class ServerCaptioner:
         }
         answer: Answer | NoAnswer
         try:
-            answer = understood(self._server.post("/chat/completions", request))
+            answer = read_completion(self._server.post("/chat/completions", request))
         except RefusedError as refused:
             answer = NoAnswer(refused.reason)
         self._server.count(
@@ -129,7 +129,7 @@ def require_model(server: Connection, model: str) -> None:
         )
 
 
-def understood(content: Any) -> Answer | NoAnswer:
+def read_completion(content: Any) -> Answer | NoAnswer:
     """The first choice of a chat completion."""
     try:
         choice = content["choices"][0]

@@ -9,7 +9,7 @@ from pathlib import Path
 MOST_HEADER = 100 * 2**20  # bytes, safetensors' own limit
 
 
-def lacking(folder: Path) -> str:
+def missing_weights(folder: Path) -> str:
     """What is missing of the weights in `folder`, such as `model-00002-of-00003.safetensors is not there`; else empty.
 
     Looks at what transformers would load: `model.safetensors`, else what its index names, else the old format's index. All

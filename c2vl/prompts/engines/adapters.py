@@ -19,9 +19,9 @@ def load_detector(params: DetectorParams, device: Callable[[], torch.device]) ->
         UserError: it cannot be loaded.
     """
     if params.backend == "groundingdino":
-        from c2vl.prompts.engines.gdino.client import ForeignDetector
+        from c2vl.prompts.engines.gdino.client import GroundingDinoPyDetector
 
-        return ForeignDetector.load(params, device())
+        return GroundingDinoPyDetector.load(params, device())
     return Detector.load(params, device())
 
 

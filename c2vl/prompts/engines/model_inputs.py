@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     ]  # of one item: every tensor begins with this item's own rows
 
 
-class ThreadProcessors:
+class ThreadLocalProcessor:
     """A processor's copies, one a thread.
 
     Items are made ready in several threads, and a fast tokenizer that two threads use at once fails with
@@ -26,8 +26,8 @@ class ThreadProcessors:
     def __init__(self, processor: Any) -> None:
         self._original, self._copies, self._lock = processor, threading.local(), threading.Lock()
 
-    def __reduce__(self) -> tuple[type[ThreadProcessors], tuple[Any]]:
-        return ThreadProcessors, (self._original,)
+    def __reduce__(self) -> tuple[type[ThreadLocalProcessor], tuple[Any]]:
+        return ThreadLocalProcessor, (self._original,)
 
     def __call__(self, dtype: torch.dtype, **arguments: Any) -> Inputs:
         """Process one item: its tensors on the CPU, numbers with a fraction already as `dtype`."""
@@ -53,7 +53,7 @@ def tensors(made: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     return {name: value for name, value in made.items() if hasattr(value, "is_floating_point")}
 
 
-def alike(items: Sequence[Inputs]) -> list[list[int]]:
+def group_by_shape(items: Sequence[Inputs]) -> list[list[int]]:
     """Indices of items grouped so that all tensors of a group have equal shapes, in the order they appear.
 
     Such a batch needs no padding, so that nothing of an item's result is its neighbours' doing.
@@ -66,7 +66,7 @@ def alike(items: Sequence[Inputs]) -> list[list[int]]:
     return list(groups.values())
 
 
-def joined(items: Sequence[Inputs], device: torch.device) -> dict[str, torch.Tensor]:
+def to_batch(items: Sequence[Inputs], device: torch.device) -> dict[str, torch.Tensor]:
     """One batch of items of equal shapes, on `device`. A tensor that all items share goes there once."""
     import torch
 

@@ -1,4 +1,4 @@
-"""Pictures before an engine sees them: squared if asked, resized, normalised, the text beside them. Needs no engine."""
+"""ImagePreparer before an engine sees them: squared if asked, resized, normalised, the text beside them. Needs no engine."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from c2vl.prompts.engines.square import Colour, pad_to_square
-from c2vl.prompts.engines.together import Together
+from c2vl.prompts.engines.batched_processor import BatchedProcessor
+from c2vl.prompts.engines.pad_to_square import Colour, pad_to_square
 
 if TYPE_CHECKING:
     import torch
 
-    from c2vl.prompts.engines.inputs import Inputs
+    from c2vl.prompts.engines.model_inputs import Inputs
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ImagePreparer:
     """Makes an engine's inputs of images, in any thread, or pickled in any process.
 
     Attributes:
@@ -27,7 +27,7 @@ class Pictures:
         square: colour to pad images with until they are square; None leaves them as they are.
     """
 
-    together: Together
+    together: BatchedProcessor
     dtype: torch.dtype
     square: Colour | None = None
 
@@ -39,7 +39,7 @@ class Pictures:
 
 
 @dataclass(frozen=True)
-class Sized:
+class SizedInputs:
     """An image after everything that needs no engine, and the pixels it had."""
 
     inputs: Inputs
@@ -48,14 +48,14 @@ class Sized:
 
 
 @dataclass(frozen=True)
-class SizedPictures:
+class SizedImagePreparer:
     """`Pictures` that remember the sizes of the images."""
 
-    pictures: Pictures
+    pictures: ImagePreparer
 
-    def __call__(self, images: Sequence[np.ndarray]) -> list[Sized]:
+    def __call__(self, images: Sequence[np.ndarray]) -> list[SizedInputs]:
         """One item for each image (H, W, 3) uint8 RGB."""
         return [
-            Sized(inputs, *image.shape[:2])
+            SizedInputs(inputs, *image.shape[:2])
             for inputs, image in zip(self.pictures(images), images, strict=True)
         ]

@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from c2vl.prompts.engines.inputs import ThreadProcessors, tensors
+from c2vl.prompts.engines.model_inputs import ThreadLocalProcessor, tensors
 
 if TYPE_CHECKING:
     import torch
 
-    from c2vl.prompts.engines.inputs import Inputs
+    from c2vl.prompts.engines.model_inputs import Inputs
 
 SHAPES = ((96, 40), (40, 160), (120, 200))  # of the pictures: tall and wide, of different areas
 PIXELS = {"pixel_values", "pixel_mask"}
 
 
 @dataclass(frozen=True)
-class Way:
+class CallPlan:
     """How images become items.
 
     Attributes:
@@ -41,7 +41,7 @@ class Way:
     mixed: bool = False
 
 
-class Together:
+class BatchedProcessor:
     """Makes items of images, all with the same text where there is one; in any thread.
 
     Args:
@@ -51,7 +51,7 @@ class Together:
     """
 
     def __init__(
-        self, processors: ThreadProcessors, found: Way | None = None, /, **always: Any
+        self, processors: ThreadLocalProcessor, found: CallPlan | None = None, /, **always: Any
     ) -> None:
         self._processors, self._always = processors, always
         self._found = found
@@ -59,7 +59,7 @@ class Together:
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(Together, **self._always), (self._processors, self.way())
+        return partial(BatchedProcessor, **self._always), (self._processors, self.way())
 
     def __call__(self, dtype: torch.dtype, images: Sequence[np.ndarray]) -> list[Inputs]:
         """One item for each image (H, W, 3) uint8 RGB: its tensors on the CPU, numbers with a fraction already as `dtype`."""
@@ -77,14 +77,14 @@ class Together:
             }
         return [items[index] for index in range(len(images))]
 
-    def way(self) -> Way:
+    def way(self) -> CallPlan:
         """How this processor is used; found at the first call."""
         with self._lock:
             if self._found is None:
                 self._found = self._find()
         return self._found
 
-    def _find(self) -> Way:
+    def _find(self) -> CallPlan:
         random = np.random.default_rng(0)
         pictures = [
             random.integers(0, 256, (*shape, 3), dtype=np.uint8)
@@ -97,22 +97,22 @@ class Together:
         ]
         words = {name: value for name, value in singly[0].items() if name not in PIXELS}
         if words and "text" not in self._always:
-            return Way(None)
+            return CallPlan(None)
         # A model that is told nothing of an image but its pixels cannot want another text for another image of the same shape.
         # One of another shape might; those shown here did not.
         if not all(
             _equal({name: one[name] for name in one if name not in PIXELS}, words) for one in singly
         ):
-            return Way(None)
+            return CallPlan(None)
         try:
             if _same(self._pixels(pictures), words, singly):
-                return Way(words, mixed=True)
+                return CallPlan(words, mixed=True)
             pairs = [slice(at, at + 2) for at in range(0, len(pictures), 2)]
             if all(_same(self._pixels(pictures[pair]), words, singly[pair]) for pair in pairs):
-                return Way(words)
+                return CallPlan(words)
         except (ValueError, RuntimeError, TypeError, AttributeError):
             pass  # it cannot be called like this
-        return Way(None)
+        return CallPlan(None)
 
     def _pixels(self, images: Sequence[np.ndarray]) -> list[dict[str, torch.Tensor]]:
         """What the image processor makes of each image, as rows of one; never stacked, which would copy all of it once more."""

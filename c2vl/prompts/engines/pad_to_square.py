@@ -1,4 +1,4 @@
-"""Pictures on a square, whole: what the original LLaVA does before it resizes."""
+"""ImagePreparer on a square, whole: what the original LLaVA does before it resizes."""
 
 from __future__ import annotations
 

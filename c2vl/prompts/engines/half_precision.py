@@ -22,7 +22,7 @@ SCORE, BOX, BEST = (
 )  # largest difference of a score, of a box's corner (share of the image), in the best few
 
 
-def trouble(
+def half_precision_fault(
     model: Any, dtype: torch.dtype, run: Callable[[Any], tuple[torch.Tensor, torch.Tensor]]
 ) -> str:
     """Convert `model` from float32 to `dtype` and say what is wrong with it then; empty when nothing is.
@@ -58,7 +58,7 @@ def trouble(
     return f"its boxes differ from float32's by {apart:.2g} of the image" if apart > BOX else ""
 
 
-def example_picture() -> np.ndarray:
+def example_image() -> np.ndarray:
     """Something upright before a wall that grows lighter, (240, 320, 3) uint8 RGB."""
     picture = np.full((240, 320, 3), 160, np.uint8)
     picture += np.arange(0, 64, 0.2).astype(np.uint8)[None, :, None]
