@@ -283,7 +283,10 @@ def test_a_batch_that_was_found_by_trying_is_not_looked_for_again_in_a_trial_nor
         patch.setenv("C2VL_HOME", str(folder / ".c2vl"))
         assert batching.known_batch("a card, detector") == 8
         batching.keep_batch("a card, captioner", 32)
-    assert [batching.known_batch(f"a card, {name}") for name in ("detector", "captioner")] == [8, 32]
+    assert [batching.known_batch(f"a card, {name}") for name in ("detector", "captioner")] == [
+        8,
+        32,
+    ]
     assert [path.name for path in Path(".c2vl").iterdir()] == ["machine.json"]
 
 
