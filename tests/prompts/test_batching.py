@@ -112,7 +112,7 @@ def test_a_gpu_is_probed_once_a_device_and_engine_and_a_cpu_never(
     assert of("cpu").size(forward) == 16
     assert not asked and not (home / "machine.json").exists()
     monkeypatch.setattr(batching, "device_name", lambda device: "A card, 24 GiB")
-    monkeypatch.setattr(batching, "find_batch", lambda run, largest, what: run(48) or 48)
+    monkeypatch.setattr(batching, "find_batch", lambda run, largest, engine: run(48) or 48)
     assert of("meta").size(forward) == 48
     assert of("meta").size(lambda count: pytest.fail("probed again")) == 48
     monkeypatch.setattr(batching, "device_name", lambda device: "Another card, 8 GiB")

@@ -144,17 +144,20 @@ def test_half_precision_is_tried_and_used_where_it_agrees(
 def test_half_precision_that_computes_nonsense_falls_back_to_float32_and_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = Detector._on_a_test_picture
+    real = Detector._raw_output_of_example
 
     def broken(self: Detector, model: Any) -> Any:
         scores, boxes = real(self, model)
         return (scores, boxes) if model.dtype == torch.float32 else (scores, boxes + 0.2)
 
     params = DetectorParams(model=str(TINY / "detector"), dtype="bfloat16")
-    monkeypatch.setattr(Detector, "_on_a_test_picture", broken)
+    monkeypatch.setattr(Detector, "_raw_output_of_example", broken)
     detector = Detector.load(params, "cpu")
     said = capsys.readouterr().out
-    assert "bfloat16 not sound here, its boxes differ" in said and "computing in float32" in said
+    assert (
+        "bfloat16 is not used here, because its boxes differ" in said
+        and "computing in float32" in said
+    )
     exact = Detector.load(params.model_copy(update={"dtype": "float32"}), "cpu")
     assert detector.fingerprint == fingerprint(
         params
@@ -344,11 +347,14 @@ def test_pictures_prepared_together_are_to_the_bit_what_the_processor_makes_of_e
             torch.equal(item[name], expected[name]) and item[name].is_contiguous() for name in item
         )
         assert all(torch.equal(item[name], there[name]) for name in item)
-    way = together.way()
+    plan = together.plan()
     assert how == (
-        "one by one" if way.words is None else "all in one call" if way.mixed else "by shape"
+        "one by one" if plan.text is None else "all in one call" if plan.mixed else "by shape"
     )
-    assert (elsewhere.way().words is None, elsewhere.way().mixed) == (way.words is None, way.mixed)
+    assert (elsewhere.plan().text is None, elsewhere.plan().mixed) == (
+        plan.text is None,
+        plan.mixed,
+    )
 
 
 def test_crops_prepared_in_many_threads_at_once_are_those_of_one_thread(

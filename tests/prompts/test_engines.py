@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -356,6 +357,41 @@ def test_a_copy_or_download_that_was_stopped_is_one_clear_sentence_and_gone_on_w
     (cut / "model-00002-of-00002.safetensors").unlink()
     with pytest.raises(UserError, match=r"model-00002-of-00002\.safetensors is not there"):
         require_complete(cut, "owner/cut", old_weights=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"attn_implementation": "org/kernel"},
+        {"_attn_implementation": "org/kernel"},
+        {"attn_implementation": {"": "sdpa", "text_config": "org/kernel@main:code"}},
+        {"text_config": {"attn_implementation": "paged|org/kernel"}},
+        {"attn_implementation": "flash_attention_2"},  # a package that is not installed
+        {"attn_implementation": "nonsense"},
+        {"quantization_config": {"quant_method": "awq", "bits": 4}},  # another package
+    ],
+    ids=str,
+)
+def test_a_config_that_asks_for_foreign_code_is_refused_in_one_sentence(
+    change: dict[str, Any], checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    def no_download(*_: object, **__: object) -> None:
+        pytest.fail("the hub was asked")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", no_download)
+    folder = tmp_path / "captioner"
+    shutil.copytree(checkpoints / "captioner", folder)
+    config = json.loads((folder / "config.json").read_text())
+    for key, value in change.items():
+        config[key] = config[key] | value if key in config else value
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError) as caught:
+        Captioner.load(CaptionerParams(model=str(folder)), "cpu")
+    assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
+    if "org/kernel" in str(change):
+        assert "asks for attention code from the hub" in str(caught.value)
 
 
 def test_a_hub_snapshot_without_safetensors_is_read_as_tensors_alone(

@@ -1,4 +1,4 @@
-"""Which adapter runs an engine: one of this process, a server, or another environment."""
+"""Choose the adapter that runs an engine: in this process, on a server, in another environment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 def load_detector(params: DetectorParams, device: Callable[[], torch.device]) -> PeopleDetector:
-    """The detector that `params` names; `device` is asked only if it is needed.
+    """Load the detector that `params` names.
+
+    Args:
+        params: section `crop.detector`.
+        device: returns the device; called only if one is needed.
 
     Raises:
         UserError: it cannot be loaded.
@@ -26,7 +30,11 @@ def load_detector(params: DetectorParams, device: Callable[[], torch.device]) ->
 
 
 def load_captioner(params: CaptionerParams, device: Callable[[], torch.device]) -> Answerer:
-    """The captioner that `params` names; `device` is asked only if it is needed.
+    """Load the captioner that `params` names, or connect to its server.
+
+    Args:
+        params: section `caption.captioner`.
+        device: returns the device; called only if one is needed.
 
     Raises:
         UserError: it cannot be loaded, or its server does not answer.

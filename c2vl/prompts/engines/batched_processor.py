@@ -1,9 +1,10 @@
-"""Several images through an image processor in one call, where that gives to the bit what calls of its processor give.
+"""Several images in one call of an image processor, where that changes no bit of the result.
 
-A processor checks its arguments and tokenises the same question for each image anew: for a small image that costs more than its
-pixels do, and it holds Python's lock, which the engine's thread waits for. Where an image has a say in nothing but pixels, the
-text's tensors are made once and the image processor is called alone, for a whole batch. Which processors are such is found out
-on a few small pictures, not believed; all others are called image by image.
+A processor checks its arguments and tokenises the same question again for each image. For a small
+image that costs more than its pixels do, and it holds the interpreter's lock, for which the
+engine's thread waits. Where the other tensors do not depend on the image, they are made once, and
+the image processor is called alone for a whole batch. A test on a few small images finds out
+whether a processor allows this; all others are called image by image.
 """
 
 from __future__ import annotations
@@ -17,111 +18,117 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from c2vl.prompts.engines.model_inputs import ThreadLocalProcessor, tensors
+from c2vl.prompts.engines.model_inputs import ThreadLocalProcessor, only_tensors
 
 if TYPE_CHECKING:
     import torch
 
     from c2vl.prompts.engines.model_inputs import Inputs
 
-SHAPES = ((96, 40), (40, 160), (120, 200))  # of the pictures: tall and wide, of different areas
+TEST_SHAPES = ((96, 40), (40, 160), (120, 200))  # tall and wide images of different areas
 PIXELS = {"pixel_values", "pixel_mask"}
 
 
 @dataclass(frozen=True)
 class CallPlan:
-    """How images become items.
+    """How a processor is called.
 
     Attributes:
-        words: the text's tensors, (1, L) each, the same for any image; None: the processor is called for each image.
+        text: the text's tensors, (1, L) each, equal for all images. None: call the processor for
+            each image.
         mixed: whether images of different shapes may share a call.
     """
 
-    words: Mapping[str, torch.Tensor] | None
+    text: Mapping[str, torch.Tensor] | None
     mixed: bool = False
 
 
 class BatchedProcessor:
-    """Makes items of images, all with the same text where there is one; in any thread.
+    """Turns images into inputs, all with the same text where there is one; in any thread.
 
     Args:
-        processors: a processor of images and text, or an image processor.
-        found: how it is used, where that is known.
+        processor: a processor of images and text, or an image processor.
+        plan: how to call it, if that is known.
         always: arguments besides `images`, such as `text` (a string) or `size`.
     """
 
     def __init__(
-        self, processors: ThreadLocalProcessor, found: CallPlan | None = None, /, **always: Any
+        self, processor: ThreadLocalProcessor, plan: CallPlan | None = None, /, **always: Any
     ) -> None:
-        self._processors, self._always = processors, always
-        self._found = found
+        self._processor, self._always = processor, always
+        self._plan = plan
         self._masks: dict[tuple[int, ...], torch.Tensor] = {}
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(BatchedProcessor, **self._always), (self._processors, self.way())
+        return partial(BatchedProcessor, **self._always), (self._processor, self.plan())
 
     def __call__(self, dtype: torch.dtype, images: Sequence[np.ndarray]) -> list[Inputs]:
-        """One item for each image (H, W, 3) uint8 RGB: its tensors on the CPU, numbers with a fraction already as `dtype`."""
+        """The inputs of each image (H, W, 3) uint8 RGB: on the CPU, floating-point as `dtype`."""
         if not images:
             return []
-        way = self.way()
-        if way.words is None:
-            return [self._processors(dtype, images=image, **self._always) for image in images]
+        plan = self.plan()
+        if plan.text is None:
+            return [self._processor(dtype, images=image, **self._always) for image in images]
         items: dict[int, Inputs] = {}
-        for indices in _calls(images, way.mixed):
-            made = self._pixels([images[index] for index in indices])
+        for indices in _calls(images, plan.mixed):
+            rows = self._pixels([images[index] for index in indices])
             items |= {
-                index: self._item(dtype, row, way.words)
-                for index, row in zip(indices, made, strict=True)
+                index: self._item(dtype, row, plan.text)
+                for index, row in zip(indices, rows, strict=True)
             }
         return [items[index] for index in range(len(images))]
 
-    def way(self) -> CallPlan:
-        """How this processor is used; found at the first call."""
+    def plan(self) -> CallPlan:
+        """How this processor is called; found out at the first call."""
         with self._lock:
-            if self._found is None:
-                self._found = self._find()
-        return self._found
+            if self._plan is None:
+                self._plan = self._find_plan()
+        return self._plan
 
-    def _find(self) -> CallPlan:
+    def _find_plan(self) -> CallPlan:
         random = np.random.default_rng(0)
-        pictures = [
+        images = [
             random.integers(0, 256, (*shape, 3), dtype=np.uint8)
-            for shape in SHAPES
+            for shape in TEST_SHAPES
             for _ in range(2)
         ]
+        processor = self._processor.of_thread()
         singly = [
-            tensors(self._processors.here()(images=one, **self._always, return_tensors="pt"))
-            for one in pictures
+            only_tensors(processor(images=image, **self._always, return_tensors="pt"))
+            for image in images
         ]
-        words = {name: value for name, value in singly[0].items() if name not in PIXELS}
-        if words and "text" not in self._always:
+        texts = [
+            {name: value for name, value in one.items() if name not in PIXELS} for one in singly
+        ]
+        text = texts[0]
+        if text and "text" not in self._always:
             return CallPlan(None)
-        # A model that is told nothing of an image but its pixels cannot want another text for another image of the same shape.
-        # One of another shape might; those shown here did not.
-        if not all(
-            _equal({name: one[name] for name in one if name not in PIXELS}, words) for one in singly
-        ):
+        # A model that gets pixels alone of an image cannot want another text for another image of
+        # the same shape. For another shape it might, but it did not for the shapes tested here.
+        if not all(_equal(other, text) for other in texts):
             return CallPlan(None)
         try:
-            if _same(self._pixels(pictures), words, singly):
-                return CallPlan(words, mixed=True)
-            pairs = [slice(at, at + 2) for at in range(0, len(pictures), 2)]
-            if all(_same(self._pixels(pictures[pair]), words, singly[pair]) for pair in pairs):
-                return CallPlan(words)
+            if _same(self._pixels(images), text, singly):
+                return CallPlan(text, mixed=True)
+            pairs = [slice(at, at + 2) for at in range(0, len(images), 2)]
+            if all(_same(self._pixels(images[pair]), text, singly[pair]) for pair in pairs):
+                return CallPlan(text)
         except (ValueError, RuntimeError, TypeError, AttributeError):
-            pass  # it cannot be called like this
+            pass  # the image processor cannot be called alone
         return CallPlan(None)
 
     def _pixels(self, images: Sequence[np.ndarray]) -> list[dict[str, torch.Tensor]]:
-        """What the image processor makes of each image, as rows of one; never stacked, which would copy all of it once more."""
+        """The image processor's tensors for each image, (1, ...) each.
+
+        They are never stacked, because that would copy all pixels once more.
+        """
         import torch
 
-        processor = self._processors.here()
+        processor = self._processor.of_thread()
         arguments = {name: value for name, value in self._always.items() if name != "text"}
         made = getattr(processor, "image_processor", processor)(images=list(images), **arguments)
-        # Contiguous as a stack of them would be: an engine's kernels, and so its last bits, depend on that too.
+        # Contiguous as a stack would be: the engine's kernels, and so the last bits, depend on it.
         columns = {
             name: [torch.from_numpy(np.ascontiguousarray(one))[None] for one in rows]
             for name, rows in made.items()
@@ -132,9 +139,12 @@ class BatchedProcessor:
         self,
         dtype: torch.dtype,
         pixels: Mapping[str, torch.Tensor],
-        words: Mapping[str, torch.Tensor],
+        text: Mapping[str, torch.Tensor],
     ) -> Inputs:
-        """Masks are nearly always all ones and, as int64, nearly as large as the pixels: equal ones are one tensor."""
+        """Join one image's tensors with the text's; equal masks become one shared tensor.
+
+        Masks are nearly always all ones and, as int64, nearly as large as the pixels.
+        """
         import torch
 
         item = {
@@ -144,7 +154,7 @@ class BatchedProcessor:
         for name in item.keys() - {"pixel_values"}:
             known = self._masks.setdefault(tuple(item[name].shape), item[name])
             item[name] = known if torch.equal(known, item[name]) else item[name]
-        return {**item, **words}
+        return {**item, **text}
 
 
 def _calls(images: Sequence[np.ndarray], mixed: bool) -> list[list[int]]:
@@ -155,16 +165,16 @@ def _calls(images: Sequence[np.ndarray], mixed: bool) -> list[list[int]]:
     return list(groups.values())
 
 
-def _same(rows: Sequence[Inputs], words: Inputs, singly: Sequence[Inputs]) -> bool:
-    """Whether `rows`, pixels alone, with `words` are what calls for each image made."""
+def _same(rows: Sequence[Inputs], text: Inputs, singly: Sequence[Inputs]) -> bool:
+    """Whether `rows` hold pixels alone and equal, with `text`, what one call an image made."""
     return all(
-        row.keys() <= PIXELS and _equal({**row, **words}, one)
+        row.keys() <= PIXELS and _equal({**row, **text}, one)
         for row, one in zip(rows, singly, strict=True)
     )
 
 
 def _equal(one: Inputs, other: Inputs) -> bool:
-    """Whether names, formats and numbers of two items are equal."""
+    """Whether two items have equal names, formats and numbers."""
     import torch
 
     return one.keys() == other.keys() and all(

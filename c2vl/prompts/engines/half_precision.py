@@ -1,8 +1,9 @@
-"""Half precision where it is sound: tried on one picture when an engine is loaded, not believed.
+"""Test whether a detector computes the same in half precision as in float32.
 
-Grounding DINO has crashed, or computed nonsense, in half precision in one release of transformers and not in the next. What
-a key promises is the format that `dtype` names *or a more exact one*: the key must be known without loading a model and be
-the same on every machine, so a fallback to float32 is said in the log and does not change it.
+Grounding DINO has crashed, or computed nonsense, in half precision in some releases of
+transformers. So an engine is tested on one image when it is loaded. Its key promises the format
+that `dtype` names *or a more exact one*: the key must be known without loading the model and must
+be the same on every machine. A fallback to float32 is logged and does not change the key.
 """
 
 from __future__ import annotations
@@ -15,22 +16,21 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-SCORE, BOX, BEST = (
-    0.05,
-    0.05,
-    3,
-)  # largest difference of a score, of a box's corner (share of the image), in the best few
+MAX_SCORE_DIFFERENCE = 0.05
+MAX_BOX_DIFFERENCE = 0.05  # of a corner, as a share of the image
+COMPARED = 3  # best detections that are compared
 
 
 def half_precision_fault(
     model: Any, dtype: torch.dtype, run: Callable[[Any], tuple[torch.Tensor, torch.Tensor]]
 ) -> str:
-    """Convert `model` from float32 to `dtype` and say what is wrong with it then; empty when nothing is.
+    """Convert `model` from float32 to `dtype`; return what is wrong with its results, or "".
 
     Args:
         model: in float32; afterwards in `dtype`.
         dtype: float16 or bfloat16.
-        run: computes scores (Q,) and boxes (Q, 4), shares of the image, of one picture in the model's own format.
+        run: computes scores (Q,) and boxes (Q, 4) of one image in the model's own format; boxes
+            are shares of the image.
     """
     import torch
 
@@ -42,27 +42,23 @@ def half_precision_fault(
         return f"it fails ({' '.join(str(error).split())[:120]})"
     if not (torch.isfinite(half_scores).all() and torch.isfinite(half_boxes).all()):
         return "it computes numbers that are not finite"
-    best = scores.topk(min(BEST, len(scores))).indices
-    worst_score = (
-        (scores.sort(descending=True).values - half_scores.sort(descending=True).values)[
-            : len(best)
-        ]
-        .abs()
-        .max()
-        .item()
-    )
-    if worst_score > SCORE:
+    best = scores.topk(min(COMPARED, len(scores))).indices
+    ranked, half_ranked = (values.sort(descending=True).values for values in (scores, half_scores))
+    worst_score = (ranked - half_ranked)[: len(best)].abs().max().item()
+    if worst_score > MAX_SCORE_DIFFERENCE:
         return f"its scores differ from float32's by {worst_score:.2g}"
-    # Queries may come in another order: each of the best boxes must be among the others'.
-    apart = (boxes[best][:, None] - half_boxes[None]).abs().amax(-1).amin(1).max().item()
-    return f"its boxes differ from float32's by {apart:.2g} of the image" if apart > BOX else ""
+    # Detections may come in another order: each of the best boxes must be among the others'.
+    worst_box = (boxes[best][:, None] - half_boxes[None]).abs().amax(-1).amin(1).max().item()
+    if worst_box > MAX_BOX_DIFFERENCE:
+        return f"its boxes differ from float32's by {worst_box:.2g} of the image"
+    return ""
 
 
 def example_image() -> np.ndarray:
-    """Something upright before a wall that grows lighter, (240, 320, 3) uint8 RGB."""
-    picture = np.full((240, 320, 3), 160, np.uint8)
-    picture += np.arange(0, 64, 0.2).astype(np.uint8)[None, :, None]
-    picture[60:90, 145:175] = 205, 160, 130
-    picture[90:160, 135:185] = 150, 40, 40
-    picture[160:230, 140:180] = 30, 40, 80
-    return picture
+    """An upright figure before a wall that grows lighter, (240, 320, 3) uint8 RGB."""
+    image = np.full((240, 320, 3), 160, np.uint8)
+    image += np.arange(0, 64, 0.2).astype(np.uint8)[None, :, None]
+    image[60:90, 145:175] = 205, 160, 130
+    image[90:160, 135:185] = 150, 40, 40
+    image[160:230, 140:180] = 30, 40, 80
+    return image

@@ -1,4 +1,4 @@
-"""ImagePreparer before an engine sees them: squared if asked, resized, normalised, the text beside them. Needs no engine."""
+"""From images to a model's inputs: pad, resize, normalise, add the text. Needs no device."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImagePreparer:
-    """Makes an engine's inputs of images, in any thread, or pickled in any process.
+    """Turns images into an engine's inputs, in any thread, or pickled in any process.
 
     Attributes:
-        together: the processor.
-        dtype: of numbers with a fraction.
+        processor: resizes and normalises, and adds the tokens of the text.
+        dtype: of floating-point tensors.
         square: colour to pad images with until they are square; None leaves them as they are.
     """
 
-    together: BatchedProcessor
+    processor: BatchedProcessor
     dtype: torch.dtype
     square: Colour | None = None
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Inputs]:
-        """One item for each image (H, W, 3) uint8 RGB."""
+        """The inputs of each image (H, W, 3) uint8 RGB."""
         if self.square is not None:
             images = [pad_to_square(image, self.square) for image in images]
-        return self.together(self.dtype, images)
+        return self.processor(self.dtype, images)
 
 
 @dataclass(frozen=True)
 class SizedInputs:
-    """An image after everything that needs no engine, and the pixels it had."""
+    """The inputs of one image, and its size in pixels before it was resized."""
 
     inputs: Inputs
     height: int
@@ -49,13 +49,13 @@ class SizedInputs:
 
 @dataclass(frozen=True)
 class SizedImagePreparer:
-    """`Pictures` that remember the sizes of the images."""
+    """An `ImagePreparer` that also keeps the sizes of the images."""
 
-    pictures: ImagePreparer
+    preparer: ImagePreparer
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[SizedInputs]:
-        """One item for each image (H, W, 3) uint8 RGB."""
+        """The inputs and size of each image (H, W, 3) uint8 RGB."""
         return [
             SizedInputs(inputs, *image.shape[:2])
-            for inputs, image in zip(self.pictures(images), images, strict=True)
+            for inputs, image in zip(self.preparer(images), images, strict=True)
         ]

@@ -1,4 +1,4 @@
-"""What a processor makes of one item, and how several become one batch."""
+"""Tensors that a model takes: those of one item, and those of a batch."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-    Inputs = Mapping[
-        str, torch.Tensor
-    ]  # of one item: every tensor begins with this item's own rows
+    Inputs = Mapping[str, torch.Tensor]  # of one item; its rows come first in every tensor
 
 
 class ThreadLocalProcessor:
-    """A processor's copies, one a thread.
+    """A processor with a copy for each thread.
 
-    Items are made ready in several threads, and a fast tokenizer that two threads use at once fails with
+    Threads prepare items side by side. A fast tokenizer that two threads use at once fails with
     "Already borrowed".
     """
 
@@ -30,44 +28,43 @@ class ThreadLocalProcessor:
         return ThreadLocalProcessor, (self._original,)
 
     def __call__(self, dtype: torch.dtype, **arguments: Any) -> Inputs:
-        """Process one item: its tensors on the CPU, numbers with a fraction already as `dtype`."""
-        made = tensors(self.here()(**arguments, return_tensors="pt"))
-        made = {
+        """Process one item; return its tensors on the CPU, floating-point ones as `dtype`."""
+        made = only_tensors(self.of_thread()(**arguments, return_tensors="pt"))
+        converted = {
             name: value.to(dtype) if value.is_floating_point() else value
             for name, value in made.items()
         }
-        return {
-            name: value.contiguous() for name, value in made.items()
-        }  # as they come from another process
+        # Contiguous, as tensors from another process are: kernels, and so the last bits, depend
+        # on it.
+        return {name: value.contiguous() for name, value in converted.items()}
 
-    def here(self) -> Any:
-        """This thread's copy."""
+    def of_thread(self) -> Any:
+        """This thread's copy of the processor."""
         if not hasattr(self._copies, "processor"):
             with self._lock:
                 self._copies.processor = copy.deepcopy(self._original)
         return self._copies.processor
 
 
-def tensors(made: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """What of a processor's output is a tensor."""
+def only_tensors(made: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """The entries of a processor's output that are tensors."""
     return {name: value for name, value in made.items() if hasattr(value, "is_floating_point")}
 
 
 def group_by_shape(items: Sequence[Inputs]) -> list[list[int]]:
-    """Indices of items grouped so that all tensors of a group have equal shapes, in the order they appear.
+    """Group the indices of items whose tensors have equal shapes, in the order they appear.
 
-    Such a batch needs no padding, so that nothing of an item's result is its neighbours' doing.
+    A batch of such items needs no padding, so no item's result depends on its neighbours.
     """
     groups: dict[tuple[Any, ...], list[int]] = defaultdict(list)
     for index, item in enumerate(items):
-        groups[tuple((name, tuple(tensor.shape)) for name, tensor in sorted(item.items()))].append(
-            index
-        )
+        shapes = tuple((name, tuple(tensor.shape)) for name, tensor in sorted(item.items()))
+        groups[shapes].append(index)
     return list(groups.values())
 
 
 def to_batch(items: Sequence[Inputs], device: torch.device) -> dict[str, torch.Tensor]:
-    """One batch of items of equal shapes, on `device`. A tensor that all items share goes there once."""
+    """Join items of equal shapes to one batch on `device`; a tensor they share moves there once."""
     import torch
 
     batch = {}
