@@ -466,7 +466,7 @@ def test_a_checkpoint_of_another_kind_is_one_clear_sentence(checkpoints: Path) -
 
 
 def test_a_path_that_is_not_there_is_not_taken_for_a_hub_id() -> None:
-    with pytest.raises(UserError, match="directory 'checkpoints/nowhere/at-all' does not exist"):
+    with pytest.raises(UserError, match="folder 'checkpoints/nowhere/at-all' does not exist"):
         resolve("checkpoints/nowhere/at-all")
 
 

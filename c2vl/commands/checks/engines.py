@@ -90,9 +90,9 @@ def _groundingdino(model: str) -> Iterator[Finding]:
     from c2vl.prompts.engines.gdino.client import (
         BERT,
         BERT_ID,
-        PACKAGE,
+        PACKAGE_VERSION,
         PYTHON,
-        WORDS,
+        BERT_FILES,
         bert_vocabulary,
         interpreter,
     )
@@ -130,17 +130,17 @@ def _groundingdino(model: str) -> Iterator[Finding]:
         )
         return
     found = done.stdout.strip()
-    if done.returncode or found != PACKAGE:
-        has = f"groundingdino-py {found}, not {PACKAGE}" if found else "no groundingdino-py"
+    if done.returncode or found != PACKAGE_VERSION:
+        has = f"groundingdino-py {found}, not {PACKAGE_VERSION}" if found else "no groundingdino-py"
         yield Finding("FAIL", "detector", f"{python} has {has}", todo)
         return
-    if not os.environ.get(BERT) and cached(BERT_ID, None, WORDS[0]) is None:
+    if not os.environ.get(BERT) and cached(BERT_ID, None, BERT_FILES[0]) is None:
         words = f"{BERT_ID}'s words are not in the local cache; the stage fetches them from the hub when it first runs"
         yield Finding(
             "note",
             "detector",
             words,
-            f"without network: put its {', '.join(WORDS)} into a folder and set {BERT} to it",
+            f"without network: put its {', '.join(BERT_FILES)} into a folder and set {BERT} to it",
         )
         return
     yield Finding(

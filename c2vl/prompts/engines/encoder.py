@@ -63,7 +63,7 @@ class Encoder:
         self._colour = mean_colour(processor.image_processor)
         self._batching = Batching("encoder", key, device, CPU_BATCH, MAX_BATCH)
         self._context = int(model.config.text_config.max_position_embeddings)
-        # SigLIP was trained on texts padded to the context, without a mask: it reads the last place.
+        # SigLIP was trained on texts padded to the context without a mask. It reads the last token.
         self._pads_to_context = str(model.config.model_type).startswith("siglip")
         pad = processor.tokenizer.pad_token_id
         self._pad = int(pad if pad is not None else processor.tokenizer.eos_token_id)
@@ -103,7 +103,10 @@ class Encoder:
         return self.preparer(images)
 
     def prepare_texts(self, texts: Sequence[str]) -> list[TokenIds]:
-        """Tokenise. A text longer than the context is cut and keeps its end token: CLIP pools there."""
+        """Tokenise texts.
+
+        A text longer than the context is cut and keeps its end token, because CLIP pools there.
+        """
         tokenizer = self._tokenizer.of_thread()
         if not texts:
             return []
