@@ -1,21 +1,29 @@
-"""Check this machine and this project: a line each, with what to do; exit code 1 if something would stop a run.
+"""Check whether this machine and this project are ready for a run.
 
-Nothing is changed and nothing downloaded. The raw folder is listed, not read. A captioning server is asked for its models.
+  c2vl doctor
+
+Prints a line for each check: `ok`, `note` (it works, but you may want to know) or `FAIL` with what
+to do. The exit code is 1 if a check fails. Nothing is changed or downloaded: the raw folder is
+listed but not read, and a captioning server is asked for its models.
 """
 
 from __future__ import annotations
 
 import argparse
 
-HELP = "check Python, torch, GPU, disks, decoders, engines, data and DVC's remote"
+HELP = "check whether this machine and project are ready for a run"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments: none."""
+    """Declare no arguments."""
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Print the findings."""
+    """Print the findings.
+
+    Raises:
+        SystemExit: a check failed (exit code 1).
+    """
     from c2vl.commands.checks import data, dvc_remote, engines, machine, video
     from c2vl.commands.checks.finding import examine
 
@@ -31,8 +39,8 @@ def run(arguments: argparse.Namespace) -> None:
         "DVC remote": dvc_remote.remote,
     }
     failed = False
-    for what, check in checks.items():
-        for finding in examine(what, check):
+    for topic, check in checks.items():
+        for finding in examine(topic, check):
             failed |= finding.state == "FAIL"
             print(finding.line(width=11), flush=True)
     if failed:
