@@ -12,7 +12,7 @@ REMOTE_ANSWERS_WITHIN = 20.0  # seconds
 
 
 def remote() -> Iterator[Finding]:
-    """DVC's default remote: configured, and answering. A child asks, so that a dead network cannot hold us."""
+    """Check DVC's default remote, in another process: a dead network may block it."""
     ask = (
         "from dvc.repo import Repo\n"
         "repo = Repo('.')\n"
@@ -34,7 +34,7 @@ def remote() -> Iterator[Finding]:
             "FAIL",
             "DVC remote",
             f"no answer within {REMOTE_ANSWERS_WITHIN:.0f} s",
-            "check network and `dvc remote list`",
+            "check the network and `dvc remote list`",
         )
         return
     lines = done.stdout.splitlines()
@@ -42,13 +42,13 @@ def remote() -> Iterator[Finding]:
         yield Finding(
             "note",
             "DVC remote",
-            "none; fine alone, a lab shares through `dvc remote add -d lab URL`",
+            "none; to share results, `dvc remote add -d lab URL`",
         )
     elif "answers" in lines or "empty" in lines:
-        first = "" if "answers" in lines else ", nothing there yet: the first `dvc push` makes it"
+        first = "" if "answers" in lines else ", nothing there yet: the first `dvc push` creates it"
         yield Finding("ok", "DVC remote", f"{lines[0].removeprefix('name ')} answers{first}")
     else:
-        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1][:200]
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1][:200]
         yield Finding(
-            "FAIL", "DVC remote", said, "check `dvc remote list`, credentials and network"
+            "FAIL", "DVC remote", reason, "check `dvc remote list`, credentials and network"
         )

@@ -12,7 +12,7 @@ from c2vl.commands.checks.finding import Finding
 
 
 def decoders() -> Iterator[Finding]:
-    """Write a small video and read it back through the pipeline's own decoder."""
+    """Write a small video and read it back with the pipeline's decoder."""
     import cv2
 
     from c2vl.datasets.video.decode import decode
@@ -22,7 +22,7 @@ def decoders() -> Iterator[Finding]:
 
         yield Finding("ok", "decord", str(decord.__version__))
     except ImportError:
-        yield Finding("note", "decord", "absent on this platform; OpenCV decodes instead")
+        yield Finding("note", "decord", "not installed; OpenCV decodes instead")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sample.avi"
         writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"XVID"), 30.0, (64, 48))
@@ -35,10 +35,8 @@ def decoders() -> Iterator[Finding]:
         yield Finding(
             "FAIL",
             "video",
-            f"frames 0 and 9 of a test video came back as levels {seen}",
-            "install again: make install",
+            f"frames 0 and 9 of a test video have levels {seen} instead of 0 and 216",
+            "install again: `make install`",
         )
     else:
-        yield Finding(
-            "ok", "video", f"an AVI written and read back frame by frame, OpenCV {cv2.__version__}"
-        )
+        yield Finding("ok", "video", f"an AVI was written and read back, OpenCV {cv2.__version__}")
