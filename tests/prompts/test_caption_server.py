@@ -28,7 +28,7 @@ def server() -> Iterator[Server]:
         yield running
 
 
-def test_many_are_in_flight_and_answers_come_back_in_order(server: Server) -> None:
+def test_many_requests_are_in_flight_and_answers_keep_their_order(server: Server) -> None:
     def slow(handler: Handler, shade: int, before: int) -> None:
         time.sleep(0.02 * (25 - shade) / 25)
         handler.answer(shade, "length" if shade == 3 else "stop")
@@ -42,7 +42,7 @@ def test_many_are_in_flight_and_answers_come_back_in_order(server: Server) -> No
     assert captioner.batch_size() == 8
 
 
-def test_what_is_sent_is_the_papers_question_greedily_with_the_key(server: Server) -> None:
+def test_the_request_holds_the_papers_question_greedy_settings_and_the_key(server: Server) -> None:
     answers(captioner_of(server, max_new_tokens=77), range(5, 6))
     request = server.requests[0]
     assert (request["model"], request["temperature"], request["max_tokens"]) == (MODEL, 0, 77)
@@ -51,7 +51,7 @@ def test_what_is_sent_is_the_papers_question_greedily_with_the_key(server: Serve
 
 
 @pytest.mark.parametrize(("pad", "shape"), [(True, (30, 30)), (False, (30, 20))])
-def test_crops_are_padded_here_because_a_server_would_cut_them(
+def test_crops_are_padded_before_they_are_sent(
     server: Server, pad: bool, shape: tuple[int, int]
 ) -> None:
     answers(captioner_of(server, pad_to_square=pad), range(20, 21))
@@ -64,7 +64,7 @@ def test_crops_are_padded_here_because_a_server_would_cut_them(
         assert np.abs(picture[15, 1, ::-1].astype(int) - PAD_COLOUR).max() < 12
 
 
-def test_passing_trouble_is_tried_again_and_leaves_no_gap(server: Server) -> None:
+def test_temporary_failures_are_retried_and_every_crop_gets_its_answer(server: Server) -> None:
     def failing(handler: Handler, shade: int, before: int) -> None:
         if before or shade % 6 == 0:
             handler.answer(shade)
@@ -99,7 +99,7 @@ def test_passing_trouble_is_tried_again_and_leaves_no_gap(server: Server) -> Non
 
 
 @pytest.mark.parametrize(
-    "rubbish",
+    "nonsense",
     [
         b"[" * 200_000,
         json.dumps(
@@ -107,11 +107,9 @@ def test_passing_trouble_is_tried_again_and_leaves_no_gap(server: Server) -> Non
         ).encode(),
     ],
 )
-def test_whatever_a_server_returns_costs_that_crop_and_no_other(
-    server: Server, rubbish: bytes
-) -> None:
+def test_a_nonsense_answer_costs_its_own_crop_only(server: Server, nonsense: bytes) -> None:
     server.behaviour = lambda handler, shade, before: (
-        handler.reply(200, rubbish) if shade == 2 else handler.answer(shade)
+        handler.reply(200, nonsense) if shade == 2 else handler.answer(shade)
     )
     one, none, *others = answers(captioner_of(server), range(1, 10))
     assert one == Answer("shade 1", True) and isinstance(none, NoAnswer)
@@ -126,7 +124,7 @@ def test_half_an_emoji_at_the_end_of_an_answer_can_be_written_to_a_table(server:
     assert answers(captioner_of(server), range(1, 2)) == [Answer("He waves ?", False)]
 
 
-def test_a_server_that_sends_a_byte_now_and_then_is_not_waited_for(server: Server) -> None:
+def test_a_server_that_drips_bytes_is_given_up_in_time(server: Server) -> None:
     def dripping(handler: Handler, shade: int, before: int) -> None:
         if before:
             return handler.answer(shade)
@@ -147,7 +145,7 @@ def test_a_server_that_sends_a_byte_now_and_then_is_not_waited_for(server: Serve
     }
 
 
-def test_one_bad_picture_is_a_reason_and_the_rest_go_on(
+def test_a_refused_crop_gets_a_reason_and_the_others_go_on(
     server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def picky(handler: Handler, shade: int, before: int) -> None:
@@ -181,8 +179,8 @@ def test_one_bad_picture_is_a_reason_and_the_rest_go_on(
     ]
     assert (server.asked[3], server.asked[5], server.asked[7]) == (1, 1, 6)
     captioner.report()
-    said = capsys.readouterr().err
-    assert "caption: 6 answers" in said and "8 in flight" in said and "6 × HTTP 500" in said
+    report = capsys.readouterr().err
+    assert "caption: 6 answers" in report and "8 in flight" in report and "6 × HTTP 500" in report
 
 
 @pytest.mark.parametrize("death", ["refuses connections", "stalls", "answers 502"])
@@ -207,7 +205,7 @@ def test_a_server_that_dies_ends_the_run_soon_in_one_sentence(server: Server, de
     assert time.monotonic() - began < 4
 
 
-def test_a_server_that_refuses_all_pictures_is_not_asked_for_a_million(
+def test_a_server_that_refuses_all_crops_ends_the_run_early(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "USELESS", 10)
@@ -232,7 +230,7 @@ def test_a_wrong_key_or_address_is_one_sentence(server: Server, status: int, mat
     assert "secret" not in str(caught.value)
 
 
-def test_a_server_with_another_model_or_none_at_all_is_found_out_before_the_first_crop(
+def test_a_server_without_the_model_is_refused_before_the_first_crop(
     server: Server,
 ) -> None:
     with pytest.raises(UserError, match=f"does not serve 'llama' but {MODEL}"):
@@ -243,7 +241,7 @@ def test_a_server_with_another_model_or_none_at_all_is_found_out_before_the_firs
         captioner_of(server)
 
 
-def test_the_key_holds_what_a_server_can_be_held_to_and_not_its_address(
+def test_the_fingerprint_holds_model_and_question_but_not_the_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     base = fingerprint(params())

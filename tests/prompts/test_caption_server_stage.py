@@ -40,9 +40,7 @@ except Exception as error:
 """
 
 
-def test_a_stage_that_ends_neither_asks_on_nor_waits_for_a_stuck_server(
-    server: Server, tmp_path: Path
-) -> None:
+def test_a_stage_that_ends_does_not_wait_for_a_stuck_server(server: Server, tmp_path: Path) -> None:
     shard = "S001C001"
     good = {"k": 0, "status": "ok", "reason": ""}
     rows = [
@@ -73,10 +71,10 @@ def test_a_stage_that_ends_neither_asks_on_nor_waits_for_a_stuck_server(
     printed = done.stdout.decode()
     assert "TooManyError" in printed, printed + done.stderr.decode()
     assert "caption: 0 answers" in printed, printed
-    assert server.asked.total() <= 4  # two in flight, and those that took their places
+    assert server.asked.total() <= 4  # two in flight, and the two that followed them
 
 
-def test_the_stage_keeps_every_answer_and_asks_again_only_for_what_failed(
+def test_the_stage_keeps_every_answer_and_retries_failures_only(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {"URL": server.url, "IN_FLIGHT": "4"}.items():

@@ -1,4 +1,4 @@
-"""Other kinds of checkpoint than the shipped ones: what the adapters promise for any of them, on tiny random weights."""
+"""The adapters with other kinds of checkpoint than the shipped ones, on tiny random weights."""
 
 from __future__ import annotations
 
@@ -153,10 +153,10 @@ def test_half_precision_that_computes_nonsense_falls_back_to_float32_and_says_so
     params = DetectorParams(model=str(TINY / "detector"), dtype="bfloat16")
     monkeypatch.setattr(Detector, "_raw_output_of_example", broken)
     detector = Detector.load(params, "cpu")
-    said = capsys.readouterr().out
+    log = capsys.readouterr().out
     assert (
-        "bfloat16 is not used here, because its boxes differ" in said
-        and "computing in float32" in said
+        "bfloat16 is not used here, because its boxes differ" in log
+        and "computing in float32" in log
     )
     exact = Detector.load(params.model_copy(update={"dtype": "float32"}), "cpu")
     assert detector.fingerprint == fingerprint(
@@ -179,7 +179,7 @@ class Scripted:
 
 
 @pytest.mark.parametrize(
-    ("scores", "boxes", "said"),
+    ("scores", "boxes", "fault"),
     [
         ([0.9, 0.5, 0.1], [[0, 0, 1, 1], [0.2, 0.2, 0.5, 0.5], [0, 0, 0.1, 0.1]], ""),
         (
@@ -200,7 +200,9 @@ class Scripted:
         ([float("nan"), 0.5, 0.1], [[0, 0, 1, 1]] * 3, "not finite"),
     ],
 )
-def test_what_counts_as_agreement(scores: list[float], boxes: list[list[float]], said: str) -> None:
+def test_which_differences_of_half_precision_are_accepted(
+    scores: list[float], boxes: list[list[float]], fault: str
+) -> None:
     exact = (
         torch.tensor([0.9, 0.5, 0.1]),
         torch.tensor([[0, 0, 1, 1], [0.2, 0.2, 0.5, 0.5], [0, 0, 0.1, 0.1]]),
@@ -209,7 +211,7 @@ def test_what_counts_as_agreement(scores: list[float], boxes: list[list[float]],
     found = half_precision_fault(
         Scripted(), torch.float16, lambda model: half if model.half else exact
     )
-    assert (said in found) if said else found == ""
+    assert (fault in found) if fault else found == ""
 
 
 # --- captioners
@@ -224,7 +226,8 @@ def chatty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(TINY / "captioner", folder)
     template = (
         "{% for message in messages %}<{{ message['role'] }}>{% for part in message['content'] %}"
-        "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}{% endfor %}{% endfor %}"
+        "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}"
+        "{% endfor %}{% endfor %}"
         "{% if add_generation_prompt %}<assistant>{% endif %}"
     )
     (folder / "chat_template.jinja").write_text(template)
@@ -245,7 +248,7 @@ def test_a_chat_template_is_the_checkpoints_own(chatty: Path, images: list[np.nd
 
 @pytest.fixture(scope="module")
 def llava_next(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """LLaVA-NeXT, whose prompts are as long as a picture's shape asks for."""
+    """LLaVA-NeXT, whose prompts differ in length with the shape of the image."""
     torch.manual_seed(0)
     tiny = transformers.AutoConfig.from_pretrained(TINY / "captioner")
     tokenizer = transformers.AutoTokenizer.from_pretrained(TINY / "captioner")
@@ -274,7 +277,7 @@ def llava_next(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_prompts_of_unequal_length_get_batches_of_their_own(
+def test_prompts_of_unequal_length_get_separate_batches(
     llava_next: Path, images: list[np.ndarray]
 ) -> None:
     params = CaptionerParams(model=str(llava_next), max_new_tokens=5, pad_to_square=False)
@@ -285,7 +288,7 @@ def test_prompts_of_unequal_length_get_batches_of_their_own(
 
 
 @pytest.mark.parametrize("engine", ["detector", "captioner", "encoder"])
-def test_what_the_batch_size_is_measured_with_can_be_computed(
+def test_the_batch_that_is_measured_has_the_largest_inputs(
     engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind, section = {
@@ -329,7 +332,7 @@ QUESTION = "USER: <image>\nWhat? ASSISTANT:"
         ("llava_next", {"text": QUESTION}, "one by one"),  # its prompts depend on a picture's shape
     ],
 )
-def test_pictures_prepared_together_are_to_the_bit_what_the_processor_makes_of_each(
+def test_images_in_one_call_equal_images_one_by_one_to_the_bit(
     model: str, always: dict[str, Any], how: str, request: pytest.FixtureRequest
 ) -> None:
     folder = TINY / model if (TINY / model).is_dir() else request.getfixturevalue(model)
@@ -357,7 +360,7 @@ def test_pictures_prepared_together_are_to_the_bit_what_the_processor_makes_of_e
     )
 
 
-def test_crops_prepared_in_many_threads_at_once_are_those_of_one_thread(
+def test_crops_prepared_in_many_threads_equal_those_of_one_thread(
     images: list[np.ndarray],
 ) -> None:
     captioner = Captioner.load(CaptionerParams(model=str(TINY / "captioner")), "cpu")
@@ -370,7 +373,7 @@ def test_crops_prepared_in_many_threads_at_once_are_those_of_one_thread(
 
 
 @pytest.mark.parametrize(
-    ("answer", "circles"),
+    ("answer", "repeated"),
     [
         (
             "The person is standing and holding a cup. The person is trying to drink from the cup.",
@@ -379,7 +382,7 @@ def test_crops_prepared_in_many_threads_at_once_are_those_of_one_thread(
         ("He is very, very, very tired.", False),  # three words
         ("Yes. Yes. Yes. Yes. Yes. Yes.", True),
         ("holding a cup, holding a cup, holding a cup", True),
-        ("holding a cup, holding a cup, standing", False),  # twice is no circle
+        ("holding a cup, holding a cup, standing", False),  # twice is not enough
         ("The person is sitting. " * 3, True),
         ("They wait. Then: a b c d e f g a b c d e f g a b c d e f g", True),
         ("!!!!!!!!!!!!!!!!", True),  # what float16 overflow decodes to
@@ -387,8 +390,8 @@ def test_crops_prepared_in_many_threads_at_once_are_those_of_one_thread(
         ("", False),
     ],
 )
-def test_answers_that_go_round_in_circles_are_known(answer: str, circles: bool) -> None:
-    assert repeats(answer) is circles
+def test_answers_that_repeat_themselves_are_recognised(answer: str, repeated: bool) -> None:
+    assert repeats(answer) is repeated
 
 
 # --- encoders
@@ -439,7 +442,7 @@ def siglip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return folder
 
 
-def test_siglip_texts_fill_the_context_and_do_not_depend_on_their_company(siglip: Path) -> None:
+def test_siglip_texts_fill_the_context_and_do_not_depend_on_the_batch(siglip: Path) -> None:
     encoder = Encoder.load(EncoderParams(model=str(siglip)), "cpu")
     texts = ["ab", "abcdef", "abcdefg", "abcdefghij"]
     features, cut = encoder.texts(texts)
@@ -464,9 +467,7 @@ def test_siglip_texts_fill_the_context_and_do_not_depend_on_their_company(siglip
     )
 
 
-def test_siglip_images_do_not_depend_on_their_company(
-    siglip: Path, images: list[np.ndarray]
-) -> None:
+def test_siglip_images_do_not_depend_on_the_batch(siglip: Path, images: list[np.ndarray]) -> None:
     encoder = Encoder.load(EncoderParams(model=str(siglip)), "cpu")
     sent = pickle.loads(pickle.dumps(encoder.preparer))
     for image, item in zip(images, encoder.prepare_images(images), strict=True):
@@ -482,7 +483,7 @@ def test_siglip_images_do_not_depend_on_their_company(
 
 
 def test_padding_keeps_what_the_centre_crop_would_cut() -> None:
-    """Two tall pictures that differ at the top only: CLIP's way does not see it, a padded square does."""
+    """Two tall images differ at the top only: CLIP's crop loses it, a padded square keeps it."""
     from c2vl.studio.engines.checkpoints import encoder_processor
 
     encoder = Encoder.load(EncoderParams(model=str(TINY / "encoder")), "cpu")

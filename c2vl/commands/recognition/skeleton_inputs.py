@@ -115,7 +115,8 @@ def _actors(path: Path, part: Part | None, rules: Rules, solo: Solo) -> Actors:
             )
         return denoise(parse_skeleton(path.read_bytes()), rules, solo)
     raise SkeletonError(
-        f"files that end with {suffix or 'no suffix'} are not read; use one of {', '.join(SUFFIXES)}"
+        f"files that end with {suffix or 'no suffix'} are not read; "
+        f"use one of {', '.join(SUFFIXES)}"
     )
 
 
