@@ -59,7 +59,8 @@ def images() -> list[np.ndarray]:
 
 
 @pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="how memory is kept is told to Linux's C library"
+    not sys.platform.startswith("linux"),
+    reason="how memory is kept is a setting of Linux's C library",
 )
 def test_an_engine_on_a_cpu_does_not_fetch_the_same_memory_from_the_system_for_every_batch(
     images: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
@@ -88,14 +89,14 @@ def mm_grounding_dino(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from c2vl.studio.engines.checkpoints import build
 
     torch.manual_seed(0)
-    told = {
+    config = {
         key: value
         for key, value in build("detector").config.to_dict().items()
         if key not in ("model_type", "architectures")
     }
     folder = tmp_path_factory.mktemp("mm")
     transformers.MMGroundingDinoForObjectDetection(
-        transformers.MMGroundingDinoConfig(**told)
+        transformers.MMGroundingDinoConfig(**config)
     ).save_pretrained(folder)
     transformers.AutoProcessor.from_pretrained(TINY / "detector", backend="pil").save_pretrained(
         folder

@@ -106,7 +106,7 @@ def test_an_echoed_key_and_terminal_escapes_reach_neither_rows_nor_the_terminal(
 ) -> None:
     def echo(handler: Handler, shade: int, before: int) -> None:
         headers = f"{COLOURS} Authorization: {handler.headers['Authorization']}"
-        if shade == 1:  # the key lies where a message is cut
+        if shade == 1:  # the message is cut inside the key
             handler.reply(400, {"error": {"message": "x" * 135 + headers}})
         elif shade == 2:
             handler.reply(400, headers.encode())

@@ -203,20 +203,20 @@ class Connection:
                 self.stop()
 
     def _refuse(self, status: int, body: bytes) -> None:
-        said = self.message(_error_text(body))
+        reason = self.message(_error_text(body))
         if status in (401, 403):
             raise UserError(
-                f"The captioning server {self._url} refuses this key (HTTP {status}: {said}); "
+                f"The captioning server {self._url} refuses this key (HTTP {status}: {reason}); "
                 f"set {KEY}."
             )
         if status in (301, 302, 307, 308, 404, 405):
             raise UserError(
                 f"There is no OpenAI-compatible interface at {self._url} "
-                f"(HTTP {status}: {said}); correct {URL}."
+                f"(HTTP {status}: {reason}); correct {URL}."
             )
         with self._lock:
             self.failures[f"HTTP {status}"] += 1
-        raise RefusedError(f"the captioning server refused the crop (HTTP {status}: {said})")
+        raise RefusedError(f"the captioning server refused the crop (HTTP {status}: {reason})")
 
 
 def retry_after(header: str | None) -> float:

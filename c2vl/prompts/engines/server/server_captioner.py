@@ -20,7 +20,7 @@ from c2vl.prompts.engines.server.connection import Connection, RefusedError
 from c2vl.prompts.engines.server.request_threads import RequestThreads
 
 QUALITY = 95  # of the JPEG that is sent; the server resizes the crop anyway
-# CLIP's mean, with which LLaVA was trained: a server does not tell its processor's own mean.
+# CLIP's mean, with which LLaVA was trained: the mean of a server's processor is not known.
 PAD_COLOUR = (122, 116, 104)
 REPORT_EVERY = 30.0  # seconds
 NOT_A_COMPLETION = NoAnswer("the captioning server's answer is no chat completion")
