@@ -48,6 +48,6 @@ def run(arguments: argparse.Namespace) -> None:
         if kinds and "nothing" in arguments.what:
             raise UserError("`nothing` cannot stand beside other kinds; give one or the other.")
         share(kinds)
-    for one in kept():
+    for one in protected_outputs():
         shown = "`dvc push` uploads it" if one.pushed else "`dvc push` leaves it on this machine"
-        print(f"{one.out} ({one.kind}): {shown}")
+        print(f"{one.path} ({one.kind}): {shown}")

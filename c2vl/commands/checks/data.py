@@ -128,7 +128,7 @@ def _published() -> bool:
 
 def _sharing(params: DataParams) -> Iterator[Finding]:
     """Report what `dvc push` would upload: also what was chosen, because it is easily forgotten."""
-    from c2vl.core.sharing import PIPELINE, said_of_sharing
+    from c2vl.core.sharing import PIPELINE, push_warning
 
-    if PIPELINE.is_file() and (warning := said_of_sharing(params.dataset)):
+    if PIPELINE.is_file() and (warning := push_warning(params.dataset)):
         yield Finding("note", "sharing", warning)

@@ -81,7 +81,8 @@ def read_clip(
             in metres.
         joints: V of the encoder.
         part: frames of the file that the clip has; None: all.
-        rules, solo: as `c2vl.datasets.skeletons.line.denoise`, for `.skeleton` files.
+        rules: as in `denoise`, for `.skeleton` files.
+        solo: as in `denoise`, for `.skeleton` files.
 
     Raises:
         UserError: the file cannot be used; the message says why.
