@@ -1,43 +1,58 @@
-"""The command `c2vl`: one sub-command a file in `c2vl/commands`, found by its name."""
+"""The command `c2vl`: each module of `c2vl/commands` is a sub-command of the same name."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import pkgutil
+import sys
 from collections.abc import Sequence
 
 from c2vl import __version__, commands
 from c2vl.core.errors import one_sentence
 
-EPILOG = """\
-the pipeline itself is DVC's:
-  dvc repro                 run whatever is out of date, raw files to report
-  dvc repro caption         ... only as far as one stage
-  dvc push, dvc pull        share what was computed; `dvc repro` elsewhere then runs nothing
-  dvc dag, dvc status       what depends on what, what is out of date
+DESCRIPTION = """\
+Learn skeleton encoders from what vision-language models see in videos (C²VL).
 
-this machine, by environment variables (never in params.yaml, which is part of DVC's key):
-  C2VL_DEVICE=cuda:1        where to compute       C2VL_BATCH_CAPTION=32  how many at once, a stage
-  C2VL_WORKERS=8            processes for CPU work C2VL_STORE=/big/disk   where computed samples are kept
-  C2VL_THREADS=4            of training on a CPU   C2VL_SAVE_SECONDS=60   between saves of a training's state
-  C2VL_COMPILE=1            torch.compile          C2VL_CAPTION_URL=…     of a captioning server (docs/engines.md)
-  C2VL_PREPARE=threads      or processes, ahead of an engine; default: threads, in a long run processes
+`c2vl COMMAND --help` says what a command does, with an example."""
+
+EPILOG = """\
+DVC runs the pipeline:
+  dvc repro                 run every stage that is out of date, from raw files to the report
+  dvc repro caption         run the stages up to `caption`
+  dvc push, dvc pull        share results; `dvc repro` on another machine then computes nothing
+  dvc dag, dvc status       show the stages, show which are out of date
+
+Environment variables set what belongs to this machine (params.yaml holds everything else):
+  C2VL_DEVICE=cuda:1        device to compute on
+  C2VL_WORKERS=8            processes for CPU work
+  C2VL_BATCH_CAPTION=32     batch size of a stage: CROP, CAPTION or EMBED
+  C2VL_STORE=/big/disk      folder of the sample store
+  C2VL_PREPARE=threads      how inputs are prepared: threads or processes
+                            (default: threads; processes in a long run)
+  C2VL_THREADS=4            threads of a training on a CPU
+  C2VL_COMPILE=1            train with torch.compile
+  C2VL_SAVE_SECONDS=60      seconds between saves of a training's state
+  C2VL_CAPTION_URL=URL      address of a captioning server (docs/engines.md)
 """
 
 
 def parser() -> argparse.ArgumentParser:
-    """The argument parser; adding a command is adding a module with `HELP`, `configure` and `run` to `c2vl/commands`."""
+    """Build the argument parser.
+
+    To add a command, add a module with `HELP`, `configure` and `run` to `c2vl/commands`.
+    """
     top = argparse.ArgumentParser(
         prog="c2vl",
-        description="Skeleton action representations from vision-language knowledge prompts (C²VL).",
+        description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=__version__)
     chosen = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in pkgutil.iter_modules(commands.__path__):
-        if module.ispkg:  # what only commands use
+        if module.ispkg:  # packages hold code that several commands use
             continue
         command = importlib.import_module(f"{commands.__name__}.{module.name}")
         sub = chosen.add_parser(
@@ -54,6 +69,9 @@ def parser() -> argparse.ArgumentParser:
 @one_sentence
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; `arguments` default to the command line."""
+    # A terminal or file may have an encoding without some of our characters, such as Latin-1.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     chosen = parser().parse_args(arguments)
     chosen.run(chosen)
 

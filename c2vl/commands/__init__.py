@@ -1,4 +1,5 @@
-"""Sub-commands of `c2vl`, one a module: `HELP` (a line), `configure(parser)`, and `run(arguments)`.
+"""Sub-commands of `c2vl`: a module a command.
 
-`c2vl --help` imports every module here, so whatever is slow to import (torch, pyarrow, pydantic) is imported in `run`.
+Each module has `HELP` (one line), `configure(parser)` and `run(arguments)`. `c2vl --help` imports
+all of them, so `run` imports what is slow to import (torch, pyarrow, pydantic).
 """

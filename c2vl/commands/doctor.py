@@ -1,22 +1,30 @@
-"""Check this machine and this project: a line each, with what to do; exit code 1 if something would stop a run.
+"""Check whether this machine and this project are ready for a run.
 
-Nothing is changed and nothing downloaded. The raw folder is listed, not read. A captioning server is asked for its models.
+  c2vl doctor
+
+Prints a line for each check: `ok`, `note` (it works, but you may want to know) or `FAIL` with what
+to do. The exit code is 1 if a check fails. Nothing is changed or downloaded: the raw folder is
+listed but not read, and a captioning server is asked for its models.
 """
 
 from __future__ import annotations
 
 import argparse
 
-HELP = "check Python, torch, GPU, disks, decoders, params.yaml, engines, data, git and DVC's remote"
+HELP = "check whether this machine and project are ready for a run"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments: none."""
+    """Declare no arguments."""
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Print the findings."""
-    from c2vl.commands.checks import data, engines, machine, project, settings
+    """Print the findings.
+
+    Raises:
+        SystemExit: a check failed (exit code 1).
+    """
+    from c2vl.commands.checks import data, dvc_remote, engines, git, machine, settings, video
     from c2vl.commands.checks import run as run_checks
     from c2vl.commands.checks.finding import examine
 
@@ -26,17 +34,17 @@ def run(arguments: argparse.Namespace) -> None:
         "device": machine.device,
         "memory": machine.memory,
         "disks": machine.disks,
-        "video": project.decoders,
+        "video": video.decoders,
         "settings": settings.settings,
         "engines": engines.engines,
         "data": data.data,
         "run": run_checks.run,
-        "git": project.git,
-        "DVC remote": project.remote,
+        "git": git.git,
+        "DVC remote": dvc_remote.remote,
     }
     failed = False
-    for what, check in checks.items():
-        for finding in examine(what, check):
+    for topic, check in checks.items():
+        for finding in examine(topic, check):
             failed |= finding.state == "FAIL"
             print(finding.line(width=11), flush=True)
     if failed:

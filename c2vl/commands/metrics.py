@@ -1,7 +1,11 @@
-"""The headline numbers of the last run: what the engines are worth, what was learnt against what, where the report is.
+"""Show the main numbers of the last run.
 
-All of them lie in results/{evaluate,protocols}/metrics.json and results/scores/scores.json; `dvc metrics diff` compares two
-commits.
+  c2vl metrics
+
+Prints scores of the engines against the truth (demo only), accuracies of all methods in percent,
+zero-shot, finetuning and transfer, and the path of the report. They come from
+results/{evaluate,protocols}/metrics.json and results/scores/scores.json. `dvc metrics diff`
+compares two commits.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from typing import Any
 
 from c2vl.core.errors import UserError
 
-HELP = "headline numbers of the last run, and where the report is"
+HELP = "show the main numbers of the last run and the path of the report"
 SCORES, LEARNT, PROTOCOLS, REPORT = (
     Path("results") / name
     for name in (
@@ -45,18 +49,18 @@ METHODS = ("c2vl", "infonce", "supervised", "random")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments: none."""
+    """Declare no arguments."""
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the numbers.
 
     Raises:
-        UserError: there is nothing to show yet, or a metrics file is damaged.
+        UserError: nothing was computed yet, or a metrics file is damaged.
     """
     scores, learnt = _read(SCORES), _read(LEARNT)
     if scores is None and learnt is None:
-        raise UserError(f"{LEARNT} and {SCORES} are not there; `dvc repro` computes them.")
+        raise UserError(f"There are no metrics yet ({LEARNT}, {SCORES}); run `dvc repro`.")
     if scores is not None:
         print("\n".join(engine_lines(scores)))
     if learnt is not None:
@@ -72,7 +76,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def engine_lines(scores: dict[str, Any]) -> Iterator[str]:
-    """What the engines' outs are worth, a line an engine; what was not scored is left out."""
+    """Scores of the engines, one line each; scores that are missing are left out."""
     for title, wanted in ENGINES.items():
         values = {label: _at(scores, key) for label, key in wanted.items()}
         if shown := [
@@ -81,11 +85,17 @@ def engine_lines(scores: dict[str, Any]) -> Iterator[str]:
             yield f"{title:27}" + "   ".join(shown)
     for benchmark, value in (_at(scores, "prompts.bag_of_words") or {}).items():
         if value.get("all") is not None and value.get("middle") is not None:
-            yield f"{f'answers alone, {benchmark}':27}from all {value['all']:.3f}   from the middle one {value['middle']:.3f}"
+            title = f"answers alone, {benchmark}"
+            yield (
+                f"{title:27}from all {value['all']:.3f}   from the middle one {value['middle']:.3f}"
+            )
 
 
 def learning_lines(learnt: dict[str, Any]) -> Iterator[str]:
-    """Accuracy in per cent, a row a stream and method, a column a benchmark and protocol (last epoch, test split)."""
+    """A table of accuracies in percent (last epoch, test split).
+
+    Rows are streams and methods, columns are benchmarks and protocols.
+    """
     columns = [
         (protocol, benchmark)
         for benchmark in learnt["linear"]
@@ -117,7 +127,7 @@ def learning_lines(learnt: dict[str, Any]) -> Iterator[str]:
 
 
 def zero_shot_lines(learnt: dict[str, Any]) -> Iterator[str]:
-    """Recognition from class names alone, in per cent, a line a benchmark and stream."""
+    """Zero-shot accuracy in percent, a line for each benchmark and stream."""
     for benchmark, streams in learnt.get("zero_shot", {}).items():
         for stream, methods in sorted(streams.items(), key=lambda entry: _place(entry[0], STREAMS)):
             chance = next(
@@ -131,7 +141,10 @@ def zero_shot_lines(learnt: dict[str, Any]) -> Iterator[str]:
 
 
 def protocol_lines(found: dict[str, Any]) -> Iterator[str]:
-    """Finetuning, semi-supervised learning and transfer, pretrained against from scratch, in per cent."""
+    """Accuracy in percent with labels, pretrained beside from scratch.
+
+    The protocols are finetuning, semi-supervised learning and transfer.
+    """
     for benchmark, streams in found.get("finetune", {}).items():
         for stream, starts in streams.items():
             shown = _side_by_side(
@@ -166,9 +179,9 @@ def _percent(share: float) -> str:
 
 def _over_draws(found: dict[str, Any]) -> str:
     mean = _percent(found["mean"])
-    return (
-        mean if found["std"] is None else f"{mean} ± {_percent(found['std'])}"
-    )  # one draw has no deviation
+    if found["std"] is None:  # one draw has no deviation
+        return mean
+    return f"{mean} ± {_percent(found['std'])}"
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -179,7 +192,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     try:
         content = read_json(path)
     except ValueError:
-        raise UserError(f"{path} is not valid JSON; remove it and run `dvc repro`.") from None
+        raise UserError(f"{path} is not valid JSON; delete it and run `dvc repro`.") from None
     return content if isinstance(content, dict) else None
 
 

@@ -1,12 +1,17 @@
-"""Before a run: how many samples, frames and calls, how many bytes and hours a stage, with what the store has subtracted.
+"""Estimate what a run takes on this machine, from a trial of a few samples.
 
-A few real samples go through the real stages in a temporary project with a store of its own: nothing of yours is
-touched, and a GPU's batch sizes, which are found by trying, are kept for the run. What the samples cost is scaled up. So
-the hours are those of this machine with these settings
-(C2VL_DEVICE, C2VL_WORKERS, C2VL_BATCH_...), engines loaded included. Needs the index (`dvc repro index`).
+  c2vl plan                       needs the index: `dvc repro index`
+  c2vl plan --samples 20 --no-training
 
-Start-up (interpreter, engine, first batch, worker processes) is told from the rate: engines are timed from their second batch
-on, skeletons by the difference between a few and a thousand. A stage whose trial fails is said, and the others are planned.
+Prints for each stage how many samples, frames or calls are to compute, how many bytes it reads and
+writes, and how long it takes. Results that the store has are subtracted.
+
+The trial runs the real stages on a few samples in a temporary project with its own store, so
+nothing of yours changes. Only batch sizes measured on a GPU are kept. Times include loading the
+engines and hold for this machine's settings (C2VL_DEVICE, C2VL_WORKERS, C2VL_BATCH_...). Start-up
+does not count towards the rate: engines are timed from their second batch on, and skeletons by the
+difference between a few samples and a thousand. If the trial of a stage fails, the reason is
+printed and the other stages are estimated.
 """
 
 from __future__ import annotations
@@ -21,9 +26,9 @@ if TYPE_CHECKING:
 
     from c2vl.commands.costs.estimate import Line
 
-HELP = "what a run would take on this machine: samples, calls, bytes, hours, from a trial of a few samples"
+HELP = "estimate calls, bytes and hours of a run on this machine"
 HEAD = ("stage", "computes", "has", "to compute", "reads", "writes", "time")
-# What a stage computes on, one call of its engine each (or a place in a batch of them).
+# What a stage counts; an engine computes one item for each.
 UNITS = {
     "skeleton": "skeletons",
     "crop": "frames",
@@ -36,11 +41,9 @@ UNITS = {
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "--samples", type=int, default=6, metavar="N", help="samples of the trial (default 6)"
+        "--samples", type=int, default=6, metavar="N", help="samples in the trial (default: 6)"
     )
-    parser.add_argument(
-        "--no-training", action="store_true", help="leave out the estimate of pretraining"
-    )
+    parser.add_argument("--no-training", action="store_true", help="do not estimate pretraining")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -65,35 +68,33 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError(f"{INDEX} is missing; run `dvc repro index` first.")
     store = machine.store_dir().absolute()
     data, index = load_section("data", DataParams), tables.read(INDEX)
-    print(
-        f"{INDEX}: {_usable(index):,} usable samples of {data.dataset}; trial of {arguments.samples} in a temporary project:"
-    )
+    print(f"{INDEX}: {_usable(index):,} usable samples of {data.dataset}")
+    print(f"trial of {arguments.samples} samples in a temporary project:")
     measured = {}
     for stage, cost in costs(index, arguments.samples):
         measured[stage.name] = cost
         if isinstance(cost, Failed):
-            print(f"  {stage.name}: {cost.said}", flush=True)
+            print(f"  {stage.name}: {cost.reason}", flush=True)
         else:
             rate = (
                 f"{1 / cost.each:.3g} a second"
                 if cost.each
-                else "no rate: nothing computed, or too quick to be told"
+                else "no rate (nothing computed, or too fast to measure)"
             )
-            print(
-                f"  {stage.name}: {cost.units} {UNITS[stage.name]}, {rate}, {cost.fixed:.0f} s besides",
-                flush=True,
-            )
+            units = f"{cost.units} {UNITS[stage.name]}"
+            print(f"  {stage.name}: {units}, {rate}, {cost.fixed:.0f} s start-up", flush=True)
     found = list(lines(measured, {stage.name: stage for stage in STAGES}, index, data.raw))
     print("\n" + table(found))
     written = sum(line.written or 0 for line in found)
     free = shutil.disk_usage(next(path for path in (store, *store.parents) if path.exists())).free
     print(
-        f"\nwrites: the store, then the sealed outs, then DVC's cache: up to {size(3 * written)}; {size(free)} are free."
+        "\nThe store, the output tables and DVC's cache hold each result once: "
+        f"up to {size(3 * written)} in all; {size(free)} are free."
     )
     if any(not line.exact for line in found):
-        print("~ : estimated by the trial's ratio, because the stages before are not done.")
+        print("~  estimated from the trial, because an earlier stage is not complete")
     if any(line.seconds is None for line in found):
-        print("? : the trial of that stage failed, see above.")
+        print("?  unknown, because the trial of the stage failed (see above)")
     if not arguments.no_training:
         print(_training(data.benchmarks, index))
 
@@ -107,8 +108,8 @@ def _usable(index: pa.Table) -> int:
 
 
 def _training(benchmarks: list[str], index: pa.Table) -> str:
-    """A sentence on pretraining, all streams of all benchmarks, one after the other."""
-    from c2vl.commands.costs.training import clips_a_second
+    """A sentence on pretraining: all streams of all benchmarks, one after the other."""
+    from c2vl.commands.costs.training_speed import clips_a_second
     from c2vl.core.params import load_section
     from c2vl.models.streams import STREAMS
     from c2vl.training.training_params import PretrainParams
@@ -118,20 +119,20 @@ def _training(benchmarks: list[str], index: pa.Table) -> str:
     clips = sum(index[benchmark].to_pylist().count("train") for benchmark in benchmarks)
     seconds = clips * len(STREAMS) * params.epochs / rate
     count = len(benchmarks) * len(STREAMS)
-    return f"pretrain: {count} encoders × {params.epochs} epochs at {rate:,.0f} clips a second: about {duration(seconds)}."
+    return (
+        f"pretrain: {count} encoders × {params.epochs} epochs at {rate:,.0f} clips a second: "
+        f"about {duration(seconds)}."
+    )
 
 
 def table(found: Iterable[Line]) -> str:
-    """Lay the plan out as text."""
+    """Format the plan as a text table."""
     rows: list[tuple[str, ...]] = [HEAD]
     for line in found:
         about = "" if line.exact else "~"
         unknown = line.seconds is None or line.written is None
-        written, time = (
-            ("?", "?")
-            if unknown
-            else (about + size(line.written or 0), about + duration(line.seconds or 0.0))
-        )
+        written = "?" if unknown else about + size(line.written or 0)
+        time = "?" if unknown else about + duration(line.seconds or 0.0)
         todo = "?" if unknown and not line.exact else f"{about}{line.todo:,}"
         rows.append(
             (
@@ -153,7 +154,7 @@ def table(found: Iterable[Line]) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes for people."""
+    """Bytes with a unit, such as `2.0 KiB`."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024 or unit == "GiB":
             return f"{count:,.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
@@ -162,7 +163,7 @@ def size(count: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people."""
+    """Seconds with a unit, such as `10 min`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"

@@ -1,12 +1,15 @@
-"""What people do, from their skeletons alone: the five likeliest actions of each file.
+"""Recognise the actions in skeleton files.
 
   c2vl predict clip.skeleton                  a file of NTU RGB+D
-  c2vl predict 0002-L.txt --part 120:260      frames of a long skeleton file of PKU-MMD
-  c2vl predict joints.npy                     metres, (frames, joints, 3) or (persons, frames, joints, 3)
-  c2vl predict folder/ --json > actions.json  all of a folder
+  c2vl predict 0002-L.txt --part 120:260      frames 120 to 259 of a long file of PKU-MMD
+  c2vl predict joints.npy                     metres, (frames, joints, 3) or
+                                              (persons, frames, joints, 3)
+  c2vl predict folder/ --json > actions.json  all skeleton files in a folder
 
-The classifier is the linear head that `dvc repro evaluate` trains on the frozen encoder; where several streams are there,
-their scores are fused. A file that cannot be used is one sentence on stderr, the others are done, and the exit code is 1.
+Prints the five likeliest actions of each file, with scores in percent. The classifier is the linear
+head that `dvc repro evaluate` trains on the frozen encoder. The scores of all streams that have one
+are fused. For a file that cannot be used, stderr gets one sentence, the other files go on, and the
+exit code is 1.
 """
 
 from __future__ import annotations
@@ -22,9 +25,9 @@ from c2vl.core.errors import UserError
 if TYPE_CHECKING:
     from c2vl.commands.recognition.skeleton_inputs import Clip
 
-HELP = "the likeliest actions of skeleton files"
+HELP = "recognise the actions in skeleton files"
 RESULTS = Path("results")
-AT_ONCE = 256  # clips
+BATCH = 256  # clips in memory at once
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -37,28 +40,32 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=".skeleton, PKU-MMD .txt, .npy, or a folder of them",
     )
     parser.add_argument(
-        "--benchmark", help="whose classifier (default: the first of data.benchmarks)"
+        "--benchmark", help="benchmark of the classifier (default: the first of data.benchmarks)"
     )
     parser.add_argument(
         "--stream",
         choices=("joint", "motion", "bone"),
-        help="one stream instead of the fusion of all",
+        help="use one stream instead of the fusion of all",
     )
     parser.add_argument(
         "--part",
         metavar="BEGIN:STOP",
         type=part,
-        help="frames of the file, the first is 0, STOP is not included",
+        help="frames of the file to use; the first is 0, STOP is not included",
     )
-    parser.add_argument("--top", type=int, default=5, metavar="N", help="how many actions (5)")
-    parser.add_argument("--json", action="store_true", help="a JSON list, one object a file")
+    parser.add_argument(
+        "--top", type=int, default=5, metavar="N", help="actions for each file (default: 5)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print a JSON list with an object for each file"
+    )
 
 
 def part(text: str) -> tuple[int, int]:
-    """`120:260` as two numbers.
+    """Parse `120:260` into two numbers.
 
     Raises:
-        argparse.ArgumentTypeError: it is something else.
+        argparse.ArgumentTypeError: the text has another form.
     """
     begin, _, stop = text.partition(":")
     if not (begin.isdecimal() and stop.isdecimal()):
@@ -70,7 +77,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Print the actions.
 
     Raises:
-        UserError: nothing was trained yet, a path is not there, or (at the end) some files could not be used.
+        UserError: nothing was trained yet, a path does not exist, or (at the end) some files
+            could not be used.
     """
     from c2vl.commands.recognition.recogniser import load_recogniser
     from c2vl.commands.recognition.skeleton_inputs import find_files, read_clip
@@ -87,10 +95,10 @@ def run(arguments: argparse.Namespace) -> None:
         RESULTS, arguments.benchmark or data.benchmarks[0], arguments.stream, weights
     )
     device, classes, answers = machine.device(), recogniser.classes, []
-    for start in range(0, len(files), AT_ONCE):
+    for start in range(0, len(files), BATCH):
         clips: list[Clip] = []
         unusable: dict[Path, str] = {}
-        for path in files[start : start + AT_ONCE]:
+        for path in files[start : start + BATCH]:
             try:
                 clips.append(
                     read_clip(
@@ -122,7 +130,7 @@ def run(arguments: argparse.Namespace) -> None:
                 "persons": clip.persons,
                 "actions": actions,
             }
-        batch = [found[path] for path in files[start : start + AT_ONCE]]
+        batch = [found[path] for path in files[start : start + BATCH]]
         answers += batch
         if not arguments.json:
             for answer in batch:
@@ -134,11 +142,11 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def print_answer(answer: dict[str, Any]) -> None:
-    """A file's actions as a small table; nothing for a file that could not be used, which was told already."""
+    """Print a file's actions as a small table; skip a file whose error was printed already."""
     if "error" not in answer:
         counts = (
-            f"{answer[what]} {what if answer[what] != 1 else what[:-1]}"
-            for what in ("frames", "persons")
+            f"{answer[name]} {name if answer[name] != 1 else name.removesuffix('s')}"
+            for name in ("frames", "persons")
         )
         print(f"{answer['file']} ({', '.join(counts)})")
         for action in answer["actions"]:

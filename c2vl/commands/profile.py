@@ -1,8 +1,11 @@
-"""Show which profile is in force and where params.yaml departs from it, or switch to another.
+"""Show the profile in params.yaml and its changes, or switch to another profile.
 
-c2vl profile            which profile, which values were changed by hand
-c2vl profile paper      write profiles/paper.yaml over params.yaml (`git diff params.yaml` shows what changed)
-c2vl profile --names    the profiles there are
+  c2vl profile            print the profile's name and each value that was changed by hand
+  c2vl profile paper      copy profiles/paper.yaml to params.yaml
+  c2vl profile --names    list the profiles
+
+A switch also sets in dvc.yaml what `dvc push` uploads (see `c2vl share`). `git diff` shows what
+changed.
 """
 
 from __future__ import annotations
@@ -21,19 +24,24 @@ ABSENT = "(absent)"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("name", nargs="?", help="profile to switch to")
-    parser.add_argument("--names", action="store_true", help="list the profiles")
-    parser.add_argument("--require", metavar="NAME", help="fail unless this profile is in force")
     parser.add_argument(
-        "--force", action="store_true", help="switch even if that loses values changed by hand"
+        "name", nargs="?", help="profile to switch to, such as demo, small or paper"
+    )
+    parser.add_argument("--names", action="store_true", help="list the profiles")
+    parser.add_argument(
+        "--require", metavar="NAME", help="fail unless params.yaml holds this profile"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="switch and lose values that were changed by hand"
     )
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Do what the arguments say.
+    """Show, list, require or switch the profile.
 
     Raises:
-        UserError: no such profile, another profile than the required one, or a switch would lose changes.
+        UserError: there is no such profile, params.yaml holds another than the required one, or a
+            switch would lose changes.
     """
     from c2vl.core.params import PARAMS_FILE, read_params
 
@@ -46,13 +54,12 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.require:
             if current != arguments.require:
                 raise UserError(
-                    f"{PARAMS_FILE} holds the profile `{current}`; `c2vl profile {arguments.require}` switches it."
+                    f"{PARAMS_FILE} holds the profile `{current}`; "
+                    f"run `c2vl profile {arguments.require}` to switch."
                 )
             return
-        print(
-            f"profile {current} in {PARAMS_FILE}"
-            + (":" if (found := changes(current, PARAMS_FILE)) else ", as shipped")
-        )
+        found = changes(current, PARAMS_FILE)
+        print(f"profile {current} in {PARAMS_FILE}{':' if found else ', as shipped'}")
         for key, shipped, now in found:
             print(f"  {key}: {shipped} -> {now}")
         _check()
@@ -75,16 +82,19 @@ def switch(name: str, params: Path, force: bool = False) -> None:
     shipped = _path(name)
     if not force and (lost := _changed_by_hand(params)):
         raise UserError(
-            f"{params} was changed by hand in {', '.join(f'`{key}`' for key in lost[:3])}{' …' if len(lost) > 3 else ''}; "
-            f"commit or copy it, then `c2vl profile {name} --force`."
+            f"{params} was changed by hand in {', '.join(f'`{key}`' for key in lost[:3])}"
+            f"{' ...' if len(lost) > 3 else ''}; commit or copy it, then run "
+            f"`c2vl profile {name} --force`."
         )
     write_bytes(params, shipped.read_bytes())
     if PIPELINE.is_file() and share(KINDS if shipped_world(shipped) else ()):
         print(
-            "dvc.yaml changed with it: people's pictures and skeletons are pushed in the demo alone; see `c2vl share`."
+            "dvc.yaml changed too: `dvc push` uploads pictures and skeletons of people in the demo "
+            "only; see `c2vl share`."
         )
     print(
-        f"params.yaml is now the profile `{name}`; `git diff {params}` shows what changed, `dvc status` what would run."
+        f"params.yaml is now the profile `{name}`; `git diff {params}` shows what changed, "
+        "`dvc status` shows what would run."
     )
 
 
@@ -101,7 +111,7 @@ def _check() -> None:
 
 
 def shipped_world(profile: Path) -> bool:
-    """Whether a profile works on the embedded world, whose people nobody need protect."""
+    """Whether a profile uses the embedded world, which has no real people to protect."""
     from c2vl.core.params import read_params
 
     return (read_params(profile).get("data") or {}).get("dataset") == "studio"
@@ -112,13 +122,13 @@ def _changed_by_hand(params: Path) -> list[str]:
 
     try:
         current = str(read_params(params).get("profile", ""))
-    except UserError:  # nothing that can be read can be lost
+    except UserError:  # a file that cannot be read holds no values to lose
         return []
     return [key for key, _, _ in changes(current, params)] if current in names() else []
 
 
 def changes(name: str, params: Path) -> list[tuple[str, Any, Any]]:
-    """Where `params` departs from profile `name`: (dotted key, shipped value, value now)."""
+    """Where `params` differs from profile `name`: (dotted key, shipped value, value now)."""
     from c2vl.core.params import read_params
 
     shipped, now = dict(_flat(read_params(_path(name)))), dict(_flat(read_params(params)))
@@ -131,7 +141,8 @@ def _path(name: str) -> Path:
     path = FOLDER / f"{name}.yaml"
     if name not in names():
         raise UserError(
-            f"There is no profile `{name}` in {FOLDER}/; there are {', '.join(names()) or 'none'}."
+            f"There is no profile `{name}` in {FOLDER}/; "
+            f"choose from {', '.join(names()) or 'none'}."
         )
     return path
 

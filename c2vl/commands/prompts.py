@@ -1,9 +1,11 @@
-"""What a published answers file holds: clips, sentences, how many are unique, their length against CLIP's 77 tokens, examples.
+"""Show what a published answers file holds.
 
   c2vl prompts published/pkuv2_language.zip
   c2vl prompts published/pkuv2_language.zip --merges bpe_simple_vocab_16e6.txt.gz
 
-CLIP's merges file lies in CLIP's repository and in the package open_clip_torch; without it token counts are lower bounds.
+Prints the number of clips and sentences, how many are unique, their length compared with CLIP's 77
+tokens, and examples. CLIP's merges file is in CLIP's repository and in the package open_clip_torch.
+Without it, token counts are lower bounds.
 """
 
 from __future__ import annotations
@@ -11,12 +13,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-HELP = "what a published answers file holds: sentences, length, examples"
+HELP = "show what a published answers file holds"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("file", type=Path, help="JSON, ZIP, or a folder of either")
+    parser.add_argument(
+        "file", type=Path, help="a JSON file, a ZIP of JSON files, or a folder of either"
+    )
     parser.add_argument(
         "--merges", type=Path, help="CLIP's bpe_simple_vocab_16e6.txt.gz, to count tokens exactly"
     )

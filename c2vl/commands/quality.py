@@ -1,8 +1,11 @@
-"""How good the knowledge prompts look, without any ground truth: to be read before a day of pretraining.
+"""Show the quality of the prompts before you pretrain on them; needs no ground truth.
 
-Reads data/index, data/crop and data/caption, as far as they are there. Lines that begin with `look:` are what a good set of
-prompts does not show; docs/evaluation.md says what each means. `--json` prints everything, with the commonest answers and
-the worst crops.
+  c2vl quality
+  c2vl quality --json      everything, with the commonest answers and the worst crops
+
+Prints numbers about data/index, data/crop and data/caption, as far as they exist. A line that
+begins with `look:` names a number that good prompts do not have, and what to do.
+docs/evaluation.md explains each number.
 """
 
 from __future__ import annotations
@@ -15,16 +18,16 @@ from typing import Any
 
 from c2vl.core.errors import UserError
 
-HELP = "how good the prompts look, before training on them"
+HELP = "show the quality of the prompts, before training on them"
 DATA = Path("data")
 LIMITS = {
-    # key: (limit, whether more than it is bad, what to do)
+    # key: (limit, whether a value above it is bad, what to do)
     "crop.coverage": (
         0.8,
         False,
-        "crops miss much of the people; see `crop.margin` and the detector's thresholds",
+        "crops miss parts of the people; see `crop.margin` and the detector's thresholds",
     ),
-    "answers.empty": (0.01, True, "empty answers teach nothing"),
+    "answers.empty": (0.01, True, "nothing is learnt from an empty answer"),
     "answers.unfinished": (
         0.05,
         True,
@@ -33,50 +36,50 @@ LIMITS = {
     "answers.repeats": (
         0.02,
         True,
-        "answers that repeat a phrase; see the captioner's dtype and prompt template",
+        "answers repeat a phrase; see `dtype` and `template` of `caption.captioner`",
     ),
     "answers.distinct": (
         0.01,
         False,
-        "hardly two answers differ: the captioner may not see the pictures",
+        "nearly all answers are equal; the captioner may not see the images",
     ),
-    "clips.without": (0.02, True, "clips without any answer are left out of pretraining"),
+    "clips.without": (0.02, True, "pretraining leaves out clips without an answer"),
     "clips.one_answer": (
         0.9,
         True,
-        "a clip's answers are all the same: fewer frames a clip would do",
+        "all answers of a clip are equal; fewer frames a clip would be enough",
     ),
     "clips.classes_of_an_answer": (
         1.5,
         False,
-        "an answer names its class by itself: labels may leak through the question",
+        "an answer names its class; labels may leak through the question",
     ),
 }
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--json", action="store_true", help="everything, as JSON")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the quality.
 
     Raises:
-        UserError: there is no prompt yet.
+        UserError: there are no prompts yet.
     """
-    found = gather(DATA)
+    found = measure(DATA)
     if arguments.json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return
     print("\n".join(lines(found)))
 
 
-def gather(data: Path) -> dict[str, Any]:
-    """Quality of the crops and answers that are there.
+def measure(data: Path) -> dict[str, Any]:
+    """Measure the crops and answers that exist below `data`.
 
     Raises:
-        UserError: neither is.
+        UserError: neither exists.
     """
     from c2vl.core import tables
     from c2vl.core.files import read_json
@@ -97,24 +100,22 @@ def gather(data: Path) -> dict[str, Any]:
         found["clips"] = clip_quality(index, captions, classes)
     if not found:
         raise UserError(
-            f"{data / 'crop'} and {data / 'caption'} are not there; `dvc repro caption` makes both."
+            f"There are no crops or answers yet ({data / 'crop'}, {data / 'caption'}); "
+            "run `dvc repro caption`."
         )
     return found
 
 
 def lines(found: dict[str, Any]) -> Iterator[str]:
-    """A line a number, then what to look at."""
+    """A line for each number, then what to look at."""
     for part, values in found.items():
         for name, value in values.items():
             if isinstance(value, float | int):
-                yield (
-                    f"{part + ', ' + name.replace('_', ' '):38}{value:.3f}"
-                    if isinstance(value, float)
-                    else (f"{part + ', ' + name.replace('_', ' '):38}{value:,}")
-                )
+                shown = f"{value:.3f}" if isinstance(value, float) else f"{value:,}"
+                yield f"{part + ', ' + name.replace('_', ' '):38}{shown}"
     yield ""
     concerns = list(_concerns(found))
-    yield from concerns or ["nothing to look at: no number is out of the ordinary"]
+    yield from concerns or ["nothing to look at: all numbers are within their limits"]
 
 
 def _concerns(found: dict[str, Any]) -> Iterator[str]:
@@ -122,4 +123,6 @@ def _concerns(found: dict[str, Any]) -> Iterator[str]:
         part, name = key.split(".")
         value = found.get(part, {}).get(name)
         if isinstance(value, float) and (value > limit if above else value < limit):
-            yield f"look: {part}, {name.replace('_', ' ')} is {value:.3f} ({'over' if above else 'under'} {limit}): {advice}"
+            side = "over" if above else "under"
+            shown = f"{part}, {name.replace('_', ' ')} is {value:.3f} ({side} {limit})"
+            yield f"look: {shown}: {advice}"

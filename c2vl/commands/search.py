@@ -1,10 +1,12 @@
-"""The samples whose skeletons are nearest to a sentence, in the space that encoder and CLIP share.
+"""Find the samples whose skeletons match a sentence.
 
   c2vl search "a person drinks from a cup"
   c2vl search "somebody falls down" --split train --top 20 --json
 
-No caption or label of a sample is used, only its skeleton. Features come from `dvc repro features`, the sentence is
-encoded with `embed.encoder`. The score is a cosine, of several streams their weighted mean.
+Prints for each of the nearest samples its score, name, split and action. Only skeletons are
+searched, no captions or labels. Their features come from `dvc repro features`; `embed.encoder`
+encodes the sentence. The score is the cosine in the space that encoder and CLIP share, or the
+weighted mean of the cosines of all streams.
 """
 
 from __future__ import annotations
@@ -14,24 +16,31 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-HELP = "the samples whose skeletons are nearest to a sentence"
+HELP = "find the samples whose skeletons match a sentence"
 DATA, RESULTS = Path("data"), Path("results")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("sentence")
+    parser.add_argument("sentence", help="what the person does, in English")
     parser.add_argument(
-        "--benchmark", help="whose encoders (default: the first of data.benchmarks)"
+        "--benchmark", help="benchmark of the encoders (default: the first of data.benchmarks)"
     )
     parser.add_argument(
-        "--stream", choices=("joint", "motion", "bone"), help="one stream instead of all"
+        "--stream", choices=("joint", "motion", "bone"), help="use one stream instead of all"
     )
     parser.add_argument(
-        "--split", choices=("train", "test", "all"), default="test", help="which samples (test)"
+        "--split",
+        choices=("train", "test", "all"),
+        default="test",
+        help="samples to search (default: test)",
     )
-    parser.add_argument("--top", type=int, default=10, metavar="N", help="how many samples (10)")
-    parser.add_argument("--json", action="store_true", help="a JSON list, one object a sample")
+    parser.add_argument(
+        "--top", type=int, default=10, metavar="N", help="samples to print (default: 10)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print a JSON list with an object for each sample"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -40,7 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: features or the text encoder are missing, or the sentence is empty.
     """
-    from c2vl.commands.recognition.search import load_streams, nearest
+    from c2vl.commands.recognition.nearest_samples import load_streams, nearest
     from c2vl.core import machine
     from c2vl.core.errors import UserError
     from c2vl.core.params import load_section

@@ -1,13 +1,14 @@
-"""Say or set whether `dvc push` uploads what is the data set's own: pictures of its people, and their skeletons.
+"""Show or set whether `dvc push` uploads pictures of people and their skeletons.
 
-c2vl share                        say
-c2vl share skeletons              let `dvc push` upload the skeleton tables, and no pictures
-c2vl share skeletons pictures     and the crops and the report with its gallery
-c2vl share nothing                keep all of it here (the default of the profiles for real data)
+  c2vl share                        print what `dvc push` uploads
+  c2vl share skeletons              upload the skeleton tables, but no pictures
+  c2vl share skeletons pictures     also upload the crops and the report with its gallery
+  c2vl share nothing                upload neither (the default of the profiles for real data)
 
-What is let go may only go to a remote as closed as the data set, whose terms you know. Captions, features and encoders show
-nobody and are pushed always. Where something stays behind, others fetch the rest with `dvc pull --allow-missing` and go on with
-`dvc repro --allow-missing`; who has the data set makes the skeletons anew in minutes.
+Upload them only to a remote that is as closed as the data set: you know its terms. Captions,
+features and encoders show nobody and are always pushed. Without the rest, others run
+`dvc pull --allow-missing` and then `dvc repro --allow-missing`. Whoever has the data set computes
+the skeletons again within minutes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import argparse
 
 from c2vl.core.sharing import KINDS
 
-HELP = "whether `dvc push` uploads pictures and skeletons of people"
+HELP = "show or set whether `dvc push` uploads pictures of people"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,15 +26,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "what",
         nargs="*",
         metavar="WHAT",
-        help=f"exactly what is to be uploaded: {', '.join(KINDS)}, nothing",
+        help=f"all that is to be uploaded: {', '.join(KINDS)}, or nothing",
     )
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Say or set.
+    """Print or set what is uploaded.
 
     Raises:
-        UserError: what is asked for is not known, or something and nothing at once.
+        UserError: a kind is unknown, or `nothing` stands beside another.
     """
     from c2vl.core.errors import UserError
     from c2vl.core.sharing import protected_outputs, share
@@ -42,12 +43,11 @@ def run(arguments: argparse.Namespace) -> None:
         kinds = set(arguments.what) - {"nothing"}
         if unknown := kinds - set(KINDS):
             raise UserError(
-                f"What can be shared is {', '.join(KINDS)}, or nothing; not '{sorted(unknown)[0]}'."
+                f"'{sorted(unknown)[0]}' cannot be shared; choose from {', '.join(KINDS)}, nothing."
             )
         if kinds and "nothing" in arguments.what:
-            raise UserError("Either `nothing` or what is to be uploaded, not both.")
+            raise UserError("`nothing` cannot stand beside other kinds; give one or the other.")
         share(kinds)
     for one in protected_outputs():
-        print(
-            f"{one.path} ({one.kind}): {'`dvc push` uploads it' if one.pushed else 'stays here, `dvc push` leaves it out'}"
-        )
+        shown = "`dvc push` uploads it" if one.pushed else "`dvc push` leaves it on this machine"
+        print(f"{one.path} ({one.kind}): {shown}")

@@ -1,7 +1,10 @@
-"""Draw a sample: its skeleton over time, over the video where it has one, its rows, crops and answers as far as they exist.
+"""Draw what the pipeline knows about a sample.
 
-c2vl show S001C001P001R001A001                     S001C001P001R001A001.png here
-c2vl show S001C001P001R001A001 --out wave.gif      the same as a moving skeleton beside the video
+  c2vl show S001C001P001R001A001                  writes S001C001P001R001A001.png
+  c2vl show S001C001P001R001A001 --out wave.gif   the moving skeleton beside its video
+
+The page shows, as far as they exist: the skeleton over time, video frames with joints and boxes,
+crops with their answers, and the sample's rows. Prints the path of the file.
 """
 
 from __future__ import annotations
@@ -9,23 +12,23 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-HELP = "draw a sample: skeleton, video, crops, answers, rows (PNG or GIF)"
+HELP = "draw a sample: skeleton, video, crops, answers (PNG or GIF)"
 DATA = Path("data")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("sample", help="its id, such as S001C001P001R001A001")
+    parser.add_argument("sample", help="the sample's name, such as S001C001P001R001A001")
     parser.add_argument(
-        "--out", type=Path, help="a .png or .gif file (default: the sample's name.png)"
+        "--out", type=Path, help="a .png or .gif file (default: the sample's name with .png)"
     )
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Write the picture and say where.
+    """Write the image and print its path.
 
     Raises:
-        UserError: there is no such sample, or nothing of what was asked for can be drawn.
+        UserError: there is no such sample, or it has nothing that can be drawn so.
     """
     from c2vl.core.errors import UserError, writing
 

@@ -1,9 +1,11 @@
-"""Write our denoised skeletons (data/index, data/skeleton) as files that other repositories read.
+"""Export our denoised skeletons in the formats of other repositories.
 
-  c2vl skeletons ctrgcn export/           NTU60_CS.npz, NTU60_CV.npz: CTR-GCN's, one file a benchmark, padded to 300 frames
-  c2vl skeletons pyskl export/            ntu60_3danno.pkl: pyskl's, all benchmarks in one file
+  c2vl skeletons ctrgcn export/    NTU60_CS.npz, NTU60_CV.npz for CTR-GCN: a file for each
+                                   benchmark, padded to 300 frames
+  c2vl skeletons pyskl export/     ntu60_3danno.pkl for pyskl: all benchmarks in one file
 
-Such a file, ours or theirs, can also stand in `data.raw` (docs/datasets.md).
+Reads data/index and data/skeleton; prints the path, number of clips and size of each file. Such a
+file, ours or theirs, can also be the `data.raw` of a project (docs/datasets.md).
 """
 
 from __future__ import annotations
@@ -11,26 +13,28 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-HELP = "write denoised skeletons as CTR-GCN's .npz or pyskl's .pkl"
+HELP = "export denoised skeletons for CTR-GCN or pyskl"
 DATA = Path("data")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("format", choices=["ctrgcn", "pyskl"])
     parser.add_argument(
-        "folder", type=Path, help="where to write; files there of the same name are replaced"
+        "format", choices=["ctrgcn", "pyskl"], help="repository that reads the files"
     )
+    parser.add_argument("folder", type=Path, help="where to write; replaces files of the same name")
     parser.add_argument(
-        "--benchmark", action="append", help="ctrgcn: only this one (may be repeated; default: all)"
+        "--benchmark",
+        action="append",
+        help="ctrgcn only: this benchmark (may be repeated; default: all)",
     )
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Write the files and say which.
+    """Write the files and print them.
 
     Raises:
-        UserError: the outs are missing, or hold nothing to write.
+        UserError: the tables are missing, or hold nothing to write.
     """
     from c2vl.core.errors import writing
     from c2vl.datasets.skeletons.denoised import open_denoised

@@ -1,4 +1,10 @@
-"""How long each stage's last run took on this machine, what it computed, reused and failed, and its peak memory."""
+"""Show how long each stage's last run took on this machine.
+
+  c2vl timings
+
+Prints a line for each stage: seconds, peak memory in MiB, and how many results were computed, taken
+from the store, or failed.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +12,12 @@ import argparse
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-HELP = "seconds, peak memory, computed / reused / failed of every stage's last run here"
+HELP = "show seconds and peak memory of each stage's last run"
 COUNTS = ("computed", "reused", "failed")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments: none."""
+    """Declare no arguments."""
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -19,13 +25,14 @@ def run(arguments: argparse.Namespace) -> None:
     from c2vl.core.runlog import records
 
     found = records()
-    print(
-        table(found) if found else "No stage has run here yet; `make demo` or `dvc repro` starts."
-    )
+    print(table(found) if found else "No stage has run here yet; run `make demo` or `dvc repro`.")
 
 
 def table(records: Iterable[Mapping[str, Any]]) -> str:
-    """Lay out run records (see `c2vl.core.runlog`) as text, with the sum of the seconds and the largest memory below."""
+    """Format run records (see `c2vl.core.runlog`) as a table.
+
+    The last line holds the sum of the seconds and the largest memory.
+    """
     records = list(records)
     rows = [_row(record) for record in records]
     total = sum(record["seconds"] for record in records)

@@ -16,8 +16,8 @@ from c2vl.core.params import ParamsModel
 from c2vl.core.tables.schemas import CAPTION, OK
 from c2vl.prompts.base import engine_device, mean, reading_threads, told
 from c2vl.prompts.distinct import Distinct
+from c2vl.prompts.engines.adapters import load_captioner
 from c2vl.prompts.engines.captioner import Answer, Answerer, CaptionerParams, NoAnswer
-from c2vl.prompts.engines.load import load_captioner
 from c2vl.prompts.inputs import crop_units
 from c2vl.prompts.reading import ReadCrops, portable
 from c2vl.store.work import Failure, Row, Unit

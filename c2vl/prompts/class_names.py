@@ -1,4 +1,4 @@
-"""Features of the class names, each the mean over a few sentences made of it."""
+"""Encode class names: the feature of a name is the mean over a few sentences with it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,8 @@ class ClassNamesParams(ParamsModel):
     @classmethod
     def _with_a_place_for_the_name(cls, templates: list[str]) -> list[str]:
         for template in templates:
-            if (
-                template.count("{}") != 1
-                or template.replace("{}", "").count("{")
-                or template.replace("{}", "").count("}")
-            ):
+            rest = template.replace("{}", "")
+            if template.count("{}") != 1 or "{" in rest or "}" in rest:
                 raise ValueError(f"'{template}' must hold {{}} once, for the class name")
         return templates
 
@@ -40,7 +37,14 @@ def write_class_names(
     params: ClassNamesParams,
     encode: Callable[[list[str]], np.ndarray],
 ) -> None:
-    """Write `class_names.parquet` into `out`; `encode` turns sentences into features (N, width)."""
+    """Write `class_names.parquet`: label, name and unit feature (width,) float32 of each class.
+
+    Args:
+        out: folder to write to.
+        names: of the classes; a name's position is its label.
+        params: section `class_names`.
+        encode: turns sentences into features (N, width).
+    """
     total = np.zeros((len(names), 0))
     for template in params.templates:
         features = np.asarray(encode([template.format(name) for name in names]), np.float64)

@@ -1,6 +1,7 @@
-"""How many tokens CLIP makes of a sentence, from CLIP's own merges file, or a lower bound without it.
+"""Count CLIP's tokens of a sentence, with CLIP's merges file, or a lower bound without it.
 
-The file is `bpe_simple_vocab_16e6.txt.gz` of CLIP's repository; the package open_clip_torch on PyPI holds it too.
+The file is `bpe_simple_vocab_16e6.txt.gz` of CLIP's repository; the package open_clip_torch holds
+it too.
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ import numpy as np
 
 from c2vl.core.errors import UserError
 
-CONTEXT = 77  # tokens CLIP's text tower sees, the start and end token among them
-MERGES = 49152 - 256 - 2  # lines of the file that CLIP uses, after the first
-SPLIT = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"  # what CLIP cuts a sentence into before merging
+CONTEXT = 77  # tokens that CLIP's text tower sees, with start and end token
+MERGES = 49152 - 256 - 2  # lines of the file that CLIP uses, after the first line
+# Pieces that CLIP splits a sentence into before merging.
+SPLIT = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 
 
 def token_counts(sentences: Sequence[str], merges: Path | None) -> np.ndarray:
-    """(N,) tokens with start and end token; without `merges` the least possible, one a word, digit or run of signs.
+    """Count the tokens of N sentences, with start and end token; (N,) int64.
+
+    Without `merges` the count is a lower bound: one token for each word, digit or run of signs.
 
     Raises:
         UserError: the merges file cannot be read.
@@ -74,5 +78,6 @@ def _read(merges: Path) -> list[tuple[str, str]]:
     except (OSError, EOFError, ValueError, zlib.error) as error:
         why = str(error)[:80]
         raise UserError(
-            f"{merges} is no merges file of CLIP ({why}); expected bpe_simple_vocab_16e6.txt.gz."
+            f"{merges} is no merges file of CLIP ({why}); "
+            "name a copy of bpe_simple_vocab_16e6.txt.gz."
         ) from None

@@ -22,8 +22,8 @@ from c2vl.core.tables.schemas import CROP, OK
 from c2vl.datasets.video.middle_frames import middle_frames
 from c2vl.prompts.base import engine_device, mean, reading_threads, told
 from c2vl.prompts.cutting import CutCrops
+from c2vl.prompts.engines.adapters import load_detector
 from c2vl.prompts.engines.detector import DetectorParams, PeopleDetector
-from c2vl.prompts.engines.load import load_detector
 from c2vl.prompts.frame import Frame
 from c2vl.prompts.reading import ReadFrames, portable
 from c2vl.prompts.window import Fallback

@@ -9,7 +9,12 @@ from c2vl.prompts.engines.encoder import EncoderParams
 
 
 class EmbedParams(ParamsModel):
-    """Section `embed`: the engine, and the share of failed rows above which the stage fails."""
+    """Section `embed`.
+
+    Attributes:
+        max_failed: share of failed rows above which the stage fails.
+        encoder: the engine.
+    """
 
     max_failed: float = Field(ge=0, le=1)
     encoder: EncoderParams

@@ -1,4 +1,4 @@
-"""What a published answers file holds, in numbers: how many sentences, how long, how many the same."""
+"""Describe a published answers file in numbers: how many sentences, how long, how many equal."""
 
 from __future__ import annotations
 
@@ -12,31 +12,34 @@ from c2vl.prompts.clip_tokens import CONTEXT, token_counts
 from c2vl.prompts.published_file import PublishedPrompts
 
 QUANTILES = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1)
-BAR = 50  # widest bar of the histogram, characters
-STEP = 8  # tokens a bar
+BAR = 50  # characters of the histogram's widest bar
+STEP = 8  # tokens for each bar
 EXAMPLES = 6
 
 
 def facts(published: PublishedPrompts, merges: Path | None) -> Iterator[str]:
-    """Lines for people.
+    """The lines that `c2vl prompts` prints.
 
     Args:
-        published: what a file holds.
+        published: content of a file.
         merges: CLIP's merges file; without it token counts are lower bounds.
     """
-    sentences = [sentence for told in published.sentences.values() for sentence in told]
-    counts = Counter(len(told) for told in published.sentences.values())
+    sentences = [sentence for of_clip in published.sentences.values() for sentence in of_clip]
+    counts = Counter(len(of_clip) for of_clip in published.sentences.values())
     each = ", ".join(f"{clips:,} with {size}" for size, clips in sorted(counts.items()))
     unique = Counter(sentences)
     yield f"clips                {len(published.sentences):,} ({each})"
-    yield f"sentences            {len(sentences):,}, {len(unique):,} unique, {unique.get('', 0):,} empty"
+    yield (
+        f"sentences            {len(sentences):,}, {len(unique):,} unique, "
+        f"{unique.get('', 0):,} empty"
+    )
     yield f"digest               {published.digest}"
     if not sentences:
         return
     words = np.array([len(sentence.split()) for sentence in sentences])
     counted = dict(zip(unique, token_counts(list(unique), merges), strict=True))
     tokens = np.array([counted[sentence] for sentence in sentences])
-    exact = "CLIP tokens" if merges else "CLIP tokens, least"
+    exact = "CLIP tokens" if merges else "CLIP tokens, at least"
     yield ""
     yield f"{'quantile':20} " + " ".join(f"{share:>6.0%}" for share in QUANTILES) + "    mean"
     for name, values in (("words", words), (exact, tokens)):
@@ -46,14 +49,11 @@ def facts(published: PublishedPrompts, merges: Path | None) -> Iterator[str]:
             + " ".join(f"{value:>6.0f}" for value in quantiles)
             + f"  {values.mean():6.1f}"
         )
-    bound = (
-        ""
-        if merges
-        else " at least (no merges file given: one token a word or sign; --merges counts exactly)"
-    )
+    bound = "" if merges else " at least (each word counts as one token; --merges counts exactly)"
     over = int((tokens > CONTEXT).sum())
     clips = _clips_over(published, tokens)
-    yield f"over {CONTEXT} tokens       {over:,}{bound}, {over / len(sentences):.3%}, in {clips:,} clips"
+    share = f"{over / len(sentences):.3%}"
+    yield f"over {CONTEXT} tokens       {over:,}{bound}, {share}, in {clips:,} clips"
     yield ""
     yield f"{exact} (start and end included)"
     yield from _histogram(tokens)
@@ -68,7 +68,7 @@ def facts(published: PublishedPrompts, merges: Path | None) -> Iterator[str]:
 
 
 def _clips_over(published: PublishedPrompts, tokens: np.ndarray) -> int:
-    sizes = [len(told) for told in published.sentences.values()]
+    sizes = [len(of_clip) for of_clip in published.sentences.values()]
     clip = np.repeat(np.arange(len(sizes)), sizes)
     return len(np.unique(clip[tokens > CONTEXT]))
 

@@ -1,7 +1,8 @@
-"""Published answers files: the sentences that somebody's captioner gave for each clip of a data set.
+"""Read published answers files: sentences of somebody's captioner for each clip of a data set.
 
-The format is the one of the paper's authors: JSON `{"A013N008V002C048L005": ["He is standing …", …], …}`, clip name to
-its sentences in the order of the frames (16 a clip), alone, in a ZIP, or as several files in a folder or ZIP.
+The format is that of the paper's authors: JSON `{"A013N008V002C048L005": ["He is ...", ...], ...}`,
+from a clip's name to its sentences in the order of the frames (16 for each clip). It may be one
+file, a ZIP, or several files in a folder or ZIP.
 """
 
 from __future__ import annotations
@@ -16,22 +17,21 @@ from typing import Any
 
 from c2vl.core.errors import UserError
 
-LARGEST = (
-    4 << 30
-)  # bytes of JSON in one file; NTU120's would have some 220 MB, so more is damage or malice
-MOST_SENTENCES = 127  # prompts of a clip; `k` is an int8
+# Bytes of JSON in one file. NTU120's would have some 220 MB, so more is damage or malice.
+MAX_BYTES = 4 << 30
+MAX_SENTENCES = 127  # of a clip; the column `k` is an int8
 
 
 @dataclass(frozen=True)
 class PublishedPrompts:
-    """What a file holds: `sentences` by clip name, and `digest`, blake2b-128 of its JSON, hex."""
+    """Sentences by clip name, and `digest`, the hex blake2b-128 of the JSON."""
 
     sentences: dict[str, list[str]]
     digest: str
 
     @property
     def most(self) -> int:
-        """Sentences of the clip that has most."""
+        """Number of sentences of the clip that has the most."""
         return max(map(len, self.sentences.values()), default=0)
 
 
@@ -45,20 +45,22 @@ def read_published(path: Path) -> PublishedPrompts:
     digest = hashlib.blake2b(digest_size=16)
     for name, data in _documents(Path(path)):
         digest.update(data)
-        for clip, told in _checked(name, data).items():
-            if sentences.setdefault(clip, told) != told:
+        for clip, of_clip in _checked(name, data).items():
+            if sentences.setdefault(clip, of_clip) != of_clip:
                 raise UserError(
-                    f"{name} gives other sentences for {clip[:60]!r} than a file before it; remove one of them."
+                    f"{name} gives other sentences for {clip[:60]!r} than an earlier file; "
+                    "remove one of them."
                 )
     if not sentences:
         raise UserError(
-            f'{path} holds no sentences; expected JSON such as {{"A013N008V002C048L005": ["He is …"]}}.'
+            f"{path} holds no sentences; "
+            'expected JSON such as {"A013N008V002C048L005": ["He is ..."]}.'
         )
     return PublishedPrompts(sentences, digest.hexdigest())
 
 
 def _documents(path: Path) -> Iterator[tuple[str, bytes]]:
-    """(name to say, bytes) of each JSON document, in the order of the names."""
+    """Name for messages and bytes of each JSON document, in the order of the names."""
     if path.is_dir():
         for file in sorted(path.iterdir()):
             if file.suffix.lower() in (".json", ".zip"):
@@ -73,49 +75,50 @@ def _documents(path: Path) -> Iterator[tuple[str, bytes]]:
                     if entry.filename.lower().endswith(".json")
                 ]
                 for entry in sorted(inside, key=lambda entry: entry.filename):
-                    if entry.file_size > LARGEST:
+                    if entry.file_size > MAX_BYTES:
                         raise UserError(
-                            f"{path}: {entry.filename[:60]!r} would unpack to over 4 GiB; that is no answers file."
+                            f"{path}: {entry.filename[:60]!r} would unpack to over 4 GiB, "
+                            "so it is no answers file; remove it."
                         )
                     yield f"{path}: {entry.filename[:60]!r}", archive.read(entry)
         else:
             yield str(path), path.read_bytes()
     except FileNotFoundError:
         raise UserError(
-            f"{path} (`caption.published`) is not there; put the published file there or set it to null."
+            f"{path} (`caption.published`) is not there; copy the published file there or set "
+            "`caption.published` to null."
         ) from None
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
         raise UserError(f"{path} cannot be read ({str(error)[:80]}); fetch it again.") from None
     except Exception as error:
-        if (
-            type(error).__module__ == "zlib"
-        ):  # a damaged member; zipfile lets the error of zlib through
+        if type(error).__module__ == "zlib":  # zipfile raises zlib's error for a damaged file
             raise UserError(f"{path} is damaged ({error}); fetch it again.") from None
         raise
 
 
 def _checked(name: str, data: bytes) -> dict[str, list[str]]:
     try:
-        # Pairs: a dictionary would drop all but the last of equal names in silence.
+        # As pairs: a dictionary would keep only the last of several equal names.
         content: Any = json.loads(data, object_pairs_hook=tuple)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{name} is not JSON ({str(error)[:80]}); fetch it again.") from None
     if not isinstance(content, tuple):
         raise UserError(
-            f"{name} does not hold clip names with their sentences, but a {type(content).__name__}."
+            f"{name} holds a {type(content).__name__} instead of clip names with their sentences; "
+            'write it as {"A013N008V002C048L005": ["He is ..."]}.'
         )
     result: dict[str, list[str]] = {}
-    for clip, told in content:
-        told = [told] if isinstance(told, str) else told
-        if not isinstance(told, list) or not all(isinstance(sentence, str) for sentence in told):
+    for clip, value in content:
+        of_clip = [value] if isinstance(value, str) else value
+        if not isinstance(of_clip, list) or not all(isinstance(one, str) for one in of_clip):
             raise UserError(f"{name}: {clip[:60]!r} does not hold a list of sentences.")
-        if len(told) > MOST_SENTENCES:
+        if len(of_clip) > MAX_SENTENCES:
             raise UserError(
-                f"{name}: {clip[:60]!r} holds {len(told)} sentences, more than {MOST_SENTENCES}."
+                f"{name}: {clip[:60]!r} holds {len(of_clip)} sentences, more than {MAX_SENTENCES}."
             )
-        stripped = [sentence.strip() for sentence in told]
+        stripped = [sentence.strip() for sentence in of_clip]
         if result.setdefault(clip.strip(), stripped) != stripped:
             raise UserError(
-                f"{name} names {clip[:60]!r} twice, with other sentences; remove one of them."
+                f"{name} names {clip[:60]!r} twice, with different sentences; remove one of them."
             )
     return result

@@ -1,7 +1,8 @@
-"""The command `c2vl`: help at once, profiles switched without losing anything, one sentence for what is wrong."""
+"""The command `c2vl`: its help, profiles, timings, metrics and errors of one sentence."""
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -15,6 +16,8 @@ from c2vl.cli import main
 from c2vl.commands import profile, timings
 
 ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = [path for path in (ROOT / "c2vl/commands").glob("*.py") if path.stem != "__init__"]
+WITHOUT_EXAMPLE = {"failures", "store", "why"}  # commands whose help shows no example yet
 
 
 @pytest.fixture
@@ -51,13 +54,40 @@ def test_help_teaches_at_once() -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    code = "import sys, c2vl.cli as c; c.parser(); print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    code = (
+        "import sys, c2vl.cli as c; c.parser(); "
+        "print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    )
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert not {"torch", "transformers", "numpy", "pyarrow", "pydantic", "yaml", "dvc"} & set(
         loaded
     )
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252"])
+@pytest.mark.parametrize(
+    "command", [[], *([name] for name in sorted(path.stem for path in COMMANDS))], ids=str
+)
+def test_help_can_be_printed_in_any_encoding(
+    command: list[str], encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--help"])
+    sys.stdout.flush()
+    assert not ended.value.code and b"usage: c2vl" in written.getvalue()
+
+
+@pytest.mark.parametrize("name", sorted({path.stem for path in COMMANDS} - WITHOUT_EXAMPLE))
+def test_help_of_a_command_fits_a_terminal(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 100
+    assert f"c2vl {name}" in text.partition("\n\n")[2], "an example, after the usage line"
 
 
 def test_switching_writes_the_profile_to_the_letter(

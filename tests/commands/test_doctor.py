@@ -1,4 +1,4 @@
-"""`c2vl doctor`: a healthy project passes, and every thing that would stop a run is a line that says what to do."""
+"""`c2vl doctor`: a working project passes; each fault is a line that says what to do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from c2vl.cli import main
-from c2vl.commands.checks import data, engines, machine, project
+from c2vl.commands.checks import data, dvc_remote, engines, git, machine, video
 from c2vl.commands.checks import run as run_checks
 from c2vl.commands.checks.finding import Finding, examine
 from c2vl.core import tables
@@ -46,7 +46,7 @@ def change(path: str, value: object) -> None:
 
 
 def states(findings: list[Finding]) -> dict[str, str]:
-    return {finding.what: finding.state for finding in findings}
+    return {finding.topic: finding.state for finding in findings}
 
 
 def test_shipped_checkpoints_are_complete(here: Path) -> None:
@@ -64,21 +64,21 @@ def test_a_checkpoint_without_weights_is_named_and_the_others_are_still_checked(
     change("caption.captioner.model", "half")
     found = examine("engines", engines.engines)
     assert states(found) == {"detector": "ok", "captioner": "FAIL", "encoder": "ok"}
-    assert "model.safetensors" in found[1].said
+    assert "model.safetensors" in found[1].found
 
 
-def test_a_hub_model_that_is_not_here_is_a_note_without_asking_the_network(
+def test_a_hub_model_that_is_not_cached_is_a_note_without_the_network(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     change("embed.encoder.model", "nobody/nothing")
-    found = {finding.what: finding for finding in examine("engines", engines.engines)}
+    found = {finding.topic: finding for finding in examine("engines", engines.engines)}
     assert (
         found["encoder"].state == "note" and "hf download nobody/nothing" in found["encoder"].todo
     )
 
 
-def test_a_transformers_that_is_too_old_fails_though_it_loads(
+def test_an_old_transformers_fails_although_it_loads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     installed = importlib.metadata.version
@@ -91,7 +91,7 @@ def test_a_transformers_that_is_too_old_fails_though_it_loads(
     assert (ok.state, old.state) == (
         "ok",
         "FAIL",
-    ) and "transformers 5.17.0 is older than 5.23" in old.said
+    ) and "transformers 5.17.0 is older than 5.23" in old.found
 
 
 def test_the_oldest_packages_are_those_of_the_installation() -> None:
@@ -101,17 +101,17 @@ def test_the_oldest_packages_are_those_of_the_installation() -> None:
 
 
 def test_videos_are_read_back_frame_by_frame() -> None:
-    assert "FAIL" not in states(examine("video", project.decoders)).values()
+    assert "FAIL" not in states(examine("video", video.decoders)).values()
 
 
-def test_missing_raw_data_fails_and_says_where_to_put_it(here: Path) -> None:
+def test_missing_raw_data_fails_and_names_the_folder(here: Path) -> None:
     change("data.dataset", "ntu60")
     change("data.raw", "data/raw")
     (finding,) = examine("data", data.data)
-    assert finding.state == "FAIL" and "data/raw" in finding.said
+    assert finding.state == "FAIL" and "data/raw" in finding.found
 
 
-def test_samples_are_counted_by_name_alone(here: Path) -> None:
+def test_samples_are_counted_by_file_names(here: Path) -> None:
     raw = here / "data" / "studio"
     raw.mkdir(parents=True)
     for name in (
@@ -121,7 +121,7 @@ def test_samples_are_counted_by_name_alone(here: Path) -> None:
     ):
         (raw / name).touch()
     (finding,) = examine("data", data.data)
-    assert "2 skeletons and 1 videos of 2 samples" in finding.said
+    assert "2 skeletons and 1 videos of 2 samples" in finding.found
 
 
 def real(dataset: str, raw: str) -> None:
@@ -130,7 +130,7 @@ def real(dataset: str, raw: str) -> None:
     change("data.raw", raw)
 
 
-def test_a_preprocessed_file_is_data_that_need_no_detector_but_published_answers(
+def test_a_preprocessed_file_needs_published_answers_and_no_detector(
     here: Path,
 ) -> None:
     real("ntu60", "NTU60_CS.npz")
@@ -142,15 +142,15 @@ def test_a_preprocessed_file_is_data_that_need_no_detector_but_published_answers
         "captioner": "note",
         "encoder": "ok",
     }
-    (here / "told.json").write_text('{"train_000000": ["He waves.", "He stands."]}')
-    change("caption.published", "told.json")
-    found = {finding.what: finding for finding in examine("engines", engines.engines)}
-    assert found["captioner"].state == "ok" and "2 sentences of 1 clips" in found["captioner"].said
+    (here / "answers.json").write_text('{"train_000000": ["He waves.", "He stands."]}')
+    change("caption.published", "answers.json")
+    found = {finding.topic: finding for finding in examine("engines", engines.engines)}
+    assert found["captioner"].state == "ok" and "2 sentences of 1 clips" in found["captioner"].found
     change("data.benchmarks", ["xview"])
     assert states(examine("data", data.data)) == {"data": "FAIL"}
 
 
-def test_pku_mmd_is_counted_by_its_own_names(here: Path) -> None:
+def test_pku_mmd_files_are_counted_by_their_names(here: Path) -> None:
     real("pku1", "raw")
     for name, content in {
         "s/0002-L.txt": "0 " * 150,
@@ -160,11 +160,11 @@ def test_pku_mmd_is_counted_by_its_own_names(here: Path) -> None:
         (here / "raw" / name).parent.mkdir(parents=True)
         (here / "raw" / name).write_text(content + "\n")
     counted, split = examine("data", data.data)
-    assert counted.state == "ok" and "1 long skeletons with labels and 1 videos" in counted.said
+    assert counted.state == "ok" and "1 long skeletons with labels and 1 videos" in counted.found
     assert split.state == "FAIL" and "cross-subject.txt" in split.todo
 
 
-def test_archives_are_looked_into_and_skeletons_alone_need_published_answers(here: Path) -> None:
+def test_archives_are_counted_and_skeletons_alone_need_published_answers(here: Path) -> None:
     real("ntu60", "raw")
     (here / "raw").mkdir()
     with zipfile.ZipFile(here / "raw/all.zip", "w") as archive:
@@ -172,17 +172,17 @@ def test_archives_are_looked_into_and_skeletons_alone_need_published_answers(her
         archive.writestr("nturgb+d_skeletons/S018C001P001R001A061.skeleton", "0")  # of NTU120
     (finding,) = examine("data", data.data)
     assert finding.state == "note" and "caption.published" in finding.todo
-    assert "1 skeletons and 0 videos of 1 samples as ntu60, 1 of other data sets" in finding.said
+    assert "1 skeletons and 0 videos of 1 samples as ntu60, 1 of other data sets" in finding.found
 
 
-def test_skeletons_alone_with_published_answers_need_an_encoder_and_nothing_else(
+def test_skeletons_with_published_answers_need_the_encoder_only(
     here: Path,
 ) -> None:
     real("ntu60", "raw")
     (here / "raw").mkdir()
     (here / "raw/S001C001P001R001A001.skeleton").touch()
-    (here / "told.json").write_text('{"S001C001P001R001A001": ["He waves."]}')
-    change("caption.published", "told.json")
+    (here / "answers.json").write_text('{"S001C001P001R001A001": ["He waves."]}')
+    change("caption.published", "answers.json")
     for model in ("crop.detector.model", "caption.captioner.model"):
         change(model, "not/there/at/all")
     assert states(examine("engines", engines.engines)) == {
@@ -190,9 +190,8 @@ def test_skeletons_alone_with_published_answers_need_an_encoder_and_nothing_else
         "captioner": "ok",
         "encoder": "ok",
     }
-    (
-        here / "raw/S001C001P001R001A001_rgb.avi"
-    ).touch()  # then there are crops to make, for the vision prompts
+    # With a video there are crops to make, for the vision prompts.
+    (here / "raw/S001C001P001R001A001_rgb.avi").touch()
     assert states(examine("engines", engines.engines)) == {
         "detector": "FAIL",
         "captioner": "ok",
@@ -205,7 +204,7 @@ def test_skeletons_alone_with_published_answers_need_an_encoder_and_nothing_else
 
 def deaths(here: Path) -> list[str]:
     return [
-        f"{one.what}: {one.said} {one.todo}"
+        f"{one.topic}: {one.found} {one.todo}"
         for one in examine("run", run_checks.run)
         if one.state == "FAIL"
     ]
@@ -260,8 +259,8 @@ def test_published_answers_without_videos_teach_language_alone(here: Path) -> No
     real("ntu60", "raw")
     clips(here, skeletons=6, videos=0)
     change("data.benchmarks", ["xview"])
-    (here / "told.json").write_text('{"S001C001P001R001A001": ["He waves."]}')
-    change("caption.published", "told.json")
+    (here / "answers.json").write_text('{"S001C001P001R001A001": ["He waves."]}')
+    change("caption.published", "answers.json")
     (found,) = deaths(here)
     assert "pretrain.objective.knowledge" in found and "language" in found
     change("pretrain.objective.knowledge", "language")
@@ -291,26 +290,26 @@ def test_what_the_index_has_too_few_of(here: Path) -> None:
         "splits: xview has 0 train clips",
         "splits: xview has 0 test clips",
     ]
-    notes = [one.said for one in examine("run", run_checks.run) if one.state == "note"]
+    notes = [one.found for one in examine("run", run_checks.run) if one.state == "note"]
     assert "`pretrain.batch` 32 is more than the 4 training clips of xsub" in notes[0]
     assert "3 videos have fewer frames than `crop.frames_per_clip`" in notes[1]
 
 
 def test_a_folder_without_git_is_said_with_what_to_do(here: Path) -> None:
     dvc = [sys.executable, "-m", "dvc"]
-    (finding,) = examine("git", project.git)
+    (finding,) = examine("git", git.git)
     assert finding.state == "FAIL" and "git init" in finding.todo and "no_scm" in finding.todo
     subprocess.run([*dvc, "init", "--no-scm", "-q"], check=True)
-    (finding,) = examine("git", project.git)
+    (finding,) = examine("git", git.git)
     assert finding.state == "ok"
     (here / ".dvc/config").write_text("")
-    assert examine("DVC remote", project.remote) == []  # no advice on credentials
+    assert examine("DVC remote", dvc_remote.remote) == []  # no advice on credentials
     (here / ".git").mkdir()
-    (finding,) = examine("git", project.git)
+    (finding,) = examine("git", git.git)
     assert finding.state == "ok"
 
 
-def test_what_is_real_people_s_and_would_be_pushed_is_said(here: Path) -> None:
+def test_data_of_real_people_that_would_be_pushed_are_reported(here: Path) -> None:
     shutil.copy(ROOT / "dvc.yaml", here)
     real("ntu60", "raw")
     (here / "raw").mkdir()
@@ -321,7 +320,7 @@ def test_what_is_real_people_s_and_would_be_pushed_is_said(here: Path) -> None:
     assert "sharing" not in states(examine("data", data.data))
 
 
-def test_a_captioning_server_is_asked_and_the_checkpoint_it_replaces_is_not_looked_for(
+def test_a_captioning_server_is_asked_and_needs_no_checkpoint(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change("caption.captioner.model", "not/there/at/all")
@@ -331,7 +330,7 @@ def test_a_captioning_server_is_asked_and_the_checkpoint_it_replaces_is_not_look
     def captioner() -> Finding:
         return examine("engines", engines.engines)[1]
 
-    assert captioner().state == "FAIL" and "C2VL_CAPTION_URL" in captioner().said
+    assert captioner().state == "FAIL" and "C2VL_CAPTION_URL" in captioner().found
     monkeypatch.setenv("C2VL_CAPTION_URL", "http://127.0.0.1:8000/v1")
     monkeypatch.setattr(
         "c2vl.prompts.engines.server.connection.Connection.get",
@@ -348,10 +347,10 @@ def test_groundingdino_needs_its_file_and_its_own_environment(
     change("crop.detector.backend", "groundingdino")
     change("crop.detector.model", "weights/swint.pth")  # which looks like a hub id, too
     monkeypatch.delenv("C2VL_GROUNDINGDINO_PYTHON", raising=False)
-    assert "wants an original .pth" in examine("engines", engines.engines)[0].said
+    assert "wants an original .pth" in examine("engines", engines.engines)[0].found
     (here / "weights").mkdir()
     (here / "weights/swint.pth").write_bytes(b"tensors")
-    assert "C2VL_GROUNDINGDINO_PYTHON" in examine("engines", engines.engines)[0].said
+    assert "C2VL_GROUNDINGDINO_PYTHON" in examine("engines", engines.engines)[0].found
     monkeypatch.setenv("C2VL_GROUNDINGDINO_PYTHON", sys.executable)
     _, environment, *_ = examine("engines", engines.engines)
     assert environment.state == "FAIL" and "make groundingdino" in environment.todo
@@ -362,12 +361,12 @@ def test_a_wrong_parameter_is_named_and_the_others_are_still_checked(here: Path)
     detector, *others = examine("engines", engines.engines)
     assert (
         detector.state == "FAIL"
-        and "`crop.margin`" in detector.said
+        and "`crop.margin`" in detector.found
         and {other.state for other in others} == {"ok"}
     )
 
 
-def test_a_device_that_is_not_there_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_device_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("C2VL_DEVICE", "cuda:77")
     assert states(examine("device", machine.device))["device"] == "FAIL"
 
@@ -379,11 +378,11 @@ def test_a_store_that_cannot_be_written_fails(here: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(machine.tempfile, "TemporaryFile", refuse)
     found = examine("disks", machine.disks)
     assert (
-        found[0].state == "FAIL" and "Read-only" in found[0].said and "C2VL_STORE" in found[0].todo
+        found[0].state == "FAIL" and "Read-only" in found[0].found and "C2VL_STORE" in found[0].todo
     )
 
 
-def test_a_store_that_is_named_and_not_there_fails(
+def test_a_store_folder_that_does_not_exist_fails(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("C2VL_STORE", str(here / "not mounted"))
@@ -392,26 +391,28 @@ def test_a_store_that_is_named_and_not_there_fails(
 
 
 @pytest.mark.parametrize(
-    ("remote", "state", "said"),
+    ("remote", "state", "found"),
     [
         (None, "note", "none"),
         ("remote", "ok", "nothing there yet"),
         ("ssh://127.0.0.1:1/x", "FAIL", ""),
     ],
 )
-def test_the_remote_is_asked(here: Path, remote: str | None, state: str, said: str) -> None:
+def test_the_remote_is_checked(here: Path, remote: str | None, state: str, found: str) -> None:
     dvc = [sys.executable, "-m", "dvc"]
     subprocess.run([*dvc, "init", "--no-scm", "-q"], check=True)
     if remote:
         subprocess.run([*dvc, "remote", "add", "-q", "-d", "lab", remote], check=True)
-    (finding,) = examine("DVC remote", project.remote)
-    assert finding.state == state and said in finding.said
+    (finding,) = examine("DVC remote", dvc_remote.remote)
+    assert finding.state == state and found in finding.found
 
 
 def test_the_exit_code_tells_whether_a_run_would_stop(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(project, "remote", lambda: iter([Finding("ok", "DVC remote", "answers")]))
+    monkeypatch.setattr(
+        dvc_remote, "remote", lambda: iter([Finding("ok", "DVC remote", "answers")])
+    )
     (here / ".git").mkdir()
     main(["doctor"])
     assert "FAIL" not in capsys.readouterr().out

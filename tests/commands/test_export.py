@@ -1,4 +1,4 @@
-"""An exported folder gives what the pipeline gives, in a process that knows neither torch nor this package."""
+"""An exported folder computes what the pipeline computes, without torch and without c2vl."""
 
 from __future__ import annotations
 
@@ -116,20 +116,24 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Checkpoint
     return out, checkpoint, head
 
 
-def used_as_the_card_says(out: Path, joints: np.ndarray, folder: Path) -> dict[str, np.ndarray]:
-    """Outputs of the card's own program, run where torch and c2vl cannot be imported; `joints` (persons, T, 25, 3)."""
+def run_program_of_card(out: Path, joints: np.ndarray, folder: Path) -> dict[str, np.ndarray]:
+    """Outputs of the card's program, run where torch and c2vl cannot be imported.
+
+    `joints` is (persons, T, 25, 3).
+    """
     program = re.search(r"```python\n(.*?)```", (out / "README.md").read_text(), re.S)
     assert program is not None
     np.save(folder / "clip.npy", joints)
     code = program[1].replace('"clip.npy"', repr(str(folder / "clip.npy")))
     code = f"import sys\nsys.modules['torch'] = sys.modules['c2vl'] = None\n{code}\n"
-    code += f"np.savez({str(folder / 'found.npz')!r}, features=features, embedding=embedding, scores=scores)\n"
+    outputs = "features=features, embedding=embedding, scores=scores"
+    code += f"np.savez({str(folder / 'found.npz')!r}, {outputs})\n"
     subprocess.run([sys.executable, "-I", "-c", code], cwd=out, check=True, timeout=120)
     return dict(np.load(folder / "found.npz"))
 
 
 @pytest.mark.slow
-def test_the_card_s_program_gives_what_the_pipeline_gives(
+def test_the_program_of_the_card_computes_what_the_pipeline_computes(
     exported: tuple[Path, Checkpoint, LinearHead], tmp_path: Path
 ) -> None:
     out, checkpoint, head = exported
@@ -141,7 +145,7 @@ def test_the_card_s_program_gives_what_the_pipeline_gives(
         scores = np.exp(logits) / np.exp(logits).sum()
         state = {name: value.numpy() for name, value in checkpoint.network.state_dict().items()}
         embedded = features @ state["skeleton_head.weight"].T + state["skeleton_head.bias"]
-        found = used_as_the_card_says(out, np.moveaxis(joints, 1, 0)[:persons], tmp_path)
+        found = run_program_of_card(out, np.moveaxis(joints, 1, 0)[:persons], tmp_path)
         np.testing.assert_allclose(found["features"], features, atol=1e-4)
         np.testing.assert_allclose(found["scores"], scores, atol=1e-4)
         np.testing.assert_allclose(
@@ -150,7 +154,7 @@ def test_the_card_s_program_gives_what_the_pipeline_gives(
 
 
 @pytest.mark.slow
-def test_the_card_s_other_program_compares_with_sentences(
+def test_the_second_program_of_the_card_compares_with_sentences(
     exported: tuple[Path, Checkpoint, LinearHead], monkeypatch
 ) -> None:
     out, checkpoint, _ = exported
@@ -162,15 +166,17 @@ def test_the_card_s_other_program_compares_with_sentences(
     monkeypatch.chdir(out)
     exec(programs[1], given)
     with torch.inference_mode():
-        said = checkpoint.network.embed_prompts(
+        projected = checkpoint.network.embed_prompts(
             "language", torch.from_numpy(text / np.linalg.norm(text))[None]
         )[0]
-    np.testing.assert_allclose(given["similarity"], embedding @ said.numpy(), atol=1e-5)
-    assert "(8 numbers) of `clip` at `abc`" in card, "the model, and not where it lies"
+    np.testing.assert_allclose(given["similarity"], embedding @ projected.numpy(), atol=1e-5)
+    assert "(8 numbers) of `clip` at `abc`" in card, "the model's name without its folder"
 
 
 @pytest.mark.slow
-def test_a_batch_gives_what_its_clips_give(exported: tuple[Path, Checkpoint, LinearHead]) -> None:
+def test_a_batch_gives_the_results_of_its_clips(
+    exported: tuple[Path, Checkpoint, LinearHead],
+) -> None:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(exported[0] / "model.onnx"))
@@ -182,7 +188,7 @@ def test_a_batch_gives_what_its_clips_give(exported: tuple[Path, Checkpoint, Lin
 
 
 @pytest.mark.slow
-def test_the_folder_is_complete_and_does_not_tell_where_it_was_made(
+def test_the_folder_is_complete_and_names_no_folder_of_this_machine(
     exported: tuple[Path, Checkpoint, LinearHead],
 ) -> None:
     out, checkpoint, head = exported
@@ -212,16 +218,16 @@ def test_the_folder_is_complete_and_does_not_tell_where_it_was_made(
 
 
 @pytest.mark.slow
-def test_a_folder_that_is_there_is_left_alone(
+def test_an_existing_folder_is_not_changed(
     exported: tuple[Path, Checkpoint, LinearHead],
 ) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in exported[0].iterdir()}
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="exists already"):
         export(exported[0], exported[1], "studio")
     assert {path.name: path.stat().st_mtime_ns for path in exported[0].iterdir()} == before
 
 
-def test_a_place_that_cannot_be_written_to_is_a_sentence(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     config = EncoderConfig(
         method="random",
@@ -231,12 +237,12 @@ def test_a_place_that_cannot_be_written_to_is_a_sentence(tmp_path: Path) -> None
         encoder=ENCODERS[0],
         frames=FRAMES,
     )
-    with pytest.raises(UserError, match=r"file/out cannot be made \(.+\); name a folder"):
+    with pytest.raises(UserError, match=r"file/out cannot be created \(.+\); name a folder"):
         export(tmp_path / "file" / "out", Checkpoint(config.build().eval(), config), "studio")
 
 
-def test_pre_processing_in_the_graph_is_the_pipeline_s() -> None:
-    """Centre, middle 95 % and resizing, for every length that changes what is left out at the ends."""
+def test_the_exported_pre_processing_equals_that_of_the_pipeline() -> None:
+    """Centre, middle 95 % and resizing, for every length that changes what is cut at the ends."""
     network = ExportedNetwork(nn.Identity(), NTU25, "joint", FRAMES)
     for frames in [*range(1, 45), 79, 80, 81, 300]:
         joints = clip(frames, frames, 1 + frames % 2)
@@ -248,7 +254,7 @@ def test_pre_processing_in_the_graph_is_the_pipeline_s() -> None:
         )
 
 
-def test_a_wrong_file_would_be_seen() -> None:
+def test_a_wrong_onnx_file_is_noticed() -> None:
     torch.manual_seed(0)
     config = EncoderConfig(
         method="random",

@@ -1,4 +1,4 @@
-"""`c2vl plan`: counts what there is, scales what a trial measured, subtracts what the store has, touches nothing."""
+"""`c2vl plan`: counts units, scales a trial, subtracts what the store has, changes nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from stages.index import main as make_index
 
 ROOT = Path(__file__).resolve().parents[2]
 BY_NAME = {stage.name: stage for stage in STAGES}
-MEASURED = {  # of 2 samples, K = 4, of which one frame has no crop
+MEASURED = {  # 2 samples with 4 frames each; one frame has no crop
     "skeleton": Cost(units=2, usable=2, each=0.5, fixed=3.0, bytes=2_000),
     "crop": Cost(units=8, usable=7, each=0.5, fixed=5.0, bytes=70_000),
     "caption": Cost(units=7, usable=7, each=2.0, fixed=6.0, bytes=700),
@@ -66,7 +66,7 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_the_trial_takes_samples_from_all_over_the_index() -> None:
+def test_the_trial_takes_samples_spread_over_the_index() -> None:
     index = tables.table_of(
         [
             {
@@ -83,7 +83,7 @@ def test_the_trial_takes_samples_from_all_over_the_index() -> None:
     assert found["sample"].to_pylist() == ["S000", "S026", "S052", "S078"]
 
 
-def test_stages_that_come_later_are_scaled_by_the_trials_ratio(
+def test_later_stages_are_scaled_by_the_ratio_of_the_trial(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(estimate, "_counted", lambda stage: (None, 0))
@@ -128,7 +128,7 @@ def planned(
     return {line.stage: line for line in lines(MEASURED, BY_NAME, filmed(1000), raw)}
 
 
-def test_samples_that_were_filled_but_not_sealed_are_still_to_come_for_the_next_stage(
+def test_results_without_an_output_table_are_still_inputs_of_the_next_stage(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     found = planned({"skeleton": (0, 1000), "crop": (0, 4000)}, monkeypatch, tmp_path)
@@ -136,10 +136,10 @@ def test_samples_that_were_filled_but_not_sealed_are_still_to_come_for_the_next_
     assert (found["caption"].todo, found["embed-language"].todo) == (3500, 3500)
 
 
-def test_a_stage_that_is_made_anew_is_not_counted_twice_in_those_after_it(
+def test_a_stage_that_runs_again_is_not_counted_twice_in_later_stages(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """All skeletons anew, and an empty store: what the old tables hold and what comes are the same samples."""
+    """The store is empty: the samples of the old tables and those to compute are the same."""
     there = {
         "skeleton": (1000, 0),
         "crop": (4000, 0),
@@ -192,14 +192,14 @@ def test_published_sentences_of_skeletons_alone_are_counted_by_sample(
     assert [found[name].todo for name in MEASURED] == [1000, 0, 3000, 0, 3500]
 
 
-def recorded(**told: float) -> dict[str, float]:
-    return {"failed": 0, "first_units": 0, "later_seconds": 0.0, "engine_seconds": 0.0} | told
+def recorded(**values: float) -> dict[str, float]:
+    return {"failed": 0, "first_units": 0, "later_seconds": 0.0, "engine_seconds": 0.0} | values
 
 
-def test_an_engine_s_rate_is_that_from_its_second_batch_on(
+def test_an_engine_is_timed_from_its_second_batch_on(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """24 units: a first batch of 16 in 5 s, with whatever starts up in it, then 8 in 0.8 s."""
+    """24 units: a first batch of 16 in 5 s, start-up included, then 8 in 0.8 s."""
     record = recorded(
         computed=23, failed=1, seconds=20.0, fill_seconds=6.0, first_units=16, later_seconds=0.8
     )
@@ -209,7 +209,7 @@ def test_an_engine_s_rate_is_that_from_its_second_batch_on(
     assert found.each == pytest.approx(0.1) and found.fixed == pytest.approx(20 - 2.4)
 
 
-def test_the_start_of_worker_processes_is_no_part_of_their_rate(
+def test_starting_worker_processes_does_not_count_towards_the_rate(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """6 samples in 3 s, then 200 more in 4 s: 5 ms each, and 3 s to start."""
@@ -226,7 +226,7 @@ def test_the_start_of_worker_processes_is_no_part_of_their_rate(
     assert found.each == pytest.approx(0.005) and found.fixed == pytest.approx(4.97)
 
 
-def test_a_stage_whose_trial_fails_is_said_and_the_others_are_planned(
+def test_a_failed_trial_is_reported_and_the_other_stages_are_planned(
     monkeypatch: pytest.MonkeyPatch, raw: Path
 ) -> None:
     def fails(stage: StoredStage, folder: Path, index: object, many: object = None) -> Cost:
@@ -252,7 +252,7 @@ def test_a_stage_whose_trial_fails_is_said_and_the_others_are_planned(
     assert [line.split()[0] for line in laid if line.endswith("?")] == ["caption", "embed-language"]
 
 
-def test_parameters_mean_the_same_in_the_trial_s_folder(
+def test_parameters_work_in_the_temporary_project(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -262,7 +262,7 @@ def test_parameters_mean_the_same_in_the_trial_s_folder(
         "caption": {"captioner": {"question": "Is he... or she?", "model": "a/b"}},
         "targets": [{"raw": "/there/../raw"}],
     }
-    found = trial.from_elsewhere(params)
+    found = trial.portable_params(params)
     assert (
         found["data"]["raw"] == str(tmp_path.parent / "raw")
         and found["targets"][0]["raw"] == "/raw"
@@ -273,29 +273,32 @@ def test_parameters_mean_the_same_in_the_trial_s_folder(
     )
 
 
-def test_a_batch_that_was_found_by_trying_is_not_looked_for_again_in_a_trial_nor_after_it(
+def test_measured_batch_sizes_are_copied_into_a_trial_and_back(
     raw: Path,
 ) -> None:
     trial.INDEX.parent.mkdir(parents=True)
     (trial.INDEX.parent / "classes.json").write_text("[]")
-    batching.remember("a card, detector", 8)
+    batching.keep_batch("a card, detector", 8)
     with trial.project() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("C2VL_HOME", str(folder / ".c2vl"))
-        assert batching.remembered("a card, detector") == 8
-        batching.remember("a card, captioner", 32)
-    assert [batching.remembered(f"a card, {name}") for name in ("detector", "captioner")] == [8, 32]
+        assert batching.known_batch("a card, detector") == 8
+        batching.keep_batch("a card, captioner", 32)
+    assert [batching.known_batch(f"a card, {name}") for name in ("detector", "captioner")] == [
+        8,
+        32,
+    ]
     assert [path.name for path in Path(".c2vl").iterdir()] == ["machine.json"]
 
 
 @pytest.mark.slow
 def test_a_trial_runs_the_real_stage_and_leaves_the_project_as_it_was(raw: Path) -> None:
-    """Its raw files are named from the project's own folder, by `../raw`."""
+    """`data.raw` is relative to the project: `../raw`."""
     make_index()
     project = Path.cwd()
     before = sorted(path for path in project.rglob("*") if "checkpoints" not in path.parts)
     measured = dict(costs(tables.read(trial.INDEX), 3, STAGES[:1]))
     (cost,) = measured.values()
-    assert isinstance(cost, Cost), cost.said
+    assert isinstance(cost, Cost), cost.reason
     assert cost.units == cost.usable == 3 and 0 < cost.each < cost.fixed and cost.bytes > 0
     assert sorted(path for path in project.rglob("*") if "checkpoints" not in path.parts) == before
     (line,) = lines({"skeleton": cost}, BY_NAME, tables.read(trial.INDEX), raw)
@@ -304,7 +307,7 @@ def test_a_trial_runs_the_real_stage_and_leaves_the_project_as_it_was(raw: Path)
     assert "skeleton" in table([line])
 
 
-def test_without_an_index_it_says_what_to_run(
+def test_without_an_index_the_error_says_what_to_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     shutil.copy(ROOT / "profiles/demo.yaml", tmp_path / "params.yaml")
@@ -316,7 +319,7 @@ def test_without_an_index_it_says_what_to_run(
     )
 
 
-def test_numbers_are_told_in_units_that_people_read() -> None:
+def test_bytes_and_seconds_have_readable_units() -> None:
     assert [size(n) for n in (512, 2048, 5 * 2**20, 30 * 2**30, 3 * 2**40)] == [
         "512 B",
         "2.0 KiB",

@@ -1,4 +1,4 @@
-"""`c2vl predict` and `c2vl search`: files of all formats give what the pipeline gives, bad ones are a sentence each."""
+"""`c2vl predict` and `c2vl search` compute what the pipeline computes, for files of all formats."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from studio_skeletons import studio_files
 from synthetic import BENCHMARK, CLASSES, WIDTH, write_data
 
 from c2vl.cli import main
-from c2vl.commands.recognition.search import load_streams, nearest
+from c2vl.commands.recognition.nearest_samples import load_streams, nearest
 from c2vl.commands.recognition.skeleton_inputs import find_files, read_clip
 from c2vl.core import tables
 from c2vl.core.errors import UserError
@@ -84,7 +84,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def centred_by_hand(row: dict[str, Any]) -> np.ndarray | None:
-    """Joints (T, 2, 25, 3) of a row around joint 2 of person 1's first frame; an absent second person stays zero."""
+    """Joints (T, 2, 25, 3) of a row, centred on joint 2 of person 1's first frame.
+
+    An absent second person stays zero.
+    """
     if row["joints"] is None:
         return None
     joints = np.asarray(row["joints"], np.float32).reshape(-1, 2, 25, 3)
@@ -134,12 +137,12 @@ def test_studio_files_are_read_by_the_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("a.skeleton", b"3\n1\n", "truncated"),
         ("a.skeleton", b"", "empty"),
         ("a.txt", b"1 2 3\n", "150 numbers"),
-        ("a.csv", b"1,2", r"ends with \.csv is not read"),
+        ("a.csv", b"1,2", r"end with \.csv are not read"),
         ("a.npy", b"", "NumPy's format"),
         ("a.npy", b"not an array", "NumPy's format"),
         ("a.npy", np.zeros((4, 25, 2)), r"shape \(frames, joints, 3\)"),
@@ -153,19 +156,19 @@ def test_studio_files_are_read_by_the_line(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_file_is_one_sentence_that_names_it(
-    tmp_path: Path, name: str, content: object, told: str
+    tmp_path: Path, name: str, content: object, message: str
 ) -> None:
     path = tmp_path / name
     if isinstance(content, bytes):
         path.write_bytes(content)
     else:
         np.save(path, content, allow_pickle=True)
-    with pytest.raises(UserError, match=f"{name}: .*{told}") as caught:
+    with pytest.raises(UserError, match=f"{name}: .*{message}") as caught:
         read_clip(path)
     assert "\n" not in str(caught.value)
 
 
-def test_parts_have_to_lie_inside(tmp_path: Path) -> None:
+def test_a_part_outside_the_file_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", somebody())
     with pytest.raises(UserError, match="20 frames, so there is no part 5:21"):
         read_clip(tmp_path / "a.npy", part=(5, 21))
@@ -182,7 +185,7 @@ def test_a_folder_is_searched_for_skeletons_only(tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match="no skeleton file"):
         find_files([_empty(tmp_path / "none")])
-    with pytest.raises(UserError, match="is not there"):
+    with pytest.raises(UserError, match="does not exist"):
         find_files([tmp_path / "absent.npy"])
 
 
@@ -191,13 +194,16 @@ def _empty(folder: Path) -> Path:
     return folder
 
 
-def test_predict_scores_as_the_formulas_say(
+def test_predict_computes_fused_scores_of_the_heads(
     project: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The test split's skeletons as arrays: heads by hand on the features that stage `features` made, fused 0.6 / 0.6 / 0.4."""
+    """Skeletons of the test split, as arrays, get the fused scores of the heads.
+
+    The expected scores are computed here from the features of the stage `features`.
+    """
     monkeypatch.chdir(project)
     samples = load_encoded(project / "results/features" / f"{BENCHMARK}-joint").test_samples
     rows = {
@@ -213,12 +219,12 @@ def test_predict_scores_as_the_formulas_say(
     (tmp_path / "99.skeleton").write_bytes(b"broken")
     with pytest.raises(SystemExit) as end:
         main(["predict", str(tmp_path), "--json", "--top", "3"])
-    out, told = capsys.readouterr()
+    out, errors = capsys.readouterr()
     assert end.value.code == 1
     assert (
-        "99.skeleton: " in told.splitlines()[0]
-        and "1 of 17 files" in told.splitlines()[1]
-        and len(told.splitlines()) == 2
+        "99.skeleton: " in errors.splitlines()[0]
+        and "1 of 17 files" in errors.splitlines()[1]
+        and len(errors.splitlines()) == 2
     )
     answers = json.loads(out)
     assert "error" in answers.pop()
@@ -254,13 +260,13 @@ def test_predict_prints_a_table_of_one_stream(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (
             ["predict", "FILE", "--benchmark", "xview"],
             "no linear head for the benchmark 'xview'.*there are heads for xsub",
         ),
-        (["predict", "absent.npy"], "absent.npy is not there"),
+        (["predict", "absent.npy"], "absent.npy does not exist"),
         (["search", " "], "sentence is empty"),
         (["search", "drink", "--benchmark", "xset"], "no features for the benchmark 'xset'"),
         (
@@ -269,13 +275,13 @@ def test_predict_prints_a_table_of_one_stream(
         ),
     ],
 )
-def test_what_is_missing_is_told_in_a_sentence(
+def test_missing_files_and_results_are_one_sentence(
     project: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
-    told: str,
+    message: str,
 ) -> None:
     monkeypatch.chdir(project)
     np.save(tmp_path / "a.npy", somebody())
@@ -284,7 +290,7 @@ def test_what_is_missing_is_told_in_a_sentence(
             [str(tmp_path / "a.npy") if argument == "FILE" else argument for argument in arguments]
         )
     error = capsys.readouterr().err
-    assert re.search(told, error) and len(error.splitlines()) == 1
+    assert re.search(message, error) and len(error.splitlines()) == 1
 
 
 def test_search_ranks_by_the_cosine_in_the_shared_space(project: Path) -> None:
@@ -293,7 +299,7 @@ def test_search_ranks_by_the_cosine_in_the_shared_space(project: Path) -> None:
     expected: dict[str, float] = {}
     for stream, encoded in streams.items():
         heads = encoded.heads
-        said = (
+        projected = (
             heads["prompt_heads.language.weight"] @ (sentence / np.linalg.norm(sentence))
             + heads["prompt_heads.language.bias"]
         )
@@ -303,7 +309,7 @@ def test_search_ranks_by_the_cosine_in_the_shared_space(project: Path) -> None:
         ):
             for sample, feature in zip(samples, features, strict=True):
                 shown = heads["skeleton_head.weight"] @ feature + heads["skeleton_head.bias"]
-                cosine = said @ shown / np.linalg.norm(said) / np.linalg.norm(shown)
+                cosine = projected @ shown / np.linalg.norm(projected) / np.linalg.norm(shown)
                 expected[sample] = expected.get(sample, 0) + WEIGHTS[stream] / 1.6 * float(cosine)
     hits = nearest(sentence, streams, WEIGHTS, "all", 1000)
     assert len(hits) == len(expected) == 63
@@ -321,13 +327,15 @@ def test_search_command_encodes_the_sentence_and_names_the_actions(
 ) -> None:
     sentence = np.random.default_rng(3).normal(size=WIDTH).astype(np.float16)
 
-    class Told:
+    class FixedEncoder:
         @staticmethod
         def texts(sentences: list[str]) -> tuple[np.ndarray, list[bool]]:
             assert sentences == ["somebody waves"]
             return sentence[None], [False]
 
-    monkeypatch.setattr("c2vl.prompts.engines.encoder.Encoder.load", lambda params, device: Told)
+    monkeypatch.setattr(
+        "c2vl.prompts.engines.encoder.Encoder.load", lambda params, device: FixedEncoder
+    )
     monkeypatch.chdir(project)
     main(
         [

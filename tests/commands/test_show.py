@@ -1,4 +1,4 @@
-"""`c2vl show`: a picture whatever exists of a sample, and one sentence for a sample that does not exist."""
+"""`c2vl show` draws whatever exists of a sample; a missing sample is one sentence."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SEEN, BARE, UNUSABLE = "S001C001P001R001A001", "S001C002P001R001A001", "S001C003
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Outs of three samples: one with video, crops and answers, one with its skeleton alone, one that is no use."""
+    """Tables of three samples: with video, crops and answers; with a skeleton only; unusable."""
     monkeypatch.chdir(tmp_path)
     params = yaml.safe_load((ROOT / "profiles" / "demo.yaml").read_text())
     params["data"]["raw"] = "raw"
@@ -103,7 +103,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("sample", [SEEN, BARE, UNUSABLE])
-def test_a_page_is_drawn_of_whatever_exists(
+def test_a_page_shows_whatever_exists(
     project: Path, capsys: pytest.CaptureFixture[str], sample: str
 ) -> None:
     main(["show", sample])
@@ -115,7 +115,7 @@ def test_a_page_is_drawn_of_whatever_exists(
     assert Path("again.png").read_bytes() == before
 
 
-def test_a_gif_moves_and_has_the_video_beside_it_where_there_is_one(project: Path) -> None:
+def test_a_gif_moves_and_shows_the_video_if_there_is_one(project: Path) -> None:
     sizes = {}
     for sample in (SEEN, BARE):
         main(["show", sample, "--out", f"{sample}.gif"])
@@ -129,7 +129,7 @@ def test_a_gif_moves_and_has_the_video_beside_it_where_there_is_one(project: Pat
 
 
 def test_a_clip_with_long_empty_stretches_is_drawn(project: Path) -> None:
-    """As pyskl's files have them: frames without people stay in."""
+    """pyskl's files keep frames without people."""
     path = Path("data/skeleton/S001C002.parquet")
     (row,) = tables.rows_of(tables.read(path))
     joints = np.zeros((300, 2, 25, 3), np.float32)

@@ -364,7 +364,7 @@ def test_quality_command_says_what_to_look_at(tmp_path, monkeypatch, capsys):
 
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="dvc repro caption"):
-        quality.gather(tmp_path / "data")
+        quality.measure(tmp_path / "data")
     samples = [f"S001C001P001R001A{number:03d}" for number in range(1, 41)]
     rows = [
         {"sample": s, "label": n % 2, "action": 1, "status": "ok", "reason": ""}

@@ -1,4 +1,4 @@
-"""Batch sizes: found by doubling, halved when memory runs out, remembered a machine; and which GPU a process takes."""
+"""Batch sizes are measured, halved and kept for a machine; each process takes its own GPU."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from c2vl.core import machine
 from c2vl.core.errors import UserError
 from c2vl.prompts.engines import batching
-from c2vl.prompts.engines.batching import Batching, probe
-from c2vl.prompts.engines.inputs import alike, joined
+from c2vl.prompts.engines.batching import Batching, find_batch
+from c2vl.prompts.engines.model_inputs import group_by_shape, to_batch
 
 torch = pytest.importorskip("torch")
 
@@ -23,7 +23,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Engine:
-    """Doubles numbers, as many at once as there is room for; a call takes `overhead` plus 1 an item on its own clock."""
+    """Doubles numbers, at most `room` at once.
+
+    On its clock a call takes `overhead` and 1 for each item.
+    """
 
     def __init__(self, room: int, overhead: float = 10.0) -> None:
         self.room, self.overhead, self.now = room, overhead, 0.0
@@ -58,19 +61,20 @@ def test_one_item_that_does_not_fit_is_one_sentence() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "message",
     [
         "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
         "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
         "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
         "MPS backend out of memory (MPS allocated: 17.9 GB)",
-        "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 9",
+        "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: "
+        "can't allocate memory: you tried to allocate 9",
     ],
 )
-def test_memory_that_runs_out_outside_torch_s_own_class_halves_the_batch_too(said: str) -> None:
+def test_any_out_of_memory_error_halves_the_batch(message: str) -> None:
     def crowded(items: Sequence[int]) -> list[int]:
         if len(items) > 2:
-            raise RuntimeError(said)
+            raise RuntimeError(message)
         return list(items)
 
     assert of("cpu").run([1, 2, 3, 4, 5], crowded) == [1, 2, 3, 4, 5]
@@ -94,14 +98,14 @@ def test_other_errors_of_the_engine_pass_through() -> None:
         (1000, 10.0, 64),  # 64 / 74 against 32 / 42 an item: still 13 % quicker
     ],
 )
-def test_the_probe_doubles_until_memory_or_the_gain_ends(
+def test_the_batch_doubles_until_memory_or_the_gain_ends(
     room: int, overhead: float, found: int
 ) -> None:
     engine = Engine(room, overhead)
-    assert probe(lambda count: engine(range(count)), 64, clock=engine.clock) == found
+    assert find_batch(lambda count: engine(range(count)), 64, clock=engine.clock) == found
 
 
-def test_a_gpu_is_probed_once_a_device_and_engine_and_a_cpu_never(
+def test_a_batch_is_measured_once_for_each_gpu_and_engine_and_never_on_a_cpu(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
@@ -112,33 +116,33 @@ def test_a_gpu_is_probed_once_a_device_and_engine_and_a_cpu_never(
     assert of("cpu").size(forward) == 16
     assert not asked and not (home / "machine.json").exists()
     monkeypatch.setattr(batching, "device_name", lambda device: "A card, 24 GiB")
-    monkeypatch.setattr(batching, "probe", lambda run, largest, what: run(48) or 48)
+    monkeypatch.setattr(batching, "find_batch", lambda run, largest, engine: run(48) or 48)
     assert of("meta").size(forward) == 48
-    assert of("meta").size(lambda count: pytest.fail("probed again")) == 48
+    assert of("meta").size(lambda count: pytest.fail("measured again")) == 48
     monkeypatch.setattr(batching, "device_name", lambda device: "Another card, 8 GiB")
     of("meta").size(forward)
     assert asked == [48, 48]
     of("meta").run(
         list(range(32)), Engine(room=20)
-    )  # what did not fit today is not tried again tomorrow
-    assert of("meta").size(lambda count: pytest.fail("probed again")) == 16
+    )  # what did not fit is not tried again in the next run
+    assert of("meta").size(lambda count: pytest.fail("measured again")) == 16
 
 
-def test_a_damaged_memory_of_the_machine_is_as_good_as_none(home: Path) -> None:
+def test_a_damaged_machine_file_is_ignored(home: Path) -> None:
     for content in ("", "{", "[1]", '{"batch": 3}', '{"batch": {"name": "many"}}'):
         (home / "machine.json").write_text(content)
-        assert batching.remembered("name") is None
-    batching.remember("name", 8)
-    batching.remember("other", 4)
-    assert (batching.remembered("name"), batching.remembered("other")) == (8, 4)
+        assert batching.known_batch("name") is None
+    batching.keep_batch("name", 8)
+    batching.keep_batch("other", 4)
+    assert (batching.known_batch("name"), batching.known_batch("other")) == (8, 4)
 
 
-def test_the_environment_overrides_and_spares_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    def probed() -> int:
-        raise AssertionError("probed")
+def test_the_environment_sets_the_batch_without_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured() -> int:
+        raise AssertionError("measured")
 
     monkeypatch.setenv("C2VL_BATCH_CROP", "7")
-    assert machine.batch_size("crop", probed) == 7
+    assert machine.batch_size("crop", measured) == 7
     monkeypatch.delenv("C2VL_BATCH_CROP")
     assert machine.batch_size("crop", lambda: 5) == machine.batch_size("crop", 5) == 5
 
@@ -152,7 +156,7 @@ def test_the_environment_overrides_and_spares_the_probe(monkeypatch: pytest.Monk
         ({}, 1, "cuda:0"),  # as the device of a tensor on it
         ({"SLURM_LOCALID": "2"}, 1, "cuda:0"),  # srun --gpus-per-task=1: each sees its own
         ({"LOCAL_RANK": "5"}, 4, "cuda:1"),
-        ({"LOCAL_RANK": "3", "C2VL_DEVICE": "cuda:7"}, 8, "cuda:7"),  # said is said
+        ({"LOCAL_RANK": "3", "C2VL_DEVICE": "cuda:7"}, 8, "cuda:7"),  # the variable wins
         ({"LOCAL_RANK": "3", "C2VL_DEVICE": "cpu"}, 8, "cpu"),
     ],
 )
@@ -173,13 +177,13 @@ def test_each_process_of_a_machine_takes_its_own_gpu(
 def test_items_of_equal_shapes_share_a_batch_and_keep_their_order() -> None:
     short = {"ids": torch.zeros(1, 3), "pixels": torch.zeros(1, 2, 2)}
     long = {"ids": torch.ones(1, 4), "pixels": torch.zeros(1, 2, 2)}
-    assert alike([short, long, short, long, short]) == [[0, 2, 4], [1, 3]]
-    batch = joined([long, long], torch.device("cpu"))
+    assert group_by_shape([short, long, short, long, short]) == [[0, 2, 4], [1, 3]]
+    batch = to_batch([long, long], torch.device("cpu"))
     assert batch["ids"].shape == (2, 4) and batch["pixels"].shape == (2, 2, 2)
 
 
 @pytest.mark.parametrize(
-    ("told", "few"),
+    ("quota", "few"),
     [
         ("max 100000", False),
         ("100000 100000", True),
@@ -188,16 +192,16 @@ def test_items_of_equal_shapes_share_a_batch_and_keep_their_order() -> None:
         (None, False),
     ],
 )
-def test_a_container_s_quota_is_as_good_as_fewer_cores(
-    told: str | None, few: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_containers_quota_limits_the_workers(
+    quota: str | None, few: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("C2VL_WORKERS", raising=False)
     monkeypatch.setattr(
         machine.os, "sched_getaffinity", lambda process: set(range(64)), raising=False
     )
     monkeypatch.setattr(machine, "QUOTA", tmp_path / "cpu.max")
-    if told is not None:
-        (tmp_path / "cpu.max").write_text(f"{told}\n")
+    if quota is not None:
+        (tmp_path / "cpu.max").write_text(f"{quota}\n")
     assert machine.workers() == (1 if few else 64)
 
 
@@ -211,7 +215,7 @@ def test_the_processes_of_a_machine_divide_its_workers(monkeypatch: pytest.Monke
             assert threads._max_workers == each  # type: ignore[attr-defined]
 
 
-def test_a_gpu_is_lost_where_it_answers_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_that_does_not_answer_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     def answer(device: str) -> None:

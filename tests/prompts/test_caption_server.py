@@ -1,152 +1,40 @@
-"""The server backend against a server that fails, stalls, lies and dies on purpose."""
+"""The server captioner against a server that is slow, stalls, returns nonsense or dies."""
 
 from __future__ import annotations
 
 import base64
 import json
-import os
-import subprocess
-import sys
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from caption_server import MODEL, Handler, Server, answers, captioner_of, params, running_server
 
-from c2vl.core import tables
 from c2vl.core.errors import UserError
-from c2vl.prompts.caption import CaptionParams, CaptionWork
-from c2vl.prompts.engines.captioner import QUESTION, Answer, CaptionerParams, NoAnswer
+from c2vl.prompts.engines.adapters import load_captioner
+from c2vl.prompts.engines.captioner import QUESTION, Answer, NoAnswer
 from c2vl.prompts.engines.fingerprints import fingerprint
-from c2vl.prompts.engines.load import load_captioner
 from c2vl.prompts.engines.server import connection
-from c2vl.prompts.engines.server.connection import Connection, retry_after
-from c2vl.prompts.engines.server.server_captioner import COLOUR, ServerCaptioner
-from c2vl.prompts.jpeg import to_jpeg
-from c2vl.store.run import run
-
-MODEL = "llava-hf/llava-1.5-7b-hf"
-Behaviour = Callable[
-    ["Handler", int, int], None
-]  # handler, shade of the picture, how often it was asked before
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Lists one model, and answers with the picture's shade of grey unless its server's behaviour does something else."""
-
-    protocol_version = "HTTP/1.1"
-    server: Server
-
-    def do_GET(self) -> None:
-        self.reply(200, {"data": [{"id": MODEL}]})
-
-    def do_POST(self) -> None:
-        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.requests.append(request)
-        self.server.keys.add(self.headers.get("Authorization", ""))
-        url = request["messages"][0]["content"][0]["image_url"]["url"]
-        picture = cv2.imdecode(
-            np.frombuffer(base64.b64decode(url.partition(",")[2]), np.uint8), cv2.IMREAD_COLOR
-        )
-        shade = round(float(picture[picture.shape[0] // 2, picture.shape[1] // 2].mean()) / 10)
-        with self.server.lock:
-            before = self.server.asked[shade]
-            self.server.asked[shade] += 1
-            self.server.now += 1
-            self.server.most = max(self.server.most, self.server.now)
-        try:
-            self.server.behaviour(self, shade, before)
-        finally:
-            with self.server.lock:
-                self.server.now -= 1
-
-    def answer(self, shade: int, finish: str = "stop") -> None:
-        choice = {
-            "message": {"role": "assistant", "content": f" shade {shade} "},
-            "finish_reason": finish,
-        }
-        self.reply(200, {"choices": [choice]})
-
-    def reply(self, status: int, content: Any, **headers: str) -> None:
-        body = content if isinstance(content, bytes) else json.dumps(content).encode()
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments: Any) -> None:
-        pass
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.behaviour: Behaviour = lambda handler, shade, before: handler.answer(shade)
-        self.lock, self.asked, self.now, self.most = threading.Lock(), Counter[int](), 0, 0
-        self.requests: list[dict[str, Any]] = []
-        self.keys: set[str] = set()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        pass  # a client that gave up waiting
+from c2vl.prompts.engines.server.connection import retry_after
+from c2vl.prompts.engines.server.server_captioner import PAD_COLOUR
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    running = Server()
-    threading.Thread(
-        target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
-    ).start()
-    yield running
-    running.shutdown()
-    running.server_close()
+    with running_server() as running:
+        yield running
 
 
-def params(**changes: Any) -> CaptionerParams:
-    return CaptionerParams(
-        **{"model": "nowhere", "server": {"model": MODEL, "revision": "b234b80"}} | changes
-    )
-
-
-def asker(
-    running: Server, in_flight: int = 8, timeout: float = 0.4, **changes: Any
-) -> ServerCaptioner:
-    return ServerCaptioner(
-        params(**changes),
-        Connection(running.url, "secret", in_flight, timeout, wait=0.02, dead_after=0.5),
-    )
-
-
-def crop(shade: int) -> np.ndarray:
-    return np.full((30, 20, 3), 10 * shade, np.uint8)
-
-
-def answers(captioner: ServerCaptioner, shades: range) -> list[Answer | NoAnswer]:
-    return captioner.answer(captioner.prepare([crop(shade) for shade in shades]))
-
-
-def test_many_are_in_flight_and_answers_come_back_in_order(server: Server) -> None:
+def test_many_requests_are_in_flight_and_answers_keep_their_order(server: Server) -> None:
     def slow(handler: Handler, shade: int, before: int) -> None:
         time.sleep(0.02 * (25 - shade) / 25)
         handler.answer(shade, "length" if shade == 3 else "stop")
 
     server.behaviour = slow
-    captioner = asker(server)
+    captioner = captioner_of(server)
     assert answers(captioner, range(1, 25)) == [
         Answer(f"shade {shade}", shade != 3) for shade in range(1, 25)
     ]
@@ -154,8 +42,8 @@ def test_many_are_in_flight_and_answers_come_back_in_order(server: Server) -> No
     assert captioner.batch_size() == 8
 
 
-def test_what_is_sent_is_the_papers_question_greedily_with_the_key(server: Server) -> None:
-    answers(asker(server, max_new_tokens=77), range(5, 6))
+def test_the_request_holds_the_papers_question_greedy_settings_and_the_key(server: Server) -> None:
+    answers(captioner_of(server, max_new_tokens=77), range(5, 6))
     request = server.requests[0]
     assert (request["model"], request["temperature"], request["max_tokens"]) == (MODEL, 0, 77)
     assert request["messages"][0]["content"][1] == {"type": "text", "text": QUESTION}
@@ -163,21 +51,21 @@ def test_what_is_sent_is_the_papers_question_greedily_with_the_key(server: Serve
 
 
 @pytest.mark.parametrize(("pad", "shape"), [(True, (30, 30)), (False, (30, 20))])
-def test_crops_are_padded_here_because_a_server_would_cut_them(
+def test_crops_are_padded_before_they_are_sent(
     server: Server, pad: bool, shape: tuple[int, int]
 ) -> None:
-    answers(asker(server, pad_to_square=pad), range(20, 21))
+    answers(captioner_of(server, pad_to_square=pad), range(20, 21))
     url = server.requests[0]["messages"][0]["content"][0]["image_url"]["url"]
     picture = cv2.imdecode(
         np.frombuffer(base64.b64decode(url.partition(",")[2]), np.uint8), cv2.IMREAD_COLOR
     )
     assert picture.shape[:2] == shape
     if pad:
-        assert np.abs(picture[15, 1, ::-1].astype(int) - COLOUR).max() < 12
+        assert np.abs(picture[15, 1, ::-1].astype(int) - PAD_COLOUR).max() < 12
 
 
-def test_passing_trouble_is_tried_again_and_leaves_no_gap(server: Server) -> None:
-    def troubled(handler: Handler, shade: int, before: int) -> None:
+def test_temporary_failures_are_retried_and_every_crop_gets_its_answer(server: Server) -> None:
+    def failing(handler: Handler, shade: int, before: int) -> None:
         if before or shade % 6 == 0:
             handler.answer(shade)
         elif shade % 6 == 1:
@@ -195,13 +83,13 @@ def test_passing_trouble_is_tried_again_and_leaves_no_gap(server: Server) -> Non
             handler.wfile.write(b'{"choices": [')
             handler.close_connection = True
 
-    server.behaviour = troubled
-    captioner = asker(server)
+    server.behaviour = failing
+    captioner = captioner_of(server)
     assert answers(captioner, range(1, 13)) == [
         Answer(f"shade {shade}", True) for shade in range(1, 13)
     ]
-    troubles = captioner._server.troubles
-    assert troubles == {
+    failures = captioner.connection.failures
+    assert failures == {
         "HTTP 503": 2,
         "HTTP 429": 2,
         "no answer in time": 2,
@@ -211,7 +99,7 @@ def test_passing_trouble_is_tried_again_and_leaves_no_gap(server: Server) -> Non
 
 
 @pytest.mark.parametrize(
-    "rubbish",
+    "nonsense",
     [
         b"[" * 200_000,
         json.dumps(
@@ -219,13 +107,11 @@ def test_passing_trouble_is_tried_again_and_leaves_no_gap(server: Server) -> Non
         ).encode(),
     ],
 )
-def test_whatever_a_server_returns_costs_that_crop_and_no_other(
-    server: Server, rubbish: bytes
-) -> None:
+def test_a_nonsense_answer_costs_its_own_crop_only(server: Server, nonsense: bytes) -> None:
     server.behaviour = lambda handler, shade, before: (
-        handler.reply(200, rubbish) if shade == 2 else handler.answer(shade)
+        handler.reply(200, nonsense) if shade == 2 else handler.answer(shade)
     )
-    one, none, *others = answers(asker(server), range(1, 10))
+    one, none, *others = answers(captioner_of(server), range(1, 10))
     assert one == Answer("shade 1", True) and isinstance(none, NoAnswer)
     assert others == [Answer(f"shade {shade}", True) for shade in range(3, 10)]
 
@@ -235,10 +121,10 @@ def test_half_an_emoji_at_the_end_of_an_answer_can_be_written_to_a_table(server:
         b'{"choices": [{"message": {"content": "He waves \\ud83d"}, "finish_reason": "length"}]}'
     )
     server.behaviour = lambda handler, shade, before: handler.reply(200, choice)
-    assert answers(asker(server), range(1, 2)) == [Answer("He waves ?", False)]
+    assert answers(captioner_of(server), range(1, 2)) == [Answer("He waves ?", False)]
 
 
-def test_a_server_that_sends_a_byte_now_and_then_is_not_waited_for(server: Server) -> None:
+def test_a_server_that_drips_bytes_is_given_up_in_time(server: Server) -> None:
     def dripping(handler: Handler, shade: int, before: int) -> None:
         if before:
             return handler.answer(shade)
@@ -250,14 +136,16 @@ def test_a_server_that_sends_a_byte_now_and_then_is_not_waited_for(server: Serve
             time.sleep(0.1)
 
     server.behaviour = dripping
-    captioner, began = asker(server), time.monotonic()
+    captioner, began = captioner_of(server), time.monotonic()
     assert answers(captioner, range(1, 4)) == [
         Answer(f"shade {shade}", True) for shade in range(1, 4)
     ]
-    assert time.monotonic() - began < 3 and captioner._server.troubles == {"no answer in time": 3}
+    assert time.monotonic() - began < 3 and captioner.connection.failures == {
+        "no answer in time": 3
+    }
 
 
-def test_one_bad_picture_is_a_reason_and_the_rest_go_on(
+def test_a_refused_crop_gets_a_reason_and_the_others_go_on(
     server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def picky(handler: Handler, shade: int, before: int) -> None:
@@ -273,7 +161,7 @@ def test_one_bad_picture_is_a_reason_and_the_rest_go_on(
             handler.answer(shade)
 
     server.behaviour = picky
-    captioner = asker(server)
+    captioner = captioner_of(server)
     given = answers(captioner, range(1, 10))
     assert [shade for shade, one in enumerate(given, 1) if isinstance(one, Answer)] == [
         1,
@@ -290,19 +178,19 @@ def test_one_bad_picture_is_a_reason_and_the_rest_go_on(
         "the captioning server gave no answer in 6 tries (last: HTTP 500)",
     ]
     assert (server.asked[3], server.asked[5], server.asked[7]) == (1, 1, 6)
-    captioner.tell()
-    said = capsys.readouterr().err
-    assert "caption: 6 answers" in said and "8 in flight" in said and "6 × HTTP 500" in said
+    captioner.report()
+    report = capsys.readouterr().err
+    assert "caption: 6 answers" in report and "8 in flight" in report and "6 × HTTP 500" in report
 
 
 @pytest.mark.parametrize("death", ["refuses connections", "stalls", "answers 502"])
 def test_a_server_that_dies_ends_the_run_soon_in_one_sentence(server: Server, death: str) -> None:
-    captioner = asker(server, in_flight=4)
+    captioner = captioner_of(server, in_flight=4)
     assert len(answers(captioner, range(1, 5))) == 4
     if death == "refuses connections":
         server.shutdown()
         server.server_close()
-        captioner._server._pool.clear()
+        captioner.connection._http.close()
     elif death == "stalls":
         server.behaviour = lambda handler, shade, before: time.sleep(1)
     else:
@@ -317,15 +205,15 @@ def test_a_server_that_dies_ends_the_run_soon_in_one_sentence(server: Server, de
     assert time.monotonic() - began < 4
 
 
-def test_a_server_that_refuses_all_pictures_is_not_asked_for_a_million(
+def test_a_server_that_refuses_all_crops_ends_the_run_early(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "HOPELESS", 10)
+    monkeypatch.setattr(connection, "USELESS", 10)
     server.behaviour = lambda handler, shade, before: handler.reply(
         400, {"error": "this model takes no images"}
     )
     with pytest.raises(UserError, match=r"not answered one of 10 requests.*takes no images"):
-        answers(asker(server), range(1, 25))
+        answers(captioner_of(server), range(1, 25))
     assert server.asked.total() < 25
 
 
@@ -333,7 +221,7 @@ def test_a_server_that_refuses_all_pictures_is_not_asked_for_a_million(
     ("status", "match"), [(401, "refuses this key"), (404, "no OpenAI-compatible interface")]
 )
 def test_a_wrong_key_or_address_is_one_sentence(server: Server, status: int, match: str) -> None:
-    captioner = asker(server)
+    captioner = captioner_of(server)
     server.behaviour = lambda handler, shade, before: handler.reply(
         status, {"error": {"message": "no"}}
     )
@@ -342,18 +230,18 @@ def test_a_wrong_key_or_address_is_one_sentence(server: Server, status: int, mat
     assert "secret" not in str(caught.value)
 
 
-def test_a_server_with_another_model_or_none_at_all_is_found_out_before_the_first_crop(
+def test_a_server_without_the_model_is_refused_before_the_first_crop(
     server: Server,
 ) -> None:
     with pytest.raises(UserError, match=f"does not serve 'llama' but {MODEL}"):
-        asker(server, server={"model": "llama"})
+        captioner_of(server, server={"model": "llama"})
     server.shutdown()
     server.server_close()
     with pytest.raises(UserError, match=r"cannot be used: .*connection refused"):
-        asker(server)
+        captioner_of(server)
 
 
-def test_the_key_holds_what_a_server_can_be_held_to_and_not_its_address(
+def test_the_fingerprint_holds_model_and_question_but_not_the_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     base = fingerprint(params())
@@ -395,96 +283,3 @@ def test_retry_after_is_a_number_or_a_date_and_never_too_long() -> None:
         == retry_after(None)
         == 0
     )
-
-
-ENDING = """
-import sys
-from pathlib import Path
-from test_caption_server import CaptionParams, CaptionWork, params, run
-sys.stderr = sys.stdout
-try:
-    run(CaptionWork(CaptionParams(max_failed=0.0, captioner=params()), Path("crop")), Path("caption"), {})
-except Exception as error:
-    print(type(error).__name__)
-"""
-
-
-def test_a_stage_that_ends_neither_asks_on_nor_waits_for_a_stuck_server(
-    server: Server, tmp_path: Path
-) -> None:
-    shard = "S001C001"
-    good = {"k": 0, "status": "ok", "reason": ""}
-    rows = [
-        good | {"sample": f"{shard}P{shade:03d}R001A001", "crop": to_jpeg(crop(shade), 95)}
-        for shade in range(1, 26)
-    ]
-    tables.write(tmp_path / "crop" / f"{shard}.parquet", tables.table_of(rows, tables.schemas.CROP))
-
-    def stuck(handler: Handler, shade: int, before: int) -> None:
-        handler.reply(400, {"error": {"message": "too dark"}}) if shade == 1 else time.sleep(30)
-
-    server.behaviour = stuck
-    told = {
-        "C2VL_CAPTION_URL": server.url,
-        "C2VL_CAPTION_IN_FLIGHT": "2",
-        "C2VL_WORKERS": "1",
-        "C2VL_BATCH_CAPTION": "1",
-    }
-    here = Path(__file__).resolve().parent
-    told["PYTHONPATH"] = os.pathsep.join([str(here), str(here.parents[1])])
-    done = subprocess.run(
-        [sys.executable, "-c", ENDING],
-        cwd=tmp_path,
-        env=os.environ | told,
-        timeout=25,
-        capture_output=True,
-    )
-    said = done.stdout.decode()
-    assert "TooManyError" in said and "caption: 0 answers" in said, said + done.stderr.decode()
-    assert server.asked.total() <= 4  # two in flight, and those that took their places
-
-
-def test_the_stage_keeps_every_answer_and_asks_again_only_for_what_failed(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in {"URL": server.url, "IN_FLIGHT": "4"}.items():
-        monkeypatch.setenv(f"C2VL_CAPTION_{name}", value)
-    monkeypatch.delenv("C2VL_STORE", raising=False)
-    monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
-    shard = "S001C001"
-    rows = [
-        {
-            "sample": f"{shard}P{shade:03d}R001A001",
-            "k": 0,
-            "crop": to_jpeg(crop(shade), 95),
-            "status": "ok",
-            "reason": "",
-        }
-        for shade in range(1, 11)
-    ]
-    tables.write(tmp_path / "crop" / f"{shard}.parquet", tables.table_of(rows, tables.schemas.CROP))
-
-    def picky(handler: Handler, shade: int, before: int) -> None:
-        handler.reply(400, {"error": {"message": "too dark"}}) if shade == 2 else handler.answer(
-            shade
-        )
-
-    def stage() -> list[dict[str, Any]]:
-        work = CaptionWork(CaptionParams(max_failed=0.2, captioner=params()), tmp_path / "crop")
-        run(work, tmp_path / "caption", {})
-        return list(tables.rows_of(tables.read(tmp_path / "caption" / f"{shard}.parquet")))
-
-    server.behaviour = picky
-    made = stage()
-    assert [row["answer"] for row in made] == [
-        "shade 1",
-        None,
-        *(f"shade {shade}" for shade in range(3, 11)),
-    ]
-    assert (made[1]["status"], made[1]["reason"]) == (
-        "no_answer",
-        "the captioning server refused the crop (HTTP 400: too dark)",
-    )
-    server.behaviour = lambda handler, shade, before: handler.answer(shade)
-    assert stage()[1]["answer"] == "shade 2"
-    assert server.asked == {shade: 2 if shade == 2 else 1 for shade in range(1, 11)}

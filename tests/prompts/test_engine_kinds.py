@@ -1,4 +1,4 @@
-"""Other kinds of checkpoint than the shipped ones: what the adapters promise for any of them, on tiny random weights."""
+"""The adapters with other kinds of checkpoint than the shipped ones, on tiny random weights."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from c2vl.prompts.engines import (
     EncoderParams,
     fingerprint,
 )
-from c2vl.prompts.engines.inputs import ThreadProcessors
-from c2vl.prompts.engines.precision import example_picture, trouble
+from c2vl.prompts.engines.batched_processor import BatchedProcessor
+from c2vl.prompts.engines.half_precision import example_image, half_precision_fault
+from c2vl.prompts.engines.model_inputs import ThreadLocalProcessor
 from c2vl.prompts.engines.repeats import repeats
-from c2vl.prompts.engines.together import Together
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -59,7 +59,8 @@ def images() -> list[np.ndarray]:
 
 
 @pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="how memory is kept is told to Linux's C library"
+    not sys.platform.startswith("linux"),
+    reason="how memory is kept is a setting of Linux's C library",
 )
 def test_an_engine_on_a_cpu_does_not_fetch_the_same_memory_from_the_system_for_every_batch(
     images: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
@@ -88,14 +89,14 @@ def mm_grounding_dino(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from c2vl.studio.engines.checkpoints import build
 
     torch.manual_seed(0)
-    told = {
+    config = {
         key: value
         for key, value in build("detector").config.to_dict().items()
         if key not in ("model_type", "architectures")
     }
     folder = tmp_path_factory.mktemp("mm")
     transformers.MMGroundingDinoForObjectDetection(
-        transformers.MMGroundingDinoConfig(**told)
+        transformers.MMGroundingDinoConfig(**config)
     ).save_pretrained(folder)
     transformers.AutoProcessor.from_pretrained(TINY / "detector", backend="pil").save_pretrained(
         folder
@@ -131,35 +132,38 @@ def test_half_precision_is_tried_and_used_where_it_agrees(
     dtype: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     exact = Detector.load(DetectorParams(model=str(TINY / "detector"), box_threshold=0.0), "cpu")(
-        [example_picture()]
+        [example_image()]
     )[0]
     half = Detector.load(
         DetectorParams(model=str(TINY / "detector"), box_threshold=0.0, dtype=dtype), "cpu"
     )
     assert half._model.dtype == getattr(torch, dtype)
     assert f"detector: {dtype} agrees with float32" in capsys.readouterr().out
-    assert abs(half([example_picture()])[0].scores[0] - exact.scores[0]) < 0.05
+    assert abs(half([example_image()])[0].scores[0] - exact.scores[0]) < 0.05
 
 
 def test_half_precision_that_computes_nonsense_falls_back_to_float32_and_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = Detector._on_a_test_picture
+    real = Detector._raw_output_of_example
 
     def broken(self: Detector, model: Any) -> Any:
         scores, boxes = real(self, model)
         return (scores, boxes) if model.dtype == torch.float32 else (scores, boxes + 0.2)
 
     params = DetectorParams(model=str(TINY / "detector"), dtype="bfloat16")
-    monkeypatch.setattr(Detector, "_on_a_test_picture", broken)
+    monkeypatch.setattr(Detector, "_raw_output_of_example", broken)
     detector = Detector.load(params, "cpu")
-    said = capsys.readouterr().out
-    assert "bfloat16 not sound here, its boxes differ" in said and "computing in float32" in said
+    log = capsys.readouterr().out
+    assert (
+        "bfloat16 is not used here, because its boxes differ" in log
+        and "computing in float32" in log
+    )
     exact = Detector.load(params.model_copy(update={"dtype": "float32"}), "cpu")
     assert detector.fingerprint == fingerprint(
         params
     )  # known without loading, the same on every machine
-    one, other = detector([example_picture()])[0], exact([example_picture()])[0]
+    one, other = detector([example_image()])[0], exact([example_image()])[0]
     np.testing.assert_array_equal(
         one.boxes, other.boxes
     )  # not the rounded weights: those of the file
@@ -176,7 +180,7 @@ class Scripted:
 
 
 @pytest.mark.parametrize(
-    ("scores", "boxes", "said"),
+    ("scores", "boxes", "fault"),
     [
         ([0.9, 0.5, 0.1], [[0, 0, 1, 1], [0.2, 0.2, 0.5, 0.5], [0, 0, 0.1, 0.1]], ""),
         (
@@ -197,14 +201,18 @@ class Scripted:
         ([float("nan"), 0.5, 0.1], [[0, 0, 1, 1]] * 3, "not finite"),
     ],
 )
-def test_what_counts_as_agreement(scores: list[float], boxes: list[list[float]], said: str) -> None:
+def test_which_differences_of_half_precision_are_accepted(
+    scores: list[float], boxes: list[list[float]], fault: str
+) -> None:
     exact = (
         torch.tensor([0.9, 0.5, 0.1]),
         torch.tensor([[0, 0, 1, 1], [0.2, 0.2, 0.5, 0.5], [0, 0, 0.1, 0.1]]),
     )
     half = torch.tensor(scores), torch.tensor(boxes, dtype=torch.float32)
-    found = trouble(Scripted(), torch.float16, lambda model: half if model.half else exact)
-    assert (said in found) if said else found == ""
+    found = half_precision_fault(
+        Scripted(), torch.float16, lambda model: half if model.half else exact
+    )
+    assert (fault in found) if fault else found == ""
 
 
 # --- captioners
@@ -219,7 +227,8 @@ def chatty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(TINY / "captioner", folder)
     template = (
         "{% for message in messages %}<{{ message['role'] }}>{% for part in message['content'] %}"
-        "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}{% endfor %}{% endfor %}"
+        "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}"
+        "{% endfor %}{% endfor %}"
         "{% if add_generation_prompt %}<assistant>{% endif %}"
     )
     (folder / "chat_template.jinja").write_text(template)
@@ -240,7 +249,7 @@ def test_a_chat_template_is_the_checkpoints_own(chatty: Path, images: list[np.nd
 
 @pytest.fixture(scope="module")
 def llava_next(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """LLaVA-NeXT, whose prompts are as long as a picture's shape asks for."""
+    """LLaVA-NeXT, whose prompts differ in length with the shape of the image."""
     torch.manual_seed(0)
     tiny = transformers.AutoConfig.from_pretrained(TINY / "captioner")
     tokenizer = transformers.AutoTokenizer.from_pretrained(TINY / "captioner")
@@ -269,7 +278,7 @@ def llava_next(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_prompts_of_unequal_length_get_batches_of_their_own(
+def test_prompts_of_unequal_length_get_separate_batches(
     llava_next: Path, images: list[np.ndarray]
 ) -> None:
     params = CaptionerParams(model=str(llava_next), max_new_tokens=5, pad_to_square=False)
@@ -280,7 +289,7 @@ def test_prompts_of_unequal_length_get_batches_of_their_own(
 
 
 @pytest.mark.parametrize("engine", ["detector", "captioner", "encoder"])
-def test_what_the_batch_size_is_measured_with_can_be_computed(
+def test_the_batch_that_is_measured_has_the_largest_inputs(
     engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind, section = {
@@ -324,7 +333,7 @@ QUESTION = "USER: <image>\nWhat? ASSISTANT:"
         ("llava_next", {"text": QUESTION}, "one by one"),  # its prompts depend on a picture's shape
     ],
 )
-def test_pictures_prepared_together_are_to_the_bit_what_the_processor_makes_of_each(
+def test_images_in_one_call_equal_images_one_by_one_to_the_bit(
     model: str, always: dict[str, Any], how: str, request: pytest.FixtureRequest
 ) -> None:
     folder = TINY / model if (TINY / model).is_dir() else request.getfixturevalue(model)
@@ -332,7 +341,7 @@ def test_pictures_prepared_together_are_to_the_bit_what_the_processor_makes_of_e
     processor = processor if "text" in always else processor.image_processor
     random = np.random.default_rng(1)
     pictures = [random.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in SHAPES]
-    together = Together(ThreadProcessors(processor), **always)
+    together = BatchedProcessor(ThreadLocalProcessor(processor), **always)
     elsewhere = pickle.loads(pickle.dumps(together))  # as another process has it
     made, made_there = together(torch.float32, pictures), elsewhere(torch.float32, pictures)
     for picture, item, there in zip(pictures, made, made_there, strict=True):
@@ -342,14 +351,17 @@ def test_pictures_prepared_together_are_to_the_bit_what_the_processor_makes_of_e
             torch.equal(item[name], expected[name]) and item[name].is_contiguous() for name in item
         )
         assert all(torch.equal(item[name], there[name]) for name in item)
-    way = together.way()
+    plan = together.plan()
     assert how == (
-        "one by one" if way.words is None else "all in one call" if way.mixed else "by shape"
+        "one by one" if plan.text is None else "all in one call" if plan.mixed else "by shape"
     )
-    assert (elsewhere.way().words is None, elsewhere.way().mixed) == (way.words is None, way.mixed)
+    assert (elsewhere.plan().text is None, elsewhere.plan().mixed) == (
+        plan.text is None,
+        plan.mixed,
+    )
 
 
-def test_crops_prepared_in_many_threads_at_once_are_those_of_one_thread(
+def test_crops_prepared_in_many_threads_equal_those_of_one_thread(
     images: list[np.ndarray],
 ) -> None:
     captioner = Captioner.load(CaptionerParams(model=str(TINY / "captioner")), "cpu")
@@ -362,7 +374,7 @@ def test_crops_prepared_in_many_threads_at_once_are_those_of_one_thread(
 
 
 @pytest.mark.parametrize(
-    ("answer", "circles"),
+    ("answer", "repeated"),
     [
         (
             "The person is standing and holding a cup. The person is trying to drink from the cup.",
@@ -371,7 +383,7 @@ def test_crops_prepared_in_many_threads_at_once_are_those_of_one_thread(
         ("He is very, very, very tired.", False),  # three words
         ("Yes. Yes. Yes. Yes. Yes. Yes.", True),
         ("holding a cup, holding a cup, holding a cup", True),
-        ("holding a cup, holding a cup, standing", False),  # twice is no circle
+        ("holding a cup, holding a cup, standing", False),  # twice is not enough
         ("The person is sitting. " * 3, True),
         ("They wait. Then: a b c d e f g a b c d e f g a b c d e f g", True),
         ("!!!!!!!!!!!!!!!!", True),  # what float16 overflow decodes to
@@ -379,8 +391,8 @@ def test_crops_prepared_in_many_threads_at_once_are_those_of_one_thread(
         ("", False),
     ],
 )
-def test_answers_that_go_round_in_circles_are_known(answer: str, circles: bool) -> None:
-    assert repeats(answer) is circles
+def test_answers_that_repeat_themselves_are_recognised(answer: str, repeated: bool) -> None:
+    assert repeats(answer) is repeated
 
 
 # --- encoders
@@ -431,7 +443,7 @@ def siglip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return folder
 
 
-def test_siglip_texts_fill_the_context_and_do_not_depend_on_their_company(siglip: Path) -> None:
+def test_siglip_texts_fill_the_context_and_do_not_depend_on_the_batch(siglip: Path) -> None:
     encoder = Encoder.load(EncoderParams(model=str(siglip)), "cpu")
     texts = ["ab", "abcdef", "abcdefg", "abcdefghij"]
     features, cut = encoder.texts(texts)
@@ -456,9 +468,7 @@ def test_siglip_texts_fill_the_context_and_do_not_depend_on_their_company(siglip
     )
 
 
-def test_siglip_images_do_not_depend_on_their_company(
-    siglip: Path, images: list[np.ndarray]
-) -> None:
+def test_siglip_images_do_not_depend_on_the_batch(siglip: Path, images: list[np.ndarray]) -> None:
     encoder = Encoder.load(EncoderParams(model=str(siglip)), "cpu")
     sent = pickle.loads(pickle.dumps(encoder.preparer))
     for image, item in zip(images, encoder.prepare_images(images), strict=True):
@@ -474,7 +484,7 @@ def test_siglip_images_do_not_depend_on_their_company(
 
 
 def test_padding_keeps_what_the_centre_crop_would_cut() -> None:
-    """Two tall pictures that differ at the top only: CLIP's way does not see it, a padded square does."""
+    """Two tall images differ at the top only: CLIP's crop loses it, a padded square keeps it."""
     from c2vl.studio.engines.checkpoints import encoder_processor
 
     encoder = Encoder.load(EncoderParams(model=str(TINY / "encoder")), "cpu")

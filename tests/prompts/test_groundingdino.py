@@ -1,4 +1,4 @@
-"""groundingdino-py in another environment: the protocol with a stand-in, and the real package where it is installed."""
+"""groundingdino-py in another environment: a stand-in, and the real package if installed."""
 
 from __future__ import annotations
 
@@ -14,17 +14,21 @@ import numpy as np
 import pytest
 
 from c2vl.core.errors import UserError
+from c2vl.prompts.engines.adapters import load_detector
 from c2vl.prompts.engines.detector import DetectorParams
 from c2vl.prompts.engines.fingerprints import fingerprint
 from c2vl.prompts.engines.gdino import worker
-from c2vl.prompts.engines.gdino.client import ForeignDetector, resized_shape, vocabulary
-from c2vl.prompts.engines.load import load_detector
+from c2vl.prompts.engines.gdino.client import (
+    GroundingDinoPyDetector,
+    bert_vocabulary,
+    resized_shape,
+)
 
 torch = pytest.importorskip("torch")
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# A Python that "has groundingdino-py": the real worker with a model that finds the bright part of a picture.
+# A Python that "has groundingdino-py": the real worker, with a model that finds bright pixels.
 STANDIN = """#!{python}
 import importlib.metadata, os, runpy, sys, time
 import numpy as np
@@ -32,24 +36,30 @@ path, behaviour = sys.argv[1], {behaviour!r}
 module = runpy.run_path(path, run_name="worker")
 class Model:
     def __init__(self, weights, device, text_encoder, prompt):
-        if behaviour == "no package": raise ModuleNotFoundError("No module named 'groundingdino'")
+        if behaviour == "no package":
+            raise ModuleNotFoundError("No module named 'groundingdino'")
         assert (device, prompt) == ("cpu", "person."), (device, prompt)
         assert os.path.isfile(os.path.join(text_encoder, "vocab.txt")), text_encoder
         print("chatter of a library", flush=True)
     def detect(self, images, threshold):
-        if behaviour == "dies": print("Killed: no memory", file=sys.stderr, flush=True); os._exit(9)
-        if behaviour == "small" and len(images) > 2: raise RuntimeError("CUDA out of memory. Tried to allocate")
+        if behaviour == "dies":
+            print("Killed: no memory", file=sys.stderr, flush=True)
+            os._exit(9)
+        if behaviour == "small" and len(images) > 2:
+            raise RuntimeError("CUDA out of memory. Tried to allocate")
         found = []
         for image in images:
             ys, xs = np.nonzero(image.mean(axis=-1) > 120)
             height, width = image.shape[:2]
-            box = [[xs.min() / width, ys.min() / height, (xs.max() + 1) / width, (ys.max() + 1) / height]]
-            found.append((np.array(box, "<f4"), np.array([0.75], "<f4")))
+            box = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+            shares = np.array([box], "<f4") / np.array([width, height] * 2, "<f4")
+            found.append((shares, np.array([0.75], "<f4")))
         return found
 module["serve"].__globals__["Model"] = Model
 importlib.metadata.version = lambda name: "0.3.9" if behaviour == "old" else "0.4.0"
-frames = os.fdopen(os.dup(1), "wb"); os.dup2(2, 1)
-module["serve"](sys.stdin.buffer, frames)
+messages = os.fdopen(os.dup(1), "wb")
+os.dup2(2, 1)
+module["serve"](sys.stdin.buffer, messages)
 """
 
 
@@ -71,16 +81,18 @@ def params(checkpoint: Path, **changes: object) -> DetectorParams:
     return DetectorParams(model=str(checkpoint), backend="groundingdino", **changes)  # type: ignore[arg-type]
 
 
-def load(checkpoint: Path, behaviour: str, monkeypatch: pytest.MonkeyPatch) -> ForeignDetector:
+def load(
+    checkpoint: Path, behaviour: str, monkeypatch: pytest.MonkeyPatch
+) -> GroundingDinoPyDetector:
     monkeypatch.setenv("C2VL_GROUNDINGDINO_PYTHON", str(standin(checkpoint.parent, behaviour)))
     (checkpoint.parent / "vocab.txt").touch()
     monkeypatch.setenv("C2VL_GROUNDINGDINO_BERT", str(checkpoint.parent))
     detector = load_detector(params(checkpoint), lambda: torch.device("cpu"))
-    assert isinstance(detector, ForeignDetector)
+    assert isinstance(detector, GroundingDinoPyDetector)
     return detector
 
 
-def pictures() -> list[np.ndarray]:
+def images() -> list[np.ndarray]:
     made = []
     for number, (height, width) in enumerate(
         [(216, 384), (216, 384), (400, 200), (216, 384), (216, 384)]
@@ -92,14 +104,13 @@ def pictures() -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("behaviour", ["", "small"])
-def test_boxes_come_back_in_the_pictures_own_pixels(
+def test_boxes_are_in_pixels_of_the_original_image(
     behaviour: str, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("C2VL_HOME", str(checkpoint.parent))
-    detector = load(
-        checkpoint, behaviour, monkeypatch
-    )  # "small": not more than two fit, which must not show
-    found = detector.detect(detector.prepare(pictures()))
+    # "small": at most two images fit at once; the boxes are the same.
+    detector = load(checkpoint, behaviour, monkeypatch)
+    found = detector.detect(detector.prepare(images()))
     for number, one in enumerate(found):
         np.testing.assert_allclose(
             one.boxes, [[20 + 10 * number, 40, 90 + 10 * number, 160]], atol=1
@@ -113,25 +124,25 @@ def test_boxes_come_back_in_the_pictures_own_pixels(
     ("behaviour", "match"),
     [
         ("no package", "cannot load .*No module named 'groundingdino'.*docs/engines.md"),
-        ("old", "has groundingdino-py 0.3.9, results are kept as those of 0.4.0"),
+        ("old", "has groundingdino-py 0.3.9, but results are stored as those of 0.4.0"),
     ],
 )
-def test_an_unfit_environment_is_one_sentence(
+def test_an_environment_without_the_right_package_is_one_sentence(
     behaviour: str, match: str, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(UserError, match=match):
         load(checkpoint, behaviour, monkeypatch)
 
 
-def test_a_worker_that_dies_is_one_sentence_with_its_last_words(
+def test_a_worker_that_dies_is_one_sentence_with_its_last_line(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     detector = load(checkpoint, "dies", monkeypatch)
     with pytest.raises(UserError, match=r"process ended \(Killed: no memory\)"):
-        detector.detect(detector.prepare(pictures()))
+        detector.detect(detector.prepare(images()))
 
 
-def test_bert_s_words_are_there_or_said_to_be_missing_within_seconds(
+def test_a_missing_bert_vocabulary_is_reported_within_seconds(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from huggingface_hub import HfApi, constants
@@ -148,11 +159,12 @@ def test_bert_s_words_are_there_or_said_to_be_missing_within_seconds(
     monkeypatch.setattr(hub, "ANSWER_WITHIN", 0.5)
     monkeypatch.setattr(
         HfApi, "model_info", lambda *args, **kwargs: time.sleep(60)
-    )  # a network that swallows packets
+    )  # a network that drops packets
     began = time.monotonic()
     with pytest.raises(
         UserError,
-        match=r"needs the words of bert-base-uncased; set C2VL_GROUNDINGDINO_BERT .*cannot be reached",
+        match=r"needs the vocabulary of bert-base-uncased; "
+        "set C2VL_GROUNDINGDINO_BERT .*cannot be reached",
     ):
         load_detector(params(checkpoint), lambda: torch.device("cpu"))
     assert time.monotonic() - began < 5
@@ -166,14 +178,14 @@ def test_bert_s_words_are_there_or_said_to_be_missing_within_seconds(
     (snapshot / "vocab.txt").touch()
     (snapshot.parents[1] / "refs").mkdir()
     (snapshot.parents[1] / "refs" / "main").write_text(snapshot.name)
-    assert vocabulary() == snapshot
+    assert bert_vocabulary() == snapshot
 
 
 @pytest.mark.parametrize(
     ("value", "match"),
     [("", "set C2VL_GROUNDINGDINO_PYTHON"), ("/nowhere/python", "cannot be run")],
 )
-def test_no_environment_is_one_sentence(
+def test_a_missing_environment_is_one_sentence(
     value: str, match: str, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("C2VL_GROUNDINGDINO_PYTHON", value)
@@ -183,9 +195,7 @@ def test_no_environment_is_one_sentence(
         load_detector(params(checkpoint), lambda: torch.device("cpu"))
 
 
-def test_the_key_is_of_the_files_bytes_and_another_than_transformers(
-    checkpoint: Path, tmp_path: Path
-) -> None:
+def test_the_key_depends_on_the_bytes_of_the_file(checkpoint: Path, tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere.pth"
     moved.write_bytes(checkpoint.read_bytes())
     assert fingerprint(params(moved)) == fingerprint(params(checkpoint))
@@ -197,27 +207,27 @@ def test_the_key_is_of_the_files_bytes_and_another_than_transformers(
         params(checkpoint, dtype="bfloat16")
 
 
-def test_frames_survive_the_way_and_anything_else_is_refused() -> None:
+def test_messages_are_read_as_written_and_other_bytes_are_refused() -> None:
     stream = io.BytesIO()
-    worker.write_frame(
+    worker.write_message(
         stream, {"kind": "found", "counts": [1, 0]}, b"\0\1\2", b"", b"\xff" * 100_000
     )
-    worker.write_frame(stream, {"kind": "end"})
+    worker.write_message(stream, {"kind": "end"})
     stream.seek(0)
-    assert worker.read_frame(stream) == (
+    assert worker.read_message(stream) == (
         {"kind": "found", "counts": [1, 0]},
         [b"\0\1\2", b"", b"\xff" * 100_000],
     )
-    assert worker.read_frame(stream) == ({"kind": "end"}, [])
+    assert worker.read_message(stream) == ({"kind": "end"}, [])
     with pytest.raises(EOFError):
-        worker.read_frame(stream)
-    for rubbish in (
+        worker.read_message(stream)
+    for nonsense in (
         b"Traceback (most recent call last)",
         b"\0\0\0\2{}",
         b'\0\0\0\x10{"bytes": [-10]}',
     ):
         with pytest.raises((ValueError, KeyError, EOFError)):
-            worker.read_frame(io.BytesIO(rubbish))
+            worker.read_message(io.BytesIO(nonsense))
 
 
 @pytest.mark.parametrize(
@@ -230,7 +240,7 @@ def test_frames_survive_the_way_and_anything_else_is_refused() -> None:
         (100, 100, (800, 800)),
     ],
 )
-def test_pictures_are_resized_as_the_original_does(
+def test_images_are_resized_as_the_original_does(
     height: int, width: int, resized: tuple[int, int]
 ) -> None:
     assert resized_shape(height, width, 800, 1333) == resized
@@ -350,8 +360,8 @@ def test_groundingdino_py_and_transformers_agree_on_equal_weights(
     one, other = (detector.detect(detector.prepare([picture]))[0] for detector in (ours, theirs))
     assert len(one.scores) == len(other.scores) > 500
     np.testing.assert_allclose(one.scores, other.scores, atol=1e-4)
-    # By the nearest, because scores that are equal but for rounding come in either order. A query or two at the edge of the
-    # 900 that both choose from all places of the picture may be another one.
+    # Compare nearest boxes: scores that are equal but for rounding come in either order. One or two
+    # of the 900 boxes may differ, because each side chooses the 900 best places of the image.
     apart = np.abs(one.boxes[:, None] - other.boxes[None]).max(axis=2)
     for nearest in (apart.min(axis=0), apart.min(axis=1)):
         assert np.quantile(nearest, 0.99) < 0.05  # pixels of 384

@@ -439,7 +439,7 @@ def test_a_feature_that_is_not_finite_is_a_failed_row(tmp_path: Path) -> None:
     from c2vl.prompts.embed import EmbedWork
     from c2vl.prompts.embed_params import EmbedParams
     from c2vl.prompts.engines import EncoderParams
-    from c2vl.prompts.engines.encoder import Words
+    from c2vl.prompts.engines.encoder import TokenIds
 
     class Overflowing:
         def encode_texts(self, ready: object) -> np.ndarray:
@@ -449,7 +449,7 @@ def test_a_feature_that_is_not_finite_is_a_failed_row(tmp_path: Path) -> None:
         EmbedParams(max_failed=1, encoder=EncoderParams(model="any")), "language", tmp_path
     )
     work._encoder = Overflowing()  # type: ignore[assignment]
-    good, *bad = work.compute([], [Words([1], False)] * 3)
+    good, *bad = work.compute([], [TokenIds([1], False)] * 3)
     assert (
         isinstance(good, dict)
         and [getattr(row, "status", None) for row in bad] == ["not_finite"] * 2

@@ -1,1 +1,1 @@
-"""Is this machine ready: one line a finding, with what to do about it."""
+"""The checks of `c2vl doctor`: a module a topic, a finding a line."""

@@ -1,8 +1,8 @@
-"""The raw data, by what their names promise, and whether something of theirs would leave this machine."""
+"""Check the raw data by file names, and what of them `dvc push` would upload."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from typing import TYPE_CHECKING
 
 from c2vl.commands.checks.finding import Finding, mib
@@ -18,14 +18,16 @@ NO_VIDEOS = (
 
 
 def data() -> Iterator[Finding]:
-    """The raw folder: which samples its names promise, without reading them; or the preprocessed file."""
+    """Count the samples of the raw folder by file names, or look into the preprocessed file."""
     from c2vl.datasets import pku
     from c2vl.datasets.data_params import DataParams
     from c2vl.datasets.preprocessed import is_preprocessed
 
     params = load_section("data", DataParams)
     if params.dataset == "studio" and not params.raw.exists():
-        yield Finding("ok", "data", f"{params.raw} is not there yet; `simulate` makes it")
+        yield Finding(
+            "ok", "data", f"{params.raw} does not exist yet; the stage `simulate` makes it"
+        )
     elif is_preprocessed(params.raw):
         yield _preprocessed(params)
     else:
@@ -34,7 +36,7 @@ def data() -> Iterator[Finding]:
 
 
 def filmed(params: DataParams) -> bool:
-    """Whether there are videos among the raw files, by their names; of those that are not there yet, there may be."""
+    """Whether the raw files include videos, by their names; True if there are no raw files yet."""
     from c2vl.datasets import pku, pku_scan, scan
     from c2vl.datasets.benchmarks import belongs
     from c2vl.datasets.preprocessed import is_preprocessed
@@ -52,20 +54,18 @@ def filmed(params: DataParams) -> bool:
 def _preprocessed(params: DataParams) -> Finding:
     from c2vl.datasets.preprocessed import open_preprocessed
 
-    if (
-        params.raw.is_file() and params.raw.suffix.lower() != ".npz"
-    ):  # pyskl's would have to be read whole
-        return Finding(
-            "ok",
-            "data",
-            f"{params.raw}: {mib(params.raw.stat().st_size)}, skeletons of pyskl's format, not looked into",
-        )
+    # pyskl's file would have to be read whole.
+    if params.raw.is_file() and params.raw.suffix.lower() != ".npz":
+        size = mib(params.raw.stat().st_size)
+        found = f"{params.raw}: {size}, skeletons in pyskl's format (contents not checked)"
+        return Finding("ok", "data", found)
     has = open_preprocessed(params.raw).benchmarks
-    told = f"{params.raw}: skeletons of CTR-GCN's format, splits of {', '.join(has)}"
+    found = f"{params.raw}: skeletons in CTR-GCN's format, splits of {', '.join(has)}"
     lacks = [name for name in params.benchmarks if name not in has]
     if lacks:
-        return Finding("FAIL", "data", told, f"take {', '.join(lacks)} out of `data.benchmarks`")
-    return Finding("ok", "data", told)
+        todo = f"remove {', '.join(lacks)} from `data.benchmarks`"
+        return Finding("FAIL", "data", found, todo)
+    return Finding("ok", "data", found)
 
 
 def _ntu(params: DataParams) -> Iterator[Finding]:
@@ -76,15 +76,14 @@ def _ntu(params: DataParams) -> Iterator[Finding]:
     samples = [files for name, files in found.samples.items() if belongs(params.dataset, name)]
     skeletons = sum(bool(files.skeletons) for files in samples)
     videos = sum(bool(files.videos) for files in samples)
-    told = f"{skeletons:,} skeletons and {videos:,} videos of {len(samples):,} samples as {params.dataset}"
-    others = (
-        f", {len(found.samples) - len(samples):,} of other data sets"
-        if len(found.samples) > len(samples)
-        else ""
-    )
-    odd = f", {len(found.strangers):,} files with strange names" if found.strangers else ""
+    counts = f"{skeletons:,} skeletons and {videos:,} videos of {len(samples):,} samples"
+    rest = len(found.samples) - len(samples)
+    others = f", {rest:,} of other data sets" if rest else ""
     yield _verdict(
-        f"{params.raw}: {told}{others}{odd}", skeletons, videos, "unpack the skeletons there"
+        f"{params.raw}: {counts} as {params.dataset}{others}{_unknown(found.strangers)}",
+        skeletons,
+        videos,
+        f"unpack the skeletons into {params.raw}",
     )
 
 
@@ -95,25 +94,30 @@ def _pku(params: DataParams) -> Iterator[Finding]:
     files = found.videos.values()
     usable = sum(bool(one.skeletons and one.labels) for one in files)
     videos = sum(bool(one.videos) for one in files)
-    told = f"{usable:,} long skeletons with labels and {videos:,} videos of {len(files):,} as {params.dataset}"
-    odd = f", {len(found.strangers):,} files with strange names" if found.strangers else ""
+    counts = f"{usable:,} long skeletons with labels and {videos:,} videos of {len(files):,}"
     yield _verdict(
-        f"{params.raw}: {told}{odd}", usable, videos, "unpack the skeletons and the labels there"
+        f"{params.raw}: {counts} as {params.dataset}{_unknown(found.strangers)}",
+        usable,
+        videos,
+        f"unpack the skeletons and the labels into {params.raw}",
     )
     for benchmark in params.benchmarks if params.dataset == "pku1" else []:
         if benchmark not in found.splits:
-            list_of = {"xsub": "cross-subject.txt", "xview": "cross-view.txt"}[benchmark]
-            yield Finding(
-                "FAIL", "data", f"no split file of {benchmark}", f"put part I's {list_of} there"
-            )
+            file = {"xsub": "cross-subject.txt", "xview": "cross-view.txt"}[benchmark]
+            todo = f"copy {file} of PKU-MMD I into {params.raw}"
+            yield Finding("FAIL", "data", f"no split file for {benchmark}", todo)
 
 
-def _verdict(told: str, skeletons: int, videos: int, todo: str) -> Finding:
+def _unknown(names: Sized) -> str:
+    return f", {len(names):,} files with unknown names" if names else ""
+
+
+def _verdict(counts: str, skeletons: int, videos: int, todo: str) -> Finding:
     if not skeletons:
-        return Finding("FAIL", "data", told, todo)
+        return Finding("FAIL", "data", counts, todo)
     if not videos and not _published():
-        return Finding("note", "data", told, NO_VIDEOS)
-    return Finding("ok", "data", told)
+        return Finding("note", "data", counts, NO_VIDEOS)
+    return Finding("ok", "data", counts)
 
 
 def _published() -> bool:
@@ -123,7 +127,7 @@ def _published() -> bool:
 
 
 def _sharing(params: DataParams) -> Iterator[Finding]:
-    """Said also where it was chosen: the setting is a line that is easily forgotten."""
+    """Report what `dvc push` would upload: also what was chosen, because it is easily forgotten."""
     from c2vl.core.sharing import PIPELINE, push_warning
 
     if PIPELINE.is_file() and (warning := push_warning(params.dataset)):

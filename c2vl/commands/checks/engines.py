@@ -1,4 +1,4 @@
-"""The three engines as params.yaml asks for them: checkpoints, a captioning server, published answers, groundingdino-py."""
+"""Check the three engines that params.yaml asks for."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from c2vl.commands.checks.finding import Finding, examine, mib
 from c2vl.core.errors import UserError
 from c2vl.core.params import load_section
 
-SERVER_ANSWERS_WITHIN = 5.0  # seconds, a try; and the other environment's Python
-FOREIGN_PYTHON_WITHIN = 60.0
+SERVER_ANSWERS_WITHIN = 5.0  # seconds for each try
+OTHER_PYTHON_WITHIN = 60.0  # seconds until the Python of groundingdino-py answers
 
 
 def engines() -> Iterator[Finding]:
-    """Each engine by itself, so that trouble with one hides no other."""
+    """Check each engine, so that a fault of one does not hide the others."""
     for name, check in {
         "detector": _detector,
         "captioner": _captioner,
@@ -47,15 +47,14 @@ def _captioner() -> Iterator[Finding]:
 
     params = load_section("caption", CaptionParams)
     if params.published is not None:
-        told = read_published(params.published).sentences
-        clips = f"{sum(map(len, told.values())):,} sentences of {len(told):,} clips"
-        yield Finding(
-            "ok", "captioner", f"not asked: `caption.published` is {params.published}, {clips}"
-        )
+        sentences = read_published(params.published).sentences
+        counts = f"{sum(map(len, sentences.values())):,} sentences of {len(sentences):,} clips"
+        found = f"not needed: `caption.published` is {params.published}, {counts}"
+        yield Finding("ok", "captioner", found)
     elif not filmed(data := load_section("data", DataParams)):
         todo = "set `caption.published` to a file of answers (docs/datasets.md)"
-        said = f"nothing to ask about, so nothing is pretrained: {data.raw} holds no videos"
-        yield Finding("note", "captioner", said, todo)
+        found = f"nothing to caption, so nothing is pretrained: {data.raw} holds no videos"
+        yield Finding("note", "captioner", found, todo)
     elif params.captioner.server is not None:
         yield _server(params.captioner.server.model)
     else:
@@ -70,17 +69,17 @@ def _encoder() -> Iterator[Finding]:
 
 
 def _server(model: str) -> Finding:
-    """Asked for its list of models, with little patience."""
+    """Ask the server for its models; give up quickly."""
     from c2vl.prompts.engines.server.connection import Connection
     from c2vl.prompts.engines.server.server_captioner import require_model
 
-    impatient = {
+    settings = {
         "in_flight": 1,
         "timeout": SERVER_ANSWERS_WITHIN,
         "wait": 0.1,
         "dead_after": SERVER_ANSWERS_WITHIN / 2,
     }
-    server = Connection.from_environment(**impatient)
+    server = Connection.from_environment(**settings)
     require_model(server, model)
     return Finding("ok", "captioner", f"the server {server.name} lists {model}")
 
@@ -88,67 +87,55 @@ def _server(model: str) -> Finding:
 def _groundingdino(model: str) -> Iterator[Finding]:
     from c2vl.prompts.engines.gdino.client import (
         BERT,
+        BERT_FILES,
         BERT_ID,
-        PACKAGE,
+        PACKAGE_VERSION,
         PYTHON,
-        WORDS,
+        bert_vocabulary,
         interpreter,
-        vocabulary,
+        other_environment,
     )
     from c2vl.prompts.engines.hub import cached
     from c2vl.prompts.engines.weights import original_identity
 
     identity = original_identity(model)
-    yield Finding(
-        "ok",
-        "detector",
-        f"{model}: {mib(Path(model).expanduser().stat().st_size)}, {identity[-37:][:20]}",
-    )
+    size = mib(Path(model).expanduser().stat().st_size)
+    yield Finding("ok", "detector", f"{model}: {size}, {identity[-37:][:20]}")
     python = interpreter()
-    ask = [
-        str(python),
-        "-c",
-        "from importlib.metadata import version; print(version('groundingdino-py'))",
-    ]
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("PYTHONPATH", "PYTHONHOME")
-    }
-    todo = f"`make groundingdino`, then set {PYTHON} (docs/engines.md)"
+    ask = "from importlib.metadata import version; print(version('groundingdino-py'))"
+    todo = f"run `make groundingdino`, then set {PYTHON} (docs/engines.md)"
     try:
         done = subprocess.run(
-            ask, capture_output=True, text=True, timeout=FOREIGN_PYTHON_WITHIN, env=environment
+            [str(python), "-c", ask],
+            capture_output=True,
+            text=True,
+            timeout=OTHER_PYTHON_WITHIN,
+            env=other_environment(),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        yield Finding(
-            "FAIL",
-            "detector",
-            f"{PYTHON}={python} cannot be run ({getattr(error, 'strerror', 'no answer')})",
-            todo,
-        )
+        why = getattr(error, "strerror", "no answer")
+        yield Finding("FAIL", "detector", f"{PYTHON}={python} cannot be run ({why})", todo)
         return
     found = done.stdout.strip()
-    if done.returncode or found != PACKAGE:
-        has = f"groundingdino-py {found}, not {PACKAGE}" if found else "no groundingdino-py"
+    if done.returncode or found != PACKAGE_VERSION:
+        has = f"groundingdino-py {found}, not {PACKAGE_VERSION}" if found else "no groundingdino-py"
         yield Finding("FAIL", "detector", f"{python} has {has}", todo)
         return
-    if not os.environ.get(BERT) and cached(BERT_ID, None, WORDS[0]) is None:
-        words = f"{BERT_ID}'s words are not in the local cache; the stage fetches them from the hub when it first runs"
+    if not os.environ.get(BERT) and cached(BERT_ID, None, BERT_FILES[0]) is None:
         yield Finding(
             "note",
             "detector",
-            words,
-            f"without network: put its {', '.join(WORDS)} into a folder and set {BERT} to it",
+            f"the vocabulary of {BERT_ID} is not in the local cache; the first run downloads it",
+            f"without network: copy its {', '.join(BERT_FILES)} to a folder and set {BERT} to it",
         )
         return
     yield Finding(
-        "ok", "detector", f"groundingdino-py {found} in {python}; vocabulary: {vocabulary()}"
+        "ok", "detector", f"groundingdino-py {found} in {python}; vocabulary: {bert_vocabulary()}"
     )
 
 
 def _checkpoint(name: str, model: str, revision: str | None) -> Finding:
-    """A hub model that is not in the local cache is no failure: the stage would fetch it."""
+    """Check a checkpoint. A hub model that is not cached is no fault: the stage downloads it."""
     from c2vl.prompts.engines.hub import cached, looks_like_hub_id
     from c2vl.prompts.engines.weights import resolve
 
@@ -157,17 +144,15 @@ def _checkpoint(name: str, model: str, revision: str | None) -> Finding:
         return Finding(
             "note",
             name,
-            f"{model} is not (all) in the local cache; the stage fetches it from the hub when it first runs",
-            f"without network: `hf download {model} --local-dir DIR` elsewhere, then put DIR in `model`",
+            f"{model} is not complete in the local cache; the first run downloads it from the hub",
+            f"without network: `hf download {model} --local-dir DIR` elsewhere, then set `model` "
+            "to DIR",
         )
     try:
         weights = resolve(model, revision)
     except UserError as error:
         return Finding("FAIL", name, str(error))
     size = sum(path.stat().st_size for path in weights.folder.iterdir() if path.is_file())
-    pinned = (
-        " (no `revision` is pinned: another machine may get another version)"
-        if hub and not revision
-        else ""
-    )
-    return Finding("ok", name, f"{model}: complete, {mib(size)}, {weights.identity[:20]}{pinned}")
+    unpinned = " (no `revision`: another machine may get another version)"
+    note = unpinned if hub and not revision else ""
+    return Finding("ok", name, f"{model}: complete, {mib(size)}, {weights.identity[:20]}{note}")

@@ -1,4 +1,4 @@
-"""Interpreter, torch, devices, memory and disks."""
+"""Check the interpreter, packages, devices, memory and disks."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ from c2vl.core import machine
 from c2vl.core.errors import UserError
 
 OLDEST_PYTHON = (3, 11)
-OLDEST = {
-    "torch": (2, 7),
-    "transformers": (5, 23),
-}  # as in pyproject.toml; a cluster's own image may have others
-LEAST_MEMORY, LEAST_DISK = 4 * 2**30, 10 * 2**30  # the demo's; a full run needs more of both
+# As in pyproject.toml. A cluster's own image may have older ones.
+OLDEST = {"torch": (2, 7), "transformers": (5, 23)}
+# Bytes that the demo needs; a full run needs more of both.
+LEAST_MEMORY, LEAST_DISK = 4 * 2**30, 10 * 2**30
 
 
 def python() -> Iterator[Finding]:
-    """The interpreter's version."""
+    """Check the interpreter's version."""
     version = platform.python_version()
     if sys.version_info < OLDEST_PYTHON:
         yield Finding(
@@ -36,33 +35,33 @@ def python() -> Iterator[Finding]:
 
 
 def packages() -> Iterator[Finding]:
-    """The packages that results depend on most."""
+    """Check the versions of the packages that results depend on most."""
     names = ("torch", "transformers", "accelerate", "pyarrow", "dvc")
-    told, absent, old = [], [], []
+    installed, absent, old = [], [], []
     for name in names:
         try:
             version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             absent.append(name)
             continue
-        told.append(f"{name} {version}")
+        installed.append(f"{name} {version}")
         oldest = OLDEST.get(name, (0, 0))
         if tuple(map(int, re.findall(r"\d+", version)[:2])) < oldest:
             old.append(f"{name} {version} is older than {oldest[0]}.{oldest[1]}")
-    yield Finding("ok", "packages", ", ".join(told))
+    yield Finding("ok", "packages", ", ".join(installed))
     if old:
         yield Finding(
             "FAIL",
             "packages",
-            f"{', '.join(old)}, of which results are not known to be right",
+            f"{', '.join(old)}; results were not tested with it",
             "make install",
         )
     if absent:
-        yield Finding("FAIL", "packages", f"{', '.join(absent)} not installed", "make install")
+        yield Finding("FAIL", "packages", f"{', '.join(absent)}: not installed", "make install")
 
 
 def device() -> Iterator[Finding]:
-    """Where engines and encoders would run, and whether torch can compute there."""
+    """Check where engines and encoders run, and whether torch computes right there."""
     import torch
 
     if torch.cuda.is_available():
@@ -78,7 +77,7 @@ def device() -> Iterator[Finding]:
         yield Finding(
             "note",
             "GPU",
-            f"none{why}; fine for the demo, too slow for the profiles small and paper",
+            f"none{why}; enough for the demo, too slow for the profiles small and paper",
         )
     chosen = machine.device()
     answer = float((torch.ones(8, 8, device=chosen) @ torch.ones(8, 8, device=chosen)).sum())
@@ -86,8 +85,8 @@ def device() -> Iterator[Finding]:
         yield Finding(
             "FAIL",
             "device",
-            f"{chosen} computes 8·8·8 = {answer}",
-            "choose another with C2VL_DEVICE",
+            f"{chosen} computes 8 * 8 * 8 = {answer}",
+            "choose another device: `export C2VL_DEVICE=cpu`",
         )
     else:
         yield Finding(
@@ -96,7 +95,7 @@ def device() -> Iterator[Finding]:
 
 
 def memory() -> Iterator[Finding]:
-    """Memory of the machine."""
+    """Check the memory of the machine."""
     import psutil
 
     free, total = psutil.virtual_memory().available, psutil.virtual_memory().total
@@ -111,13 +110,13 @@ def memory() -> Iterator[Finding]:
 
 
 def disks() -> Iterator[Finding]:
-    """Room and permission where the store and DVC's cache lie."""
+    """Check free space and permissions of the store's folder and of the project."""
     places = [("project", Path("."))]
     try:
         places.insert(0, ("store", machine.store_dir()))
     except UserError as error:
         yield Finding("FAIL", "store", str(error))
-    for what, folder in places:
+    for topic, folder in places:
         existing = next(
             path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()
         )
@@ -128,15 +127,16 @@ def disks() -> Iterator[Finding]:
         except OSError as error:
             yield Finding(
                 "FAIL",
-                what,
+                topic,
                 f"{existing} cannot be written ({error.strerror})",
-                "mend its permissions or set C2VL_STORE",
+                "change its permissions, or set C2VL_STORE to another folder",
             )
             continue
         enough = free >= LEAST_DISK
         todo = (
             ""
             if enough
-            else "free some, or set C2VL_STORE to a larger disk; `c2vl plan` says how much a run writes"
+            else "free some space, or set C2VL_STORE to a larger disk; "
+            "`c2vl plan` estimates what a run writes"
         )
-        yield Finding("ok" if enough else "note", what, f"{folder}: {gib(free)} free", todo)
+        yield Finding("ok" if enough else "note", topic, f"{folder}: {gib(free)} free", todo)

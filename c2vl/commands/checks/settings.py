@@ -1,4 +1,4 @@
-"""All of params.yaml, as stage `check` looks at it before a run."""
+"""All of params.yaml, as stage `check` checks it before a run."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def settings() -> Iterator[Finding]:
         yield Finding("FAIL", "settings", fault, f"change it in {PARAMS_FILE}")
     if not found:
         profile, count = params["profile"], sum(isinstance(one, dict) for one in params.values())
-        said = f"{PARAMS_FILE}: profile {profile}, {count} sections fit together"
-        yield Finding("ok", "settings", said)
+        fine = f"{PARAMS_FILE}: profile {profile}, {count} sections fit together"
+        yield Finding("ok", "settings", fine)

@@ -1,1 +1,1 @@
-"""What a run will cost on this machine: samples, calls, bytes and hours, measured on a few real samples."""
+"""The estimates of `c2vl plan`: calls, bytes and hours, measured on a few real samples."""

@@ -1,4 +1,4 @@
-"""From what a few samples cost to what all of them will."""
+"""Estimate what all samples cost from what a few of them cost."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from c2vl.core.tables.schemas import OK
 from c2vl.datasets import raw_files as places
 from c2vl.store.outlook import outlook
 
-SIZED = 1000  # files whose size is looked up
-RAW = {
-    "skeleton": "skeleton_file",
-    "crop": "video_file",
-}  # what is read of the raw files, a column of the index
+SIZED = 1000  # raw files whose size is read, at most
+# Stage -> column of the index with the raw file that it reads.
+RAW = {"skeleton": "skeleton_file", "crop": "video_file"}
+# Stage -> the stage whose output it computes on.
 BEFORE = {
     "crop": "skeleton",
     "caption": "crop",
@@ -36,12 +35,12 @@ class Line:
 
     Attributes:
         stage: its name.
-        has: units that the store has already.
-        todo: units to compute; an estimate where the stages before are not done (`exact` is false then).
-        exact: whether `todo` was counted.
-        seconds: to compute them here, as this machine is set up now; None where the trial failed.
-        read: bytes to read, of raw files or of what the stage before made.
-        written: bytes to write into the store; None likewise.
+        has: units that the store has.
+        todo: units to compute.
+        exact: whether `todo` was counted; it is an estimate if an earlier stage is not complete.
+        seconds: to compute them on this machine; None if the trial failed.
+        read: bytes to read, of raw files or of the earlier stage's output.
+        written: bytes to write to the store; None if the trial failed.
     """
 
     stage: str
@@ -61,8 +60,9 @@ def lines(
 ) -> Iterator[Line]:
     """The plan, a line a stage.
 
-    What lies in the data folder is counted; what the stages before will still make is estimated by the trial's own ratio
-    of units, and taken for new: an upper bound where a stage before is made anew and comes out the same.
+    Units whose inputs exist are counted. Units whose inputs an earlier stage will still compute
+    are estimated from the trial's ratio of units, and all count as new. That is an upper bound: an
+    earlier stage may compute the same results again.
 
     Args:
         costs: of the trial, by stage, in the order of the stages.
@@ -77,25 +77,23 @@ def lines(
         counted, has = _counted(stages[name])
         before, ratio = _made_of(name, costs, usable)
         coming = 0 if before is None else round(todo[before] * ratio)
-        whole = (
-            len(usable) if before is None else round(rows[before] * ratio)
-        )  # units when all stages before are done
-        if (
-            counted is None
-        ):  # no table to count in; what is in the store of the stage before, not sealed yet, comes too
+        # Units when all earlier stages are complete.
+        whole = len(usable) if before is None else round(rows[before] * ratio)
+        if counted is None:
+            # There is no table to count in yet. Units of the earlier stage that the store has
+            # count too, as its table will hold them.
             todo[name], rows[name] = whole, whole
-        else:  # what comes may be more samples, or those that were counted made anew: not more than all
-            todo[name], rows[name] = (
-                min(counted + coming, max(whole, counted)),
-                max(whole, counted + has),
-            )
+        else:
+            # The coming units may be more samples, or those that were counted, computed again.
+            most = max(whole, counted)
+            todo[name], rows[name] = min(counted + coming, most), max(whole, counted + has)
             has = min(has, rows[name] - todo[name])
         read = (
             _raw_bytes(name, usable, raw, todo[name], has)
             if name in RAW
             else _made_bytes(costs.get(BEFORE[name]), todo[name])
         )
-        exact = _exact(before, counted, coming)
+        exact = before is None or (counted is not None and not coming)
         if isinstance(cost, Failed):
             yield Line(name, has, todo[name], exact, None, read, None)
             continue
@@ -107,9 +105,10 @@ def lines(
 def _made_of(
     name: str, costs: Mapping[str, Cost | Failed], usable: pa.Table
 ) -> tuple[str | None, float]:
-    """The stage before that makes what `name` computes on, and units of `name` for each of its units; (None, 0) if none does.
+    """The stage whose output `name` computes on, and units of `name` for each of its units.
 
-    A stage before that made nothing, as `crop` without videos, is passed over: published sentences are counted by sample.
+    (None, 0) if there is none. A stage that computed nothing, such as `crop` without videos, is
+    skipped: published sentences are counted by sample.
     """
     before, cost = BEFORE.get(name), costs[name]
     while (
@@ -125,20 +124,15 @@ def _made_of(
     if not isinstance(last, Cost) or not isinstance(cost, Cost) or not last.units:
         return before, 0.0
     ratio = cost.units / last.units
-    if (
-        name == "crop" and cost.units
-    ):  # the trial's samples all have a video, of the others there is nothing to crop
+    if name == "crop" and cost.units:
+        # The trial's samples all have a video; of samples without one there is nothing to crop.
         videos = usable["video_file"]
         ratio *= (len(videos) - videos.null_count) / len(videos)
     return before, ratio
 
 
-def _exact(before: str | None, counted: int | None, coming: int) -> bool:
-    return before is None or (counted is not None and not coming)
-
-
 def _counted(stage: StoredStage) -> tuple[int | None, int]:
-    """Units to compute and units there, of what the stages before have made; (None, 0) if they have made nothing."""
+    """Units to compute and units that exist; (None, 0) if the earlier stage has no output."""
     try:
         seen = outlook(work_of(stage), stage.out)
     except UserError:
@@ -147,7 +141,7 @@ def _counted(stage: StoredStage) -> tuple[int | None, int]:
 
 
 def _raw_bytes(stage: str, usable: pa.Table, raw: Path, todo: int, has: int) -> int:
-    """Bytes of the raw files of the samples to compute, from the sizes of at most a thousand of them."""
+    """Bytes of the raw files to read, estimated from the sizes of at most a thousand files."""
     column = RAW[stage]
     if not todo:
         return 0
@@ -163,7 +157,7 @@ def _raw_bytes(stage: str, usable: pa.Table, raw: Path, todo: int, has: int) -> 
 
 
 def _made_bytes(before: Cost | Failed | None, todo: int) -> int:
-    """Bytes of the rows of the stage before that `todo` units are made of, as large as the trial's."""
+    """Bytes of the earlier stage's rows that `todo` units read, as large as the trial's rows."""
     return (
         round(todo * before.bytes / before.usable)
         if isinstance(before, Cost) and before.usable

@@ -1,4 +1,4 @@
-"""Run the real stages on a few samples in a project of their own, and take from their logs what a unit costs."""
+"""Run the real stages on a few samples in a temporary project, and measure what a unit costs."""
 
 from __future__ import annotations
 
@@ -26,21 +26,13 @@ from c2vl.core.machine import state_dir
 from c2vl.core.params import PARAMS_FILE, read_params
 from c2vl.core.tables.schemas import OK
 
-OWN = {
-    "data",
-    "results",
-    "truth",
-    ".c2vl",
-    ".dvc",
-    ".git",
-    "dvc.lock",
-    PARAMS_FILE.name,
-}  # of a project; a trial borrows all else
-KNOWN = (
-    "machine.json",
-    "digests.json",
-)  # found out about this machine and its checkpoints: a GPU's batches take minutes to find
-MANY = 1000  # more samples for a stage whose processes take a thousand times as long to start as a sample takes
+# What belongs to a project alone; the temporary project links to everything else.
+OWN = {"data", "results", "truth", ".c2vl", ".dvc", ".git", "dvc.lock", PARAMS_FILE.name}
+# Files about this machine and its checkpoints: measuring a GPU's batch sizes takes minutes.
+KNOWN = ("machine.json", "digests.json")
+# Samples of a second trial, for a stage whose worker processes take much longer to start than a
+# sample takes.
+MANY = 1000
 
 
 @dataclass(frozen=True)
@@ -48,11 +40,12 @@ class Cost:
     """What the trial's samples cost in one stage.
 
     Attributes:
-        units: computed, failed ones among them.
-        usable: of these, those with a result; they are what the next stage gets.
-        each: seconds a unit, once the stage is at work.
-        fixed: all other seconds of the stage: interpreter, loading the engine, its first batch, sealing.
-        bytes: that the store wrote for them.
+        units: computed units, including failed ones.
+        usable: units with a result; the next stage gets them.
+        each: seconds a unit, without start-up.
+        fixed: all other seconds of the stage: starting Python, loading the engine, its first
+            batch, writing the output table.
+        bytes: written to the store.
     """
 
     units: int
@@ -64,16 +57,18 @@ class Cost:
 
 @dataclass(frozen=True)
 class Failed:
-    """A stage that has no cost: why."""
+    """Why a stage could not be measured."""
 
-    said: str
+    reason: str
 
 
 def chosen(index: pa.Table, count: int) -> pa.Table:
-    """`count` usable samples spread evenly over the index; only those with a video where there are any.
+    """`count` usable samples, spread evenly over the index.
+
+    If some samples have a video, only those are taken.
 
     Raises:
-        UserError: there is none.
+        UserError: no sample is usable.
     """
     usable = index.filter(pc.equal(index["status"], OK))
     filmed = usable.filter(pc.is_valid(usable["video_file"]))
@@ -87,9 +82,9 @@ def chosen(index: pa.Table, count: int) -> pa.Table:
 
 @contextmanager
 def project() -> Iterator[Path]:
-    """A folder that is this project to the stages, but with an empty store and no data.
+    """A temporary folder that looks like this project to the stages, with an empty store.
 
-    What is known of the machine goes in, and what the trial finds out of it comes back.
+    What is known about the machine is copied into it, and what the trial finds out is copied back.
     """
     with TemporaryDirectory(prefix="c2vl-plan-") as name:
         folder = Path(name)
@@ -98,11 +93,11 @@ def project() -> Iterator[Path]:
                 (folder / entry.name).symlink_to(entry.resolve())
         write_bytes(
             folder / PARAMS_FILE,
-            yaml.safe_dump(from_elsewhere(read_params()), sort_keys=False).encode(),
+            yaml.safe_dump(portable_params(read_params()), sort_keys=False).encode(),
         )
         (folder / INDEX).parent.mkdir(parents=True)
         shutil.copy(INDEX.parent / "classes.json", folder / INDEX.parent)
-        for entry in Path("data").iterdir():  # raw files may lie beside the outs
+        for entry in Path("data").iterdir():  # raw files may lie beside the tables
             if entry.name not in {"index", "skeleton", "crop", "caption", "embed"}:
                 (folder / "data" / entry.name).symlink_to(entry.resolve())
         _copy_known(state_dir(), folder / ".c2vl")
@@ -116,32 +111,32 @@ def _copy_known(here: Path, there: Path) -> None:
             write_bytes(there / name, (here / name).read_bytes())
 
 
-def from_elsewhere(params: Any) -> Any:
-    """Parameters that mean the same in another folder.
+def portable_params(params: Any) -> Any:
+    """Change parameters so that they work in another folder and in a trial.
 
-    Paths that leave this one are absolute, and no share of failures ends a trial, of which one
-    sample may be a sixth.
+    Paths with `..` become absolute. `max_failed` becomes 1, because a single failed sample is a
+    large share of a trial.
     """
     if isinstance(params, dict):
         return {
-            key: 1.0 if key == "max_failed" else from_elsewhere(value)
+            key: 1.0 if key == "max_failed" else portable_params(value)
             for key, value in params.items()
         }
     if isinstance(params, list):
-        return [from_elsewhere(value) for value in params]
+        return [portable_params(value) for value in params]
     if isinstance(params, str) and ".." in Path(params).parts:
         return os.path.abspath(params)
     return params
 
 
 def cost(stage: StoredStage, folder: Path, index: pa.Table, many: pa.Table | None = None) -> Cost:
-    """What the samples of `index` cost in one stage, in the trial's project.
+    """Measure one stage on the samples of `index` in the temporary project `folder`.
 
-    An engine is timed from its second batch on. Where processes do the work there is no such batch: the stage runs again with
-    `many` samples, of which it computes what is new, and the difference is what these cost.
+    An engine is timed from its second batch on. A stage of worker processes has no such batch: it
+    runs again with `many` samples, computes the new ones, and the difference is their cost.
 
     Raises:
-        UserError: the stage failed there; its own sentence is passed on.
+        UserError: the stage failed; the message holds its own.
     """
     record = _run(stage, folder, index)
     written = sum(
@@ -158,7 +153,7 @@ def cost(stage: StoredStage, folder: Path, index: pa.Table, many: pa.Table | Non
         new, longer = more["computed"] + more["failed"], more["fill_seconds"] - seconds
         if new > units:
             each = min(each, longer / (new - units) if longer > 0 else more["fill_seconds"] / new)
-        _run(stage, folder, index)  # the next stages get what they would have got
+        _run(stage, folder, index)  # so that the next stages get the few samples again
     elif record["first_units"]:
         each = record["engine_seconds"] / units
     return Cost(
@@ -167,7 +162,7 @@ def cost(stage: StoredStage, folder: Path, index: pa.Table, many: pa.Table | Non
 
 
 def _run(stage: StoredStage, folder: Path, index: pa.Table) -> dict[str, Any]:
-    """Run the stage on the samples of `index`; return its record in the run log."""
+    """Run the stage on the samples of `index`; return its record of the run log."""
     tables.write(folder / INDEX, index)
     script, *arguments = stage.target.split("@")
     environment = {name: value for name, value in os.environ.items() if name != "C2VL_STORE"}
@@ -178,10 +173,8 @@ def _run(stage: StoredStage, folder: Path, index: pa.Table) -> dict[str, Any]:
     command = [sys.executable, str(Path("stages") / f"{script}.py"), *arguments]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["it gave no reason"])[-1].removeprefix(
-            "c2vl: "
-        )
-        raise UserError(f"The trial of {stage.name} failed: {said}")
+        lines = done.stderr.strip().splitlines() or ["it gave no reason"]
+        raise UserError(f"The trial of {stage.name} failed: {lines[-1].removeprefix('c2vl: ')}")
     record: dict[str, Any] = read_json(folder / ".c2vl" / "runs" / f"{stage.name}.json")
     return record
 
@@ -189,7 +182,10 @@ def _run(stage: StoredStage, folder: Path, index: pa.Table) -> dict[str, Any]:
 def costs(
     index: pa.Table, count: int, stages: Sequence[StoredStage] = STAGES
 ) -> Iterator[tuple[StoredStage, Cost | Failed]]:
-    """The stages in their order, each with what `count` samples of `index` cost there, or why that is not known.
+    """Measure the stages in their order on `count` samples of `index`.
+
+    Yields:
+        A stage, and its cost or why it could not be measured.
 
     Raises:
         UserError: no sample is usable.

@@ -1,1 +1,1 @@
-"""A trained encoder as a folder that needs nothing of this repository: ONNX, safetensors, a config and a model card."""
+"""A trained encoder as a folder of its own: ONNX, safetensors, config and model card."""

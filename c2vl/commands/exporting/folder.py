@@ -1,4 +1,4 @@
-"""The exported folder: `model.onnx`, `model.safetensors`, `config.json`, `README.md`."""
+"""Write an exported folder: `model.onnx`, `model.safetensors`, `config.json`, `README.md`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import nn
 
 from c2vl import __version__
-from c2vl.commands.exporting.card import model_card
+from c2vl.commands.exporting.model_card import model_card
 from c2vl.commands.exporting.network import ExportedNetwork
 from c2vl.commands.exporting.onnx_file import OPSET, write_onnx
 from c2vl.core.errors import UserError
@@ -32,21 +32,23 @@ def export(
     about: Mapping[str, Any] | None = None,
     prompts: EngineParams | None = None,
 ) -> dict[str, Any]:
-    """Write the folder `out`, whole or not at all; returns its config.
+    """Write the folder `out`, complete or not at all; return its config.
 
     Args:
-        out: a folder that is not there yet.
-        checkpoint: the network.
-        dataset: that it was trained on, for the card.
-        head: the linear classifier.
-        about: the classifier's JSON (`classes`, `top1`).
-        prompts: the encoder of the prompts it was aligned with, for who compares embeddings with sentences.
+        out: a folder that does not exist yet.
+        checkpoint: the trained network.
+        dataset: name of its training data, for the model card.
+        head: the linear classifier; None exports no scores.
+        about: the JSON of `head` (`classes`, `top1`).
+        prompts: the encoder of the prompts that the network was aligned with. Users need it to
+            compare embeddings with sentences.
 
     Raises:
-        UserError: `out` is there or cannot be made, packages are missing, or the ONNX file computes something else than torch.
+        UserError: `out` exists or cannot be created, packages are missing, or ONNX and torch
+            differ.
     """
     if out.exists():
-        raise UserError(f"{out} is there already; name another folder or remove it.")
+        raise UserError(f"{out} exists already; name another folder or delete it.")
     about = about or {}
     network = exported_network(checkpoint, head)
     config = _config(checkpoint, network, dataset, about, prompts)
@@ -55,7 +57,7 @@ def export(
         folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     except OSError as error:
         raise UserError(
-            f"{out} cannot be made ({error.strerror}); name a folder in a place that can be written to."
+            f"{out} cannot be created ({error.strerror}); name a folder that you can write to."
         ) from None
     try:
         metadata = {
@@ -74,7 +76,7 @@ def export(
 
 
 def exported_network(checkpoint: Checkpoint, head: LinearHead | None) -> ExportedNetwork:
-    """The graph of a checkpoint, in evaluation mode on the CPU."""
+    """The network to export from a checkpoint, in evaluation mode on the CPU."""
     config = checkpoint.config
     shared = getattr(checkpoint.network, "skeleton_head", None)
     network = ExportedNetwork(
@@ -111,9 +113,10 @@ def _config(
     config = checkpoint.config
     graph = network.graph
     width = int(checkpoint.encoder.features)  # type: ignore[arg-type]
-    told = {
+    descriptions = {
         "features": f"(batch, {width}), of the encoder",
-        "embedding": "(batch, width of the shared space), unit rows, to compare with those of prompts by their dot product",
+        "embedding": "(batch, width of the shared space), unit rows, to compare with those of "
+        "prompts by their dot product",
         "scores": "(batch, classes), of the linear head, rows of sum 1",
     }
     return {
@@ -122,7 +125,7 @@ def _config(
         "stream": config.stream,
         "frames": config.frames,
         "graph": {"name": graph.name, "joints": graph.joints, "parents": list(graph.parents)},
-        "outputs": [{"name": name, "is": told[name]} for name in network.outputs],
+        "outputs": [{"name": name, "is": descriptions[name]} for name in network.outputs],
         "classes": list(about.get("classes", [])),
         "prompts": _prompts(config, prompts),
         "trained": {
@@ -139,12 +142,12 @@ def _config(
 
 
 def _prompts(config: EncoderConfig, encoder: EngineParams | None) -> dict[str, Any] | None:
-    """What the shared space was learnt from: widths of the prompts' features by kind, and the model that made them."""
+    """The prompts that were learnt from: widths of their features, and the model that made them."""
     if not config.prompts:
         return None
     model = None if encoder is None else encoder.model
     if model and Path(model).is_absolute():
-        model = Path(model).name  # where it lies on this machine is nobody's business
+        model = Path(model).name  # a path of this machine must not be published
     return {
         "widths": dict(config.prompts),
         "model": model,

@@ -1,4 +1,4 @@
-"""What is exported: from joints as a sensor gives them to features, embedding and scores, in one graph."""
+"""The network that is exported: from joints in metres to features, embedding and scores."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from c2vl.models.graph import SkeletonGraph
 from c2vl.models.streams import Stream, to_stream
 
 CENTRE = 1  # joint 2, the middle of the spine
-LEFT_OUT = 40  # one frame in 40 at each end: the test view is the middle 95 %
+END_SHARE = 40  # 1/40 of the frames at each end is cut: the test view is the middle 95 %
 
 
 class ExportedNetwork(nn.Module):
-    """Clips (B, F, 2, V, 3) in metres, of any B and F, to `features`, then `embedding` and `scores` where there are heads.
+    """Takes clips (B, F, 2, V, 3) in metres; returns `features`, `embedding` and `scores`.
+
+    B and F are free. The pre-processing is part of the network.
 
     Args:
         encoder: `(B, C, T, V, M) -> (B, D)`.
         graph: the skeleton, for bones.
-        stream: computed inside.
-        frames: T that clips are resized to.
-        skeleton_head: linear layer into the space shared with CLIP; None leaves `embedding` (B, d) out.
-        linear: classifier; None leaves `scores` (B, classes) out.
+        stream: joint, motion or bone; computed from the joints.
+        frames: T, to which clips are resized.
+        skeleton_head: linear layer into the space shared with CLIP. None: no `embedding` (B, d).
+        linear: classifier. None: no `scores` (B, classes).
     """
 
     def __init__(
@@ -57,23 +59,25 @@ class ExportedNetwork(nn.Module):
         return tuple(found)
 
     def view(self, joints: Tensor) -> Tensor:
-        """Centre on joint 2 of person 1's first frame, keep the middle 95 %, resize in time; (B, 3, T, V, 2).
+        """Pre-process clips (B, F, 2, V, 3); return (B, 3, T, V, 2).
 
-        As `c2vl.datasets.skeletons.line.centred` and `c2vl.models.views.test_view`, for frames that all hold somebody.
+        Centre on joint 2 of person 1's first frame, keep the middle 95 % of the frames, resize
+        them in time. Equals `c2vl.datasets.skeletons.line.centred` with
+        `c2vl.models.views.test_view` for clips without empty frames.
         """
         real = joints.ne(0).flatten(3).any(3)  # (B, F, M)
         first = real[:, :, 0].int().argmax(1)
         centre = joints[torch.arange(joints.shape[0]), first, 0, CENTRE]  # (B, 3)
         x = (joints - centre[:, None, None, None]) * real[..., None, None]
         frames = x.shape[1]
-        x = x[:, frames // LEFT_OUT : frames - frames // LEFT_OUT]
+        x = x[:, frames // END_SHARE : frames - frames // END_SHARE]
         x = x.permute(0, 2, 3, 4, 1).flatten(1, 3)  # (B, M*V*C, F')
         x = interpolate(x, size=self.frames, mode="linear", align_corners=False)
         return x.unflatten(1, (SLOTS, self.graph.joints, 3)).permute(0, 3, 4, 2, 1)
 
 
 class Classifier(nn.Module):
-    """Softmax scores of a linear head on standardised features; (B, D) to (B, classes)."""
+    """Softmax scores of a linear head on standardised features: (B, D) to (B, classes)."""
 
     weight: Tensor
     bias: Tensor

@@ -1,4 +1,4 @@
-"""The ONNX file: written, stripped of what tells about the machine, and compared with torch before anybody trusts it."""
+"""Write the ONNX file, without traces of this machine, and compare it with torch."""
 
 from __future__ import annotations
 
@@ -22,15 +22,19 @@ INPUT = "joints"
 
 
 def write_onnx(path: Path, network: ExportedNetwork, about: Mapping[str, Any]) -> float:
-    """Write `network` with a dynamic batch and number of frames; returns the largest difference from torch that was found.
+    """Write `network` as ONNX with a free batch size and number of frames.
 
     Args:
         path: of the file.
         network: in evaluation mode, on the CPU.
-        about: put into the file's metadata, values as JSON.
+        about: written to the file's metadata, values as JSON.
+
+    Returns:
+        The largest absolute difference between outputs of ONNX and torch.
 
     Raises:
-        UserError: the packages for ONNX are not installed, or the file computes something else than torch.
+        UserError: the packages for ONNX are not installed, or ONNX and torch differ by more than
+            `TOLERANCE`.
     """
     try:
         import onnx
@@ -38,7 +42,7 @@ def write_onnx(path: Path, network: ExportedNetwork, about: Mapping[str, Any]) -
         import onnxscript  # noqa: F401  (torch's exporter needs it)
     except ImportError as error:
         raise UserError(
-            f"Export needs the package {error.name}; pip install 'c2vl[export]'."
+            f"Export needs the package {error.name}; run `pip install 'c2vl[export]'`."
         ) from None
     model = _exported(network)
     _strip(model)
@@ -51,20 +55,21 @@ def write_onnx(path: Path, network: ExportedNetwork, about: Mapping[str, Any]) -
     worst = difference(network, session)
     if not worst <= TOLERANCE:
         raise UserError(
-            f"The ONNX file's outputs differ from torch's by {worst:.2g}; it was not written."
+            f"Outputs of ONNX and torch differ by {worst:.2g}, so nothing was written; "
+            "update onnx, onnxscript and onnxruntime with `pip install -U 'c2vl[export]'`."
         )
     path.write_bytes(data)
     return worst
 
 
 def difference(network: ExportedNetwork, session: Any) -> float:
-    """Largest absolute difference of any output, over batches and lengths that the export did not see."""
+    """Largest absolute difference of any output from torch, on other batches and lengths."""
     worst = 0.0
     for seed, (clips, frames) in enumerate(
         ((1, 1), (1, network.frames), (3, 2 * network.frames + 41), (2, 300))
     ):
         joints = moving(clips, frames, network.graph.joints, seed)
-        joints[0, :, 1] = 0  # somebody alone
+        joints[0, :, 1] = 0  # one person only
         with torch.inference_mode():
             expected = network(torch.from_numpy(joints))
         found = session.run(None, {INPUT: joints})
@@ -76,10 +81,10 @@ def difference(network: ExportedNetwork, session: Any) -> float:
 
 
 def moving(clips: int, frames: int, joints: int, seed: int) -> np.ndarray:
-    """Bodies that move as slowly as people do, (clips, frames, 2, joints, 3) float32 in metres: 2 cm a frame.
+    """Random bodies that move 2 cm a frame, (clips, frames, 2, joints, 3) float32 in metres.
 
-    Noise without a tie from frame to frame would move by a metre: a stream of motion is then some thirty times what an encoder
-    was trained on, and so are its features and the last bits in which two right programs differ.
+    Independent noise would move a metre a frame. Motion would then be thirty times larger than in
+    training, and so would features and rounding differences.
     """
     random = np.random.default_rng(seed)
     bodies = random.normal(scale=0.5, size=(clips, 1, SLOTS, joints, 3))
@@ -94,7 +99,7 @@ def _exported(network: ExportedNetwork) -> Any:
     )
     log = logging.getLogger("torch.onnx")
     level = log.level
-    log.setLevel(logging.ERROR)  # it tells of torchvision, which is not wanted
+    log.setLevel(logging.ERROR)  # it warns that torchvision is missing, which is not needed
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -117,7 +122,7 @@ def _exported(network: ExportedNetwork) -> Any:
 
 
 def _strip(model: Any) -> None:
-    """Remove stack traces: they name this machine's folders, and would make equal models unequal."""
+    """Remove stack traces: they name folders of this machine and differ between equal models."""
     graphs: Iterable[Any] = (model.graph, *model.functions)
     for graph in graphs:
         graph.ClearField("metadata_props")

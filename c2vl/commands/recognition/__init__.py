@@ -1,1 +1,1 @@
-"""Using what was learnt: actions and sentences for skeletons, from skeleton files alone."""
+"""Use trained encoders on skeletons: actions (`c2vl predict`), sentences (`c2vl search`)."""

@@ -1,4 +1,4 @@
-"""Actions of clips, from the linear heads that stage `evaluate` keeps and the encoders they belong to."""
+"""Recognise actions with the linear heads of the stage `evaluate` and their encoders."""
 
 from __future__ import annotations
 
@@ -24,37 +24,43 @@ from c2vl.training.checkpoint import Checkpoint, load_checkpoint
 
 @dataclass(frozen=True)
 class Trained:
-    """An encoder with its linear head; `about` is the head's JSON."""
+    """An encoder with its linear head; `about` is the JSON of the head."""
 
     checkpoint: Checkpoint
     head: LinearHead
     about: dict[str, Any]
 
     def logits(self, features: np.ndarray) -> np.ndarray:
-        """(N, D) to (N, classes)."""
+        """Logits (N, classes) of features (N, D)."""
         head = self.head
         return ((features - head.mean) / head.scale) @ head.weight.T + head.bias
 
 
 @dataclass(frozen=True)
 class Recogniser:
-    """Linear heads on one or more streams; several are fused by a weighted mean of their softmax scores."""
+    """Recognises actions with the encoders and linear heads of one or more streams.
+
+    Several streams are fused by a weighted mean of their softmax scores.
+    """
 
     streams: dict[str, Trained]
     weights: Mapping[str, float]
 
     @property
     def classes(self) -> list[str]:
-        """Names of the actions, position = label."""
+        """Names of the actions; a name's position is its label."""
         return list(next(iter(self.streams.values())).about["classes"])
 
     @property
     def joints(self) -> int:
-        """Joints V of the skeletons."""
+        """V, the number of joints of a skeleton."""
         return GRAPHS[next(iter(self.streams.values())).checkpoint.config.encoder.graph].joints
 
     def scores(self, clips: Sequence[np.ndarray], device: torch.device | str = "cpu") -> np.ndarray:
-        """Scores (N, classes), rows of sum 1, of clips (T, 2, V, 3); as stage `evaluate` scores its test split."""
+        """Scores (N, classes), rows of sum 1, of clips (T, 2, V, 3) in metres.
+
+        The stage `evaluate` computes the same for its test split.
+        """
         skeletons = RaggedSkeletons.from_clips(clips, device)
         by_stream = {}
         for stream, trained in self.streams.items():
@@ -76,35 +82,37 @@ def load_recogniser(
 
     Args:
         results: the folder with `evaluate/heads` and `pretrain`.
-        benchmark: split column of the index that they were trained on.
-        stream: one of them; None takes all there are, fused.
-        weights: of the streams in a fusion.
+        benchmark: the split that they were trained on, a column of the index.
+        stream: joint, motion or bone; None fuses all that exist.
+        weights: of the streams in the fusion.
 
     Raises:
-        UserError: nothing was trained for that benchmark or stream, or files do not belong together.
+        UserError: nothing was trained for this benchmark or stream, or head and encoder do not
+            belong together.
     """
-    there = trained_streams(results, benchmark)
-    if not there:
+    existing = trained_streams(results, benchmark)
+    if not existing:
         known = sorted(
             {
                 path.stem.rpartition("-")[0]
                 for path in (results / "evaluate/heads").glob("*.safetensors")
             }
         )
-        hint = (
-            f"there are heads for {', '.join(known)}"
-            if known
-            else "`dvc repro evaluate` trains them"
-        )
+        hint = f"there are heads for {', '.join(known)}" if known else "run `dvc repro evaluate`"
         raise UserError(
-            f"There is no linear head for the benchmark '{benchmark}' in {results / 'evaluate/heads'}; {hint}."
+            f"There is no linear head for the benchmark '{benchmark}' in "
+            f"{results / 'evaluate/heads'}; {hint}."
         )
-    if stream is not None and stream not in there:
+    if stream is not None and stream not in existing:
         raise UserError(
-            f"There is no linear head for the stream '{stream}' of {benchmark}; there are {', '.join(there)}."
+            f"There is no linear head for the stream '{stream}' of {benchmark}; "
+            f"there are {', '.join(existing)}."
         )
     return Recogniser(
-        {name: load_trained(results, benchmark, name) for name in ([stream] if stream else there)},
+        {
+            name: load_trained(results, benchmark, name)
+            for name in ([stream] if stream else existing)
+        },
         weights,
     )
 
@@ -119,7 +127,7 @@ def trained_streams(results: Path, benchmark: str) -> list[str]:
 
 
 def load_trained(results: Path, benchmark: str, stream: str) -> Trained:
-    """One stream's encoder and head.
+    """Load the encoder and head of one stream.
 
     Raises:
         UserError: a file is missing, or the two do not belong together.
@@ -130,6 +138,7 @@ def load_trained(results: Path, benchmark: str, stream: str) -> Trained:
     width = int(checkpoint.encoder.features)  # type: ignore[arg-type]
     if width != head.weight.shape[1]:
         raise UserError(
-            f"The head of {name} takes {head.weight.shape[1]} features, its encoder gives {width}; run `dvc repro`."
+            f"The head of {name} takes {head.weight.shape[1]} features, but its encoder gives "
+            f"{width}; run `dvc repro`."
         )
     return Trained(checkpoint, head, about)

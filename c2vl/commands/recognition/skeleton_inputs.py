@@ -1,4 +1,4 @@
-"""Skeleton files of several formats as clips for an encoder: the same joints that the pipeline would make of them."""
+"""Read skeleton files of several formats as clips, with the joints that the pipeline would make."""
 
 from __future__ import annotations
 
@@ -25,7 +25,13 @@ Part = tuple[int, int]  # first frame, and the one after the last
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip: `joints` (T, 2, V, 3) float32 in metres, centred, zero where a slot is empty; `persons` 1 or 2."""
+    """One clip.
+
+    Attributes:
+        path: of its file.
+        joints: (T, 2, V, 3) float32 in metres, centred; zero where a person is absent.
+        persons: 1 or 2.
+    """
 
     path: Path
     joints: np.ndarray
@@ -33,12 +39,12 @@ class Clip:
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
-    """The files named, and in the place of a folder its skeleton files (at any depth, sorted).
+    """List the files of `paths`; a folder stands for its skeleton files (at any depth, sorted).
 
-    Of a folder's text files only those count whose first line holds PKU-MMD's 150 numbers.
+    A folder's text file counts only if its first line holds PKU-MMD's 150 numbers.
 
     Raises:
-        UserError: a path is not there, or a folder has no skeleton file.
+        UserError: a path does not exist, or a folder has no skeleton file.
     """
     found: list[Path] = []
     for path in paths:
@@ -50,12 +56,14 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
             ]
             inside = [file for file in inside if file.suffix.lower() != ".txt" or _like_pku(file)]
             if not inside:
-                raise UserError(f"{path} holds no skeleton file ({', '.join(SUFFIXES)}).")
+                raise UserError(
+                    f"{path} holds no skeleton file; these are read: {', '.join(SUFFIXES)}."
+                )
             found += inside
         elif path.exists():
             found.append(path)
         else:
-            raise UserError(f"{path} is not there; name a skeleton file or a folder of them.")
+            raise UserError(f"{path} does not exist; name a skeleton file or a folder of them.")
     return found
 
 
@@ -66,25 +74,26 @@ def read_clip(
     rules: Rules = "ctrgcn",
     solo: Solo = "zeros",
 ) -> Clip:
-    """Read one file.
+    """Read one file as a clip.
 
     Args:
-        path: `.skeleton` (NTU RGB+D), `.txt` (PKU-MMD: 150 numbers a line) or `.npy` of `SHAPES`, in metres.
+        path: `.skeleton` (NTU RGB+D), `.txt` (PKU-MMD: 150 numbers a line) or `.npy` of `SHAPES`;
+            in metres.
         joints: V of the encoder.
-        part: frames of the file that are the clip; None: all.
-        rules: as `c2vl.datasets.skeletons.line.denoise`, for `.skeleton` files.
-        solo: likewise.
+        part: frames of the file that the clip has; None: all.
+        rules: as in `denoise`, for `.skeleton` files.
+        solo: as in `denoise`, for `.skeleton` files.
 
     Raises:
-        UserError: one sentence that names the file and what is wrong with it.
+        UserError: the file cannot be used; the message says why.
     """
     try:
         actors = _actors(path, part, rules, solo)
         if actors.joints.shape[2] != joints:
             raise SkeletonError(
-                f"it has {actors.joints.shape[2]} joints, and this encoder was trained on {joints}"
+                f"it has {actors.joints.shape[2]} joints, but this encoder was trained on {joints}"
             )
-        RaggedSkeletons.from_clips([actors.joints])  # says whether any frame counts as valid
+        RaggedSkeletons.from_clips([actors.joints])  # raises if no frame is valid
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error}).") from None
     except (SkeletonError, ValueError) as error:
@@ -103,16 +112,17 @@ def _actors(path: Path, part: Part | None, rules: Rules, solo: Solo) -> Actors:
     if suffix == ".skeleton":
         if part is not None:
             raise SkeletonError(
-                "a part can be chosen of PKU-MMD's files and of arrays, not of a .skeleton file"
+                "`--part` works with PKU-MMD's files and arrays, not with .skeleton"
             )
         return denoise(parse_skeleton(path.read_bytes()), rules, solo)
     raise SkeletonError(
-        f"a file that ends with {suffix or 'no suffix'} is not read; {', '.join(SUFFIXES)} are"
+        f"files that end with {suffix or 'no suffix'} are not read; "
+        f"use one of {', '.join(SUFFIXES)}"
     )
 
 
 def _array(path: Path) -> np.ndarray:
-    """(T, 2, V, 3) float32 from an array of one of `SHAPES`."""
+    """Read an array of one of `SHAPES` as joints (T, 2, V, 3) float32."""
     try:
         values = np.load(path, allow_pickle=False, mmap_mode="r")
     except (ValueError, EOFError):
@@ -130,7 +140,8 @@ def _array(path: Path) -> np.ndarray:
     bodies = values[None] if values.ndim == 3 else values  # (M, T, V, C)
     if len(bodies) > PERSONS:
         raise SkeletonError(
-            f"it holds {len(bodies)} persons, and a clip has at most {PERSONS}; the shape is {SHAPES}"
+            f"it holds {len(bodies)} persons, but a clip has at most {PERSONS}; "
+            f"the shape is {SHAPES}"
         )
     joints = np.zeros((bodies.shape[1], PERSONS, *bodies.shape[2:]), np.float32)
     with np.errstate(over="ignore"):

@@ -1,1 +1,1 @@
-"""One sample as a picture: what the stages made of it."""
+"""The drawings of `c2vl show`: one sample as a page or an animation."""

@@ -1,4 +1,4 @@
-"""A sample as an animated GIF: the skeleton, and beside it the video with the colour joints where there are such."""
+"""Draw a sample as an animated GIF: the skeleton, beside the video with its colour joints."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ from c2vl.core.errors import UserError
 from c2vl.core.files import published
 from c2vl.models.stick_figure import flattened, head, lines, on_video
 
-HEIGHT, FINER = (
-    300,
-    3,
-)  # pixels; drawn this many times as large and then scaled down, for smooth lines
-MOST_FRAMES, MILLISECONDS = 60, 80
+HEIGHT = 300  # pixels
+OVERSAMPLING = 3  # drawn this many times larger, then scaled down: smooth lines
+MAX_FRAMES, MILLISECONDS = 60, 80  # frames of the GIF, and how long each is shown
 INK, PAPER, RULE = (28, 28, 26), (255, 255, 255), (217, 215, 208)
 
 
@@ -30,17 +28,15 @@ def write_animation(sample: Sample, path: Path) -> None:
     """
     joints = sample.joints
     if joints is None or sample.skeleton is None:
-        reason = (
-            sample.skeleton["reason"] if sample.skeleton else "the stage skeleton has no row of it"
-        )
+        reason = sample.skeleton["reason"] if sample.skeleton else "it is not in the skeleton table"
         raise UserError(
-            f"{sample.row['sample']} has no skeleton to animate ({reason}); a PNG shows what there is."
+            f"{sample.row['sample']} has no skeleton to animate ({reason}); "
+            "draw a PNG instead, which shows what exists."
         )
-    somebody = np.flatnonzero(
-        joints.any(axis=(1, 2, 3))
-    )  # preprocessed files may have empty frames inside
+    # Preprocessed files may have frames without people.
+    somebody = np.flatnonzero(joints.any(axis=(1, 2, 3)))
     at = somebody[
-        np.linspace(0, len(somebody) - 1, min(len(somebody), MOST_FRAMES)).round().astype(int)
+        np.linspace(0, len(somebody) - 1, min(len(somebody), MAX_FRAMES)).round().astype(int)
     ]
     seen = sample.video_range
     wanted = (
@@ -68,10 +64,10 @@ def write_animation(sample: Sample, path: Path) -> None:
 
 
 def _skeletons(joints: np.ndarray, at: np.ndarray) -> list[Image.Image]:
-    """Frames `at` of (T, bodies, 25, 3), at one scale for the whole clip."""
+    """Draw frames `at` of joints (T, bodies, 25, 3), at one scale for the whole clip."""
     flat, present = flattened(joints), np.asarray(joints.any(axis=(2, 3)))
     low, high = flat[present].reshape(-1, 2).min(axis=0), flat[present].reshape(-1, 2).max(axis=0)
-    tall = HEIGHT * FINER
+    tall = HEIGHT * OVERSAMPLING
     scale = 0.88 * tall / max(*(high - low), 0.6)
     width = int(max((high[0] - low[0]) * scale + 0.12 * tall, 0.6 * tall))
     offset = np.array([width / 2, tall / 2]) - (low + high) / 2 * scale
@@ -79,25 +75,28 @@ def _skeletons(joints: np.ndarray, at: np.ndarray) -> list[Image.Image]:
     for points, here in zip(flat[at], present[at], strict=True):
         picture = Image.new("RGB", (width, tall), PAPER)
         draw = ImageDraw.Draw(picture)
-        ground = high[1] * scale + offset[1] + 2 * FINER
-        draw.line([(0, ground), (width, ground)], fill=RULE, width=FINER)
+        ground = high[1] * scale + offset[1] + 2 * OVERSAMPLING
+        draw.line([(0, ground), (width, ground)], fill=RULE, width=OVERSAMPLING)
         for body in np.flatnonzero(here)[::-1]:
-            _draw(draw, points[body] * scale + offset, SIDE, 3 * FINER)
-        pictures.append(picture.resize((width // FINER, HEIGHT), Image.Resampling.LANCZOS))
+            _draw(draw, points[body] * scale + offset, SIDE, 3 * OVERSAMPLING)
+        pictures.append(picture.resize((width // OVERSAMPLING, HEIGHT), Image.Resampling.LANCZOS))
     return pictures
 
 
 def _video(sample: Sample, videos: Mapping[int, np.ndarray], frame: int) -> Image.Image:
     nearest = min(videos, key=lambda index: abs(index - frame))
     image = videos[nearest]
-    width, tall = round(image.shape[1] * HEIGHT / image.shape[0]) * FINER, HEIGHT * FINER
+    width, tall = (
+        round(image.shape[1] * HEIGHT / image.shape[0]) * OVERSAMPLING,
+        HEIGHT * OVERSAMPLING,
+    )
     picture = Image.fromarray(image).resize((width, tall), Image.Resampling.BICUBIC)
     colour = sample.colour_at(nearest)
     if colour is not None:
         draw = ImageDraw.Draw(picture)
         for body in on_video(colour, width, tall):
-            _draw(draw, body, SIDE_ON_VIDEO, 2 * FINER)
-    return picture.resize((width // FINER, HEIGHT), Image.Resampling.LANCZOS)
+            _draw(draw, body, SIDE_ON_VIDEO, 2 * OVERSAMPLING)
+    return picture.resize((width // OVERSAMPLING, HEIGHT), Image.Resampling.LANCZOS)
 
 
 def _beside(left: Image.Image, right: Image.Image) -> Image.Image:

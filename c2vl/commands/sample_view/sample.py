@@ -1,4 +1,4 @@
-"""All there is about one sample, from whatever outs exist."""
+"""Gather everything that exists about one sample."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample.
+    """One sample and its rows in all tables.
 
     Attributes:
-        row: its row of the index.
-        class_name: of its label; empty where unknown.
-        skeleton: its row of the skeleton table, None where there is none.
-        crops, captions: its rows by k; empty where the stage did not run.
-        raw: folder that the index's places are in.
+        row: its row in the index.
+        class_name: name of its label; empty if unknown.
+        skeleton: its row in the skeleton table; None if there is none.
+        crops, captions: its rows by prompt k; empty if the stage did not run.
+        raw: folder of the raw files.
     """
 
     row: Row
@@ -44,14 +44,17 @@ class Sample:
 
     @property
     def joints(self) -> np.ndarray | None:
-        """(T, 2, 25, 3), metres, of the denoised skeleton."""
+        """Joints (T, 2, 25, 3) of the denoised skeleton, in metres; None if there are none."""
         if self.skeleton is None or self.skeleton["status"] != OK:
             return None
         return np.asarray(self.skeleton["joints"]).reshape(-1, 2, 25, 3)
 
     @property
     def colour(self) -> np.ndarray | None:
-        """(F, 2, 25, 2), pixels of the 1920x1080 frame, by frame of the skeleton file; None where there are none."""
+        """Colour joints (F, 2, 25, 2) in pixels of the 1920x1080 frame; None if there are none.
+
+        F counts the frames of the skeleton file.
+        """
         if (
             self.skeleton is None
             or self.skeleton["status"] != OK
@@ -62,7 +65,7 @@ class Sample:
         return colour if np.isfinite(colour).any() else None
 
     def colour_at(self, frame: int) -> np.ndarray | None:
-        """(2, 25, 2) colour joints for a frame of the video."""
+        """Colour joints (2, 25, 2) of a frame of the video; None if there are none."""
         colour = self.colour
         return None if colour is None else colour[min(frame, len(colour) - 1)]
 
@@ -74,7 +77,7 @@ class Sample:
         return range(begin, max(begin, min(stop, self.row["video_frames"] or stop)))
 
     def frames(self, indices: Sequence[int]) -> dict[int, np.ndarray]:
-        """Frames of the video, (H, W, 3) uint8 RGB; those that cannot be had are left out."""
+        """Frames of the video, (H, W, 3) uint8 RGB; frames that cannot be decoded are left out."""
         if not self.row["video_file"] or not indices:
             return {}
         try:
@@ -85,7 +88,7 @@ class Sample:
 
 
 def load_sample(name: str, data: Path, raw: Path) -> Sample:
-    """Gather what the outs below `data` say about a sample.
+    """Read the rows of a sample from the tables below `data`.
 
     Raises:
         UserError: there is no index, or no such sample in it.
@@ -93,7 +96,7 @@ def load_sample(name: str, data: Path, raw: Path) -> Sample:
     index = data / "index" / "index.parquet"
     row = next((row for row in tables.rows_of(tables.read(index)) if row["sample"] == name), None)
     if row is None:
-        raise UserError(f"there is no sample {name[:60]!r} in {index}; {_close(name, index)}")
+        raise UserError(f"There is no sample {name[:60]!r} in {index}; {_close(name, index)}")
     classes = data / "index" / "classes.json"
     names = read_json(classes) if classes.exists() else []
     label = row["label"]
@@ -106,7 +109,7 @@ def load_sample(name: str, data: Path, raw: Path) -> Sample:
 
 
 def splits(row: Row) -> dict[str, str]:
-    """Benchmark -> train or test, of an index row."""
+    """Benchmark -> train or test, from a row of the index."""
     return {name: value for name, value in row.items() if name not in schemas.INDEX.names and value}
 
 

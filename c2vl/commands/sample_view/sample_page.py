@@ -1,4 +1,4 @@
-"""A sample on one page: skeleton over time, video frames with joints and boxes, crops with answers, and its rows."""
+"""Draw a sample as a page: skeleton over time, video frames, crops with answers, rows."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from c2vl.core.files import published
 from c2vl.core.tables.schemas import INDEX, OK
 from c2vl.models.stick_figure import flattened, head, lines, on_video
 
-MOMENTS = {1: 8, 2: 5}  # skeletons on the page, by the number of people
+MOMENTS = {1: 8, 2: 5}  # number of people -> skeletons on the page
 PROMPTS = 4  # frames with crops
 INK, MUTED, RULE, BOX, WINDOW = "#1c1c1a", "#6a6963", "#d9d7d0", "#ffd34d", "#ff5db1"
 SIDE = {"left": "#0072b2", "right": "#d55e00", "middle": "#1c1c1a"}
 SIDE_ON_VIDEO = {"left": "#4db8ff", "right": "#ff9a4d", "middle": "#ffffff"}
 WIDTH, MOMENTS_HEIGHT = 13.0, 2.3  # inches
-SKELETON_SHARE = 0.9  # of the height of that row; the rest is for the numbers of the frames
+SKELETON_SHARE = 0.9  # of the row's height; the rest holds the frame numbers
 SETTINGS: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 8.5,
@@ -44,11 +44,8 @@ COUNTS = (
     "rules_differ",
 )
 FILES = ("skeleton_file", "video_file", "skeleton_hash", "video_hash", "video_reason")
-COLUMNS = (
-    ("index", 0.0, 0.1),
-    ("skeleton", 0.22, 0.1),
-    ("files", 0.42, 0.085),
-)  # title, left, and how far the values are
+# Title, left edge, and distance from a name to its value.
+COLUMNS = (("index", 0.0, 0.1), ("skeleton", 0.22, 0.1), ("files", 0.42, 0.085))
 
 
 def write_page(sample: Sample, path: Path) -> None:
@@ -125,7 +122,10 @@ def _title(figure: Figure, area: tuple[float, ...], sample: Sample) -> None:
         va="center",
         transform=axes.transAxes,
     )
-    legend = "blue: left side, orange: right side; yellow: people found (dotted: not of the action); pink: crop"
+    legend = (
+        "blue: left side, orange: right side; yellow: people found (dotted: not of the action); "
+        "pink: crop"
+    )
     axes.text(
         1,
         0.08,
@@ -136,32 +136,29 @@ def _title(figure: Figure, area: tuple[float, ...], sample: Sample) -> None:
         color=MUTED,
         transform=axes.transAxes,
     )
-    said = textwrap.shorten(row["reason"], 130, placeholder=" …")
+    remark = textwrap.shorten(row["reason"], 130, placeholder=" …")
     if row["status"] != OK:
         axes.text(
             0,
             0.12,
-            f"{row['status']}: {said}",
+            f"{row['status']}: {remark}",
             color="#b00020",
             va="center",
             transform=axes.transAxes,
         )
-    elif said:  # a remark on a clip that is used
-        axes.text(0, 0.12, said, color=MUTED, va="center", transform=axes.transAxes)
+    elif remark:
+        axes.text(0, 0.12, remark, color=MUTED, va="center", transform=axes.transAxes)
 
 
 def _moments(figure: Figure, area: tuple[float, ...], sample: Sample) -> None:
     joints = sample.joints
     left, bottom, width, height = area
     if joints is None or sample.skeleton is None:
-        reason = (
-            sample.skeleton["reason"] if sample.skeleton else "the stage skeleton has no row of it"
-        )
+        reason = sample.skeleton["reason"] if sample.skeleton else "it is not in the skeleton table"
         _blank(figure, *area).text(0.5, 0.5, f"no skeleton: {reason}", ha="center", color=MUTED)
         return
-    somebody = np.flatnonzero(
-        joints.any(axis=(1, 2, 3))
-    ).tolist()  # preprocessed files may have empty frames inside
+    # Preprocessed files may have frames without people.
+    somebody = np.flatnonzero(joints.any(axis=(1, 2, 3))).tolist()
     chosen = _spread(somebody, MOMENTS[sample.skeleton["bodies"]])
     shown = joints[chosen, : sample.skeleton["bodies"]]
     flat = flattened(shown)
@@ -270,12 +267,12 @@ def _prompts(
                 axes.imshow(image[..., ::-1], interpolation="bilinear")
                 axes.set_anchor("NW")
             axes.set_title(f"prompt {k}", fontsize=8, color=MUTED, pad=2, loc="left")
-        said = _said(k, crop, caption, bool(data))
-        wrapped = textwrap.fill(said, 28 if data else 48, max_lines=10, placeholder=" …")
+        answer = _answer(k, crop, caption, bool(data))
+        wrapped = textwrap.fill(answer, 28 if data else 48, max_lines=10, placeholder=" …")
         text.text(0, 0.99, wrapped, va="top", linespacing=1.3, transform=text.transAxes)
 
 
-def _said(
+def _answer(
     k: int, crop: Mapping[str, Any] | None, caption: Mapping[str, Any] | None, has_crop: bool
 ) -> str:
     before = "" if has_crop else f"prompt {k}: "
@@ -287,7 +284,7 @@ def _said(
 
 
 def _facts(sample: Sample) -> list[list[tuple[str, str]]]:
-    """Columns of (name, value): the index row, and what the stage skeleton did."""
+    """Columns of (name, value): the index row, counts of the skeleton stage, and files."""
     row = sample.row
     elsewhere = (*FILES, "reason", "sample", "dataset", "status")
     small = [(name, row[name]) for name in INDEX.names if name in row and name not in elsewhere]

@@ -1,4 +1,4 @@
-"""Detector, captioner and encoder: one adapter each, the same for a checkpoint of 1 MB and of 14 GB."""
+"""Detector, captioner and encoder: one adapter each, for checkpoints from 1 MB to 14 GB."""
 
 from c2vl.prompts.engines.captioner import Answer, Answerer, Captioner, CaptionerParams, NoAnswer
 from c2vl.prompts.engines.detector import Detections, Detector, DetectorParams, PeopleDetector

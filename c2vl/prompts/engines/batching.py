@@ -1,8 +1,9 @@
-"""How many items a device takes at once: fixed on a CPU, measured on anything else, halved when memory runs out.
+"""How many items an engine computes at once.
 
-On a CPU the batch stays what it is, because results may move in the last bit with the company an item is computed in and a
-CPU gains nothing from large batches. On a GPU the size is found once: doubled until memory or the gain ends, and
-remembered in `machine.json` of `C2VL_HOME` for this device and engine. `C2VL_BATCH_<STAGE>` overrides all of it.
+On a CPU the batch has a fixed size. Results may move in the last bit with the other items of a
+batch, and a CPU gains nothing from large batches. On a GPU the size is measured once: it doubles
+until memory or the gain ends, and is kept in `machine.json` in `C2VL_HOME` for this device and
+engine. A batch that does not fit later is halved. `C2VL_BATCH_<STAGE>` overrides all of this.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from c2vl.core.machine import state_dir
 if TYPE_CHECKING:
     import torch
 
-GAIN = 1.1  # a doubled batch must be this much quicker an item to be worth its memory
-FIRST = 4
-SECTION = "batch"
-# What torch's own class does not stand for: an error of CUDA's runtime, cuBLAS and cuDNN, Apple's devices, the CPU's allocator.
+MIN_GAIN = 1.1  # a doubled batch must be this much faster per item
+FIRST_SIZE = 4
+SECTION = "batch"  # of `machine.json`
+# Messages of out-of-memory errors that are no `torch.OutOfMemoryError`: those of the CUDA runtime,
+# cuBLAS, cuDNN, Apple's devices and the CPU's allocator.
 NO_MEMORY = ("out of memory", "_STATUS_ALLOC_FAILED", "can't allocate memory")
 
 Item = TypeVar("Item")
@@ -31,77 +33,86 @@ Result = TypeVar("Result")
 
 
 class Batching:
-    """Runs one engine in batches that fit.
+    """Runs one engine in batches that fit into memory.
 
     Args:
-        what: the engine, in messages: `detector`.
-        key: its fingerprint; another checkpoint or precision has another size.
+        engine: its name in messages, such as `detector`.
+        key: its fingerprint; another checkpoint or precision has another batch size.
         device: where it runs.
-        fixed: items at once on a CPU.
-        largest: above which no batch is tried: what is prepared ahead must fit into main memory.
+        fixed: batch size on a CPU.
+        largest: largest batch size to try. Batches are prepared ahead and must fit into main
+            memory.
     """
 
-    def __init__(self, what: str, key: str, device: torch.device, fixed: int, largest: int) -> None:
-        self._what, self._device, self._fixed, self._largest = what, device, fixed, largest
-        self._name = f"{device_name(device)} {what} {key}"
-        self._limit: int | None = None  # set by an out-of-memory
+    def __init__(
+        self, engine: str, key: str, device: torch.device, fixed: int, largest: int
+    ) -> None:
+        self._engine, self._device, self._fixed, self._largest = engine, device, fixed, largest
+        self._name = f"{device_name(device)} {engine} {key}"
+        self._limit: int | None = None  # set when a batch did not fit
 
     def run(
         self, items: Sequence[Item], forward: Callable[[Sequence[Item]], list[Result]]
     ) -> list[Result]:
-        """`forward` over all items, in as few calls as memory allows.
+        """Compute `forward` on all items, in as few calls as memory allows.
 
         Raises:
             UserError: a single item does not fit.
         """
-        done: list[Result] = []
-        while len(done) < len(items):
-            chunk = items[len(done) :][: self._limit]
-            made = fitting(forward, chunk)
-            if made is None:
-                self._halve(len(chunk))
+        results: list[Result] = []
+        while len(results) < len(items):
+            batch = items[len(results) :][: self._limit]
+            computed = run_if_fits(forward, batch)
+            if computed is None:
+                self._halve(len(batch))
             else:
-                done += made
-        return done
+                results += computed
+        return results
 
     def size(self, forward: Callable[[int], object]) -> int:
-        """Items at once on this device.
+        """Return the batch size for this device; measure it if it is not known.
 
         Args:
-            forward: computes that many synthetic items, the heaviest that may come.
+            forward: computes a batch of that many synthetic items, of the largest size that occurs.
         """
         if self._device.type == "cpu":
             return self._fixed
-        known = remembered(self._name)
-        if known is None:
-            known = probe(forward, self._largest, self._what)
-            remember(self._name, known)
+        size = known_batch(self._name)
+        if size is None:
+            size = find_batch(forward, self._largest, self._engine)
+            keep_batch(self._name, size)
             print(
-                f"{self._what}: {known} at once on {device_name(self._device)}, found by trying; kept in {place()}"
+                f"{self._engine}: measured a batch size of {size} on {device_name(self._device)}; "
+                f"kept in {machine_file()}"
             )
-        return known
+        return size
 
     def _halve(self, failed: int) -> None:
         import torch
 
         if failed == 1:
             raise UserError(
-                f"The {self._what} does not fit into the memory of {device_name(self._device)} even with one item at a time; "
-                "end what else runs there, or use a smaller model, a `dtype` of half the size or another device."
+                f"The {self._engine} does not fit into the memory of {device_name(self._device)}, "
+                "even with one item at a time; end other programs there, or use a smaller model, "
+                "a `dtype` of half the size or another device."
             )
         self._limit = failed // 2
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         print(
-            f"{self._what}: {failed} at once do not fit into memory, going on with {self._limit}",
+            f"{self._engine}: a batch of {failed} does not fit into memory; "
+            f"going on with {self._limit}",
             flush=True,
         )
         if self._device.type != "cpu":
-            remember(self._name, self._limit)
+            keep_batch(self._name, self._limit)
 
 
-def fitting(forward: Callable[[Any], Any], argument: Any) -> Any:
-    """What `forward` returns, or None when memory ran out; what it had allocated is free again by then."""
+def run_if_fits(forward: Callable[[Any], Any], argument: Any) -> Any:
+    """Return `forward(argument)`, or None when memory ran out.
+
+    Memory that the failed call held is free again: its frames are gone when this returns.
+    """
     try:
         return forward(argument)
     except RuntimeError as error:
@@ -119,13 +130,13 @@ def out_of_memory(error: RuntimeError) -> bool:
     )
 
 
-def probe(
+def find_batch(
     forward: Callable[[int], object],
     largest: int,
-    what: str = "engine",
+    engine: str = "engine",
     clock: Callable[[], float] = time.perf_counter,
 ) -> int:
-    """The batch from which doubling gains less than a tenth, or after which memory runs out.
+    """Double the batch while an item gets a tenth faster and memory lasts; return the last size.
 
     Raises:
         UserError: a single item does not fit.
@@ -134,24 +145,24 @@ def probe(
 
     def seconds(size: int) -> float | None:
         began = clock()
-        fits = fitting(lambda count: (forward(count), True), size) is not None
+        fits = run_if_fits(lambda count: (forward(count), True), size) is not None
         if torch.cuda.is_available():
             torch.cuda.synchronize() if fits else torch.cuda.empty_cache()
         return clock() - began if fits else None
 
-    size = min(FIRST, largest)
-    while (
-        seconds(size) is None
-    ):  # also the first call, which compiles and allocates and is not timed
+    size = min(FIRST_SIZE, largest)
+    # The first call also compiles and allocates, so its time does not count.
+    while seconds(size) is None:
         if size == 1:
             raise UserError(
-                f"The {what} does not fit into this device's memory even with one item at a time."
+                f"The {engine} does not fit into this device's memory, even with one item at a "
+                "time; use a smaller model, a `dtype` of half the size or another device."
             )
         size //= 2
     best, rate = size, size / max(seconds(size) or 1e9, 1e-9)
     while best * 2 <= largest:
         took = seconds(best * 2)
-        if took is None or best * 2 / max(took, 1e-9) < GAIN * rate:
+        if took is None or best * 2 / max(took, 1e-9) < MIN_GAIN * rate:
             break
         best, rate = best * 2, best * 2 / max(took, 1e-9)
     return best
@@ -167,27 +178,30 @@ def device_name(device: torch.device) -> str:
     return f"{about.name}, {about.total_memory / 2**30:.0f} GiB"
 
 
-def place() -> Path:
-    """The file of what was found out about this machine."""
+def machine_file() -> Path:
+    """The file that holds what was measured on this machine."""
     return state_dir() / "machine.json"
 
 
-def remembered(name: str) -> int | None:
-    """The batch found for `name`, if one was."""
+def known_batch(name: str) -> int | None:
+    """The batch size measured for `name`, or None."""
     size = _read().get(SECTION, {}).get(name)
     return size if isinstance(size, int) and size > 0 else None
 
 
-def remember(name: str, size: int) -> None:
-    """Keep the batch found for `name`. When two processes write at once one entry is lost and found again."""
+def keep_batch(name: str, size: int) -> None:
+    """Keep the batch size measured for `name`.
+
+    When two processes write at once, one entry is lost and measured again.
+    """
     known = _read()
-    with contextlib.suppress(OSError):  # it only saves a minute
-        write_json(place(), {**known, SECTION: {**known.get(SECTION, {}), name: size}})
+    with contextlib.suppress(OSError):  # without the file a minute is lost, nothing else
+        write_json(machine_file(), {**known, SECTION: {**known.get(SECTION, {}), name: size}})
 
 
 def _read() -> dict[str, Any]:
     with contextlib.suppress(OSError, ValueError):
-        known = read_json(place())
+        known = read_json(machine_file())
         if isinstance(known, dict) and isinstance(known.get(SECTION, {}), dict):
             return known
     return {}

@@ -1,4 +1,7 @@
-"""The captioner: one answer to one question about each person crop (LLaVA, or any image-and-text model of transformers)."""
+"""The captioner: answers one question about each crop of a person.
+
+It runs LLaVA, or any image-and-text model of transformers.
+"""
 
 from __future__ import annotations
 
@@ -11,37 +14,41 @@ from pydantic import Field, field_validator
 
 from c2vl.core.errors import UserError
 from c2vl.core.params import ParamsModel
+from c2vl.prompts.engines.batched_processor import BatchedProcessor
 from c2vl.prompts.engines.batching import Batching
 from c2vl.prompts.engines.engine_params import EngineParams, torch_dtype
 from c2vl.prompts.engines.fingerprints import fingerprint
-from c2vl.prompts.engines.inputs import ThreadProcessors, alike, joined
-from c2vl.prompts.engines.loading import load_pretrained
-from c2vl.prompts.engines.pictures import Pictures
+from c2vl.prompts.engines.image_inputs import ImagePreparer
+from c2vl.prompts.engines.model_inputs import ThreadLocalProcessor, group_by_shape, to_batch
+from c2vl.prompts.engines.pad_to_square import mean_colour
+from c2vl.prompts.engines.pretrained import load_pretrained
 from c2vl.prompts.engines.repeats import repeats
-from c2vl.prompts.engines.square import mean_colour
-from c2vl.prompts.engines.together import Together
 from c2vl.prompts.engines.weights import resolve
 
 if TYPE_CHECKING:
     import torch
 
-    from c2vl.prompts.engines.inputs import Inputs
+    from c2vl.prompts.engines.model_inputs import Inputs
 
 QUESTION = (
-    "Is he/she or are they holding anything in the hand? Is he/she or are they standing or sitting? "
+    "Is he/she or are they holding anything in the hand? "
+    "Is he/she or are they standing or sitting? "
     "What is he/she or are they trying to do? Answer the questions concisely"
 )
-CHAT = "chat"  # instead of a template: the checkpoint's own
-AT_ONCE, LARGEST = 16, 128  # on a CPU, and the most that is tried elsewhere
-HEAVIEST = (1000, 500)  # a person in a full-HD frame
+CHAT = "chat"  # a value of `template`: use the checkpoint's own
+CPU_BATCH, MAX_BATCH = 16, 128  # crops; on a CPU, and the most that is tried on a GPU
+LARGEST_IMAGE = (1000, 500)  # height and width of a person in a full-HD frame
 
 
 class ServerParams(ParamsModel):
-    """An OpenAI-compatible server that answers instead; its address and key are this machine's (`C2VL_CAPTION_URL`, `_KEY`).
+    """An OpenAI-compatible server that answers instead of a local model.
+
+    Its address and key belong to this machine: `C2VL_CAPTION_URL` and `C2VL_CAPTION_KEY`.
 
     Attributes:
-        model: the name it serves the model under.
-        revision: which weights those are, as far as you know (a commit, a date). No server can prove it; it is part of the key.
+        model: the name under which it serves the model.
+        revision: which weights these are, as far as you know (a commit, a date). No server can
+            prove it; it is part of the key.
     """
 
     model: str
@@ -52,13 +59,14 @@ class CaptionerParams(EngineParams):
     """Section `caption.captioner`.
 
     Attributes:
-        question: put to every crop; the default is the paper's, verbatim.
-        template: the conversation the checkpoint was trained on, with `<image>` and `{question}` in it, or `chat` for the
-            one that the checkpoint brings along; the default is LLaVA-1.5's. A server uses its own.
-        max_new_tokens: an answer that has not ended by then is cut off and marked unfinished.
-        pad_to_square: pad crops with the mean colour, as the original LLaVA does; the processor alone
-            would cut the head and feet off a tall crop, or (the tiny checkpoint's) stretch it.
-        server: answers come from there; None computes them here.
+        question: asked about every crop; the default is the paper's, verbatim.
+        template: the conversation the checkpoint was trained on, with `<image>` and `{question}`
+            in it, or `chat` for the checkpoint's own. The default is LLaVA-1.5's. A server uses
+            its own.
+        max_new_tokens: a longer answer is cut off and marked unfinished.
+        pad_to_square: pad crops with the mean colour, as the original LLaVA does. The processor
+            alone cuts the head and feet off a tall crop, or (the tiny checkpoint's) stretches it.
+        server: where answers come from; None computes them here.
     """
 
     ENGINE: ClassVar[str] = "captioner"
@@ -73,22 +81,19 @@ class CaptionerParams(EngineParams):
     @field_validator("template")
     @classmethod
     def _has_both_places(cls, template: str) -> str:
-        if template != CHAT and (
-            template.count("<image>") != 1 or template.count("{question}") != 1
-        ):
+        counts = template.count("<image>"), template.count("{question}")
+        if template != CHAT and counts != (1, 1):
             raise ValueError("must hold `<image>` and `{question}` once each, or be `chat`")
         return template
 
     def identity(self) -> str:
-        """The checkpoint's, or what is known of the server's."""
-        return (
-            f"server:{self.server.model}@{self.server.revision}"
-            if self.server
-            else super().identity()
-        )
+        """Identity of the checkpoint, or what is known of the server's."""
+        if self.server:
+            return f"server:{self.server.model}@{self.server.revision}"
+        return super().identity()
 
     def prompt(self, processor: Any = None) -> str:
-        """The full prompt of one crop.
+        """The full prompt for one crop.
 
         Raises:
             UserError: the template is `chat` and the checkpoint has none.
@@ -102,27 +107,28 @@ class CaptionerParams(EngineParams):
             )
         except (ValueError, AttributeError):
             raise UserError(
-                f"{self.model} has no chat template; write the conversation it was trained on into `template`."
+                f"{self.model} has no chat template; write the conversation that it was trained on "
+                "into `caption.captioner.template`."
             ) from None
         return str(prompt)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the captioner said, whether it came to an end before `max_new_tokens`, and whether it goes round in circles."""
+    """An answer, and whether it ended before `max_new_tokens`."""
 
     text: str
     finished: bool
 
     @property
     def repeats(self) -> bool:
-        """See `c2vl.prompts.engines.repeats`."""
+        """Whether it repeats itself; see `c2vl.prompts.engines.repeats`."""
         return repeats(self.text)
 
 
 @dataclass(frozen=True)
 class NoAnswer:
-    """Why one crop got none, where the others did."""
+    """Why a crop has no answer."""
 
     reason: str
 
@@ -133,53 +139,60 @@ class Answerer(Protocol):
     fingerprint: str
 
     def prepare(self, images: Sequence[np.ndarray]) -> list[Any]:
-        """What needs no engine, in any thread: crops (H, W, 3) uint8 RGB to what `answer` takes."""
+        """Turn crops (H, W, 3) uint8 RGB into what `answer` takes; thread-safe, on the CPU."""
 
     def answer(self, ready: Sequence[Any]) -> Sequence[Answer | NoAnswer]:
-        """An answer to each prepared crop."""
+        """Answer for each prepared crop."""
 
     def batch_size(self) -> int:
-        """Crops to hand over at once."""
+        """Crops to pass to `answer` at once."""
 
     def close(self) -> None:
-        """No more will be asked."""
+        """End; nothing more will be asked."""
 
 
 class Captioner:
     """Answers by greedy decoding.
 
-    Prompts of a batch are equally long: nothing is padded and no mask is needed, which is what
-    keeps an answer from depending on its neighbours. On a GPU another batch size can still pick another kernel
-    and, rarely, another word; equality is promised only for the same composition of a batch.
+    The prompts of a batch have equal length: nothing is padded and no mask is needed, so an answer
+    does not depend on its neighbours. On a GPU another batch size can still pick another kernel
+    and, rarely, another word. Equal answers are promised for equal batches only.
     """
 
     def __init__(
         self, params: CaptionerParams, model: Any, processor: Any, device: torch.device, key: str
     ) -> None:
-        from transformers import GenerationConfig
-
         self.fingerprint = key
         self._params, self._model, self._processor, self._device = params, model, processor, device
         self._prompt = params.prompt(processor)
-        self._together = Together(ThreadProcessors(processor), text=self._prompt)
+        self._inputs = BatchedProcessor(ThreadLocalProcessor(processor), text=self._prompt)
         self._colour = mean_colour(processor.image_processor)
-        self._batching = Batching("captioner", key, device, AT_ONCE, LARGEST)
-        shipped = model.generation_config
-        end = (
-            shipped.eos_token_id
-            if shipped.eos_token_id is not None
-            else processor.tokenizer.eos_token_id
-        )
+        self._batching = Batching("captioner", key, device, CPU_BATCH, MAX_BATCH)
+        tokenizer = processor.tokenizer
+        end = model.generation_config.eos_token_id
+        end = tokenizer.eos_token_id if end is None else end
         self._end_tokens = set(end if isinstance(end, list) else [end])
-        # A config of our own: whatever sampling a checkpoint ships (temperature, penalties) stays out.
-        pad = processor.tokenizer.pad_token_id
-        self._generation = GenerationConfig(
+        pad = tokenizer.pad_token_id
+        self._token_ids = {
+            "bos_token_id": model.generation_config.bos_token_id,
+            "eos_token_id": sorted(self._end_tokens),
+            "pad_token_id": min(self._end_tokens) if pad is None else pad,
+            "decoder_start_token_id": model.generation_config.decoder_start_token_id,
+        }
+        # `generate` fills what a config leaves open from the model's own. That must be ours too:
+        # a checkpoint may ship a repetition penalty or other settings that change answers.
+        self._model.generation_config = self._generation_config()
+
+    def _generation_config(self, **settings: Any) -> Any:
+        """Greedy decoding and nothing else: of the checkpoint's settings only its token ids."""
+        from transformers import GenerationConfig
+
+        return GenerationConfig(
             do_sample=False,
             num_beams=1,
-            max_new_tokens=params.max_new_tokens,
-            bos_token_id=shipped.bos_token_id,
-            eos_token_id=sorted(self._end_tokens),
-            pad_token_id=pad if pad is not None else min(self._end_tokens),
+            max_new_tokens=self._params.max_new_tokens,
+            **self._token_ids,
+            **settings,
         )
 
     @classmethod
@@ -203,54 +216,48 @@ class Captioner:
         return self.answer(self.prepare(images))
 
     @property
-    def preparer(self) -> Pictures:
-        """What `prepare` does, for other processes."""
-        return Pictures(
-            self._together, self._model.dtype, self._colour if self._params.pad_to_square else None
-        )
+    def preparer(self) -> ImagePreparer:
+        """What `prepare` does, as an object that other processes can run."""
+        square = self._colour if self._params.pad_to_square else None
+        return ImagePreparer(self._inputs, self._model.dtype, square)
 
     def prepare(self, images: Sequence[np.ndarray]) -> list[Inputs]:
-        """Pad if asked, resize, normalise, tokenise; needs no device and may be called in any thread."""
+        """Pad if asked, resize, normalise and tokenise; thread-safe, on the CPU."""
         return self.preparer(images)
 
     def answer(self, ready: Sequence[Inputs]) -> list[Answer]:
-        """Answer for prepared crops; those with prompts of one length share a batch."""
+        """Answer for prepared crops; those with prompts of equal length share a batch."""
         answers: dict[int, Answer] = {}
-        for indices in alike(ready):
-            answers.update(
-                zip(
-                    indices,
-                    self._batching.run([ready[index] for index in indices], self._answer),
-                    strict=True,
-                )
-            )
+        for indices in group_by_shape(ready):
+            group = self._batching.run([ready[index] for index in indices], self._answer)
+            answers.update(zip(indices, group, strict=True))
         return [answers[index] for index in range(len(ready))]
 
     def batch_size(self) -> int:
-        """Crops at once on this device, measured with answers as long as they may get; see `c2vl.prompts.engines.batching`."""
-        one, longest = (
-            self.prepare([np.zeros((*HEAVIEST, 3), np.uint8)]),
-            self._params.max_new_tokens,
-        )
+        """Crops per batch on this device, measured with the longest answers that may come.
+
+        See `c2vl.prompts.engines.batching`.
+        """
+        one = self.prepare([np.zeros((*LARGEST_IMAGE, 3), np.uint8)])
+        longest = self._generation_config(min_new_tokens=self._params.max_new_tokens)
         return self._batching.size(
-            lambda count: self._generate(joined(one * count, self._device), min_new_tokens=longest)
+            lambda count: self._generate(to_batch(one * count, self._device), longest)
         )
 
     def close(self) -> None:
-        """Nothing is under way here."""
+        """Do nothing: no request is open here."""
 
     def _answer(self, ready: Sequence[Inputs]) -> list[Answer]:
-        inputs = joined(ready, self._device)
-        new = self._generate(inputs)[:, inputs["input_ids"].shape[1] :].cpu()  # (N, L)
+        inputs = to_batch(ready, self._device)
+        tokens = self._generate(inputs, self._generation_config())
+        new = tokens[:, inputs["input_ids"].shape[1] :].cpu()  # (N, L)
         texts = self._processor.batch_decode(new, skip_special_tokens=True)
         ended = [not self._end_tokens.isdisjoint(row) for row in new.tolist()]
         return [Answer(text.strip(), finished) for text, finished in zip(texts, ended, strict=True)]
 
-    def _generate(self, inputs: dict[str, torch.Tensor], **changes: Any) -> torch.Tensor:
+    def _generate(self, inputs: dict[str, torch.Tensor], config: Any) -> torch.Tensor:
         import torch
 
         with torch.inference_mode():
-            tokens: torch.Tensor = self._model.generate(
-                **inputs, generation_config=self._generation, **changes
-            )
+            tokens: torch.Tensor = self._model.generate(**inputs, generation_config=config)
         return tokens

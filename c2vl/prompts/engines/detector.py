@@ -1,4 +1,7 @@
-"""The detector: where the people are in each frame (Grounding DINO, or any zero-shot detector of transformers)."""
+"""The detector: finds the people in each frame.
+
+It runs Grounding DINO, or any other zero-shot detector of transformers.
+"""
 
 from __future__ import annotations
 
@@ -10,37 +13,36 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 import numpy as np
 from pydantic import Field, model_validator
 
+from c2vl.prompts.engines.batched_processor import BatchedProcessor
 from c2vl.prompts.engines.batching import Batching
 from c2vl.prompts.engines.engine_params import EngineParams, torch_dtype
 from c2vl.prompts.engines.fingerprints import fingerprint
-from c2vl.prompts.engines.inputs import ThreadProcessors, alike, joined
-from c2vl.prompts.engines.loading import load_pretrained
-from c2vl.prompts.engines.pictures import Pictures, Sized, SizedPictures
-from c2vl.prompts.engines.precision import example_picture, trouble
-from c2vl.prompts.engines.together import Together
+from c2vl.prompts.engines.half_precision import example_image, half_precision_fault
+from c2vl.prompts.engines.image_inputs import ImagePreparer, SizedImagePreparer, SizedInputs
+from c2vl.prompts.engines.model_inputs import ThreadLocalProcessor, group_by_shape, to_batch
+from c2vl.prompts.engines.pretrained import load_pretrained
 from c2vl.prompts.engines.weights import original_identity, resolve
 
 if TYPE_CHECKING:
     import torch
 
-AT_ONCE, LARGEST = (
-    16,
-    32,
-)  # on a CPU, and the most that is tried elsewhere: prepared, a frame takes 10 to 20 MB
-HEAVIEST = (1080, 1920)  # NTU RGB+D's videos
+# Images; on a CPU, and the most that is tried on a GPU: a prepared frame takes 10 to 20 MB.
+CPU_BATCH, MAX_BATCH = 16, 32
+LARGEST_IMAGE = (1080, 1920)  # height and width of NTU RGB+D's videos
 
 
 class DetectorParams(EngineParams):
     """Section `crop.detector`.
 
     Attributes:
-        backend: which package computes; `groundingdino` is groundingdino-py in an environment of its own, with `model` an
-            original `.pth` file, in float32.
-        prompt: what to look for, lower case and with a full stop, as Grounding DINO wants it.
-        box_threshold: boxes below this score are dropped.
-        text_threshold: words of the prompt below this score do not count towards a box's label.
-        shortest_edge: frames are scaled until their shorter side has so many pixels; None is the checkpoint's own size.
-        longest_edge: and the longer side no more than so many.
+        backend: the package that computes. `groundingdino` is groundingdino-py in an environment
+            of its own; `model` is then an original `.pth` file, and `dtype` is float32.
+        prompt: what to look for, in lower case and with a full stop, as Grounding DINO expects.
+        box_threshold: boxes with a lower score are dropped.
+        text_threshold: words of the prompt with a lower score do not count towards a box's label.
+        shortest_edge: frames are scaled until their shorter side has this many pixels; None is the
+            checkpoint's own size.
+        longest_edge: the longer side has at most this many pixels.
     """
 
     ENGINE: ClassVar[str] = "detector"
@@ -60,13 +62,13 @@ class DetectorParams(EngineParams):
         return self
 
     def identity(self) -> str:
-        """The checkpoint's; of an original file its content's, with the package that computes."""
-        return (
-            original_identity(self.model) if self.backend == "groundingdino" else super().identity()
-        )
+        """Identity of the checkpoint; for an original file, of its content and the package."""
+        if self.backend == "groundingdino":
+            return original_identity(self.model)
+        return super().identity()
 
     def size(self) -> dict[str, int] | None:
-        """The image processor's `size`, where it is asked for."""
+        """The image processor's `size`; None leaves the checkpoint's own."""
         if self.shortest_edge is None and self.longest_edge is None:
             return None
         shortest = self.shortest_edge or self.longest_edge
@@ -77,7 +79,12 @@ class DetectorParams(EngineParams):
 
 @dataclass(frozen=True)
 class Detections:
-    """The people of one image, best first: boxes (N, 4) float32 xyxy in its pixels, scores (N,) float32."""
+    """The people in one image, best first.
+
+    Attributes:
+        boxes: (N, 4) float32, xyxy in pixels of the image.
+        scores: (N,) float32.
+    """
 
     boxes: np.ndarray
     scores: np.ndarray
@@ -89,13 +96,13 @@ class PeopleDetector(Protocol):
     fingerprint: str
 
     def prepare(self, images: Sequence[np.ndarray]) -> list[Any]:
-        """What needs no engine, in any thread: images (H, W, 3) uint8 RGB to what `detect` takes."""
+        """Turn images (H, W, 3) uint8 RGB into what `detect` takes; thread-safe, on the CPU."""
 
     def detect(self, ready: Sequence[Any]) -> list[Detections]:
-        """The people of each prepared image."""
+        """Find the people in each prepared image."""
 
     def batch_size(self) -> int:
-        """Images to hand over at once."""
+        """Images to pass to `detect` at once."""
 
 
 class Detector:
@@ -106,19 +113,21 @@ class Detector:
     ) -> None:
         self.fingerprint = key
         self._params, self._model, self._processor, self._device = params, model, processor, device
-        self._processors = ThreadProcessors(processor)
+        self._inputs_of_one = ThreadLocalProcessor(processor)
         size = params.size()
-        self._together = Together(
-            self._processors, text=params.prompt, **({"size": size} if size else {})
+        self._inputs = BatchedProcessor(
+            self._inputs_of_one, text=params.prompt, **({"size": size} if size else {})
         )
-        self._batching = Batching("detector", key, device, AT_ONCE, LARGEST)
+        self._batching = Batching("detector", key, device, CPU_BATCH, MAX_BATCH)
         self._post_takes = set(
             inspect.signature(processor.post_process_grounded_object_detection).parameters
         )
 
     @classmethod
     def load(cls, params: DetectorParams, device: torch.device | str) -> Detector:
-        """Load checkpoint and processor onto `device`; in float32 where half precision proves unsound, and say so.
+        """Load checkpoint and processor onto `device`.
+
+        Half precision that proves wrong here is replaced by float32; the log says so.
 
         Raises:
             UserError: the checkpoint is missing, unreachable, incomplete or of another kind.
@@ -127,64 +136,61 @@ class Detector:
         from transformers import AutoModelForZeroShotObjectDetection
 
         weights, where = resolve(params.model, params.revision), torch.device(device)
-        model, processor = load_pretrained(
-            AutoModelForZeroShotObjectDetection, weights, torch.float32, where
-        )
-        loaded = cls(params, model, processor, where, fingerprint(params))
+
+        def load() -> tuple[Any, Any]:
+            kind = AutoModelForZeroShotObjectDetection
+            return load_pretrained(kind, weights, torch.float32, where)
+
+        detector = cls(params, *load(), where, fingerprint(params))
         if params.dtype != "float32":
-            unsound = trouble(loaded._model, torch_dtype(params), loaded._on_a_test_picture)
-            if unsound:
-                loaded._model, _ = load_pretrained(
-                    AutoModelForZeroShotObjectDetection, weights, torch.float32, where
-                )
-            said = (
-                f"not sound here, {unsound}; computing in float32"
-                if unsound
-                else "agrees with float32 on a test picture"
+            fault = half_precision_fault(
+                detector._model, torch_dtype(params), detector._raw_output_of_example
             )
-            print(f"detector: {params.dtype} {said}", flush=True)
-        return loaded
+            if fault:
+                detector._model, _ = load()
+            outcome = (
+                f"is not used here, because {fault}; computing in float32"
+                if fault
+                else "agrees with float32 on a test image"
+            )
+            print(f"detector: {params.dtype} {outcome}", flush=True)
+        return detector
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Detections]:
         """Detect people in each image (H, W, 3) uint8 RGB."""
         return self.detect(self.prepare(images))
 
     @property
-    def preparer(self) -> SizedPictures:
-        """What `prepare` does, for other processes."""
-        return SizedPictures(Pictures(self._together, self._model.dtype))
+    def preparer(self) -> SizedImagePreparer:
+        """What `prepare` does, as an object that other processes can run."""
+        return SizedImagePreparer(ImagePreparer(self._inputs, self._model.dtype))
 
-    def prepare(self, images: Sequence[np.ndarray]) -> list[Sized]:
-        """Resize and normalise each image (H, W, 3) uint8 RGB; needs no device and may be called in any thread."""
+    def prepare(self, images: Sequence[np.ndarray]) -> list[SizedInputs]:
+        """Resize and normalise images (H, W, 3) uint8 RGB; thread-safe, on the CPU."""
         return self.preparer(images)
 
-    def detect(self, ready: Sequence[Sized]) -> list[Detections]:
+    def detect(self, ready: Sequence[SizedInputs]) -> list[Detections]:
         """Detect people in prepared images.
 
-        Images of equal size share a forward pass. Those of another size get their own: padding them to a
-        common size would let an image's boxes depend on its neighbours.
+        Images of equal size share a forward pass; those of another size get one of their own.
+        Padding them to a common size would let an image's boxes depend on its neighbours.
         """
         found: dict[int, Detections] = {}
-        for indices in alike([one.inputs for one in ready]):
-            found.update(
-                zip(
-                    indices,
-                    self._batching.run([ready[index] for index in indices], self._detect),
-                    strict=True,
-                )
-            )
+        for indices in group_by_shape([one.inputs for one in ready]):
+            group = self._batching.run([ready[index] for index in indices], self._detect)
+            found.update(zip(indices, group, strict=True))
         return [found[index] for index in range(len(ready))]
 
     def batch_size(self) -> int:
-        """Images at once on this device; see `c2vl.prompts.engines.batching`."""
-        one = self.prepare([np.zeros((*HEAVIEST, 3), np.uint8)])
+        """Images per batch on this device; see `c2vl.prompts.engines.batching`."""
+        one = self.prepare([np.zeros((*LARGEST_IMAGE, 3), np.uint8)])
         return self._batching.size(lambda count: self._detect(one * count))
 
-    def _detect(self, ready: Sequence[Sized]) -> list[Detections]:
+    def _detect(self, ready: Sequence[SizedInputs]) -> list[Detections]:
         """Detect in images of one size, in one forward pass."""
         import torch
 
-        inputs = joined([one.inputs for one in ready], self._device)
+        inputs = to_batch([one.inputs for one in ready], self._device)
         with torch.inference_mode():
             outputs = self._model(**inputs)
         wanted = {
@@ -205,23 +211,26 @@ class Detector:
             for result, one in zip(results, ready, strict=True)
         ]
 
-    def _on_a_test_picture(self, model: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        """Scores (Q,) and boxes (Q, 4), shares of the image, on one picture."""
+    def _raw_output_of_example(self, model: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Scores (Q,) and boxes (Q, 4) of the example image; boxes are shares of the image."""
         import torch
 
-        ready = self._processors(model.dtype, images=example_picture(), text=self._params.prompt)
+        ready = self._inputs_of_one(model.dtype, images=example_image(), text=self._params.prompt)
         with torch.inference_mode():
-            outputs = model(**joined([ready], self._device))
+            outputs = model(**to_batch([ready], self._device))
         return outputs.logits[0].float().sigmoid().amax(-1), outputs.pred_boxes[0].float()
 
 
 def detections(boxes: np.ndarray, scores: np.ndarray, height: int, width: int) -> Detections:
-    """Boxes (N, 4) xyxy cut to an image of `height` x `width` pixels, empty ones dropped, best first."""
-    corners = (
-        boxes.reshape(-1, 4)
-        .astype(np.float32)
-        .clip(0, np.array([width, height, width, height], np.float32))
-    )
+    """Clip boxes (N, 4) xyxy to an image, drop empty ones and sort by score, best first.
+
+    Args:
+        boxes: in pixels.
+        scores: (N,).
+        height, width: of the image, in pixels.
+    """
+    limits = np.array([width, height, width, height], np.float32)
+    corners = boxes.reshape(-1, 4).astype(np.float32).clip(0, limits)
     kept = np.flatnonzero((corners[:, 2] > corners[:, 0]) & (corners[:, 3] > corners[:, 1]))
     order = kept[np.argsort(-scores[kept], kind="stable")]
     return Detections(corners[order], scores[order].astype(np.float32))

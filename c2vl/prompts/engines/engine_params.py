@@ -1,4 +1,4 @@
-"""What the parameters of the three engines share."""
+"""Parameters that detector, captioner and encoder share."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class EngineParams(ParamsModel):
     """Which checkpoint an engine runs, and in which number format.
 
     Attributes:
-        model: local directory, or `owner/name` on the Hugging Face hub.
+        model: local folder, or `owner/name` on the Hugging Face hub.
         revision: branch, tag or commit of a hub model; None is its default branch.
-        dtype: the format computed in, or a more exact one where it proves unsound (`c2vl.prompts.engines.precision`). float16 on a
-            CPU is slow.
+        dtype: number format. A detector for which it proves wrong computes in float32 instead
+            (`c2vl.prompts.engines.half_precision`). float16 on a CPU is slow.
     """
 
     ENGINE: ClassVar[str]
@@ -29,7 +29,7 @@ class EngineParams(ParamsModel):
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
 
     def identity(self) -> str:
-        """Which weights these are, wherever they lie; without loading them.
+        """Which weights these are, wherever they are stored; does not load them.
 
         Raises:
             UserError: the checkpoint is missing, unreachable or incomplete.
@@ -41,6 +41,9 @@ def torch_dtype(params: EngineParams) -> torch.dtype:
     """The torch format that `params.dtype` names."""
     import torch
 
-    return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[
-        params.dtype
-    ]
+    formats = {
+        "float32": torch.float32,
+        "float16": torch.float16,
+        "bfloat16": torch.bfloat16,
+    }
+    return formats[params.dtype]

@@ -1,4 +1,4 @@
-"""The key of an engine: everything that changes what it puts out, and nothing else."""
+"""The key of an engine: a digest of everything that changes its output, and of nothing else."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from c2vl.prompts.engines.engine_params import EngineParams
 def fingerprint(params: EngineParams) -> str:
     """Hex digest of the weights' identity, every parameter and the adapter's version.
 
-    Computed without loading the model (or importing torch), so that the store can ask what is missing
-    first. Where the checkpoint lies, the device and the batch size are not part of it.
+    It needs neither the loaded model nor torch, so the store can look up what is missing first.
+    The checkpoint's path, the device and the batch size are not part of it.
 
     Raises:
         UserError: the checkpoint is missing, unreachable or incomplete.

@@ -1,4 +1,4 @@
-"""Where a checkpoint is, and which one it is: a local directory or a hub id, to a folder and an identity."""
+"""Find a checkpoint: from a local folder or a hub id to a folder and an identity."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from c2vl.core.errors import UserError
-from c2vl.prompts.engines.complete import lacking
+from c2vl.prompts.engines.file_digest import file_digest
 from c2vl.prompts.engines.hub import OLD_WEIGHTS, fetch, looks_like_hub_id
-from c2vl.prompts.engines.memo import file_digest
+from c2vl.prompts.engines.weight_files import missing_weights
 
-# What decides the outputs: weights, configs, tokenizers, chat templates. A README beside them does not.
+# Files that decide the outputs: weights, configs, tokenizers, chat templates. A README does not.
 PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 
 
@@ -22,9 +22,9 @@ class Weights:
     """A checkpoint ready to load.
 
     Attributes:
-        name: what the user wrote.
-        folder: local directory with the files.
-        identity: `sha:<commit>` of a hub model, or `files:<digest>` of a directory's contents.
+        name: as the user wrote it.
+        folder: local folder with the files.
+        identity: `sha:<commit>` of a hub model, or `files:<digest>` of a folder's contents.
     """
 
     name: str
@@ -33,10 +33,11 @@ class Weights:
 
 
 def resolve(model: str, revision: str | None = None) -> Weights:
-    """Return the folder and identity of `model`, fetching a hub model that is not in the local cache.
+    """Return the folder and identity of `model`; download a hub model that is not cached.
 
     Raises:
-        UserError: there is no such directory, it is incomplete, or the hub does not answer within seconds.
+        UserError: there is no such folder, it is incomplete, or the hub does not answer within
+            seconds.
     """
     folder = Path(model).expanduser()
     if folder.is_dir():
@@ -44,7 +45,8 @@ def resolve(model: str, revision: str | None = None) -> Weights:
         return Weights(model, folder, f"files:{directory_digest(folder)}")
     if not looks_like_hub_id(model):
         raise UserError(
-            f"The checkpoint directory '{model}' does not exist; mend `model` in params.yaml or fetch the directory."
+            f"The checkpoint folder '{model}' does not exist; correct `model` in params.yaml or "
+            "copy the folder there."
         )
     snapshot = fetch(model, revision, PATTERNS)
     require_complete(snapshot, model, old_weights=True)
@@ -56,35 +58,47 @@ GROUNDINGDINO = "groundingdino-py 0.4.0"
 
 
 def original_identity(model: str) -> str:
-    """Identity of one of Grounding DINO's original files, with the package that reads it.
+    """Identity of an original Grounding DINO file: the package that reads it and its digest.
 
     Raises:
-        UserError: it is not there.
+        UserError: there is no such file.
     """
     path = Path(model).expanduser()
     if not path.is_file():
         raise UserError(
-            f"`crop.detector.model` is '{model}', but the backend groundingdino wants an original .pth file there."
+            f"`crop.detector.model` is '{model}', which is no file; "
+            "the backend groundingdino wants an original .pth file there."
         )
     return f"{GROUNDINGDINO} file:{file_digest(path)}"
 
 
 def require_complete(folder: Path, name: str, old_weights: bool = False) -> None:
-    """Raise a `UserError` unless `folder` holds a config and all safetensors, or with `old_weights` the old format's."""
+    """Check that `folder` holds a config and all weights.
+
+    Args:
+        folder: of the checkpoint.
+        name: as the user wrote it.
+        old_weights: also accept `pytorch_model*.bin` instead of safetensors.
+
+    Raises:
+        UserError: something is missing.
+    """
     if not (folder / "config.json").is_file():
         raise UserError(
-            f"The checkpoint '{name}' has no config.json in {folder}; point `model` at a transformers checkpoint."
+            f"The checkpoint '{name}' has no config.json in {folder}; "
+            "set `model` to a transformers checkpoint."
         )
     whole, sharded = folder / "model.safetensors", folder / "model.safetensors.index.json"
     old = old_weights and any(folder.glob(OLD_WEIGHTS))
     if not whole.is_file() and not sharded.is_file() and not old:
         raise UserError(
-            f"The checkpoint '{name}' has no model.safetensors in {folder}; only safetensors are loaded, "
-            "so convert it or name a `revision` that has them."
+            f"The checkpoint '{name}' has no model.safetensors in {folder}, and only safetensors "
+            "are loaded; convert it or name a `revision` that has them."
         )
-    if missing := lacking(folder):
+    if missing := missing_weights(folder):
         raise UserError(
-            f"The checkpoint '{name}' in {folder} is incomplete: {missing}; copy or download it again."
+            f"The checkpoint '{name}' in {folder} is incomplete: {missing}; "
+            "copy or download it again."
         )
 
 
@@ -95,7 +109,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def directory_digest(folder: Path) -> str:
-    """Digest of the names and bytes of the files in `folder` that decide its outputs; its path does not count."""
+    """Hex blake2b of the names and bytes of the files in `folder` that decide its outputs."""
     digest = hashlib.blake2b(digest_size=16)
     for path in _files(folder):
         digest.update(f"{os.fsdecode(path.name)}\0{file_digest(path)}\n".encode())

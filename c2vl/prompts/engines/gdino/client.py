@@ -1,4 +1,4 @@
-"""The detector of `backend: groundingdino`: the same interface, computed by `worker.py` in another environment."""
+"""The detector of `backend: groundingdino`: `worker.py` computes in another environment."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from PIL import Image
 from c2vl.core.errors import UserError
 from c2vl.prompts.engines.batching import Batching
 from c2vl.prompts.engines.detector import (
-    AT_ONCE,
-    HEAVIEST,
-    LARGEST,
+    CPU_BATCH,
+    LARGEST_IMAGE,
+    MAX_BATCH,
     Detections,
     DetectorParams,
     detections,
@@ -34,44 +34,39 @@ if TYPE_CHECKING:
     import torch
 
 PYTHON, BERT = "C2VL_GROUNDINGDINO_PYTHON", "C2VL_GROUNDINGDINO_BERT"
-BERT_ID, WORDS = (
-    "bert-base-uncased",
-    ("vocab.txt", "config.json", "tokenizer.json", "tokenizer_config.json"),
-)
-PACKAGE = GROUNDINGDINO.split()[-1]  # its version is part of the key
-SHORTEST, LONGEST = 800, 1333  # pixels, the original's
+BERT_ID = "bert-base-uncased"
+BERT_FILES = ("vocab.txt", "config.json", "tokenizer.json", "tokenizer_config.json")
+PACKAGE_VERSION = GROUNDINGDINO.split()[-1]  # part of the key
+SHORTEST, LONGEST = 800, 1333  # pixels of a frame's sides, as in the original
 
 
 @dataclass(frozen=True)
 class Resized:
-    """An image as the worker takes it, and the size it had."""
+    """A resized image (h, w, 3) uint8 RGB, and its height and width in pixels before."""
 
     pixels: np.ndarray
     height: int
     width: int
 
 
-class ForeignDetector:
-    """Grounding DINO by groundingdino-py.
+class GroundingDinoPyDetector:
+    """Grounding DINO, computed by groundingdino-py in a process of another environment.
 
     Raises:
-        UserError: the other environment is not there, lacks the package, or cannot read the checkpoint.
+        UserError: the other environment is missing, lacks the package, or cannot read the
+            checkpoint.
     """
 
     def __init__(self, params: DetectorParams, device: torch.device, python: Path) -> None:
         self.fingerprint = fingerprint(params)
         self._params = params
-        words = vocabulary()
-        self._batching = Batching("detector", self.fingerprint, device, AT_ONCE, LARGEST)
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the worker
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if name not in ("PYTHONPATH", "PYTHONHOME")
-        }
-        environment["HF_HUB_OFFLINE"] = "1"  # all it reads lies here
+        bert = bert_vocabulary()
+        self._batching = Batching("detector", self.fingerprint, device, CPU_BATCH, MAX_BATCH)
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the worker lives
+        environment = other_environment() | {"HF_HUB_OFFLINE": "1"}  # all files are local
         try:
-            # A session of its own: Ctrl-C is for us, and the worker ends when its input does.
+            # In a session of its own, so that Ctrl-C reaches us alone; the worker ends when its
+            # input does.
             self._process = subprocess.Popen(
                 [str(python), worker.__file__],
                 stdin=subprocess.PIPE,
@@ -82,30 +77,32 @@ class ForeignDetector:
             )
         except OSError as error:
             raise UserError(
-                f"{PYTHON}={python} cannot be run ({error.strerror}); see docs/engines.md."
+                f"{PYTHON}={python} cannot be run ({error.strerror}); "
+                "run `make groundingdino` and set it to the Python there (docs/engines.md)."
             ) from None
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()  # of the pipe
         request = {
             "kind": "load",
             "weights": str(Path(params.model).expanduser().resolve()),
             "device": str(device),
         }
-        request |= {"text_encoder": str(words), "prompt": params.prompt.lower().strip()}
+        request |= {"text_encoder": str(bert), "prompt": params.prompt.lower().strip()}
         ready, _ = self._ask({**request, "threshold": params.box_threshold})
         if ready["kind"] != "ready":
             self.close()
             raise UserError(
-                f"groundingdino-py ({python}) cannot load '{params.model}' ({ready.get('message')}); see docs/engines.md."
+                f"groundingdino-py ({python}) cannot load '{params.model}' "
+                f"({ready.get('message')}); see docs/engines.md."
             )
-        if ready.get("package") != PACKAGE:
+        if ready.get("package") != PACKAGE_VERSION:
             self.close()
             raise UserError(
-                f"{PYTHON} has groundingdino-py {ready.get('package')}, results are kept as those of {PACKAGE}; "
-                "install requirements/groundingdino.txt there."
+                f"{PYTHON} has groundingdino-py {ready.get('package')}, but results are stored as "
+                f"those of {PACKAGE_VERSION}; install requirements/groundingdino.txt there."
             )
 
     @classmethod
-    def load(cls, params: DetectorParams, device: torch.device) -> ForeignDetector:
+    def load(cls, params: DetectorParams, device: torch.device) -> GroundingDinoPyDetector:
         """Start the worker in the environment that `C2VL_GROUNDINGDINO_PYTHON` names.
 
         Raises:
@@ -114,7 +111,7 @@ class ForeignDetector:
         return cls(params, device, interpreter())
 
     def prepare(self, images: Sequence[np.ndarray]) -> list[Resized]:
-        """Resize each image (H, W, 3) uint8 RGB as the original does; normalising is left to the device."""
+        """Resize images (H, W, 3) uint8 RGB as the original does; the worker normalises them."""
         return [self._resized(image) for image in images]
 
     def _resized(self, image: np.ndarray) -> Resized:
@@ -134,23 +131,18 @@ class ForeignDetector:
         Raises:
             UserError: the worker died, or a single image does not fit into memory.
         """
-        of_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for index, one in enumerate(ready):
-            of_size[one.pixels.shape].append(index)
+            by_size[one.pixels.shape].append(index)
         found: dict[int, Detections] = {}
-        for indices in of_size.values():
-            found.update(
-                zip(
-                    indices,
-                    self._batching.run([ready[index] for index in indices], self._detect),
-                    strict=True,
-                )
-            )
+        for indices in by_size.values():
+            group = self._batching.run([ready[index] for index in indices], self._detect)
+            found.update(zip(indices, group, strict=True))
         return [found[index] for index in range(len(ready))]
 
     def batch_size(self) -> int:
-        """Images at once on this device; see `c2vl.prompts.engines.batching`."""
-        one = self.prepare([np.zeros((*HEAVIEST, 3), np.uint8)])
+        """Images per batch on this device; see `c2vl.prompts.engines.batching`."""
+        one = self.prepare([np.zeros((*LARGEST_IMAGE, 3), np.uint8)])
         return self._batching.size(lambda count: self._detect(one * count))
 
     def _detect(self, ready: Sequence[Resized]) -> list[Detections]:
@@ -174,15 +166,15 @@ class ForeignDetector:
         ]
 
     def _ask(self, header: dict[str, Any], *contents: bytes) -> tuple[dict[str, Any], list[bytes]]:
-        """Send a frame, return the answer's.
+        """Send a message to the worker, return its answer.
 
         Raises:
-            UserError: the worker is gone, or says something else.
+            UserError: the worker ended, or its answer is not one of our messages.
         """
         try:
-            with self._turn:
-                worker.write_frame(cast(BinaryIO, self._process.stdin), header, *contents)
-                return worker.read_frame(cast(BinaryIO, self._process.stdout))
+            with self._lock:
+                worker.write_message(cast(BinaryIO, self._process.stdin), header, *contents)
+                return worker.read_message(cast(BinaryIO, self._process.stdout))
         except (OSError, EOFError, ValueError):
             self.close()
             raise UserError(
@@ -193,13 +185,19 @@ class ForeignDetector:
         self._log.seek(0)
         lines = self._log.read().decode("utf-8", "replace").split("\n")
         return next(
-            (line.strip()[:200] for line in reversed(lines) if line.strip()), "it said nothing"
+            (line.strip()[:200] for line in reversed(lines) if line.strip()), "without a message"
         )
 
     def close(self) -> None:
         """End the worker."""
         self._process.kill()
         self._process.wait()
+
+
+def other_environment() -> dict[str, str]:
+    """Environment variables for the other Python: ours, without paths to our packages."""
+    ours = ("PYTHONPATH", "PYTHONHOME")
+    return {name: value for name, value in os.environ.items() if name not in ours}
 
 
 def interpreter() -> Path:
@@ -211,14 +209,17 @@ def interpreter() -> Path:
     python = os.environ.get(PYTHON, "")
     if not python:
         raise UserError(
-            f"`crop.detector.backend` is groundingdino; set {PYTHON} to the Python of an environment with "
-            "requirements/groundingdino.txt (docs/engines.md), or use the backend transformers."
+            f"`crop.detector.backend` is groundingdino, but {PYTHON} is not set; run "
+            f"`make groundingdino` and set {PYTHON} to the Python there (docs/engines.md), "
+            "or use the backend transformers."
         )
     return Path(python).expanduser()
 
 
-def vocabulary() -> Path:
-    """Folder with BERT's words: that of `C2VL_GROUNDINGDINO_BERT`, else of the hub, which the worker would ask for minutes.
+def bert_vocabulary() -> Path:
+    """The folder with BERT's vocabulary: `C2VL_GROUNDINGDINO_BERT`, else one of the hub's cache.
+
+    It is fetched here, because without network the worker would retry for minutes.
 
     Raises:
         UserError: there is none.
@@ -226,22 +227,27 @@ def vocabulary() -> Path:
     named = os.environ.get(BERT, "")
     if named:
         folder = Path(named).expanduser().resolve()
-        if not (folder / WORDS[0]).is_file():
+        if not (folder / BERT_FILES[0]).is_file():
             raise UserError(
-                f"{BERT}={named} holds no {WORDS[0]}; put bert-base-uncased's tokenizer and config.json there."
+                f"{BERT}={named} holds no {BERT_FILES[0]}; "
+                f"put the tokenizer and config.json of {BERT_ID} there."
             )
         return folder
     try:
-        return fetch(BERT_ID, None, WORDS, needs=WORDS[0])
+        return fetch(BERT_ID, None, BERT_FILES, needs=BERT_FILES[0])
     except UserError as error:
-        files = ", ".join(WORDS)
+        files = ", ".join(BERT_FILES)
         raise UserError(
-            f"groundingdino-py needs the words of {BERT_ID}; set {BERT} to a folder with its {files} ({error})"
+            f"groundingdino-py needs the vocabulary of {BERT_ID}; "
+            f"set {BERT} to a folder with its {files} ({error})"
         ) from None
 
 
 def resized_shape(height: int, width: int, shortest: int, longest: int) -> tuple[int, int]:
-    """Height and width after the original's `RandomResize([shortest], max_size=longest)`: the shorter side, cut by the longer.
+    """Height and width of a resized frame.
+
+    The shorter side becomes `shortest` pixels, or fewer so that the longer has at most `longest`.
+    Source: `RandomResize([shortest], max_size=longest)` of Grounding DINO.
 
     Examples:
         >>> resized_shape(1080, 1920, 800, 1333)

@@ -1,1 +1,1 @@
-"""Answers from an OpenAI-compatible server (vLLM, SGLang): the captioner's other half, without torch."""
+"""Answers from an OpenAI-compatible server (vLLM, SGLang); needs no torch."""

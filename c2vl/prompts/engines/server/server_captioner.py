@@ -1,4 +1,4 @@
-"""The captioner behind an OpenAI-compatible server: many crops in flight, bad ones with a reason, no answer lost."""
+"""The captioner behind an OpenAI-compatible server, with many crops in flight."""
 
 from __future__ import annotations
 
@@ -15,104 +15,107 @@ import numpy as np
 from c2vl.core.errors import UserError
 from c2vl.prompts.engines.captioner import Answer, CaptionerParams, NoAnswer
 from c2vl.prompts.engines.fingerprints import fingerprint
+from c2vl.prompts.engines.pad_to_square import pad_to_square
 from c2vl.prompts.engines.server.connection import Connection, RefusedError
-from c2vl.prompts.engines.server.threads import RequestThreads
-from c2vl.prompts.engines.square import pad_to_square
+from c2vl.prompts.engines.server.request_threads import RequestThreads
 
-QUALITY = 95  # of the JPEG that is sent; crops come as JPEG and are resized by the server anyway
-COLOUR = (
-    122,
-    116,
-    104,
-)  # CLIP's mean, with which LLaVA was trained; the server's processor cannot be asked
-TELL_EVERY = 30.0  # seconds
+QUALITY = 95  # of the JPEG that is sent; the server resizes the crop anyway
+# CLIP's mean, with which LLaVA was trained: the mean of a server's processor is not known.
+PAD_COLOUR = (122, 116, 104)
+REPORT_EVERY = 30.0  # seconds
+NOT_A_COMPLETION = NoAnswer("the captioning server's answer is no chat completion")
 
 
 class ServerCaptioner:
-    """Asks a server for each crop.
+    """Asks a server about each crop.
 
-    A server cannot prove which weights it runs: its key is the model name it lists, the revision that params.yaml states, and
-    every parameter. Its answers are therefore never mixed with those of weights that were read here.
+    A server cannot prove which weights it runs. Its key therefore holds the model name that it
+    lists, the revision that `params.yaml` states, and every parameter. So its answers never mix
+    with those of weights that were read here.
+
+    Raises:
+        UserError: the server cannot be reached, or does not list the model.
     """
 
     def __init__(self, params: CaptionerParams, connection: Connection) -> None:
         assert params.server is not None
         self.fingerprint = fingerprint(params)
-        self._params, self._model, self._server = params, params.server.model, connection
+        self._params, self._model, self.connection = params, params.server.model, connection
         require_model(connection, self._model)
         self._threads = RequestThreads(connection.in_flight)
-        self._began = self._told = time.monotonic()
+        self._began = self._reported = time.monotonic()
 
     def prepare(self, images: Sequence[np.ndarray]) -> list[Future[Answer | NoAnswer]]:
-        """Send crops (H, W, 3) uint8 RGB on their way; batches that are prepared ahead keep the server busy."""
-        return [
-            self._threads.submit(self._ask, sent)
-            for sent in [self._sent(image) for image in images]
-        ]
+        """Send crops (H, W, 3) uint8 RGB. Batches that are prepared ahead keep the server busy."""
+        encoded = [self._data_uri(image) for image in images]
+        return [self._threads.submit(self._ask, uri) for uri in encoded]
 
-    def _sent(self, image: np.ndarray) -> str:
+    def _data_uri(self, image: np.ndarray) -> str:
         if self._params.pad_to_square:
-            image = pad_to_square(image, COLOUR)
+            image = pad_to_square(image, PAD_COLOUR)
         bgr = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR)
         _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
 
     def answer(self, ready: Sequence[Future[Answer | NoAnswer]]) -> list[Answer | NoAnswer]:
-        """Wait for the answer to each crop, or why this one got none.
+        """Wait for each crop's answer, or for the reason why there is none.
 
         Raises:
             UserError: the server is gone, refuses the key, or answers nothing at all.
         """
         answers = [one.result() for one in ready]
-        if time.monotonic() - self._told > TELL_EVERY:
-            self.tell()
+        if time.monotonic() - self._reported > REPORT_EVERY:
+            self.report()
         return answers
 
     def batch_size(self) -> int:
-        """Crops to hand over at once."""
-        return self._server.in_flight
+        """Crops to pass to `answer` at once."""
+        return self.connection.in_flight
 
     def close(self) -> None:
-        """Ask nothing more, wait for nothing, and say how it went."""
-        self._server.stop()
+        """Stop asking, wait for nothing, and report."""
+        self.connection.stop()
         self._threads.cancel()
-        self.tell()
+        self.report()
 
-    def tell(self) -> None:
-        """Say how it goes."""
-        self._told = time.monotonic()
-        rate = self._server.answered / max(self._told - self._began, 1e-9)
-        troubles = ", ".join(
-            f"{count} × {trouble}" for trouble, count in self._server.troubles.most_common(4)
+    def report(self) -> None:
+        """Print on stderr how many answers there are, how fast they come, and what failed."""
+        self._reported = time.monotonic()
+        server = self.connection
+        rate = server.answered / max(self._reported - self._began, 1e-9)
+        failures = ", ".join(f"{count} × {what}" for what, count in server.failures.most_common(4))
+        print(
+            f"caption: {server.answered:,} answers, {rate:.1f} a second, "
+            f"{server.in_flight} in flight; failed tries: {failures or 'none'}",
+            file=sys.stderr,
+            flush=True,
         )
-        line = f"caption: {self._server.answered:,} answers, {rate:.1f} a second, {self._server.in_flight} in flight"
-        print(f"{line}; trouble: {troubles or 'none'}", file=sys.stderr, flush=True)
 
-    def _ask(self, sent: str) -> Answer | NoAnswer:
-        picture = {"type": "image_url", "image_url": {"url": sent}}
+    def _ask(self, data_uri: str) -> Answer | NoAnswer:
+        image = {"type": "image_url", "image_url": {"url": data_uri}}
         question = {"type": "text", "text": self._params.question}
         request = {
             "model": self._model,
-            "messages": [{"role": "user", "content": [picture, question]}],
+            "messages": [{"role": "user", "content": [image, question]}],
             "temperature": 0,
             "max_tokens": self._params.max_new_tokens,
         }
         answer: Answer | NoAnswer
         try:
-            answer = understood(self._server.post("/chat/completions", request))
+            content = self.connection.post("/chat/completions", request)
+            answer = read_completion(content, self.connection)
         except RefusedError as refused:
             answer = NoAnswer(refused.reason)
-        self._server.count(
-            isinstance(answer, Answer), answer.reason if isinstance(answer, NoAnswer) else ""
-        )
+        reason = answer.reason if isinstance(answer, NoAnswer) else ""
+        self.connection.count(isinstance(answer, Answer), reason)
         return answer
 
 
 def require_model(server: Connection, model: str) -> None:
-    """Fail before the first crop where the server is not there or serves something else.
+    """Check before the first crop that the server serves `model`.
 
     Raises:
-        UserError: as it says.
+        UserError: it does not answer, lists no models, or lists others only.
     """
     try:
         listed = server.get("/models")
@@ -120,25 +123,26 @@ def require_model(server: Connection, model: str) -> None:
     except (RefusedError, KeyError, TypeError) as error:
         why = error.reason if isinstance(error, RefusedError) else "it does not list its models"
         raise UserError(
-            f"The captioning server {server.name} cannot be used: {why}; start it or mend its address."
+            f"The captioning server {server.name} cannot be used: {why}; "
+            "start it or correct C2VL_CAPTION_URL."
         ) from None
     if model not in names:
+        served = ", ".join(server.message(name, 60) for name in sorted(names)[:5])
         raise UserError(
-            f"The captioning server {server.name} does not serve '{model}' but {', '.join(sorted(names)[:5])}; "
-            "mend `caption.captioner.server.model` or start it with that model."
+            f"The captioning server {server.name} does not serve '{model}' but {served}; "
+            "correct `caption.captioner.server.model` or start it with that model."
         )
 
 
-def understood(content: Any) -> Answer | NoAnswer:
-    """The first choice of a chat completion."""
+def read_completion(content: Any, server: Connection) -> Answer | NoAnswer:
+    """The first choice of a chat completion, cleaned for a table."""
     try:
         choice = content["choices"][0]
         text = choice["message"]["content"]
         if text is None or isinstance(text, str):
-            told = (
-                (text or "").encode("utf-8", "replace").decode()
-            )  # half an emoji, where an answer was cut off, is no text
-            return Answer(told.strip(), choice.get("finish_reason") == "stop")
+            # Half an emoji, where an answer was cut off, is no text: it becomes a question mark.
+            valid = (text or "").encode("utf-8", "replace").decode()
+            return Answer(server.cleaned(valid).strip(), choice.get("finish_reason") == "stop")
     except (KeyError, IndexError, TypeError, AttributeError):
         pass
-    return NoAnswer("the captioning server's answer is no chat completion")
+    return NOT_A_COMPLETION

@@ -1,4 +1,4 @@
-"""Pictures on a square, whole: what the original LLaVA does before it resizes."""
+"""Pad an image to a square, as the original LLaVA does before it resizes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ Colour = tuple[int, int, int]
 
 
 def mean_colour(image_processor: Any) -> Colour:
-    """The colour (RGB) that a processor's normalisation turns into zero; mid-grey where it has none."""
+    """The colour (RGB) that a processor's normalisation turns into zero; grey if it has none."""
     red, green, blue = getattr(image_processor, "image_mean", None) or (0.5, 0.5, 0.5)
     return int(red * 255), int(green * 255), int(blue * 255)
 
 
 def pad_to_square(image: np.ndarray, colour: Colour) -> np.ndarray:
-    """Centre `image` (H, W, 3) uint8 on a square of `colour` (RGB); the original LLaVA's `expand2square`."""
+    """Centre `image` (H, W, 3) uint8 on a square of `colour` (RGB).
+
+    Source: `expand2square` of LLaVA's repository.
+    """
     height, width = image.shape[:2]
     side = max(height, width)
     square = np.empty((side, side, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""The model card: what the folder is, where it comes from, how to use it without this repository."""
+"""The model card of an exported folder: what it is, where it comes from, how to use it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
 
 
 def model_card(config: Mapping[str, Any]) -> str:
-    """The card as Markdown with a YAML head, from the folder's `config.json`."""
+    """Render the card, Markdown with a YAML head, from the content of `config.json`."""
     from jinja2 import Environment, StrictUndefined
 
     template = Environment(undefined=StrictUndefined, keep_trailing_newline=True).from_string(

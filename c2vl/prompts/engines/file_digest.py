@@ -1,4 +1,4 @@
-"""Digests of files; those of very large files are remembered, because a 14 GB checkpoint takes half a minute."""
+"""Digests of files. Those of large files are cached: hashing 14 GB takes half a minute."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from typing import Any
 from c2vl.core.files import read_json, write_json
 from c2vl.core.machine import state_dir
 
-LARGE = 64 * 2**20
+LARGE = 64 * 2**20  # bytes
 
 
 def file_digest(path: Path) -> str:
     """Hex blake2b of the bytes of `path`.
 
-    Of a large file the digest is kept in `.c2vl/digests.json` together with its size and time of change,
-    and believed as long as both are the same.
+    The digest of a large file is kept in `.c2vl/digests.json` with the file's size, inode and time
+    of change, and is used as long as these stay the same.
     """
     status = path.stat()
     if status.st_size < LARGE:
         return _digest(path)
-    place, name = state_dir() / "digests.json", str(path.resolve())
+    cache, name = state_dir() / "digests.json", str(path.resolve())
     signature = [status.st_size, status.st_mtime_ns, status.st_ino]
-    known = _read(place)
+    known = _read(cache)
     if name in known and known[name][0] == signature:
         return str(known[name][1])
     digest = _digest(path)
-    # Read again: another process may have added its own files meanwhile. A lost entry costs one more hashing.
-    write_json(place, {**_read(place), name: [signature, digest]})
+    # Read again, because another process may have added files. A lost entry costs one hashing.
+    write_json(cache, {**_read(cache), name: [signature, digest]})
     return digest
 
 
-def _read(place: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
     with contextlib.suppress(FileNotFoundError, ValueError):
-        return dict(read_json(place))
+        return dict(read_json(path))
     return {}
 
 

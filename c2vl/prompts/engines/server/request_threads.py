@@ -1,4 +1,4 @@
-"""Threads for requests: the interpreter does not wait for them when it ends, as it does for those of `concurrent.futures`."""
+"""Threads for requests that do not hold up the end of the program."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ Result = TypeVar("Result")
 
 
 class RequestThreads:
-    """Runs calls in `count` threads, first come, first served.
+    """Runs calls in `count` daemon threads, in the order they come.
 
-    A server that is stuck may hold each of them for minutes; a stage that was interrupted must not hang for that long.
+    The interpreter waits at its end for the threads of `concurrent.futures`. A stuck server may
+    hold each of them for minutes, so an interrupted stage would hang; these are not waited for.
     """
 
     def __init__(self, count: int) -> None:
@@ -23,10 +24,10 @@ class RequestThreads:
             SimpleQueue()
         )
         for _ in range(count):
-            threading.Thread(target=self._work, name="ask", daemon=True).start()
+            threading.Thread(target=self._work, name="request", daemon=True).start()
 
     def submit(self, function: Callable[..., Result], *arguments: Any) -> Future[Result]:
-        """Have `function` called with `arguments`."""
+        """Call `function` with `arguments` in a thread; return the future result."""
         future: Future[Result] = Future()
         self._calls.put((future, function, arguments))
         return future
@@ -45,4 +46,4 @@ class RequestThreads:
                     future.set_result(function(*arguments))
                 except BaseException as error:
                     future.set_exception(error)
-            del future, arguments  # a picture
+            del future, arguments  # an image, which would stay in memory until the next call

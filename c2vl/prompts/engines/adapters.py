@@ -1,4 +1,4 @@
-"""Which adapter runs an engine: one of this process, a server, or another environment."""
+"""Choose the adapter that runs an engine: in this process, on a server, in another environment."""
 
 from __future__ import annotations
 
@@ -13,20 +13,28 @@ if TYPE_CHECKING:
 
 
 def load_detector(params: DetectorParams, device: Callable[[], torch.device]) -> PeopleDetector:
-    """The detector that `params` names; `device` is asked only if it is needed.
+    """Load the detector that `params` names.
+
+    Args:
+        params: section `crop.detector`.
+        device: returns the device; called only if one is needed.
 
     Raises:
         UserError: it cannot be loaded.
     """
     if params.backend == "groundingdino":
-        from c2vl.prompts.engines.gdino.client import ForeignDetector
+        from c2vl.prompts.engines.gdino.client import GroundingDinoPyDetector
 
-        return ForeignDetector.load(params, device())
+        return GroundingDinoPyDetector.load(params, device())
     return Detector.load(params, device())
 
 
 def load_captioner(params: CaptionerParams, device: Callable[[], torch.device]) -> Answerer:
-    """The captioner that `params` names; `device` is asked only if it is needed.
+    """Load the captioner that `params` names, or connect to its server.
+
+    Args:
+        params: section `caption.captioner`.
+        device: returns the device; called only if one is needed.
 
     Raises:
         UserError: it cannot be loaded, or its server does not answer.

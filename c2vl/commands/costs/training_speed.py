@@ -1,4 +1,4 @@
-"""How long pretraining takes here: the rate of the real encoder on clips of noise."""
+"""Measure how fast pretraining runs here, with the real encoder on clips of noise."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CLIPS, STEPS = 16, 3
 
 
 def clips_a_second(params: PretrainParams) -> float:
-    """Forward and backward of the encoder on this machine's device at the view's length, in clips a second."""
+    """Clips a second in forward and backward passes of the encoder on this machine's device."""
     import torch
 
     from c2vl.core import machine
@@ -18,7 +18,7 @@ def clips_a_second(params: PretrainParams) -> float:
     from c2vl.training.environment import threads
 
     device = machine.device()
-    torch.set_num_threads(threads())  # on a CPU as many as a training takes
+    torch.set_num_threads(threads())  # as many as a training uses on a CPU
     count = CLIPS if device.type == "cpu" else params.batch
     encoder = build_encoder(params.encoder).to(device).train()
     x = torch.randn(count, 3, params.view.frames, 25, 2, device=device)
@@ -28,7 +28,7 @@ def clips_a_second(params: PretrainParams) -> float:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
-    step()  # kernels are chosen and memory is taken in the first
+    step()  # the first step chooses kernels and takes memory
     began = time.perf_counter()
     for _ in range(STEPS):
         step()

@@ -1,4 +1,4 @@
-"""The samples nearest to a sentence, in the space that skeletons share with CLIP's texts."""
+"""Find the samples nearest to a sentence, in the space that skeletons share with texts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ HEAD = "prompt_heads.language"
 
 @dataclass(frozen=True)
 class Hit:
-    """A sample; `score` is its cosine with the sentence in the shared space, -1 to 1 (of several streams: their mean)."""
+    """A sample that was found.
+
+    `score` is its cosine with the sentence in the shared space, from -1 to 1. With several streams
+    it is their weighted mean.
+    """
 
     sample: str
     split: str
@@ -26,7 +30,7 @@ class Hit:
 
 
 def load_streams(results: Path, benchmark: str, stream: str | None) -> dict[str, Encoded]:
-    """Features of a benchmark's samples by stream, from the out of stage `features`.
+    """Load the features of a benchmark's samples by stream, from the stage `features`.
 
     Raises:
         UserError: there are none, or the encoder was not aligned with language.
@@ -38,7 +42,8 @@ def load_streams(results: Path, benchmark: str, stream: str | None) -> dict[str,
     )
     if not names:
         raise UserError(
-            f"There are no features for the benchmark '{benchmark}' in {results / 'features'}; `dvc repro features`."
+            f"There are no features for the benchmark '{benchmark}' in {results / 'features'}; "
+            "run `dvc repro features`."
         )
     found = {name: load_encoded(results / "features" / f"{benchmark}-{name}") for name in names}
     for name, encoded in found.items():
@@ -53,7 +58,8 @@ def load_streams(results: Path, benchmark: str, stream: str | None) -> dict[str,
         for e in found.values()
     ):
         raise UserError(
-            f"The streams of {benchmark} were encoded from different samples; run `dvc repro features`."
+            f"The streams of {benchmark} were encoded from different samples; "
+            "run `dvc repro features`."
         )
     return found
 
@@ -65,17 +71,17 @@ def nearest(
     split: str = "all",
     top: int = 10,
 ) -> list[Hit]:
-    """The `top` samples most similar to a sentence's feature (width,), best first; equal ones by name.
+    """The `top` samples most similar to a sentence, best first; equal scores are sorted by name.
 
     Args:
-        sentence: CLIP's text feature, the one that the prompts were made with.
-        streams: of `load_streams`.
+        sentence: text feature (width,) of the encoder that made the prompts.
+        streams: as `load_streams` returns them.
         weights: of the streams' cosines.
         split: `train`, `test` or `all`.
         top: how many samples to return.
 
     Raises:
-        UserError: the feature is not as wide as those the encoder was aligned with.
+        UserError: the feature has another width than those the encoder was aligned with.
     """
     first = next(iter(streams.values()))
     samples = [*first.train_samples, *first.test_samples]
@@ -87,8 +93,8 @@ def nearest(
         width = encoded.heads[f"{HEAD}.weight"].shape[1]
         if len(sentence) != width:
             raise UserError(
-                f"The text encoder gives {len(sentence)} numbers, and the skeletons were aligned with {width}; "
-                "`embed.encoder` has to be the one they were trained with."
+                f"The text encoder gives {len(sentence)} numbers, but the skeletons were aligned "
+                f"with {width}; set `embed.encoder` to the encoder of the training."
             )
         skeletons = encoded.embedded(
             "skeleton_head", np.concatenate([encoded.features.train, encoded.features.test])

@@ -1,0 +1,76 @@
+"""Tensors that a model takes: those of one item, and those of a batch."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    Inputs = Mapping[str, torch.Tensor]  # of one item; its rows come first in every tensor
+
+
+class ThreadLocalProcessor:
+    """A processor with a copy for each thread.
+
+    Threads prepare items side by side. A fast tokenizer that two threads use at once fails with
+    "Already borrowed".
+    """
+
+    def __init__(self, processor: Any) -> None:
+        self._original, self._copies, self._lock = processor, threading.local(), threading.Lock()
+
+    def __reduce__(self) -> tuple[type[ThreadLocalProcessor], tuple[Any]]:
+        return ThreadLocalProcessor, (self._original,)
+
+    def __call__(self, dtype: torch.dtype, **arguments: Any) -> Inputs:
+        """Process one item; return its tensors on the CPU, floating-point ones as `dtype`."""
+        made = only_tensors(self.of_thread()(**arguments, return_tensors="pt"))
+        converted = {
+            name: value.to(dtype) if value.is_floating_point() else value
+            for name, value in made.items()
+        }
+        # Contiguous, as tensors from another process are: kernels, and so the last bits, depend
+        # on it.
+        return {name: value.contiguous() for name, value in converted.items()}
+
+    def of_thread(self) -> Any:
+        """This thread's copy of the processor."""
+        if not hasattr(self._copies, "processor"):
+            with self._lock:
+                self._copies.processor = copy.deepcopy(self._original)
+        return self._copies.processor
+
+
+def only_tensors(made: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """The entries of a processor's output that are tensors."""
+    return {name: value for name, value in made.items() if hasattr(value, "is_floating_point")}
+
+
+def group_by_shape(items: Sequence[Inputs]) -> list[list[int]]:
+    """Group the indices of items whose tensors have equal shapes, in the order they appear.
+
+    A batch of such items needs no padding, so no item's result depends on its neighbours.
+    """
+    groups: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+    for index, item in enumerate(items):
+        shapes = tuple((name, tuple(tensor.shape)) for name, tensor in sorted(item.items()))
+        groups[shapes].append(index)
+    return list(groups.values())
+
+
+def to_batch(items: Sequence[Inputs], device: torch.device) -> dict[str, torch.Tensor]:
+    """Join items of equal shapes to one batch on `device`; a tensor they share moves there once."""
+    import torch
+
+    batch = {}
+    for name, first in items[0].items():
+        if all(item[name] is first for item in items):
+            batch[name] = first.to(device).repeat(len(items), *(1 for _ in first.shape[1:]))
+        else:
+            batch[name] = torch.cat([item[name] for item in items]).to(device)
+    return batch

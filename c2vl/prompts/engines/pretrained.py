@@ -1,0 +1,112 @@
+"""Load a checkpoint with transformers: tensors only, no code of the checkpoint."""
+
+from __future__ import annotations
+
+import json
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, Any
+
+from c2vl.core.errors import UserError
+from c2vl.core.heap import keep_freed_memory
+from c2vl.prompts.engines.weights import Weights
+
+if TYPE_CHECKING:
+    import torch
+
+
+def load_pretrained(
+    kind: Any, weights: Weights, dtype: torch.dtype, device: torch.device
+) -> tuple[Any, Any]:
+    """Load the model and the processor of a checkpoint.
+
+    Images are processed by Pillow whatever else is installed. Torchvision gives other pixel values
+    (by up to 0.0175), so the same crop would get other features on another machine.
+
+    Args:
+        kind: an Auto class of transformers.
+        weights: the checkpoint.
+        dtype: format of the weights.
+        device: where the model goes.
+
+    Returns:
+        The model in evaluation mode on `device`, and its processor.
+
+    Raises:
+        UserError: transformers cannot read the folder as a model of this kind, or its config names
+            attention code to be fetched from the hub.
+    """
+    from safetensors import SafetensorError
+    from transformers import AutoProcessor
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # the stage shows a bar of its own
+    folder = str(weights.folder)
+    refuse_foreign_kernels(weights)
+    # Only a hub snapshot may come without safetensors; `weights_only` then unpickles tensors alone.
+    safe = any(weights.folder.glob("*.safetensors"))
+    try:
+        model = kind.from_pretrained(
+            folder,
+            dtype=dtype,
+            use_safetensors=safe,
+            weights_only=True,
+            local_files_only=True,
+            trust_remote_code=False,
+        )
+        processor = AutoProcessor.from_pretrained(
+            folder, backend="pil", local_files_only=True, trust_remote_code=False
+        )
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        RuntimeError,
+        ImportError,  # a package that the checkpoint's config asks for
+        UnpicklingError,
+        SafetensorError,
+    ) as error:
+        why = " ".join(str(error).split())[:200]
+        wanted = kind.__name__.removeprefix("AutoModelFor").removeprefix("Auto")
+        raise UserError(
+            f"{weights.name} could not be loaded as a {wanted} model with a processor ({why})."
+        ) from error
+    if device.type == "cpu":
+        keep_freed_memory()
+    return model.to(device).eval(), processor
+
+
+def refuse_foreign_kernels(weights: Weights) -> None:
+    """Refuse a checkpoint whose config names attention code on the hub, such as `owner/kernel`.
+
+    transformers would download that code and run it.
+
+    Raises:
+        UserError: the config does so.
+    """
+    try:
+        config = json.loads((weights.folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return  # loading says what is wrong
+    for key, value in _entries(config):
+        if key.endswith("attn_implementation") and isinstance(value, str) and "/" in value:
+            raise UserError(
+                f"The config.json of '{weights.name}' asks for attention code from the hub "
+                f"(`{key}: {' '.join(value.split())[:60]}`), which is not run; "
+                f"remove `{key}` from it or use another checkpoint."
+            )
+
+
+def _entries(config: Any) -> list[tuple[str, Any]]:
+    """(key, value) of all entries of nested JSON objects; a value inside a list has its key."""
+    found: list[tuple[str, Any]] = []
+    left = [("", config)]
+    while left:
+        key, value = left.pop()
+        found.append((key, value))
+        if isinstance(value, dict):
+            # `attn_implementation` may be an object, with a value for each part of the model.
+            inside = key if key.endswith("attn_implementation") else ""
+            left += [(inside or str(name), one) for name, one in value.items()]
+        elif isinstance(value, list):
+            left += [(key, one) for one in value]
+    return found
