@@ -25,8 +25,13 @@ REASON = (
 
 
 def without_prompts(data: Path) -> bool:
-    """Whether no clip has any prompt, of either kind; reads the status of `data/embed/*`."""
-    return not any(
+    """Whether this is a data set of skeletons alone: no clip has a video or a prompt.
+
+    Raises:
+        UserError: the index or a table of prompts is missing.
+    """
+    videos = tables.read(data / "index" / "index.parquet", ["video_file"])["video_file"]
+    return videos.null_count == len(videos) and not any(
         pc.any(pc.equal(table["status"], "ok")).as_py()
         for kind in KINDS
         for _, table in tables.shards(data / "embed" / kind, ["status"])

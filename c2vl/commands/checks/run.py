@@ -39,9 +39,9 @@ def _videos(data: DataParams) -> Iterator[Finding]:
     most = load_section("crop", CropParams).max_failed
     without = filmed.count(False)
     if any(filmed) and without > most * len(filmed):
-        said = f"{without:,} of {len(filmed):,} skeletons have no video beside them"
+        found = f"{without:,} of {len(filmed):,} skeletons have no video beside them"
         todo = f"add the videos, take these skeletons out, or raise `crop.max_failed` ({most:g})"
-        yield Finding("FAIL", "crop", said, todo)
+        yield Finding("FAIL", "crop", found, todo)
 
 
 def _splits(data: DataParams) -> Iterator[Finding]:
@@ -92,9 +92,9 @@ def _split(benchmark: str, members: Iterable[str], where: str) -> Iterator[Findi
     counts = Counter(members)
     for split, fewest in FEWEST.items():
         if counts[split] < fewest:
-            said = f"{benchmark} has {counts[split]} {split} clips in {where}"
+            found = f"{benchmark} has {counts[split]} {split} clips in {where}"
             todo = f"add some, or take {benchmark} out of `data.benchmarks`"
-            yield Finding("FAIL", "splits", said, todo)
+            yield Finding("FAIL", "splits", found, todo)
 
 
 def _prompts(data: DataParams) -> Iterator[Finding]:
@@ -109,8 +109,8 @@ def _prompts(data: DataParams) -> Iterator[Finding]:
     knowledge = load_section("pretrain", PretrainParams).objective.knowledge
     if load_section("caption", CaptionParams).published is not None:
         if knowledge != "language":
-            said = f"`pretrain.objective.knowledge` is {knowledge}, and {data.raw} holds no videos"
-            yield Finding("FAIL", "pretrain", said, "set it to language")
+            found = f"`pretrain.objective.knowledge` is {knowledge}, and {data.raw} holds no videos"
+            yield Finding("FAIL", "pretrain", found, "set it to language")
         return
     starts = {
         "finetune": load_section("finetune", FinetuneParams).starts,
@@ -119,8 +119,8 @@ def _prompts(data: DataParams) -> Iterator[Finding]:
     }
     for name, chosen in starts.items():
         if "scratch" not in chosen:
-            said = f"`{name}.starts` has no `scratch`, and without prompts there is no other start"
-            yield Finding("FAIL", name, said, "add it")
+            found = f"`{name}.starts` has no `scratch`, and without prompts there is no other start"
+            yield Finding("FAIL", name, found, "add it")
 
 
 def _of_index(data: DataParams) -> Iterator[Finding]:
@@ -139,8 +139,8 @@ def _of_index(data: DataParams) -> Iterator[Finding]:
         members = index[benchmark].to_pylist() if benchmark in index.column_names else []
         yield from _split(benchmark, members, str(INDEX))
         if 0 < (clips := members.count("train")) < batch:
-            said = f"`pretrain.batch` {batch} is more than the {clips:,} training clips"
-            yield Finding("note", "batch", f"{said} of {benchmark}; a step takes them all")
+            found = f"`pretrain.batch` {batch} is more than the {clips:,} training clips"
+            yield Finding("note", "batch", f"{found} of {benchmark}; a step takes them all")
     yield from _frames(index, load_section("crop", CropParams).frames_per_clip)
 
 
@@ -149,5 +149,5 @@ def _frames(index: pa.Table, prompts: int) -> Iterator[Finding]:
 
     few = pc.sum(pc.less(index["video_frames"], prompts)).as_py() or 0
     if few:
-        said = f"{few:,} videos have fewer frames than `crop.frames_per_clip`, {prompts}"
-        yield Finding("note", "crop", f"{said}; some of their frames are taken more than once")
+        found = f"{few:,} videos have fewer frames than `crop.frames_per_clip`, {prompts}"
+        yield Finding("note", "crop", f"{found}; some of their frames are taken more than once")
