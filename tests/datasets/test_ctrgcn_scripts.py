@@ -17,7 +17,7 @@ from ntu_text import Record, record, text
 from studio_skeletons import studio_files
 
 from c2vl.datasets.skeleton_file import parse_skeleton
-from c2vl.datasets.skeletons.line import denoise
+from c2vl.datasets.skeletons.denoise import denoise
 
 Bodies = dict[str, dict[str, Any]]
 

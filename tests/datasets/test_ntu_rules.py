@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from ntu_text import Record, record, text
 
 from c2vl.datasets.skeleton_file import SkeletonError, SkeletonFile, parse_skeleton
-from c2vl.datasets.skeletons.line import Actors, denoise
+from c2vl.datasets.skeletons.actors import Actors
+from c2vl.datasets.skeletons.denoise import denoise
 
 RULES = ("ctrgcn", "aligned")
 

@@ -28,9 +28,9 @@ from c2vl.datasets.pku_scan import VideoFiles
 from c2vl.datasets.pku_skeleton import LongSkeleton
 from c2vl.datasets.pku_splits import parse_splits
 from c2vl.datasets.skeleton_file import SkeletonError
+from c2vl.datasets.skeleton_params import SkeletonParams
 from c2vl.datasets.skeletons import work as skeleton_work
-from c2vl.datasets.skeletons.line import SkeletonParams
-from c2vl.datasets.skeletons.slots import actors_of_slots
+from c2vl.datasets.skeletons.actors import actors_of_slots
 from c2vl.datasets.skeletons.work import SkeletonWork
 from c2vl.prompts.crop import CropParams, CropWork
 from c2vl.prompts.engines.detector import DetectorParams

@@ -24,7 +24,8 @@ from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.index import build_index
 from c2vl.datasets.raw_files import PlaceError
 from c2vl.datasets.skeleton_file import parse_skeleton
-from c2vl.datasets.skeletons.line import SkeletonParams, denoise
+from c2vl.datasets.skeleton_params import SkeletonParams
+from c2vl.datasets.skeletons.denoise import denoise
 from c2vl.datasets.skeletons.work import SkeletonWork
 from c2vl.prompts.crop import CropParams, CropWork
 from c2vl.prompts.engines.detector import DetectorParams

@@ -14,31 +14,31 @@ from typing import Any
 import numpy as np
 
 from c2vl.core.files import published
-from c2vl.datasets.skeletons.denoised import Denoised
+from c2vl.datasets.skeletons.skeleton_table import SkeletonTable
 
 PROTOCOL = 3  # the last one without frames, whose pieces can simply follow each other
 SIDES = {"train": "train", "test": "val"}
 OLD_NUMPY, NEW_NUMPY = b"cnumpy.core.multiarray\n", b"cnumpy._core.multiarray\n"
 
 
-def write_pyskl(denoised: Denoised, folder: Path) -> Path:
+def write_pyskl(table: SkeletonTable, folder: Path) -> Path:
     """Write all benchmarks to one file in `folder`; return it."""
-    path = folder / f"{denoised.dataset}_3danno.pkl"
+    path = folder / f"{table.dataset}_3danno.pkl"
     split = {
         f"{benchmark}_{name}": [
-            sample for sample, row in denoised.rows.items() if row[benchmark] == side
+            sample for sample, row in table.rows.items() if row[benchmark] == side
         ]
-        for benchmark in denoised.benchmarks
+        for benchmark in table.benchmarks
         for side, name in SIDES.items()
     }
     with published(path) as temporary, temporary.open("wb") as out:
         out.write(pickle.PROTO + bytes([PROTOCOL]) + pickle.EMPTY_DICT + pickle.MARK)
         out.write(_piece("split") + _piece(split) + _piece("annotations") + pickle.EMPTY_LIST)
-        for sample, joints, bodies in denoised.clips():
+        for sample, joints, bodies in table.clips():
             keypoint = np.ascontiguousarray(
                 joints[:, :bodies].transpose(1, 0, 2, 3)
             )  # (M, T, V, C)
-            row = denoised.rows[sample]
+            row = table.rows[sample]
             clip = {
                 "frame_dir": sample,
                 "label": row["label"],
