@@ -20,7 +20,7 @@ DATA, OUT = Path("data"), Path("data/class_names")
 def main() -> None:
     """Encode the class names."""
     from c2vl.core import machine
-    from c2vl.core.tables.class_list import class_names
+    from c2vl.core.tables.class_list import read_class_list
     from c2vl.prompts.class_names import ClassNamesParams, write_class_names
     from c2vl.prompts.embed_params import EmbedParams
     from c2vl.prompts.engines.encoder import Encoder
@@ -28,7 +28,7 @@ def main() -> None:
     params = load_section("class_names", ClassNamesParams)
     with logged("class_names") as notes:
         encoder = Encoder.load(load_section("embed", EmbedParams).encoder, machine.device())
-        names = class_names(DATA)
+        names = read_class_list(DATA)
         write_class_names(OUT, names, params, lambda sentences: encoder.texts(sentences)[0])
         notes["computed"] = len(names)
 

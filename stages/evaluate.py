@@ -161,7 +161,7 @@ def main() -> None:
     import torch
 
     from c2vl.core import machine
-    from c2vl.core.tables.class_list import class_names
+    from c2vl.core.tables.class_list import read_class_list
     from c2vl.evaluation.evaluate_files import Outs
     from c2vl.evaluation.evaluate_params import EvaluateParams
     from c2vl.training.environment import threads
@@ -169,7 +169,7 @@ def main() -> None:
     params = load_section("evaluate", EvaluateParams)
     with logged("evaluate") as notes:
         torch.set_num_threads(threads())
-        outs, device = Outs(class_names(DATA)), machine.device()
+        outs, device = Outs(read_class_list(DATA)), machine.device()
         outs.metrics["settings"] = {
             "knn_neighbours": params.knn_neighbours,
             "fusion": params.fusion.model_dump(),

@@ -14,11 +14,14 @@ CLASSES_FILE = (
 )
 
 
-def class_names(dataset: str, raw: Path) -> list[str]:
-    """Return the names in `raw/classes.txt` where there is one, else the published names of `dataset`.
+def published_class_names(dataset: str, raw: Path) -> list[str]:
+    """Return the published names of `dataset`, or those in `raw/classes.txt` where there is one.
+
+    Stages after `index` read the list that it wrote, see `c2vl.core.tables.class_list`.
 
     Raises:
-        UserError: the file is not text, has an empty or repeated name, or is missing where `dataset` has no published names.
+        UserError: the file is not text, has an empty or repeated name, or is missing where
+            `dataset` has no published names.
     """
     own = raw / CLASSES_FILE
     if own.is_file():

@@ -13,7 +13,7 @@ from c2vl.core.errors import UserError
 from c2vl.core.tables import schemas
 from c2vl.datasets import pku, pku_index, preprocessed_index
 from c2vl.datasets.benchmarks import BENCHMARKS, belongs, missing_skeletons, splits
-from c2vl.datasets.classes import class_names
+from c2vl.datasets.classes import published_class_names
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.names import SampleName
 from c2vl.datasets.preprocessed import is_preprocessed
@@ -46,7 +46,7 @@ def build_index(params: DataParams) -> Index:
 def _build(params: DataParams) -> Index:
     """The index of a folder with one file a sample (NTU RGB+D, studio)."""
     found = scan(params.raw)
-    classes = class_names(params.dataset, params.raw)
+    classes = published_class_names(params.dataset, params.raw)
     samples = {
         name: files for name, files in found.samples.items() if belongs(params.dataset, name)
     }

@@ -14,7 +14,7 @@ from c2vl.core.errors import UserError
 from c2vl.core.tables import schemas
 from c2vl.datasets import raw_files as places
 from c2vl.datasets.benchmarks import BENCHMARKS
-from c2vl.datasets.classes import class_names
+from c2vl.datasets.classes import published_class_names
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.pku import PkuError, VideoName
 from c2vl.datasets.pku_labels import Clip
@@ -36,7 +36,7 @@ def build(params: DataParams) -> Index:
         UserError: the folder or a split file cannot be used.
     """
     found = scan(params.dataset, params.raw)
-    classes = class_names(params.dataset, params.raw)
+    classes = published_class_names(params.dataset, params.raw)
     splits = {
         name: _splits(params, name, found.splits.get(name, []))
         for name in BENCHMARKS[params.dataset]

@@ -11,7 +11,7 @@ from c2vl.core.errors import UserError
 from c2vl.core.progress import progress
 from c2vl.core.tables import schemas
 from c2vl.datasets.benchmarks import BENCHMARKS, missing_skeletons
-from c2vl.datasets.classes import class_names
+from c2vl.datasets.classes import published_class_names
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.names import SampleName, parse_name
 from c2vl.datasets.preprocessed import ReadyClip, ReadyFile, open_preprocessed
@@ -28,7 +28,7 @@ def build(params: DataParams) -> Index:
         UserError: the file cannot be used, or has not the benchmarks or classes that the parameters ask for.
     """
     file = open_preprocessed(params.raw)
-    classes = class_names(params.dataset, params.raw.parent)
+    classes = published_class_names(params.dataset, params.raw.parent)
     _fits(params, file, len(classes))
     missing = {str(name) for name in missing_skeletons(params.dataset)}
     rows, kinds = [], Counter[str]()

@@ -23,6 +23,7 @@ from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.core.files import read_json, write_bytes, write_json
 from c2vl.evaluation.features import Features
+from c2vl.evaluation.ranking import unit
 
 TABLE, HEADS, ABOUT = "features.parquet", "heads.safetensors", "encoder.json"
 Array = NDArray[np.float32]
@@ -55,18 +56,10 @@ class Encoded:
         return None if values is None else unit(values)
 
 
-def unit(rows: Array) -> Array:
-    """Rows (N, D) scaled to length 1, float32; a row of zeros stays zero."""
-    values = np.asarray(rows, np.float32)
-    length = np.linalg.norm(values, axis=1, keepdims=True)
-    return np.divide(values, length, out=np.zeros_like(values), where=length > 0)
-
-
 def save_encoded(folder: Path, encoded: Encoded, frames: int) -> None:
     """Write the folder, each file atomically."""
     given = encoded.features
     values = np.concatenate([given.train, given.test]).astype(np.float32)
-    kind = pa.list_(pa.field("element", pa.float32()), values.shape[1])
     table = pa.table(
         {
             "sample": [*encoded.train_samples, *encoded.test_samples],
@@ -74,7 +67,7 @@ def save_encoded(folder: Path, encoded: Encoded, frames: int) -> None:
             "label": pa.array(
                 np.concatenate([given.train_labels, given.test_labels]).astype(np.int16)
             ),
-            "feature": pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), type=kind),
+            "feature": tables.vector_column(values),
         }
     )
     tables.write(folder / TABLE, table)
@@ -110,15 +103,9 @@ def load_encoded(folder: Path) -> Encoded:
     samples, values, labels = {}, {}, {}
     for split in ("train", "test"):
         part = table.filter(pc.equal(table["split"], split))
-        width = part.schema.field("feature").type.list_size
         samples[split] = part["sample"].to_pylist()
         labels[split] = part["label"].to_numpy().astype(np.int64)
-        chunks = [chunk.flatten().to_numpy() for chunk in part["feature"].chunks]
-        values[split] = (
-            np.concatenate(chunks).reshape(-1, width)
-            if chunks
-            else np.zeros((0, width), np.float32)
-        )
+        values[split] = tables.vectors(part["feature"])
     features = Features(values["train"], labels["train"], values["test"], labels["test"])
     return Encoded(
         train_samples=samples["train"],

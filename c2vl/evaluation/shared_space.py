@@ -10,7 +10,8 @@ import torch
 
 from c2vl.core import tables
 from c2vl.core.errors import UserError
-from c2vl.evaluation.encoded import Array, Encoded, unit
+from c2vl.evaluation.encoded import Array, Encoded
+from c2vl.evaluation.ranking import unit
 from c2vl.evaluation.retrieval import both_ways
 from c2vl.models.prompt_features import Prompts
 
@@ -64,6 +65,4 @@ def class_name_features(folder: Path, classes: int) -> Array:
         raise UserError(
             f"{folder} does not fit the {classes} classes of the index; run `dvc repro class_names`."
         )
-    width = table.schema.field("feature").type.list_size
-    flat = np.concatenate([chunk.flatten().to_numpy() for chunk in table["feature"].chunks])
-    return flat.reshape(-1, width).astype(np.float32)
+    return tables.vectors(table["feature"]).astype(np.float32)

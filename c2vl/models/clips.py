@@ -60,11 +60,11 @@ def load_clips(
         table = table.filter(
             pc.and_(pc.equal(table["status"], "ok"), pc.is_in(table["sample"], wanted))
         )
-        values = [chunk.flatten().to_numpy() for chunk in table["joints"].chunks]
+        values = tables.numbers(table["joints"])
         samples += table["sample"].to_pylist()
         frames.append(table["frames"].to_numpy())
-        joints += values
-        if sum(map(len, values)) != int(frames[-1].sum()) * np.prod(SHAPE):
+        joints.append(values)
+        if len(values) != int(frames[-1].sum()) * np.prod(SHAPE):
             raise UserError(
                 f"{data / 'skeleton' / shard}: joints and frames disagree; run `dvc repro skeleton -f`."
             )

@@ -118,9 +118,7 @@ def _load_kind(folder: Path, position: dict[str, int]) -> tuple[np.ndarray, np.n
     rows: list[np.ndarray] = []
     ks: list[np.ndarray] = []
     values: list[np.ndarray] = []
-    width = 0
     for _, table in tables.shards(folder, ["sample", "k", "feature", "status"]):
-        width = table.schema.field("feature").type.list_size
         table = table.filter(pc.equal(table["status"], "ok"))
         row = np.array(
             [position.get(sample, -1) for sample in table["sample"].to_pylist()], dtype=np.int64
@@ -128,15 +126,13 @@ def _load_kind(folder: Path, position: dict[str, int]) -> tuple[np.ndarray, np.n
         table = table.filter(row >= 0)
         rows.append(row[row >= 0])
         ks.append(table["k"].to_numpy().astype(np.int64))
-        values += [
-            chunk.flatten().to_numpy().reshape(-1, width) for chunk in table["feature"].chunks
-        ]
+        values.append(tables.vectors(table["feature"]))
     if not sum(map(len, rows)):
         raise NoPromptsError(
             f"{folder} has no usable prompt for the samples of this split; look at its `reason` column."
         )
     row, k, value = np.concatenate(rows), np.concatenate(ks), np.concatenate(values)
-    features = np.zeros((len(position), int(k.max()) + 1, width), dtype=np.float16)
+    features = np.zeros((len(position), int(k.max()) + 1, value.shape[1]), dtype=np.float16)
     present = np.zeros(features.shape[:2], dtype=bool)
     features[row, k], present[row, k] = value, True
     return features, present

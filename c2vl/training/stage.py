@@ -13,7 +13,7 @@ import torch
 from c2vl.core import machine
 from c2vl.core.lock import stage_lock
 from c2vl.core.runlog import logged
-from c2vl.core.tables.class_list import class_names
+from c2vl.core.tables.class_list import read_class_list
 from c2vl.models.clips import Clips, load_clips
 from c2vl.models.prompt_features import Prompts, load_prompts
 from c2vl.training.checkpoint import save_checkpoint
@@ -55,7 +55,7 @@ def load_training(
     """
     clips = load_clips(data, benchmark, "train", device)
     return TrainingData(
-        clips, load_prompts(data, clips.samples, kinds, device), len(class_names(data))
+        clips, load_prompts(data, clips.samples, kinds, device), len(read_class_list(data))
     )
 
 

@@ -17,7 +17,7 @@ from c2vl.datasets.benchmarks import (
     missing_skeletons,
     splits,
 )
-from c2vl.datasets.classes import class_names
+from c2vl.datasets.classes import published_class_names
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.index import assemble
 from c2vl.datasets.names import SampleName, parse_name
@@ -175,7 +175,7 @@ def test_published_counts_on_a_list_of_all_names(
     params = DataParams(dataset=dataset, raw=tmp_path, benchmarks=list(sizes))
     samples = {name: RawFiles(skeletons=["a.skeleton"]) for name in grid(dataset)}
     index = assemble(
-        params, samples, {"a.skeleton": Probe("00", 80)}, class_names(dataset, tmp_path)
+        params, samples, {"a.skeleton": Probe("00", 80)}, published_class_names(dataset, tmp_path)
     )
     assert index.counts["samples"] == names
     assert index.counts["excluded"] == {"listed as missing": names - usable}
@@ -232,24 +232,28 @@ def test_ntu60_is_the_first_part_of_ntu120() -> None:
 
 
 def test_class_names(tmp_path: Path) -> None:
-    all_names = class_names("ntu120", tmp_path)
+    all_names = published_class_names("ntu120", tmp_path)
     assert len(all_names) == len(set(all_names)) == 120 and all(
         name == name.strip() != "" for name in all_names
     )
-    assert class_names("ntu60", tmp_path) == all_names[:60]
+    assert published_class_names("ntu60", tmp_path) == all_names[:60]
     assert (all_names[0], all_names[49], all_names[59]) == (
         "drink water",
         "punching/slapping other person",
         "walking apart from each other",
     )
     with pytest.raises(UserError, match=r"classes\.txt is missing"):
-        class_names("studio", tmp_path)
+        published_class_names("studio", tmp_path)
     (tmp_path / "classes.txt").write_text("drink\n wave \n", encoding="utf-8")
-    assert class_names("studio", tmp_path) == class_names("ntu60", tmp_path) == ["drink", "wave"]
+    assert (
+        published_class_names("studio", tmp_path)
+        == published_class_names("ntu60", tmp_path)
+        == ["drink", "wave"]
+    )
     for bad in (b"", b"a\n\nb\n", b"a\na\n", b"\xff\xfe\n"):
         (tmp_path / "classes.txt").write_bytes(bad)
         with pytest.raises(UserError, match=r"classes\.txt"):
-            class_names("studio", tmp_path)
+            published_class_names("studio", tmp_path)
 
 
 def test_params_name_what_does_not_fit(tmp_path: Path) -> None:

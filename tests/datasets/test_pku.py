@@ -17,7 +17,7 @@ from pku_text import label_text, long_joints, skeleton_text, split_text, video
 
 from c2vl.core import tables
 from c2vl.core.errors import UserError
-from c2vl.datasets.classes import class_names
+from c2vl.datasets.classes import published_class_names
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.index import build_index
 from c2vl.datasets.pku import PkuError, VideoName, parse_video
@@ -104,7 +104,7 @@ def test_part_two_has_the_published_numbers_of_clips(tmp_path: Path) -> None:
         readings,
         {},
         dict(zip(("xsub", "xview"), split, strict=True)),
-        class_names("pku2", tmp_path),
+        published_class_names("pku2", tmp_path),
     )
     assert (len(videos), index.counts["samples"], index.counts["usable"]) == (1009, 6952, 6952)
     assert index.counts["splits"]["xsub"] == {"train": 5339, "test": 1613}

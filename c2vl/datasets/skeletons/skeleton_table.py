@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from c2vl.core import tables
 from c2vl.core.errors import UserError
-from c2vl.core.files import read_json
+from c2vl.core.tables.class_list import read_class_list
 from c2vl.core.tables.schemas import INDEX, OK
 from c2vl.datasets.skeleton_params import Solo
 
@@ -71,7 +71,7 @@ def open_skeleton_table(data: Path) -> SkeletonTable:
         row["sample"]: row | {"frames": length[row["sample"]]}
         for row in sorted(usable, key=lambda row: row["sample"])
     }
-    classes = len(read_json(data / "index" / "classes.json"))
+    classes = len(read_class_list(data))
     return SkeletonTable(data, usable[0]["dataset"], benchmarks, classes, rows)
 
 

@@ -13,15 +13,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from c2vl.core import tables
-from c2vl.core.errors import UserError
-from c2vl.core.files import read_json
+from c2vl.core.tables.class_list import read_class_list
+from c2vl.evaluation.ranking import unit
 from c2vl.evaluation.scores import (
     answers,
     bag_of_words,
     clip_quality,
     detection,
+    encoder_scores,
     prompt_quality,
-    retrieval,
     world_samples,
 )
 from c2vl.evaluation.scores import frame_scores as frames
@@ -47,14 +47,11 @@ class Outs:
         Raises:
             UserError: one of them is missing or unreadable.
         """
-        classes = data / "index" / "classes.json"
-        if not classes.exists():
-            raise UserError(f"{classes} is missing; make it with `dvc repro index`.")
         outcome = ["sample", "status", "reason"]
         boxes = ["k", "frame", "boxes", "scores", "coverage", "video_width"]
         return cls(
             index=tables.read(data / "index" / "index.parquet"),
-            classes=read_json(classes),
+            classes=read_class_list(data),
             skeleton=tables.read(data / "skeleton", outcome),
             crop=tables.read(data / "crop", [*outcome, *boxes]),
             caption=tables.read(data / "caption", [*outcome, "k", "answer", "finished", "repeats"]),
@@ -83,17 +80,11 @@ class Outs:
 
     def features(self) -> tuple[list[tuple[str, int]], NDArray[np.float32]]:
         """The usable vision features: (sample, k) and (N, d)."""
-        usable = self.vision.filter(pc.is_valid(self.vision.column("feature"))).combine_chunks()
+        usable = self.vision.filter(pc.is_valid(self.vision.column("feature")))
         keys = list(
             zip(usable.column("sample").to_pylist(), usable.column("k").to_pylist(), strict=True)
         )
-        width = usable.schema.field("feature").type.list_size
-        chunks = [
-            chunk.flatten().to_numpy(zero_copy_only=False)
-            for chunk in usable.column("feature").chunks
-        ]
-        flat = np.concatenate(chunks) if chunks else np.zeros(0, np.float16)
-        return keys, flat.reshape(-1, width).astype(np.float32)
+        return keys, tables.vectors(usable.column("feature")).astype(np.float32)
 
 
 def words_alone(
@@ -143,11 +134,9 @@ def zero_shot_from_names(outs: Outs, names: NDArray[np.floating]) -> dict[str, f
     for row, (sample, _) in enumerate(keys):
         rows.setdefault(sample, []).append(row)
     clips = (
-        np.stack([retrieval.unit(features[at]).mean(axis=0) for at in rows.values()])
-        if rows
-        else features
+        np.stack([unit(features[at]).mean(axis=0) for at in rows.values()]) if rows else features
     )
-    return retrieval.zero_shot(clips, names, [labels[sample] for sample in rows])
+    return encoder_scores.zero_shot(clips, names, [labels[sample] for sample in rows])
 
 
 def true_sentences(
@@ -177,8 +166,8 @@ def true_sentences(
         params.seed,
     )
     return {
-        "retrieval": retrieval.retrieval(*pairs),
-        "retrieval_distinct": retrieval.retrieval(*pairs, distinct=True),
+        "retrieval": encoder_scores.retrieval(*pairs),
+        "retrieval_distinct": encoder_scores.retrieval(*pairs, distinct=True),
     }
 
 
