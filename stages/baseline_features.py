@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("benchmark", help="a split column of the index, such as xsub")
     benchmark = parser.parse_args().benchmark
 
-    from c2vl.evaluation.make_features import make_features
+    from c2vl.evaluation.frozen_features import make_features
     from c2vl.models.clips import load_clips
     from c2vl.training.devices import prepare
 

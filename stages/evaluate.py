@@ -73,10 +73,10 @@ def evaluate_encoder(
 
     Without any prompt of a test clip (published answers may cover the training split alone) there is no retrieval.
     """
-    from c2vl.evaluation.heads import save_head
+    from c2vl.evaluation.head_files import save_head
+    from c2vl.evaluation.pair_similarity import pair_similarities
     from c2vl.evaluation.protocol import evaluate
     from c2vl.evaluation.shared_space import class_name_features, retrieve, zero_shot_scores
-    from c2vl.evaluation.similarity import pair_similarities
     from c2vl.models.prompt_features import NoPromptsError, load_prompts
 
     key = (encoded.benchmark, encoded.stream, encoded.method)

@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("stream", choices=STREAMS)
     arguments = parser.parse_args()
 
-    from c2vl.evaluation.make_features import make_features
+    from c2vl.evaluation.frozen_features import make_features
     from c2vl.models.clips import load_clips
     from c2vl.training.devices import prepare
 

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from c2vl.core import tables
 from c2vl.core.errors import one_sentence
-from c2vl.core.files import write_json
 from c2vl.core.params import load_section
 from c2vl.core.runlog import logged
 from c2vl.datasets.data_params import DataParams
@@ -28,9 +26,7 @@ def main() -> None:
     params = load_section("data", DataParams)
     with logged("index") as notes:
         index = build_index(params)
-        tables.write(OUT / "index.parquet", index.table)
-        write_json(OUT / "classes.json", index.classes)
-        write_json(OUT / "metrics.json", index.counts)
+        index.write(OUT)
         notes.update(computed=index.counts["samples"], excluded=index.counts["excluded"])
     excluded = (
         ", ".join(f"{count} {kind}" for kind, count in index.counts["excluded"].items()) or "none"

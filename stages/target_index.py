@@ -8,9 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from c2vl.core import tables
 from c2vl.core.errors import one_sentence
-from c2vl.core.files import write_json
 from c2vl.core.runlog import logged
 from c2vl.datasets.index import build_index
 from c2vl.datasets.transfer_targets import load_target
@@ -26,9 +24,7 @@ def main() -> None:
     out = Path("data/targets") / name / "index"
     with logged(f"target_index-{name}") as notes:
         index = build_index(target.data())
-        tables.write(out / "index.parquet", index.table)
-        write_json(out / "classes.json", index.classes)
-        write_json(out / "metrics.json", index.counts)
+        index.write(out)
         notes.update(computed=index.counts["samples"], excluded=index.counts["excluded"])
     splits = index.counts["splits"][target.benchmark]
     print(

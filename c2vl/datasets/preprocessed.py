@@ -28,15 +28,15 @@ class ReadyClip:
         label: class from 0.
         splits: benchmark -> train or test, as the file has it.
         joints: (T, 2, 25, 3) float32, metres, zero where absent, without the zero frames that pad its end; None where
-            there is trouble.
-        trouble: why the clip is of no use, in a sentence; empty when it is.
+            there is a problem.
+        problem: why the clip is of no use, in a sentence; empty when it is.
     """
 
     sample: str
     label: int
     splits: Mapping[str, str] = field(default_factory=dict)
     joints: np.ndarray | None = None
-    trouble: str = ""
+    problem: str = ""
 
     @property
     def content(self) -> str | None:
@@ -90,7 +90,7 @@ def open_preprocessed(raw: Path) -> ReadyFile:
 
 
 def checked(joints: np.ndarray) -> tuple[np.ndarray | None, str]:
-    """(joints as float32 without the padding at their end, trouble) of (T, 2, 25, 3)."""
+    """(joints as float32 without the padding at their end, problem) of (T, 2, 25, 3)."""
     with np.errstate(over="ignore"):
         joints = np.ascontiguousarray(joints, np.float32)
     if not sensible(joints):

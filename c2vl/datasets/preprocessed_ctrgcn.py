@@ -81,15 +81,15 @@ class CtrGcnFile:
     def _clip(self, part: _Part, at: int) -> ReadyClip:
         splits = {self.benchmarks[0]: part.split}
         if part.labels[at] < 0:
-            return ReadyClip(part.names[at], 0, splits, trouble="y does not name exactly one class")
+            return ReadyClip(part.names[at], 0, splits, problem="y does not name exactly one class")
         try:
             frames = part.rows.read(at)
         except Exception as error:  # as above
             raise UserError(
                 f"{self._path}: clip {at} of {part.split} cannot be read ({_told(error)})."
             ) from None
-        joints, trouble = checked(frames.reshape(-1, PERSONS, JOINTS, COORDINATES))
-        return ReadyClip(part.names[at], int(part.labels[at]), splits, joints, trouble)
+        joints, problem = checked(frames.reshape(-1, PERSONS, JOINTS, COORDINATES))
+        return ReadyClip(part.names[at], int(part.labels[at]), splits, joints, problem)
 
 
 class _Part:

@@ -83,8 +83,8 @@ def _fits(params: DataParams, file: ReadyFile, classes: int) -> None:
 def _exclusion(clip: ReadyClip, missing: bool, classes: int) -> tuple[str, str]:
     if missing:
         return "listed as missing", "the data set's authors list its skeleton as missing"
-    if clip.trouble:
-        return "unreadable skeleton", clip.trouble
+    if clip.problem:
+        return "unreadable skeleton", clip.problem
     named = _parsed(clip.sample)
     if named is not None and named.label != clip.label:
         return "label disagrees", f"its name says class {named.label}, the file says {clip.label}"

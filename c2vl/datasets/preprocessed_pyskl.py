@@ -74,9 +74,9 @@ class PysklFile:
         annotation = self._annotations[self._place[sample]]
         label, splits = _whole(annotation.get("label")), self._splits.get(sample, {})
         if label is None or not 0 <= label <= 999:
-            return ReadyClip(sample, 0, splits, trouble="its `label` is not a class number")
-        joints, trouble = _joints(annotation.get("keypoint"))
-        return ReadyClip(sample, label, splits, joints, trouble)
+            return ReadyClip(sample, 0, splits, problem="its `label` is not a class number")
+        joints, problem = _joints(annotation.get("keypoint"))
+        return ReadyClip(sample, label, splits, joints, problem)
 
 
 def _is_sample(name: str) -> bool:

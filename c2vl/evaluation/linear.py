@@ -3,7 +3,7 @@
 The settings are AimCLR's (Levigty/AimCLR, `config/ntu60/linear_eval`): 100 epochs, batches of 128, momentum 0.9, no weight
 decay, rate × 0.1 after epoch 80. Its rate of 3.0 suits its features' scale; here features are standardised by the training
 split's mean and deviation, which a linear layer could undo, so that one rate suits every encoder, the random one too.
-Why features computed once are the same protocol: `c2vl/evaluation/frozen.py`.
+Why features computed once are the same protocol: `c2vl/evaluation/frozen_features.py`.
 """
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ from c2vl.datasets.skeleton_file import parse_skeleton
 from c2vl.datasets.skeletons.actors import actors_of_slots
 from c2vl.datasets.skeletons.denoise import denoise
 from c2vl.evaluation.encoded import load_encoded
-from c2vl.evaluation.heads import load_head, save_head
+from c2vl.evaluation.frozen_features import make_features
+from c2vl.evaluation.head_files import load_head, save_head
 from c2vl.evaluation.linear import LinearHead
-from c2vl.evaluation.make_features import make_features
 from c2vl.models.clips import load_clips
 from c2vl.models.encoders.registry import STGCNParams
 from c2vl.training.checkpoint import EncoderConfig, save_checkpoint

@@ -19,9 +19,9 @@ from c2vl.datasets.benchmarks import (
 )
 from c2vl.datasets.classes import published_class_names
 from c2vl.datasets.data_params import DataParams
+from c2vl.datasets.file_facts import FileFacts
 from c2vl.datasets.index import assemble
 from c2vl.datasets.names import SampleName, parse_name
-from c2vl.datasets.probe import Probe
 from c2vl.datasets.scan import RawFiles
 
 CLIPS = 3 * 2 * 60  # of one subject in one setup: cameras x repetitions x actions
@@ -175,7 +175,10 @@ def test_published_counts_on_a_list_of_all_names(
     params = DataParams(dataset=dataset, raw=tmp_path, benchmarks=list(sizes))
     samples = {name: RawFiles(skeletons=["a.skeleton"]) for name in grid(dataset)}
     index = assemble(
-        params, samples, {"a.skeleton": Probe("00", 80)}, published_class_names(dataset, tmp_path)
+        params,
+        samples,
+        {"a.skeleton": FileFacts("00", 80)},
+        published_class_names(dataset, tmp_path),
     )
     assert index.counts["samples"] == names
     assert index.counts["excluded"] == {"listed as missing": names - usable}

@@ -23,14 +23,14 @@ from c2vl.evaluation.encoded import Encoded, load_encoded, save_encoded
 from c2vl.evaluation.evaluate_files import Outs
 from c2vl.evaluation.evaluate_params import LinearParams
 from c2vl.evaluation.features import Features
-from c2vl.evaluation.frozen import frozen_features
+from c2vl.evaluation.frozen_features import frozen_features
 from c2vl.evaluation.fusion import fuse, fuse_streams
-from c2vl.evaluation.heads import load_head
+from c2vl.evaluation.head_files import load_head
 from c2vl.evaluation.knn import knn_evaluation
 from c2vl.evaluation.linear import linear_evaluation
+from c2vl.evaluation.pair_similarity import pair_similarities
 from c2vl.evaluation.retrieval import both_ways, ranks
 from c2vl.evaluation.shared_space import class_name_features, zero_shot_scores
-from c2vl.evaluation.similarity import pair_similarities
 from c2vl.experiments.compare import finished, keep, markdown, run_key, summarise
 from c2vl.models.clips import load_clips
 from c2vl.models.encoders.registry import build_encoder

@@ -211,6 +211,6 @@ def test_no_stage_but_score_imports_the_reader_of_the_truth() -> None:
     readers = {
         name
         for name, script in code_deps.scripts().items()
-        if "c2vl/evaluation/scores/truth.py" in code_deps.used_files(script)
+        if "c2vl/evaluation/scores/ground_truth.py" in code_deps.used_files(script)
     }
     assert readers == {"score"}

@@ -18,8 +18,8 @@ from c2vl.evaluation.scores import (
     clip_quality,
     detection,
     encoder_scores,
+    ground_truth,
     prompt_quality,
-    truth,
     world_samples,
 )
 from c2vl.evaluation.scores.frame_scores import FRAMES, score_frames
@@ -253,7 +253,7 @@ def test_prompt_quality_without_truth():
 
 
 def test_frames_join_what_was_found_with_what_is_true():
-    true = truth.Truth(
+    true = ground_truth.Truth(
         boxes={("S", 3): np.array([[0.0, 0, 4, 4]])},
         sentences={
             ("S", 3): "The person is standing and holding a cup.",
@@ -286,14 +286,14 @@ def test_frames_join_what_was_found_with_what_is_true():
 
 
 def test_truth_is_none_without_a_file_and_half_a_truth_is_an_error(tmp_path):
-    assert truth.read_truth(tmp_path) is None
+    assert ground_truth.read_truth(tmp_path) is None
     empty = {"PEOPLE": "people", "ANSWERS": "answers", "BROKEN": "broken"}
     for schema, name in empty.items():
         tables.write(
             tmp_path / f"{name}.parquet", tables.table_of([], getattr(tables.schemas, schema))
         )
     with pytest.raises(UserError, match=r"vocabulary\.json"):
-        truth.read_truth(tmp_path)
+        ground_truth.read_truth(tmp_path)
 
 
 def test_clip_quality_by_hand():

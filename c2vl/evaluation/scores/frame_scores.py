@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from c2vl.evaluation.scores.answers import PARTS, Parsed, parse
 from c2vl.evaluation.scores.detection import Match, match
-from c2vl.evaluation.scores.truth import Truth
+from c2vl.evaluation.scores.ground_truth import Truth
 
 FRAMES = pa.schema(
     [

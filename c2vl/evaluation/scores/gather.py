@@ -25,8 +25,8 @@ from c2vl.evaluation.scores import (
     world_samples,
 )
 from c2vl.evaluation.scores import frame_scores as frames
+from c2vl.evaluation.scores.ground_truth import Truth
 from c2vl.evaluation.scores.score_params import ScoreParams
-from c2vl.evaluation.scores.truth import Truth
 
 
 @dataclass(frozen=True)
