@@ -1,6 +1,7 @@
 """Stage `baseline_features <benchmark>`: as `features`, for the encoders of `results/baselines/<benchmark>`.
 
-Writes `results/baseline_features/<benchmark>/<method>/` (schema: top of `c2vl/evaluation/encoded.py`).
+Writes `results/baseline_features/<benchmark>/<method>/` (schema: top of
+`c2vl/evaluation/encoded.py`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Stage `class_names`: features of the class names in the encoder's space (CLIP), for zero-shot recognition.
 
-Reads `data/index/classes.json`. Writes `data/class_names/class_names.parquet`: `label` (int16), `name`, `feature`
-(fixed_size_list<float32>[width]): the mean over `class_names.templates` of the sentences' unit features, scaled to length 1 (as
-CLIP does for ImageNet). No stage that trains an encoder reads it.
+Reads `data/index/classes.json`. Writes `data/class_names/class_names.parquet`: `label` (int16),
+`name`, `feature` (fixed_size_list<float32>[width]): the mean over `class_names.templates` of the
+sentences' unit features, scaled to length 1 (as CLIP does for ImageNet). No stage that trains an
+encoder reads it.
 """
 
 from __future__ import annotations

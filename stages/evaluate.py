@@ -1,46 +1,57 @@
 """Stage `evaluate`: what frozen encoders are worth on the test splits, from features computed once (stage `features`).
 
-Reads `data/index`, `data/embed/*`, `data/class_names`, `results/features/<benchmark>-<stream>` (C²VL, all streams) and
-`results/baseline_features/<benchmark>/{infonce,random,supervised}` (joint stream); no encoder, no skeleton. Writes
-`results/evaluate/`. Protocols and whose settings they are: `docs/evaluation.md`.
+Reads `data/index`, `data/embed/*`, `data/class_names`, `results/features/<benchmark>-<stream>`
+(C²VL, all streams) and `results/baseline_features/<benchmark>/{infonce,random,supervised}` (joint
+stream); no encoder, no skeleton. Writes `results/evaluate/`. Protocols and whose settings they are:
+`docs/evaluation.md`.
 
-Methods are `c2vl`, `infonce`, `random`, `supervised`; streams `joint`, `bone`, `motion`, and `fusion` / `fusion_equal`
-(C²VL's three streams, weights 0.6/0.6/0.4 or equal). All accuracies are shares in 0…1, of the *last* epoch.
+Methods are `c2vl`, `infonce`, `random`, `supervised`; streams `joint`, `bone`, `motion`, and
+`fusion` / `fusion_equal` (C²VL's three streams, weights 0.6/0.6/0.4 or equal). All accuracies are
+shares in 0…1, of the *last* epoch.
 
 - `metrics.json`, nested numbers:
-  - `linear[benchmark][stream][method] = {top1, top5, mean_class, ece, best_on_test}`; fused streams lack `best_on_test` (the
-    best epoch by test accuracy, beside the headline and never instead); `ece`: expected calibration error, 15 bins;
+  - `linear[benchmark][stream][method] = {top1, top5, mean_class, ece, best_on_test}`; fused streams
+    lack `best_on_test` (the best epoch by test accuracy, beside the headline and never instead);
+    `ece`: expected calibration error, 15 bins;
   - `knn[benchmark][stream][method] = {top1, mean_class}`;
-  - `end_to_end[benchmark]["joint"]["supervised"] = {top1, top5, mean_class}`: the classifier trained with its encoder;
-  - `zero_shot[benchmark][stream][method] = {top1, top5, mean_class, chance}`: c2vl and infonce, from class names alone; with
-    `fusion` and `fusion_equal` of c2vl;
-  - `retrieval[benchmark][stream][method] = {clips, sentences, sentence_to_skeleton, skeleton_to_sentence}`, the last two
-    `{recall1, recall5, recall10, chance1, chance5, chance10, median_rank, same_class}`: test clips against the distinct
-    ones of their middle sentences (`c2vl/evaluation/retrieval.py`);
+  - `end_to_end[benchmark]["joint"]["supervised"] = {top1, top5, mean_class}`: the classifier
+    trained with its encoder;
+  - `zero_shot[benchmark][stream][method] = {top1, top5, mean_class, chance}`: c2vl and infonce,
+    from class names alone; with `fusion` and `fusion_equal` of c2vl;
+  - `retrieval[benchmark][stream][method] = {clips, sentences, sentence_to_skeleton,
+    skeleton_to_sentence}`, the last two `{recall1, recall5, recall10, chance1, chance5, chance10,
+    median_rank, same_class}`: test clips against the distinct ones of their middle sentences
+    (`c2vl/evaluation/retrieval.py`);
   - `samples[benchmark] = {train, test, classes, chance}`;
-  - `settings = {knn_neighbours, fusion}`, of section `evaluate`: what the page has to tell beside the numbers.
-- `heads/<benchmark>-<stream>.{safetensors,json}`: C²VL's linear heads, for recognition elsewhere: `weight` (classes, D),
-  `bias` (classes,), `mean` and `scale` (D,), float32; logits of encoder features x are
-  `((x - mean) / scale) @ weight.T + bias`; the JSON has `classes` (names), `benchmark, stream, method, features,
-  encoder` (folder of the checkpoint), `top1`.
+  - `settings = {knn_neighbours, fusion}`, of section `evaluate`: what the page has to tell beside
+    the numbers.
+- `heads/<benchmark>-<stream>.{safetensors,json}`: C²VL's linear heads, for recognition elsewhere:
+  `weight` (classes, D), `bias` (classes,), `mean` and `scale` (D,), float32; logits of encoder
+  features x are `((x - mean) / scale) @ weight.T + bias`; the JSON has `classes` (names),
+  `benchmark, stream, method, features, encoder` (folder of the checkpoint), `top1`.
 - `per_class.csv`: `protocol, benchmark, stream, method, label, name, samples, accuracy`.
-- `gains.csv`, C²VL against InfoNCE by class (linear, joint), largest gain first: `benchmark, label, name, samples, c2vl,
-  infonce, gain`.
-- `calibration.csv`, linear scores: `benchmark, stream, method, lower, upper, clips, confidence, accuracy`, a row a bin.
-- `predictions.parquet`, one row a test sample and classifier: `sample, benchmark, protocol` (linear | knn | end_to_end |
-  zero_shot), `method, stream, label, prediction` (int16, 0-based), `top5` (list<int16>, best first; KNN: the prediction alone),
-  `probability` (float32 of the prediction; KNN: cosine of the nearest neighbour). Fig. 8's confusions are counted from it.
-- `features.parquet`, test split, for t-SNE (Fig. 7): `sample, benchmark, method, stream, label` (int16), `feature`
-  (list<float32>[D]).
-- `similarity.parquet` (Fig. 4 and 5), test split, joint stream, methods c2vl and infonce: one row a pair of a skeleton and the
-  mean prompt of a sample: `benchmark, method, knowledge` (vision | language), `sample, other` (whose prompt), `kind` (positive:
-  other == sample | negative), `same_class` (bool), `similarity` (float32 cosine in the shared space). 16 seeded negatives
-  a sample.
+- `gains.csv`, C²VL against InfoNCE by class (linear, joint), largest gain first: `benchmark, label,
+  name, samples, c2vl, infonce, gain`.
+- `calibration.csv`, linear scores: `benchmark, stream, method, lower, upper, clips, confidence,
+  accuracy`, a row a bin.
+- `predictions.parquet`, one row a test sample and classifier: `sample, benchmark, protocol` (linear
+  | knn | end_to_end | zero_shot), `method, stream, label, prediction` (int16, 0-based), `top5`
+  (list<int16>, best first; KNN: the prediction alone), `probability` (float32 of the prediction;
+  KNN: cosine of the nearest neighbour). Fig. 8's confusions are counted from it.
+- `features.parquet`, test split, for t-SNE (Fig. 7): `sample, benchmark, method, stream, label`
+  (int16), `feature` (list<float32>[D]).
+- `similarity.parquet` (Fig. 4 and 5), test split, joint stream, methods c2vl and infonce: one row a
+  pair of a skeleton and the mean prompt of a sample: `benchmark, method, knowledge` (vision |
+  language), `sample, other` (whose prompt), `kind` (positive: other == sample | negative),
+  `same_class` (bool), `similarity` (float32 cosine in the shared space). 16 seeded negatives a
+  sample.
 
-Elsewhere: `curves.csv` beside every encoder: `epoch` (from 1), `learning_rate, loss, alpha, temperature, target_temperature,
-diagonal` (mean mass of the targets on the true pair), `entropy` (of the targets' rows, nats), `accuracy` (training accuracy,
-supervised only), `probe` (KNN accuracy on a held-out part of the training split); cells without a meaning are empty.
-Finetuning, semi-supervised learning and transfer: `stages/protocols.py`. `results/compare/compare.json`: `stages/compare.py`.
+Elsewhere: `curves.csv` beside every encoder: `epoch` (from 1), `learning_rate, loss, alpha,
+temperature, target_temperature, diagonal` (mean mass of the targets on the true pair), `entropy`
+(of the targets' rows, nats), `accuracy` (training accuracy, supervised only), `probe` (KNN accuracy
+on a held-out part of the training split); cells without a meaning are empty. Finetuning,
+semi-supervised learning and transfer: `stages/protocols.py`. `results/compare/compare.json`:
+`stages/compare.py`.
 """
 
 from __future__ import annotations
@@ -71,7 +82,8 @@ def evaluate_encoder(
 ) -> dict[str, np.ndarray]:
     """Linear evaluation and KNN of one encoder, and what its shared space gives; returns test scores by protocol.
 
-    Without any prompt of a test clip (published answers may cover the training split alone) there is no retrieval.
+    Without any prompt of a test clip (published answers may cover the training split alone) there
+    is no retrieval.
     """
     from c2vl.evaluation.head_files import save_head
     from c2vl.evaluation.pair_similarity import pair_similarities

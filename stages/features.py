@@ -1,7 +1,8 @@
 """Stage `features <benchmark> <stream>`: the features of a frozen encoder on both splits, once a checkpoint.
 
-Reads `data/index`, `data/skeleton`, `results/pretrain/<benchmark>-<stream>`. Writes `results/features/<benchmark>-<stream>/`
-(`features.parquet`, `heads.safetensors`, `encoder.json`: schema at the top of `c2vl/evaluation/encoded.py`).
+Reads `data/index`, `data/skeleton`, `results/pretrain/<benchmark>-<stream>`. Writes
+`results/features/<benchmark>-<stream>/` (`features.parquet`, `heads.safetensors`, `encoder.json`:
+schema at the top of `c2vl/evaluation/encoded.py`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Stage `target_index <target>`: as `index`, for a data set that encoders are transferred to.
 
-Reads the raw folder of `transfer.targets.<target>`; writes `data/targets/<target>/index/` (the tables of `data/index`).
+Reads the raw folder of `transfer.targets.<target>`; writes `data/targets/<target>/index/` (the
+tables of `data/index`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Stage `target_skeleton <target>`: as `skeleton`, for a data set that encoders are transferred to.
 
-Reads `data/targets/<target>/index` and the target's raw folder; writes `data/targets/<target>/skeleton/`.
+Reads `data/targets/<target>/index` and the target's raw folder; writes
+`data/targets/<target>/skeleton/`.
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ def build_index(params: DataParams) -> Index:
     """Scan the raw folder and read the facts of its files, or read the preprocessed file that stands for it.
 
     Raises:
-        UserError: the folder is missing or holds no sample of the data set, or no sample can be used.
+        UserError: the folder is missing or holds no sample of the data set, or no sample can be
+            used.
     """
     if is_preprocessed(params.raw):
         index = preprocessed_index.build(params)

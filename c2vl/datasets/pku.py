@@ -1,8 +1,9 @@
 """PKU-MMD as it is distributed: long videos, and the names of videos and of the clips cut from them.
 
-Source: Liu et al., PKU-MMD (ACM MM workshop 2017). Part I numbers its videos (`0002-L`), part II names sequence and
-performer (`A13N08-M`). Clips are called as the field's converted sets call them: `A013N008V002C048L005` is of video
-`A13N08-M`, view 2 (L 1, M 2, R 3), class 48, line 5 of the label file; in part I, `F002V001C048L005` is of `0002-L`.
+Source: Liu et al., PKU-MMD (ACM MM workshop 2017). Part I numbers its videos (`0002-L`), part II
+names sequence and performer (`A13N08-M`). Clips are called as the field's converted sets call them:
+`A013N008V002C048L005` is of video `A13N08-M`, view 2 (L 1, M 2, R 3), class 48, line 5 of the label
+file; in part I, `F002V001C048L005` is of `0002-L`.
 """
 
 from __future__ import annotations

@@ -74,13 +74,14 @@ def _label(number: int, line: str) -> Label:
 def cut(labels: Iterable[Label], frames: int, bounds: ClipBounds) -> list[Clip]:
     """Return one clip a label.
 
-    Overlapping clips are both kept: part II has concurrent actions. A label that ends past the last frame is cut there,
-    as slicing does in every published script.
+    Overlapping clips are both kept: part II has concurrent actions. A label that ends past the last
+    frame is cut there, as slicing does in every published script.
 
     Args:
         labels: of one video.
         frames: of its skeleton file.
-        bounds: how the field slices, Python's way: `start:end` or `start-1:end` of the numbers in the file.
+        bounds: how the field slices, Python's way: `start:end` or `start-1:end` of the numbers in
+            the file.
     """
     clips: list[Clip] = []
     for label in labels:

@@ -27,8 +27,8 @@ class ReadyClip:
         sample: its id.
         label: class from 0.
         splits: benchmark -> train or test, as the file has it.
-        joints: (T, 2, 25, 3) float32, metres, zero where absent, without the zero frames that pad its end; None where
-            there is a problem.
+        joints: (T, 2, 25, 3) float32, metres, zero where absent, without the zero frames that pad
+            its end; None where there is a problem.
         problem: why the clip is of no use, in a sentence; empty when it is.
     """
 

@@ -1,8 +1,9 @@
 """CTR-GCN's files, such as `NTU60_CS.npz`: x (N, T, 150), zero-padded to T = 300 frames, and y one-hot, of train and test.
 
-Source: the published `data/ntu/seq_transformation.py` and `feeders/feeder_ntu.py` of CTR-GCN (ICCV 2021). A frame's 150 numbers
-are (2, 25, 3). The files have no sample names: a clip is called `train_000012` or `test_000345` by its position, as CTR-GCN's
-feeder does. Files that `c2vl skeletons` wrote also hold `names_train` and `names_test`, and clips keep their names.
+Source: the published `data/ntu/seq_transformation.py` and `feeders/feeder_ntu.py` of CTR-GCN (ICCV
+2021). A frame's 150 numbers are (2, 25, 3). The files have no sample names: a clip is called
+`train_000012` or `test_000345` by its position, as CTR-GCN's feeder does. Files that `c2vl
+skeletons` wrote also hold `names_train` and `names_test`, and clips keep their names.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class CtrGcnFile:
     """Such a file, read clip by clip: an uncompressed one (as published) at any place, a compressed one from its start.
 
     Raises:
-        UserError: the file is damaged or not of this format, or its name does not say the benchmark.
+        UserError: the file is damaged or not of this format, or its name does not say the
+            benchmark.
     """
 
     strangers: tuple[str, ...] = ()  # it has no names, or ours, which are checked

@@ -25,7 +25,8 @@ def build(params: DataParams) -> Index:
     """Read the file `params.raw` once.
 
     Raises:
-        UserError: the file cannot be used, or has not the benchmarks or classes that the parameters ask for.
+        UserError: the file cannot be used, or has not the benchmarks or classes that the parameters
+            ask for.
     """
     file = open_preprocessed(params.raw)
     classes = published_class_names(params.dataset, params.raw.parent)

@@ -1,8 +1,9 @@
 """pyskl's annotation files, such as `ntu60_3danno.pkl`.
 
-A pickled dictionary: `split` (`xsub_train`, `xsub_val`, …: lists of names) and `annotations`, a list of `frame_dir` (the
-sample's name), `label`, `total_frames` and `keypoint` (M, T, V, C), for NTU (1 or 2, T, 25, 3) float16, metres, camera space.
-Source: pyskl's `tools/data/README.md` and `ntu_preproc.py` (ACM MM 2022).
+A pickled dictionary: `split` (`xsub_train`, `xsub_val`, …: lists of names) and `annotations`, a
+list of `frame_dir` (the sample's name), `label`, `total_frames` and `keypoint` (M, T, V, C), for
+NTU (1 or 2, T, 25, 3) float16, metres, camera space. Source: pyskl's `tools/data/README.md` and
+`ntu_preproc.py` (ACM MM 2022).
 """
 
 from __future__ import annotations

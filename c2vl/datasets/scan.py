@@ -53,7 +53,8 @@ def scan(raw: Path) -> Found:
     Links to folders are followed, each folder once.
 
     Raises:
-        UserError: `raw` is no folder, cannot be read, holds a damaged archive, or no raw file of any sample.
+        UserError: `raw` is no folder, cannot be read, holds a damaged archive, or no raw file of
+            any sample.
     """
     samples: dict[SampleName, RawFiles] = {}
     strangers: list[str] = []
@@ -101,8 +102,8 @@ def all_places(raw: Path) -> Iterator[str]:
     """Every file in `raw` and the folders in it, and every member of the zip archives among them, in the order of names.
 
     Raises:
-        UserError: `raw` is no folder, a folder cannot be read, or an archive is damaged: it may hold thousands of
-            samples, which must not be missing in silence.
+        UserError: `raw` is no folder, a folder cannot be read, or an archive is damaged: it may
+            hold thousands of samples, which must not be missing in silence.
     """
     if raw.exists() and not raw.is_dir():
         raise UserError(

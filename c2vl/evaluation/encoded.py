@@ -1,8 +1,9 @@
 """A frozen encoder's features as a folder: the out of the stages `features` and `baseline_features`.
 
-`features.parquet`: `sample, split` (train | test), `label` (int16), `feature` (fixed_size_list<float32>[D]), rows in the
-order of the splits' clips, train first. `heads.safetensors`: what the checkpoint holds besides its encoder, as named there
-(`skeleton_head`, `prompt_heads.<kind>`, `classifier`; each `.weight` (out, in) and `.bias` (out,)). `encoder.json`:
+`features.parquet`: `sample, split` (train | test), `label` (int16), `feature`
+(fixed_size_list<float32>[D]), rows in the order of the splits' clips, train first.
+`heads.safetensors`: what the checkpoint holds besides its encoder, as named there (`skeleton_head`,
+`prompt_heads.<kind>`, `classifier`; each `.weight` (out, in) and `.bias` (out,)). `encoder.json`:
 `method, benchmark, stream, frames, prompts` (widths by kind).
 """
 

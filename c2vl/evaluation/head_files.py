@@ -1,9 +1,10 @@
 """A linear head as files, for recognition outside this pipeline: `<name>.safetensors` and `<name>.json`.
 
-The tensors are those of `LinearHead` (`weight` (classes, D), `bias` (classes,), `mean` (D,), `scale` (D,), float32): the logits
-of encoder features x (N, D) are `((x - mean) / scale) @ weight.T + bias`. The JSON holds `classes` (names, position =
-label), `benchmark`, `stream`, `method`, `features` (D), `encoder` (folder of the checkpoint, relative to the project) and
-`top1` (test split, last epoch).
+The tensors are those of `LinearHead` (`weight` (classes, D), `bias` (classes,), `mean` (D,),
+`scale` (D,), float32): the logits of encoder features x (N, D) are `((x - mean) / scale) @ weight.T
++ bias`. The JSON holds `classes` (names, position = label), `benchmark`, `stream`, `method`,
+`features` (D), `encoder` (folder of the checkpoint, relative to the project) and `top1` (test
+split, last epoch).
 """
 
 from __future__ import annotations

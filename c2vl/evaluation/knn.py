@@ -1,6 +1,7 @@
 """KNN evaluation: the label of the nearest training clips by cosine, features L2-normalised, k = 1.
 
-As skeleton-contrast (ISC, `--knn-neighbours 1`) and, after it, CMD and the paper's Table IV ("action retrieval").
+As skeleton-contrast (ISC, `--knn-neighbours 1`) and, after it, CMD and the paper's Table IV
+("action retrieval").
 """
 
 from __future__ import annotations

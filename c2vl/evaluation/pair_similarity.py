@@ -22,8 +22,8 @@ def pair_similarities(encoded: Encoded, prompts: Prompts, seed: int) -> pa.Table
         seed: of the choice of negatives.
 
     Returns:
-        Columns `knowledge, sample, other, kind, same_class, similarity`, a clip's own pair before its negatives; None for an
-        encoder without heads.
+        Columns `knowledge, sample, other, kind, same_class, similarity`, a clip's own pair before
+        its negatives; None for an encoder without heads.
     """
     rows = prompts.usable().cpu()
     generator = torch.Generator().manual_seed(seed)

@@ -22,8 +22,8 @@ TEMPERATURE = 0.1  # of the softmax that makes similarities into scores; ranks d
 def zero_shot_scores(encoded: Encoded, names: Array) -> Array | None:
     """Scores (N, classes) of the test clips from features (classes, width) of the class names.
 
-    The names go through the head that aligned the language prompts; no label of any clip is used. None where the encoder was
-    not aligned with language.
+    The names go through the head that aligned the language prompts; no label of any clip is used.
+    None where the encoder was not aligned with language.
     """
     skeletons = encoded.embedded("skeleton_head", encoded.features.test)
     classes = encoded.embedded(f"prompt_heads.{LANGUAGE}", unit(names))

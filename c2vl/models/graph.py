@@ -11,7 +11,8 @@ import numpy as np
 class SkeletonGraph:
     """A tree of joints, described by the parent of each joint (0-based); the root is its own parent.
 
-    Any skeleton whose bones form a tree can be described so; `from_bones` takes the 1-based pairs of the papers.
+    Any skeleton whose bones form a tree can be described so; `from_bones` takes the 1-based pairs
+    of the papers.
     """
 
     name: str
@@ -63,10 +64,11 @@ class SkeletonGraph:
     def spatial_partition(self) -> np.ndarray:
         """Normalised adjacency in three subsets, (3, V, V) float32, entry [k, v, w]: weight of joint v for joint w.
 
-        Subset 0 is the joint itself, 1 its neighbours farther from the root, 2 those nearer to it (spatial
-        configuration partitioning of ST-GCN, Yan et al., AAAI 2018, Eq. 8); each column of the sum over subsets
-        adds up to 1 (their AD^-1). The published code measures distances only up to one bone, so that beyond the
-        root's neighbours both directions fall into subset 1; this is the partition of the paper's text.
+        Subset 0 is the joint itself, 1 its neighbours farther from the root, 2 those nearer to it
+        (spatial configuration partitioning of ST-GCN, Yan et al., AAAI 2018, Eq. 8); each column of
+        the sum over subsets adds up to 1 (their AD^-1). The published code measures distances only
+        up to one bone, so that beyond the root's neighbours both directions fall into subset 1;
+        this is the partition of the paper's text.
         """
         adjacency = np.zeros((3, self.joints, self.joints), dtype=np.float32)
         for joint, parent in enumerate(self.parents):
@@ -79,8 +81,9 @@ class SkeletonGraph:
     def directed_partition(self) -> np.ndarray:
         """Adjacency in three subsets, (3, V, V) float32, entry [k, v, w]: weight of joint w for joint v.
 
-        Subset 0 is the joint itself, 1 its children, 2 its parent; each subset's columns are normalised by themselves
-        (a parent's weight is shared among its children), as 2s-AGCN and CTR-GCN initialise their learnt graphs.
+        Subset 0 is the joint itself, 1 its children, 2 its parent; each subset's columns are
+        normalised by themselves (a parent's weight is shared among its children), as 2s-AGCN and
+        CTR-GCN initialise their learnt graphs.
         """
         adjacency = np.zeros((3, self.joints, self.joints), dtype=np.float32)
         for joint, parent in enumerate(self.parents):

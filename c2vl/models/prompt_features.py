@@ -27,9 +27,9 @@ class NoPromptsError(UserError):
 class Prompts:
     """Features of N clips' prompts, resident on the device where they fit.
 
-    `features` by kind (vision, language): rows (N * K, width) float16, prompt k of clip n at n K + k, zero where missing;
-    `valid`: (N, K) bool on the CPU, whether prompt k of a clip is there in *every* kind, because an image and its answer
-    belong together.
+    `features` by kind (vision, language): rows (N * K, width) float16, prompt k of clip n at n K +
+    k, zero where missing; `valid`: (N, K) bool on the CPU, whether prompt k of a clip is there in
+    *every* kind, because an image and its answer belong together.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class Prompts:
     ) -> dict[str, Tensor]:
         """Unit features of one prompt for each of the clips `rows` (B,), (B, width) float32 by kind.
 
-        `random`: one of a clip's valid prompts, equally likely, the same k in every kind. `mean`: the mean of the
-        unit features of all of them.
+        `random`: one of a clip's valid prompts, equally likely, the same k in every kind. `mean`:
+        the mean of the unit features of all of them.
         """
         rows = rows.cpu()
         if how == "mean":

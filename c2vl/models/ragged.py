@@ -15,11 +15,12 @@ class RaggedSkeletons:
     """N clips of different lengths for one device.
 
     Attributes:
-        joints: (sum of frames, M, V, C) float32; in metres for NTU skeletons. Indexed by a tensor it gives frames on
-            the device, wherever it lives itself.
+        joints: (sum of frames, M, V, C) float32; in metres for NTU skeletons. Indexed by a tensor
+            it gives frames on the device, wherever it lives itself.
         starts: (N,) int64 on the CPU, row of `joints` where a clip begins.
-        lengths: (N,) int64 on the CPU, valid frames n of a clip: those whose values do not sum to zero. As in CTR-GCN's
-            feeder it is the *count* of such frames, and the first n frames of the clip are the valid ones.
+        lengths: (N,) int64 on the CPU, valid frames n of a clip: those whose values do not sum to
+            zero. As in CTR-GCN's feeder it is the *count* of such frames, and the first n frames of
+            the clip are the valid ones.
     """
 
     def __init__(

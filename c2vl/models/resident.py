@@ -22,8 +22,8 @@ def fits(tensor_bytes: int, device: torch.device) -> bool:
 class Resident:
     """A tensor (N, …) that gives rows on `device`, wherever it lives itself.
 
-    What does not fit stays in host memory; each batch of its rows is then gathered into pinned memory and copied
-    without waiting. The rows are the same either way.
+    What does not fit stays in host memory; each batch of its rows is then gathered into pinned
+    memory and copied without waiting. The rows are the same either way.
     """
 
     def __init__(self, tensor: Tensor, device: torch.device | str, what: str = "") -> None:

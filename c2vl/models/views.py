@@ -1,7 +1,7 @@
 """Train and test views of clips as batched tensor code on the ragged skeletons' device.
 
-The rules are those of CTR-GCN's feeder (`valid_crop_resize`, `random_rot`), to the letter: crop in time, linear
-resize with `align_corners=False`, one rotation a clip in training.
+The rules are those of CTR-GCN's feeder (`valid_crop_resize`, `random_rot`), to the letter: crop in
+time, linear resize with `align_corners=False`, one rotation a clip in training.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class ViewParams(ParamsModel):
 class Draws:
     """The random numbers of a batch of train views, drawn on the CPU so that every device gets the same.
 
-    `share` (B,) ~ U(0.5, 1) of the frames kept; `start` (B,) ~ U(0, 1) place of the crop; `angles` (B, 3) ~ U(-r, r) rad.
+    `share` (B,) ~ U(0.5, 1) of the frames kept; `start` (B,) ~ U(0, 1) place of the crop; `angles`
+    (B, 3) ~ U(-r, r) rad.
     """
 
     share: Tensor

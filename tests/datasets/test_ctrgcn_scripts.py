@@ -1,8 +1,9 @@
 """The skeleton line, text in and numbers out, against the published scripts' behaviour: names of bodies, intervals, slices.
 
-A second, independent proof beside `test_ntu_rules.py`. That one follows the rules' text; this one goes the way of CTR-GCN's
-`get_raw_skes_data.py`, `get_raw_denoised_data.py` and `seq_transformation.py`: it reads lines, keeps a dictionary by body id,
-(T, 75) and (T, 150) arrays and ranges of frames. Both have to give the same bits.
+A second, independent proof beside `test_ntu_rules.py`. That one follows the rules' text; this one
+goes the way of CTR-GCN's `get_raw_skes_data.py`, `get_raw_denoised_data.py` and
+`seq_transformation.py`: it reads lines, keeps a dictionary by body id, (T, 75) and (T, 150) arrays
+and ranges of frames. Both have to give the same bits.
 """
 
 from __future__ import annotations

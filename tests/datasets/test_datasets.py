@@ -64,7 +64,8 @@ def test_what_is_no_name_is_refused(text: str) -> None:
 
 def test_missing_lists_have_the_published_lengths_and_fall_as_published_on_the_splits() -> None:
     """Full sizes minus usable sizes: 40,320 - 40,091 and so on. The data sets' papers give the full sizes of NTU60;
-    those of NTU120 are the multiples of 360 (clips of a subject in a setup) that leave 535 in all."""
+    those of NTU120 are the multiples of 360 (clips of a subject in a setup) that leave 535 in all.
+    """
     full = {
         ("ntu60", "xsub"): {"train": 40_320, "test": 16_560},
         ("ntu60", "xview"): {"train": 37_920, "test": 18_960},
@@ -96,9 +97,10 @@ def test_missing_lists_have_the_published_lengths_and_fall_as_published_on_the_s
 def grid(dataset: str) -> list[SampleName]:
     """As many names as the data set has, 56,880 or 114,480, spread over splits as the real ones.
 
-    Who performed in which setup is published with the data only. The pairs of setup and subject here are those that the
-    lists of missing skeletons prove, filled up with made-up ones to the real numbers of pairs: 158 in NTU60's setups (112 of
-    training subjects) and 160 in the later ones (64 of training subjects), together 152 in even setups.
+    Who performed in which setup is published with the data only. The pairs of setup and subject
+    here are those that the lists of missing skeletons prove, filled up with made-up ones to the
+    real numbers of pairs: 158 in NTU60's setups (112 of training subjects) and 160 in the later
+    ones (64 of training subjects), together 152 in even setups.
     """
     known = sorted({(name.setup, name.subject) for name in missing_skeletons("ntu120")})
     old = _filled(

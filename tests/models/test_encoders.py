@@ -80,9 +80,10 @@ def dense(channels: int, out: int, taps: int = 1) -> int:
 def test_ctrgcn_has_its_published_size() -> None:
     """1.46 M with the classifier of NTU RGB+D 120: the parameter column of Chen et al., ICCV 2021.
 
-    Layers: github.com/Uason-Chen/CTR-GCN, model/ctrgcn.py. A graph convolution has, for each of 3 subsets, two 1x1
-    convolutions to R = C/8 channels (8 in the first block), one from C to C', one from R to C'; then A (3·25·25), alpha, a
-    BatchNorm, a 1x1 shortcut with BatchNorm where C changes. A temporal one has 4 branches of C'/4 channels.
+    Layers: github.com/Uason-Chen/CTR-GCN, model/ctrgcn.py. A graph convolution has, for each of 3
+    subsets, two 1x1 convolutions to R = C/8 channels (8 in the first block), one from C to C', one
+    from R to C'; then A (3·25·25), alpha, a BatchNorm, a 1x1 shortcut with BatchNorm where C
+    changes. A temporal one has 4 branches of C'/4 channels.
     """
 
     def graph(c: int, out: int) -> int:
@@ -109,8 +110,8 @@ def test_ctrgcn_has_its_published_size() -> None:
 def test_msg3d_has_its_published_size() -> None:
     """3.2 M with the classifier of NTU RGB+D 60: the parameter column of Liu et al., CVPR 2020.
 
-    Layers: github.com/kenziyuliu/MS-G3D, model/. 13 scales in the factorised pathway, 6 in windows of 3 and 5 frames,
-    a residual mask as large as each stack of adjacencies; 6 temporal branches.
+    Layers: github.com/kenziyuliu/MS-G3D, model/. 13 scales in the factorised pathway, 6 in windows
+    of 3 and 5 frames, a residual mask as large as each stack of adjacencies; 6 temporal branches.
     """
 
     def temporal(c: int, out: int) -> int:

@@ -1,7 +1,8 @@
 """Write CTR-GCN's `NTU60_CS.npz` and its like from our skeletons (the format: `c2vl.datasets.preprocessed_ctrgcn`).
 
-Clips come in CTR-GCN's own order (by subject, camera or setup, then by name), so that scores computed on our file and on
-theirs can be compared row by row. The 300-frame padding exists in this file only; everything is streamed.
+Clips come in CTR-GCN's own order (by subject, camera or setup, then by name), so that scores
+computed on our file and on theirs can be compared row by row. The 300-frame padding exists in this
+file only; everything is streamed.
 """
 
 from __future__ import annotations

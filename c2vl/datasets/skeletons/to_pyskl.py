@@ -1,7 +1,8 @@
 """Write pyskl's annotation file from our skeletons (the format: `c2vl.datasets.preprocessed_pyskl`), clip after clip.
 
-The joints are float32, where pyskl's own files hold float16, so that nothing is lost; pyskl reads both. The pickle is put
-together from pieces, because `pickle.dump` of the whole needs all clips in memory at once.
+The joints are float32, where pyskl's own files hold float16, so that nothing is lost; pyskl reads
+both. The pickle is put together from pieces, because `pickle.dump` of the whole needs all clips in
+memory at once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Decode given frames of a video, frame-exact, with decord where it is installed and OpenCV where it is not.
 
-Both hand out the same pixels (measured: no difference on XVID, MPEG-4 and MJPEG), so the decoder is not part of
-a content key. A video is opened once for all its frames.
+Both hand out the same pixels (measured: no difference on XVID, MPEG-4 and MJPEG), so the decoder is
+not part of a content key. A video is opened once for all its frames.
 """
 
 from __future__ import annotations

@@ -28,10 +28,12 @@ def clip_quality(index: pa.Table, captions: pa.Table, classes: Sequence[str]) ->
         classes: names, position = label.
 
     Returns:
-        `clips` (usable ones of the index), `without` (share of them without any answer), `one_answer` (share of those with
-        several answers whose answers are all the same), `names_its_class` and `names_another_class` (shares of the answers),
-        `classes_of_an_answer` (mean number of classes over which a distinct answer is spread, weighted by how often it is
-        given: 1 would give the label away), `commonest` (list of `{answer, share}`); shares are None without answers.
+        `clips` (usable ones of the index), `without` (share of them without any answer),
+        `one_answer` (share of those with several answers whose answers are all the same),
+        `names_its_class` and `names_another_class` (shares of the answers), `classes_of_an_answer`
+        (mean number of classes over which a distinct answer is spread, weighted by how often it is
+        given: 1 would give the label away), `commonest` (list of `{answer, share}`); shares are
+        None without answers.
     """
     usable = index.filter(pc.equal(index.column("status"), "ok"))
     label_of = dict(

@@ -1,8 +1,8 @@
 """Person detection against true boxes: recall, precision and overlap at one IoU threshold.
 
 The matching is PASCAL VOC's and COCO's: detections in order of falling confidence each take the
-unmatched true box they overlap most, if they overlap it enough; what is left over on either side is a
-false positive or a miss.
+unmatched true box they overlap most, if they overlap it enough; what is left over on either side is
+a false positive or a miss.
 """
 
 from __future__ import annotations

@@ -77,7 +77,8 @@ def score_frames(
 
     Args:
         crops: rows of the crop table (`sample, k, frame, boxes, scores, video_width`).
-        answers: the captioner's answer by (sample, k); frames it was never asked about are absent or None.
+        answers: the captioner's answer by (sample, k); frames it was never asked about are absent
+            or None.
         truth: the studio's.
         threshold: least IoU of a match.
     """

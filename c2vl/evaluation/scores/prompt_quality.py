@@ -21,8 +21,9 @@ def crop_quality(crops: pa.Table) -> dict[str, Any]:
         crops: columns `status`, `coverage`, `boxes`.
 
     Returns:
-        `frames`, `statuses` (counts), `coverage` (mean share of tracked joints inside the crop, None where no
-        skeleton tells), `covered` (share of the crops that hold at least 90 % of them), `boxes` (mean a frame).
+        `frames`, `statuses` (counts), `coverage` (mean share of tracked joints inside the crop,
+        None where no skeleton tells), `covered` (share of the crops that hold at least 90 % of
+        them), `boxes` (mean a frame).
     """
     coverage = crops.column("coverage").to_numpy().astype(np.float64)
     known = coverage[np.isfinite(coverage)]
@@ -44,8 +45,9 @@ def answer_quality(captions: pa.Table, classes: Sequence[str]) -> dict[str, Any]
         classes: class names.
 
     Returns:
-        `answers`, `statuses`, `empty`, `unfinished` and `repeats` (shares), `words` (mean), `distinct` (share of the answers
-        that differ), `names_a_class` (share that contain some class name word for word); shares are None without answers.
+        `answers`, `statuses`, `empty`, `unfinished` and `repeats` (shares), `words` (mean),
+        `distinct` (share of the answers that differ), `names_a_class` (share that contain some
+        class name word for word); shares are None without answers.
     """
     given = captions.filter(pc.is_valid(captions.column("answer")))
     texts = Counter(" ".join(text.lower().split()) for text in given.column("answer").to_pylist())

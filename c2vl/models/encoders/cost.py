@@ -20,9 +20,9 @@ class Cost:
         parameters: weights of the encoder.
         forward_flops: of encoding a clip.
         training_flops: of encoding it and going back.
-        saved_bytes: of activations that the forward pass keeps for the backward pass, in float32. They have to be
-            written once and read once, so twice this is the least traffic of a training step beside the weights; in
-            bf16 it is about half.
+        saved_bytes: of activations that the forward pass keeps for the backward pass, in float32.
+            They have to be written once and read once, so twice this is the least traffic of a
+            training step beside the weights; in bf16 it is about half.
     """
 
     parameters: int

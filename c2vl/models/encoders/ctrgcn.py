@@ -1,8 +1,9 @@
 """CTR-GCN (Chen et al., "Channel-wise Topology Refinement Graph Convolution", ICCV 2021).
 
-Each channel has a graph of its own: the shared, learnt one of a neighbour subset plus alpha times a refinement that is
-inferred from the clip (their Eq. 6-8; initialisation as in github.com/Uason-Chen/CTR-GCN). Activations are (N, C, V, T).
-Features are averaged over time before they are embedded to be compared, not after: the same result for less.
+Each channel has a graph of its own: the shared, learnt one of a neighbour subset plus alpha times a
+refinement that is inferred from the clip (their Eq. 6-8; initialisation as in
+github.com/Uason-Chen/CTR-GCN). Activations are (N, C, V, T). Features are averaged over time before
+they are embedded to be compared, not after: the same result for less.
 """
 
 from __future__ import annotations

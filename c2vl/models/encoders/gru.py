@@ -1,8 +1,9 @@
 """The recurrent encoder of the CMD and PCM³ line (Mao et al., ECCV 2022; Zhang et al., ACM MM 2023).
 
-Three layers of two GRUs each over frames of both persons' coordinates, BatchNorm before. The published code feeds one frame
-at a time to a bidirectional GRU, so both of a layer's "directions" read forward in time; `reading: forward` is that, and
-`both` a GRU that is bidirectional in time. The parameters are the same.
+Three layers of two GRUs each over frames of both persons' coordinates, BatchNorm before. The
+published code feeds one frame at a time to a bidirectional GRU, so both of a layer's "directions"
+read forward in time; `reading: forward` is that, and `both` a GRU that is bidirectional in time.
+The parameters are the same.
 """
 
 from __future__ import annotations
@@ -52,8 +53,9 @@ def on_cpu(x: Tensor) -> bool:
 def _no_half_precision(x: Tensor) -> AbstractContextManager[Any]:
     """Autocast is off within it, but on a CPU.
 
-    Torch's autocast computes cuDNN's GRU in float16 also where bfloat16 is asked for (ATen/cudnn/AutocastRNN.cpp), and
-    gradients in float16 vanish if they are not scaled. In float32 cuDNN uses TF32.
+    Torch's autocast computes cuDNN's GRU in float16 also where bfloat16 is asked for
+    (ATen/cudnn/AutocastRNN.cpp), and gradients in float16 vanish if they are not scaled. In float32
+    cuDNN uses TF32.
     """
     return nullcontext() if x.device.type == "cpu" else torch.autocast(x.device.type, enabled=False)
 
@@ -66,7 +68,8 @@ class GRU(nn.Module):
         in_channels: C, coordinates per joint.
         width: hidden units of one direction; 1024 is published.
         layers: depth; 3 is published.
-        reading: `forward` (published code) or `both`, which reads the second direction from the last frame to the first.
+        reading: `forward` (published code) or `both`, which reads the second direction from the
+            last frame to the first.
     """
 
     def __init__(

@@ -1,9 +1,10 @@
 """MS-G3D (Liu et al., "Disentangling and Unifying Graph Convolutions", CVPR 2020), its pathways and scales as published.
 
-Each stage sums a factorised pathway (joints at 13 hop distances, then time) and two unified ones (joints at 6 hop distances
-across windows of 3 and 5 frames). Activations are (N, C, V, T). A window's graph convolution is a convolution over time
-whose channels are joints, which is how it is computed here: the windows are never unfolded, and channels are mixed once a
-frame instead of once a window. The function is that of github.com/kenziyuliu/MS-G3D.
+Each stage sums a factorised pathway (joints at 13 hop distances, then time) and two unified ones
+(joints at 6 hop distances across windows of 3 and 5 frames). Activations are (N, C, V, T). A
+window's graph convolution is a convolution over time whose channels are joints, which is how it is
+computed here: the windows are never unfolded, and channels are mixed once a frame instead of once a
+window. The function is that of github.com/kenziyuliu/MS-G3D.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ STAGES = 3
 class DisentangledGraphConvolution(nn.Module):
     """Multi-scale aggregation over windows of frames, then a 1x1 convolution; (N, C, V, T) to (N, C', W, V, T').
 
-    Scale k joins joints that are exactly k hops apart, in whichever frames of the window, and each joint with itself
-    (k-adjacency, their Eq. 5 and 7), plus a learnt residual mask.
+    Scale k joins joints that are exactly k hops apart, in whichever frames of the window, and each
+    joint with itself (k-adjacency, their Eq. 5 and 7), plus a learnt residual mask.
 
     Args:
         channels: C.
@@ -164,8 +165,8 @@ class MSG3D(nn.Module):
         in_channels: C, coordinates per joint.
         width: channels of the first stage, a multiple of 6; 96 is published.
         blocks: stages, 1 to 3 (published).
-        spatial_scales: hop distances of the factorised pathway; 13 is published.
-        window_scales: hop distances of the windowed pathways; 6 is published.
+        spatial_scales, window_scales: hop distances of the factorised and of the windowed pathways;
+            13 and 6 are published.
         persons: see `mean_over_persons`.
     """
 
@@ -211,8 +212,8 @@ class MSG3D(nn.Module):
 def k_adjacencies(graph: SkeletonGraph, scales: int, window: int = 1) -> np.ndarray:
     """Symmetrically normalised adjacency at hop distances 0 ... scales - 1, (K, W*V, W*V) float32.
 
-    Over a window of W frames every frame's skeleton is joined with every other's, and a joint with itself in another
-    frame at distance 1.
+    Over a window of W frames every frame's skeleton is joined with every other's, and a joint with
+    itself in another frame at distance 1.
     """
     hops = np.tile(graph.hops(), (window, window))
     hops = np.where(

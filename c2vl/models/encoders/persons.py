@@ -47,7 +47,8 @@ def mean_over_persons(
     Args:
         bodies: one body a slot.
         present: (B, M) of `present_slots`.
-        persons: `padded` encodes and averages every slot (published); `present` only those that hold somebody.
+        persons: `padded` encodes and averages every slot (published); `present` only those that
+            hold somebody.
         encode: (N, ...), one body a row, to (N, D).
     """
     clips, slots = present.shape
@@ -68,7 +69,8 @@ def mean_over_persons(
 class PersonNorm(nn.Module):
     """BatchNorm of each coordinate of each joint of each person slot; (B, C, T, V, M) to (B, 2, C, V, T).
 
-    As in 2s-AGCN, CTR-GCN and MS-G3D, whose statistics are those of a slot: an empty one becomes a constant.
+    As in 2s-AGCN, CTR-GCN and MS-G3D, whose statistics are those of a slot: an empty one becomes a
+    constant.
     """
 
     def __init__(self, joints: int, channels: int) -> None:

@@ -1,9 +1,10 @@
 """ST-GCN (Yan et al., "Spatial Temporal Graph Convolutional Networks", AAAI 2018), laid out for speed.
 
-Activations are kept as (V, C, N, T) in channels-last memory, that is joints first and channels innermost: the sum
-over neighbours is then one matrix product (3V, V) @ (V, N*T*C), and the temporal convolution a 1x9 convolution
-over N x T "images", both without a copy. On 2 cores this trains about twice as fast as the published
-(N, C, T, V) order; the function computed and its parameters are the published ones.
+Activations are kept as (V, C, N, T) in channels-last memory, that is joints first and channels
+innermost: the sum over neighbours is then one matrix product (3V, V) @ (V, N*T*C), and the temporal
+convolution a 1x9 convolution over N x T "images", both without a copy. On 2 cores this trains about
+twice as fast as the published (N, C, T, V) order; the function computed and its parameters are the
+published ones.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ class GraphConvolution(nn.Module):
 class Shortcut(nn.Module):
     """1x1 convolution with a stride in time, normalised; (V, C, N, T) to (V, C', N, T').
 
-    As a linear layer, because oneDNN (torch 2.13, CPU) corrupts memory in the strided 1x1 convolution of 8 channels.
+    As a linear layer, because oneDNN (torch 2.13, CPU) corrupts memory in the strided 1x1
+    convolution of 8 channels.
     """
 
     def __init__(self, channels: int, out_channels: int, stride: int) -> None:
@@ -107,7 +109,8 @@ class STGCN(nn.Module):
     Args:
         graph: the skeleton.
         in_channels: C, coordinates per joint.
-        width: channels of the first stage; 64 is published, 16 is the quarter width of the AimCLR line.
+        width: channels of the first stage; 64 is published, 16 is the quarter width of the AimCLR
+            line.
         blocks: depth, 3 to 10 (published), see `stage_sizes`.
         dropout: after every temporal convolution but the first block's.
         persons: see `mean_over_persons`; with `present` a one-person clip costs half.

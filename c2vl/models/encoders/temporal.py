@@ -16,8 +16,8 @@ from c2vl.models.encoders.pointwise import PointwiseConv2d
 class Pointwise(nn.Sequential):
     """1x1 convolution with BatchNorm and a stride in time; (N, C, V, T) to (N, C', V, T').
 
-    Frames are left out before the convolution: the function is that of a strided one, which oneDNN (torch 2.13, CPU)
-    computes wrongly for few channels in some memory layouts.
+    Frames are left out before the convolution: the function is that of a strided one, which oneDNN
+    (torch 2.13, CPU) computes wrongly for few channels in some memory layouts.
     """
 
     def __init__(self, channels: int, out_channels: int, stride: int = 1) -> None:
@@ -32,8 +32,9 @@ class Pointwise(nn.Sequential):
 class MultiScaleTemporal(nn.Module):
     """Branches side by side: one dilated convolution a dilation, a max-pool over 3 frames, and a plain 1x1.
 
-    Each branch has an equal share of the output channels; the first two kinds are reduced to theirs by 1x1 convolutions
-    (here one for all of them). (N, C, V, T) to (N, C', V, T'), T' = ceil(T / stride).
+    Each branch has an equal share of the output channels; the first two kinds are reduced to theirs
+    by 1x1 convolutions (here one for all of them). (N, C, V, T) to (N, C', V, T'), T' = ceil(T /
+    stride).
 
     Args:
         channels: C.

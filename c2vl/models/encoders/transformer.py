@@ -1,7 +1,8 @@
 """The encoder of UmURL (Sun et al., ACM MM 2023): one Transformer over frames, another over joints.
 
-Frames are tokens of all persons' coordinates, and joints are tokens of their whole trajectory; each is embedded, encoded,
-and reduced by the maximum over its tokens. This is UmURL's path for one modality, without the fusion layers of several.
+Frames are tokens of all persons' coordinates, and joints are tokens of their whole trajectory; each
+is embedded, encoded, and reduced by the maximum over its tokens. This is UmURL's path for one
+modality, without the fusion layers of several.
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ def embedding(inputs: int, width: int) -> nn.Module:
 class EncoderLayer(nn.TransformerEncoderLayer):
     """torch's post-norm encoder layer without dropout, its parameters and function, with less copying on the way back.
 
-    `nn.MultiheadAttention` takes queries, keys and values out of one tensor by three selections, each of which becomes a
-    tensor of zeros of three times the size in the backward pass.
+    `nn.MultiheadAttention` takes queries, keys and values out of one tensor by three selections,
+    each of which becomes a tensor of zeros of three times the size in the backward pass.
     """
 
     def __init__(self, width: int, heads: int) -> None:
