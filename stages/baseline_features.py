@@ -1,4 +1,4 @@
-"""Stage `baseline_features <benchmark>`: as `features`, for the encoders of `results/baselines/<benchmark>`.
+"""Stage `baseline_features <benchmark>`: features of the encoders in `results/baselines`.
 
 Writes `results/baseline_features/<benchmark>/<method>/` (schema: top of
 `c2vl/evaluation/encoded.py`).

@@ -1,4 +1,4 @@
-"""Stage `class_names`: features of the class names in the encoder's space (CLIP), for zero-shot recognition.
+"""Stage `class_names`: features of the class names (CLIP), for zero-shot recognition.
 
 Reads `data/index/classes.json`. Writes `data/class_names/class_names.parquet`: `label` (int16),
 `name`, `feature` (fixed_size_list<float32>[width]): the mean over `class_names.templates` of the

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: what frozen encoders are worth on the test splits, from features computed once (stage `features`).
+"""Stage `evaluate`: evaluate frozen encoders on the test splits, from features computed once.
 
 Reads `data/index`, `data/embed/*`, `data/class_names`, `results/features/<benchmark>-<stream>`
 (C²VL, all streams) and `results/baseline_features/<benchmark>/{infonce,random,supervised}` (joint
@@ -80,7 +80,9 @@ BASELINES = ("infonce", "random", "supervised")
 def evaluate_encoder(
     encoded: Encoded, params: EvaluateParams, outs: Outs, device: torch.device
 ) -> dict[str, np.ndarray]:
-    """Linear evaluation and KNN of one encoder, and what its shared space gives; returns test scores by protocol.
+    """Linear evaluation and KNN of one encoder, and results of its shared space.
+
+    Returns test scores by protocol.
 
     Without any prompt of a test clip (published answers may cover the training split alone) there
     is no retrieval.

@@ -1,4 +1,4 @@
-"""Stage `features <benchmark> <stream>`: the features of a frozen encoder on both splits, once a checkpoint.
+"""Stage `features <benchmark> <stream>`: features of a frozen encoder on both splits.
 
 Reads `data/index`, `data/skeleton`, `results/pretrain/<benchmark>-<stream>`. Writes
 `results/features/<benchmark>-<stream>/` (`features.parquet`, `heads.safetensors`, `encoder.json`:

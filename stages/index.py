@@ -1,4 +1,4 @@
-"""Stage `index`: list the samples in the raw folder: who, what, which split, content hashes, and why some are excluded.
+"""Stage `index`: list the samples in the raw folder: who, what, which split, content hashes.
 
 Reads `data.raw`. Writes `data/index/index.parquet` and `data/index/classes.json` (see
 `docs/architecture.md`), and `data/index/metrics.json`: `samples`, `usable`, `excluded` and `videos`
@@ -33,7 +33,8 @@ def main() -> None:
         ", ".join(f"{count} {kind}" for kind, count in index.counts["excluded"].items()) or "none"
     )
     print(
-        f"index: {index.counts['samples']} samples, {index.counts['usable']} usable; excluded: {excluded}."
+        f"index: {index.counts['samples']} samples, {index.counts['usable']} usable; "
+        f"excluded: {excluded}."
     )
     for note in index.counts["notes"]:
         print(f"index: {note}.")

@@ -1,4 +1,4 @@
-"""Stage `protocols`: finetuning, semi-supervised learning and transfer gathered, three streams fused.
+"""Stage `protocols`: gather finetuning, semi-supervised learning and transfer; fuse streams.
 
 Reads what params.yaml names of `results/finetune/{full,semi,transfer}` (stages `finetune`, `semi`,
 `transfer`). Writes `results/protocols/metrics.json`, shares in 0…1 after the last epoch; starts are

@@ -1,4 +1,4 @@
-"""Stage `score`: what the engines' outs are worth. The only stage that reads `truth/`, and nothing learns from it.
+"""Stage `score`: score the engines' outputs. Only this stage reads `truth/`; nothing learns of it.
 
 Reads `data/{index,skeleton,crop,caption,embed/vision}` and, where it exists (the studio's world),
 `truth/<dataset>`. Writes `results/scores/`:

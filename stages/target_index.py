@@ -29,7 +29,8 @@ def main() -> None:
         notes.update(computed=index.counts["samples"], excluded=index.counts["excluded"])
     splits = index.counts["splits"][target.benchmark]
     print(
-        f"target_index: {name}: {index.counts['usable']} usable samples, {splits['train']} train, {splits['test']} test."
+        f"target_index: {name}: {index.counts['usable']} usable samples, "
+        f"{splits['train']} train, {splits['test']} test."
     )
     for kind, count in index.counts["excluded"].items():
         print(f"target_index: {name}: excluded {count}: {kind}.")

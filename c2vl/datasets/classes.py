@@ -28,7 +28,8 @@ def published_class_names(dataset: str, raw: Path) -> list[str]:
         return _read(own)
     if dataset == "studio":
         raise UserError(
-            f"{own} is missing; it names the actions, one a line. Remake the world with `dvc repro -f simulate`."
+            f"{own} is missing; it names the actions, one a line. "
+            "Remake the world with `dvc repro -f simulate`."
         )
     if dataset in pku.DATASETS:
         return (

@@ -1,4 +1,4 @@
-"""What the index wants to know of one raw file: the hash of its bytes and what it declares about itself."""
+"""What the index holds of one raw file: the hash of its bytes and what it declares about itself."""
 
 from __future__ import annotations
 
@@ -43,17 +43,22 @@ class FileFacts:
 
 
 def read_facts(raw: Path, paths: Sequence[str]) -> Iterator[FileFacts]:
-    """Yield the facts of each of `paths` (places in `raw`), in order, on all of this machine's workers."""
+    """Yield the facts of each of `paths` (places in `raw`), in order, using all workers."""
     return on_workers(partial(_facts, os.fspath(raw)), paths, "files")
 
 
 def on_workers(look: Callable[[Item], Seen], items: Sequence[Item], what: str) -> Iterator[Seen]:
-    """Yield `look` of each item, in order, on all of this machine's workers; `what` the items are is for the progress bar."""
+    """Yield `look` of each item, in order, using all workers.
+
+    Args:
+        what: what the items are, for the progress bar.
+    """
     processes = min(workers(), max(1, len(items) // FEW))
     if processes == 1:
         yield from progress(map(look, items), "index", what, len(items))
         return
-    # Started afresh, not forked: the parent has threads by now (pyarrow's), and OpenCV dislikes forks.
+    # Started afresh, not forked: the parent has threads by now (pyarrow's), and OpenCV dislikes
+    # forks.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         chunk = max(1, min(64, len(items) // (processes * 8)))
         yield from progress(pool.map(look, items, chunksize=chunk), "index", what, len(items))
@@ -70,7 +75,7 @@ def _facts(raw: str, path: str) -> FileFacts:
 
 
 def skeleton_facts(raw: Path, place: str) -> FileFacts:
-    """Hash and declared frames of a `.skeleton` file; the frames themselves are the stage `skeleton`'s to read."""
+    """Hash and declared frames of a `.skeleton` file; the stage `skeleton` reads the frames."""
     data = places.read(raw, place)
     digest = hashlib.blake2b(data, digest_size=16).hexdigest()
     try:
@@ -80,7 +85,7 @@ def skeleton_facts(raw: Path, place: str) -> FileFacts:
 
 
 def video_facts(raw: Path, place: str) -> FileFacts:
-    """Hash, declared frames and size of a video; nothing is decoded, so fewer frames may come out."""
+    """Hash, declared frames and size of a video. Nothing is decoded; fewer frames may come out."""
     with places.as_file(raw, place) as path:
         return _video_facts(path)
 

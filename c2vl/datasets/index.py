@@ -26,7 +26,7 @@ ROWS_AT_ONCE = 4096  # as dictionaries, which take ten times what columns do
 
 
 def build_index(params: DataParams) -> Index:
-    """Scan the raw folder and read the facts of its files, or read the preprocessed file that stands for it.
+    """List the samples in the raw folder, or in the preprocessed file that stands for it.
 
     Raises:
         UserError: the folder is missing or holds no sample of the data set, or no sample can be
@@ -39,7 +39,8 @@ def build_index(params: DataParams) -> Index:
     if not index.counts["usable"]:
         reasons = ", ".join(f"{count} {kind}" for kind, count in index.counts["excluded"].items())
         raise UserError(
-            f"no sample in {params.raw} (`data.raw`) can be used as {params.dataset} ({reasons or 'none belongs to it'})."
+            f"no sample in {params.raw} (`data.raw`) can be used as {params.dataset} "
+            f"({reasons or 'none belongs to it'})."
         )
     return index
 
@@ -115,7 +116,7 @@ def assemble(
 
 
 def _exclusion(name: SampleName, skeleton: Chosen, missing: bool, classes: int) -> tuple[str, str]:
-    """(kind, reason) why a sample is excluded; a bad video is no cause, as skeletons train and test without."""
+    """(kind, reason) why a sample is excluded. A bad video is no cause: skeletons do without."""
     if missing:
         return "listed as missing", "the data set's authors list its skeleton as missing"
     if skeleton.kind:

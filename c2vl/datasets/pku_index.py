@@ -1,4 +1,4 @@
-"""The index of PKU-MMD: one row a clip, a row with the video's name where a video has no labels that can be read."""
+"""The index of PKU-MMD: one row a clip, and one a video whose labels cannot be read."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def assemble(
 
 
 def _splits(params: DataParams, benchmark: str, found: Sequence[str]) -> Splits | None:
-    """The lists of a benchmark: the raw folder's own file, else the one we carry, else none where nobody asks for it."""
+    """The lists of a benchmark: the raw folder's, else ours, else none if nobody asks."""
     wanted = _SPLIT_FILE[benchmark]
     usable: dict[Splits, str] = {}
     problems = []
@@ -132,7 +132,8 @@ def _splits(params: DataParams, benchmark: str, found: Sequence[str]) -> Splits 
             )
     if len(usable) > 1:
         raise UserError(
-            f"{params.raw}: {' and '.join(usable.values())} differ; leave the one that holds for {params.dataset}."
+            f"{params.raw}: {' and '.join(usable.values())} differ; "
+            f"leave the one that holds for {params.dataset}."
         )
     if usable:
         return next(iter(usable))  # others are perhaps the other part's
@@ -144,7 +145,8 @@ def _splits(params: DataParams, benchmark: str, found: Sequence[str]) -> Splits 
         )
     if benchmark in params.benchmarks:
         raise UserError(
-            f"{params.raw} holds no {wanted.replace('_', '-')}.txt; put the split files of PKU-MMD part I there."
+            f"{params.raw} holds no {wanted.replace('_', '-')}.txt; "
+            "put the split files of PKU-MMD part I there."
         )
     return None
 

@@ -1,4 +1,4 @@
-"""PKU-MMD's label files: lines `label,start,end,confidence`, and the clips that they cut from a long video."""
+"""PKU-MMD's label files: lines `label,start,end,confidence`, and the clips of a long video."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NUMBER = re.compile(r"\s*([+-]?\d{1,9})(?:\.0*)?\s*", re.ASCII)
 
 @dataclass(frozen=True)
 class Label:
-    """One line: class from 1, frames as written; all None where the line is malformed, `problem` then says how."""
+    """One line: class from 1, frames as written; if it is malformed all are None, see `problem`."""
 
     line: int
     action: int | None = None

@@ -1,4 +1,7 @@
-"""PKU-MMD's skeleton files: a line a frame, 150 numbers: 2 bodies x 25 joints x xyz (metres), zeros where there is nobody."""
+"""PKU-MMD's skeleton files: a line a frame, 2 bodies x 25 joints x xyz.
+
+Metres, zeros where there is nobody.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ class LongSkeleton:
             )
 
     def lines(self, begin: int, stop: int) -> bytes:
-        """The bytes of frames `begin` to `stop`, the latter excluded; a clip's content key is made of them."""
+        """The bytes of frames `begin` to `stop` (excluded), for a clip's content key."""
         return self._data[self._starts[begin] : self._starts[stop] - 1]
 
     def digest(self, begin: int, stop: int) -> str:
@@ -64,7 +67,8 @@ class LongSkeleton:
         for offset, row in enumerate(rows):
             if len(row) != NUMBERS:
                 raise SkeletonError(
-                    f"line {begin + offset + 1} of the skeleton file holds {len(row)} numbers, not {NUMBERS}"
+                    f"line {begin + offset + 1} of the skeleton file holds {len(row)} numbers, "
+                    f"not {NUMBERS}"
                 )
         text = b"\n".join(b" ".join(row) for row in rows)
         try:

@@ -1,4 +1,4 @@
-"""Skeletons that another repository has preprocessed: one file in `data.raw`'s place, of either of two formats.
+"""Skeletons that another repository has preprocessed: one file of either of two formats.
 
 `.npz` is CTR-GCN's (`preprocessed_ctrgcn`), `.pkl` is pyskl's (`preprocessed_pyskl`).
 """
@@ -55,7 +55,7 @@ class ReadyFile(Protocol):
     lacking: tuple[str, ...]  # clips of its splits that it does not hold
 
     def clips(self) -> Iterator[ReadyClip]:
-        """All clips in the order of the file, one in memory at a time where the format allows it."""
+        """All clips in the order of the file, one in memory at a time where the format allows."""
 
     def clip(self, sample: str) -> ReadyClip:
         """One clip again.

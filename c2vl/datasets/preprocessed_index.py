@@ -63,7 +63,8 @@ def _notes(dataset: str, file: ReadyFile, samples: Collection[str]) -> list[str]
     notes = not_here(dataset, samples)
     if file.lacking:
         notes.append(
-            f"{len(file.lacking):,} clips of its lists are not in it, such as {file.lacking[0][:60]}"
+            f"{len(file.lacking):,} clips of its lists are not in it, "
+            f"such as {file.lacking[0][:60]}"
         )
     return notes + passed_over(file.strangers)
 
@@ -73,11 +74,13 @@ def _fits(params: DataParams, file: ReadyFile, classes: int) -> None:
         if benchmark not in file.benchmarks:
             has = ", ".join(file.benchmarks) or "none"
             raise UserError(
-                f"{params.raw} has splits of {has}, not of {benchmark}; mend `data.benchmarks` in params.yaml."
+                f"{params.raw} has splits of {has}, not of {benchmark}; "
+                "mend `data.benchmarks` in params.yaml."
             )
     if file.classes > classes:
         raise UserError(
-            f"{params.raw} has {file.classes} classes, {params.dataset} has {classes}; mend `data.dataset` in params.yaml."
+            f"{params.raw} has {file.classes} classes, {params.dataset} has {classes}; "
+            "mend `data.dataset` in params.yaml."
         )
 
 

@@ -58,7 +58,8 @@ class PysklFile:
                         != SIDES[side]
                     ):
                         raise UserError(
-                            f"{path} has {name[:60]!r} among both training and test clips of {benchmark}."
+                            f"{path} has {name[:60]!r} among both training and test clips of "
+                            f"{benchmark}."
                         )
         self.benchmarks = tuple(benchmarks)
         self.strangers = tuple(name for name in self._place if not _is_sample(name))
@@ -94,7 +95,8 @@ def _joints(keypoint: Any) -> tuple[np.ndarray | None, str]:
     if (joints, coordinates) != (JOINTS, COORDINATES) or not 1 <= persons <= PERSONS:
         return (
             None,
-            f"its `keypoint` has shape {keypoint.shape}, not (1 or 2, T, 25, 3): these are no 3D NTU skeletons",
+            f"its `keypoint` has shape {keypoint.shape}, not (1 or 2, T, 25, 3): "
+            "these are no 3D NTU skeletons",
         )
     full = np.zeros((frames, PERSONS, JOINTS, COORDINATES), np.float32)
     with np.errstate(over="ignore"):

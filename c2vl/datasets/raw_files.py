@@ -1,4 +1,4 @@
-"""Where a raw file lies: a path relative to the raw folder, or `archive.zip!name` for a file in a zip that is not unpacked."""
+"""Where a raw file lies: a path in the raw folder, or `archive.zip!name` inside a zip archive."""
 
 from __future__ import annotations
 
@@ -100,7 +100,9 @@ def head(raw: Path, place: str, count: int) -> bytes:
 
 
 def state(raw: Path, place: str) -> tuple[int, int]:
-    """Size and time of change of the file at `place`, or of the archive that holds it: tells a changed file cheaply.
+    """Size and time of change of the file at `place`, or of the archive that holds it.
+
+    They tell a changed file cheaply.
 
     Raises:
         PlaceError: as `read`.
@@ -143,7 +145,7 @@ def as_file(raw: Path, place: str) -> Iterator[Path]:
 
 
 def digest(path: Path) -> str:
-    """blake2b-128 of a file's bytes, hex; remembered while the file's size and time of change stay as they are.
+    """blake2b-128 of a file's bytes, hex; remembered while its size and time of change stay.
 
     Raises:
         OSError: the file cannot be read.
@@ -218,7 +220,8 @@ def _opened(path: str, size: int, changed: int, process: int) -> _Archive:
 
 def _checked(place: str) -> tuple[str, str | None]:
     path, member = split(place)
-    # Some programs on Windows write members as `folder\name`; a member is looked up in its archive, never on the disk.
+    # Some programs on Windows write members as `folder\name`; a member is looked up in its
+    # archive, never on the disk.
     if leads_out(path) or (member is not None and leads_out(member.replace("\\", "/"))):
         raise PlaceError("its name leads out of the folder")
     return path, member

@@ -67,7 +67,7 @@ def _fitting(shape: Any, dtype: Any, data: Any) -> tuple[int, ...]:
 
 
 def _reconstruct(kind: Any, shape: Any, code: Any) -> np.ndarray:
-    """An empty array, which the pickle then fills (NumPy's own function takes any class and size)."""
+    """An empty array, which the pickle then fills (NumPy's own takes any class and size)."""
     return _PlainArray((0,), np.int8)
 
 

@@ -15,7 +15,7 @@ BINS = 15
 
 @dataclass(frozen=True)
 class Bin:
-    """One bin of confidence (lower, upper]: clips in it, their mean confidence and their accuracy (0 where empty)."""
+    """One bin of confidence (lower, upper]: clips, mean confidence and accuracy (0 if empty)."""
 
     lower: float
     upper: float

@@ -1,4 +1,4 @@
-"""A frozen encoder's features as a folder: the out of the stages `features` and `baseline_features`.
+"""A frozen encoder's features as a folder: output of stages `features` and `baseline_features`.
 
 `features.parquet`: `sample, split` (train | test), `label` (int16), `feature`
 (fixed_size_list<float32>[D]), rows in the order of the splits' clips, train first.
@@ -32,7 +32,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Encoded:
-    """Features of both splits, the ids of their samples, and the heads that were trained with the encoder."""
+    """Features of both splits, the ids of their samples, and the heads trained with the encoder."""
 
     method: str
     benchmark: str
@@ -44,7 +44,7 @@ class Encoded:
     prompts: dict[str, int]
 
     def applied(self, head: str, features: Array) -> Array | None:
-        """`features` (N, in) through a linear head, (N, out); None where the checkpoint has no such head."""
+        """Apply a linear head to `features` (N, in): (N, out); None without such a head."""
         if f"{head}.weight" not in self.heads:
             return None
         return (features @ self.heads[f"{head}.weight"].T + self.heads[f"{head}.bias"]).astype(
@@ -94,7 +94,8 @@ def load_encoded(folder: Path) -> Encoded:
         identity = {name: about[name] for name in ("method", "benchmark", "stream", "prompts")}
     except FileNotFoundError as error:
         raise UserError(
-            f"{error.filename} is missing; run `dvc repro features baseline_features` or `dvc pull`."
+            f"{error.filename} is missing; "
+            "run `dvc repro features baseline_features` or `dvc pull`."
         ) from None
     except (ValueError, KeyError, TypeError, SafetensorError):
         raise UserError(

@@ -1,4 +1,4 @@
-"""Features of both splits from a frozen encoder: computed once a checkpoint, used by every protocol.
+"""Features of both splits from a frozen encoder: computed once, used by every protocol.
 
 AimCLR's linear evaluation does not augment either (`Feeder_single` with `shear_amplitude: -1,
 temperal_padding_ratio: -1`), and its encoder is in evaluation mode: training a layer on features
@@ -24,7 +24,9 @@ from c2vl.training.supervised import ClassifyingEncoder
 
 
 def make_features(checkpoint: Path, train: Clips, test: Clips, out: Path) -> dict[str, Any]:
-    """Encode both splits with the checkpoint in a folder and write them to `out`; returns counts for the run log.
+    """Encode both splits with the checkpoint in a folder and write them to `out`.
+
+    Returns counts for the run log.
 
     Raises:
         UserError: the checkpoint is incomplete.
@@ -55,7 +57,7 @@ def make_features(checkpoint: Path, train: Clips, test: Clips, out: Path) -> dic
 def frozen_features(
     encoder: nn.Module, train: Clips, test: Clips, stream: Stream, frames: int
 ) -> Features:
-    """Encode the test view of every clip in evaluation mode; not even BatchNorm's statistics change.
+    """Encode the test view of every clip in evaluation mode; BatchNorm's statistics stay.
 
     Works in place on `encoder`'s device, which becomes the clips'.
     """
@@ -69,7 +71,10 @@ def frozen_features(
 
 
 def own_logits(network: nn.Module, features: Features) -> np.ndarray | None:
-    """What a supervised network's own classifier says of the test features, (N, classes); None for other networks."""
+    """What a supervised network's own classifier says of the test features.
+
+    Returns (N, classes); None for other networks.
+    """
     if not isinstance(network, ClassifyingEncoder):
         return None
     with torch.inference_mode():

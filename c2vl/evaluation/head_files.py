@@ -1,4 +1,4 @@
-"""A linear head as files, for recognition outside this pipeline: `<name>.safetensors` and `<name>.json`.
+"""A linear head as two files, for recognition elsewhere: `<name>.safetensors` and `<name>.json`.
 
 The tensors are those of `LinearHead` (`weight` (classes, D), `bias` (classes,), `mean` (D,),
 `scale` (D,), float32): the logits of encoder features x (N, D) are `((x - mean) / scale) @ weight.T
@@ -50,6 +50,7 @@ def load_head(folder: Path, name: str) -> tuple[LinearHead, dict[str, Any]]:
         ) from None
     if head.weight.shape != (len(about.get("classes", ())), len(head.mean)):
         raise UserError(
-            f"{folder / name}.safetensors and its .json do not belong together; run `dvc repro -f evaluate`."
+            f"{folder / name}.safetensors and its .json do not belong together; "
+            "run `dvc repro -f evaluate`."
         )
     return head, about

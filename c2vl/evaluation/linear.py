@@ -39,7 +39,7 @@ class LinearHead:
 
 @dataclass(frozen=True)
 class LinearResult:
-    """Softmax scores (N, classes) of the test split after the last epoch, and the best epoch's top 1 *on test*.
+    """Softmax scores (N, classes) of the test split after the last epoch, and the best top 1.
 
     `best_on_test` picks its epoch by test labels, as many papers do; it is told beside the last
     epoch's, never instead. `head` is the layer after the last epoch.
@@ -57,7 +57,7 @@ def linear_evaluation(
     seed: int,
     device: torch.device | str = "cpu",
 ) -> LinearResult:
-    """Train on the train features, score the test features; the same arguments give the same scores.
+    """Train on the train features, score the test features; equal arguments give equal scores.
 
     The test split decides nothing: mean, deviation and every step come from the train features and
     labels alone.

@@ -16,7 +16,7 @@ def unit(rows: np.ndarray) -> NDArray[np.float32]:
 
 
 def wrong_before(similarity: np.ndarray, right: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Count, for each query, the wrong candidates that are at least as similar as its best right one.
+    """Count, for each query, wrong candidates at least as similar as its best right one.
 
     0 means that a right candidate comes first. Equal similarities count against the encoder, so
     that a space collapsed into one point scores nothing.

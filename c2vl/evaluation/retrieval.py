@@ -19,7 +19,7 @@ ROWS = 512  # queries compared at once
 def ranks(
     queries: Array, candidates: Array, query_groups: np.ndarray, candidate_groups: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return, of each query, the rank of its best right candidate, from 1, and the nearest candidate.
+    """Return each query's rank of its best right candidate, from 1, and its nearest candidate.
 
     Both are (N,) and go by dot product.
 

@@ -1,4 +1,4 @@
-"""What the space shared with CLIP gives beyond the paper: zero-shot recognition, retrieval, similarity of pairs."""
+"""Results of the space shared with CLIP: zero-shot recognition, retrieval, similarity of pairs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def zero_shot_scores(encoded: Encoded, names: Array) -> Array | None:
 
 
 def retrieve(encoded: Encoded, prompts: Prompts) -> dict[str, Any] | None:
-    """Retrieval on the test clips that have a prompt; each clip's sentence is the middle one of those it has."""
+    """Retrieval on the test clips that have a prompt; a clip's sentence is its middle one."""
     if f"prompt_heads.{LANGUAGE}.weight" not in encoded.heads or LANGUAGE not in prompts.features:
         return None
     valid = prompts.valid.numpy()
@@ -63,6 +63,7 @@ def class_name_features(folder: Path, classes: int) -> Array:
     table = tables.read(folder / "class_names.parquet", ["label", "feature"])
     if table["label"].to_pylist() != list(range(classes)):
         raise UserError(
-            f"{folder} does not fit the {classes} classes of the index; run `dvc repro class_names`."
+            f"{folder} does not fit the {classes} classes of the index; "
+            "run `dvc repro class_names`."
         )
     return tables.vectors(table["feature"]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The clips of one split: usable samples of the index with their skeletons, resident on the device where they fit."""
+"""The clips of one split: usable samples with their skeletons, on the device where they fit."""
 
 from __future__ import annotations
 
@@ -66,11 +66,13 @@ def load_clips(
         joints.append(values)
         if len(values) != int(frames[-1].sum()) * np.prod(SHAPE):
             raise UserError(
-                f"{data / 'skeleton' / shard}: joints and frames disagree; run `dvc repro skeleton -f`."
+                f"{data / 'skeleton' / shard}: joints and frames disagree; "
+                "run `dvc repro skeleton -f`."
             )
     if not samples:
         raise UserError(
-            f"{data / 'index'} has no usable sample with a skeleton in split {split} of benchmark {benchmark}."
+            f"{data / 'index'} has no usable sample with a skeleton in split {split} "
+            f"of benchmark {benchmark}."
         )
     together = torch.from_numpy(np.concatenate(joints).reshape(-1, *SHAPE))
     try:

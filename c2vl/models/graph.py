@@ -1,4 +1,4 @@
-"""Skeletons as graphs: which joint hangs on which, and the partition of neighbours that graph convolutions use."""
+"""Skeletons as graphs: the parent of each joint, and the partitions that convolutions use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class SkeletonGraph:
-    """A tree of joints, described by the parent of each joint (0-based); the root is its own parent.
+    """A tree of joints, given by the parent of each joint (0-based); the root is its own parent.
 
     Any skeleton whose bones form a tree can be described so; `from_bones` takes the 1-based pairs
     of the papers.
@@ -22,7 +22,8 @@ class SkeletonGraph:
         roots = [joint for joint, parent in enumerate(self.parents) if joint == parent]
         if len(roots) != 1:
             raise ValueError(
-                f"graph {self.name}: a skeleton has one root joint (its own parent), not {len(roots)}"
+                f"graph {self.name}: a skeleton has one root joint (its own parent), "
+                f"not {len(roots)}"
             )
         for joint in range(self.joints):
             seen, at = set(), joint
@@ -62,7 +63,9 @@ class SkeletonGraph:
         return steps
 
     def spatial_partition(self) -> np.ndarray:
-        """Normalised adjacency in three subsets, (3, V, V) float32, entry [k, v, w]: weight of joint v for joint w.
+        """Normalised adjacency in three subsets, (3, V, V) float32.
+
+        Entry [k, v, w] is the weight of joint v for joint w.
 
         Subset 0 is the joint itself, 1 its neighbours farther from the root, 2 those nearer to it
         (spatial configuration partitioning of ST-GCN, Yan et al., AAAI 2018, Eq. 8); each column of
@@ -79,7 +82,9 @@ class SkeletonGraph:
         return adjacency / adjacency.sum(axis=(0, 1), keepdims=True)
 
     def directed_partition(self) -> np.ndarray:
-        """Adjacency in three subsets, (3, V, V) float32, entry [k, v, w]: weight of joint w for joint v.
+        """Adjacency in three subsets, (3, V, V) float32.
+
+        Entry [k, v, w] is the weight of joint w for joint v.
 
         Subset 0 is the joint itself, 1 its children, 2 its parent; each subset's columns are
         normalised by themselves (a parent's weight is shared among its children), as 2s-AGCN and
@@ -163,7 +168,7 @@ KINECT20 = SkeletonGraph.from_bones(
     ],
     root=3,
 )
-"""The 20 joints of Kinect v1 (Northwestern-UCLA, MSR Action3D); joint 3 is the centre of the shoulders."""
+"""The 20 joints of Kinect v1 (Northwestern-UCLA, MSR Action3D); joint 3: between the shoulders."""
 
 GRAPHS = {graph.name: graph for graph in (NTU25, KINECT20)}
 

@@ -1,4 +1,7 @@
-"""All skeletons of a split as one tensor, on the device where it fits: clip after clip, without padding to 300 frames."""
+"""All skeletons of a split as one tensor, clip after clip, on the device where it fits.
+
+There is no padding to 300 frames.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ class RaggedSkeletons:
     def __init__(
         self, joints: Tensor, frames: Tensor, device: torch.device | str | None = None
     ) -> None:
-        """`frames` (N,) gives the clips' lengths in `joints`; every clip needs at least one valid frame.
+        """`frames` (N,) are the clips' lengths in `joints`; every clip needs a valid frame.
 
         `device` is where views are made, by default where `joints` lie.
 

@@ -1,4 +1,4 @@
-"""Big tensors whose rows a training step picks: on the device where they fit, else in host memory."""
+"""Big tensors whose rows a training step picks: on the device if they fit, else on the host."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHARE = 0.5  # of the device's free memory that resident data may take; the rest
 
 
 def fits(tensor_bytes: int, device: torch.device) -> bool:
-    """Whether data of that size may live on the device: always on a CPU, where there is one memory only."""
+    """Whether data of that size may live on the device; always on a CPU, which has one memory."""
     if device.type != "cuda":
         return True
     free, _ = torch.cuda.mem_get_info(device)
@@ -37,12 +37,11 @@ class Resident:
                 self.tensor.device
             )  # with its index, else rows of `cuda:0` would seem to be elsewhere than on `cuda`
         if stays:
-            log.warning(
-                "%s: %.1f GiB do not fit on %s beside the network; they stay in host memory and "
-                "go there batch by batch through pinned memory.",
-                what or "data",
-                size / 2**30,
-                self.device,
+            print(
+                f"{what or 'data'}: {size / 2**30:.1f} GiB do not fit on {self.device} beside the "
+                "network; they stay in host "
+                "memory and go there batch by batch through pinned memory.",
+                file=sys.stderr,
             )
 
     def __getitem__(self, index: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ YAW = 0.35  # radians about the vertical axis, so that depth is seen
 
 
 def flattened(joints: NDArray[np.floating], yaw: float = YAW) -> NDArray[np.float64]:
-    """Turn (..., 3) metres, y up, about the vertical axis and drop depth: (..., 2), y down as in pictures."""
+    """Turn (..., 3) metres about the vertical axis and drop depth: (..., 2), y down."""
     joints = np.asarray(joints, dtype=np.float64)
     return np.stack(
         [joints[..., 0] * np.cos(yaw) + joints[..., 2] * np.sin(yaw), -joints[..., 1]], axis=-1
@@ -34,7 +34,10 @@ def lines(points: NDArray[np.floating]) -> Iterator[tuple[str, NDArray[np.float6
 
 
 def head(points: NDArray[np.floating]) -> tuple[float, float, float] | None:
-    """(x, y, radius) of a circle about the head, half as wide as the neck bone is long; None where it is not known."""
+    """(x, y, radius) of a circle about the head, half as wide as the neck bone is long.
+
+    None where it is not known.
+    """
     at, neck = points[HEAD], points[NECK]
     if not np.isfinite([at, neck]).all():
         return None

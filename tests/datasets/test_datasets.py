@@ -63,7 +63,9 @@ def test_what_is_no_name_is_refused(text: str) -> None:
 
 
 def test_missing_lists_have_the_published_lengths_and_fall_as_published_on_the_splits() -> None:
-    """Full sizes minus usable sizes: 40,320 - 40,091 and so on. The data sets' papers give the full sizes of NTU60;
+    """Full sizes minus usable sizes: 40,320 - 40,091 and so on.
+
+    The data sets' papers give the full sizes of NTU60;
     those of NTU120 are the multiples of 360 (clips of a subject in a setup) that leave 535 in all.
     """
     full = {

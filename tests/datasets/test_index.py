@@ -154,7 +154,8 @@ def test_each_damage_is_a_row_with_a_reason(raw: Path, avi: bytes) -> None:
     }
     assert counts["ignored"] == {"not_of_this_data_set": 0, "not_a_sample_name": 2}
     assert counts["notes"] == [
-        "ignored for a name that is no sample's: 2, such as skeletons/S001C001P001R001A0003.skeleton",
+        "ignored for a name that is no sample's: 2, "
+        "such as skeletons/S001C001P001R001A0003.skeleton",
     ]
 
 
@@ -176,12 +177,14 @@ def test_what_was_passed_over_is_said(tmp_path: Path) -> None:
     put(tmp_path / "more" / "nturgbd_skeletons_s018_to_s032.7z", b"7z")
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
         archive.writestr("inside/rgb.ZIP", b"PK")
-    # S001C002P005R002A008 is on the list of the missing, as 301 others of NTU60: these are not missed.
+    # S001C002P005R002A008 is on the list of the missing, as 301 others of NTU60: these are not
+    # missed.
     assert build_index(params(tmp_path, "ntu60")).counts["notes"] == [
         f"{56_880 - 302 - 2:,} of the 56,880 samples of ntu60 are not here",
         "ignored as another data set's: 1",
         "ignored for a name that is no sample's: 1, such as S001C001P001R001A002.SKELETON",
-        "archives not looked into: 2, such as more/nturgbd_skeletons_s018_to_s032.7z; unpack what is needed of them",
+        "archives not looked into: 2, such as more/nturgbd_skeletons_s018_to_s032.7z; "
+        "unpack what is needed of them",
     ]
 
 

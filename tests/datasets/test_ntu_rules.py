@@ -1,4 +1,4 @@
-"""The skeleton line, rule by rule, against a naive version that follows the rules' text sentence by sentence."""
+"""`denoise`, rule by rule, against a naive version that follows the text of NTU_RULES.md."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def naive_motion(frames: list[np.ndarray]) -> Any:
 def naive_line(
     frames: int, records: list[Record], rules: str, solo: str
 ) -> tuple[np.ndarray, list[list[str]]]:
-    """Joints (T, 2, 25, 3) and the bodies written into each slot; plain lists and loops, one step of the text a step."""
+    """Joints (T, 2, 25, 3) and the bodies written into each slot, by plain lists and loops."""
     # Reading: frames without bodies are dropped, the rest renumbered.
     occupied = [frame for frame in range(frames) if any(one.frame == frame for one in records)]
     total = len(occupied)
@@ -143,7 +143,7 @@ def agrees(
 
 
 def scene(seed: int, frames: int, **spans: Any) -> list[Record]:
-    """Bodies by name, each a range or list of frames; a name that begins with `flat` is wider than tall."""
+    """Bodies by name, each a range or list of frames; `flat…` is wider than tall."""
     random = np.random.default_rng(seed)
     records = [
         record(random, frame, name, name.startswith("flat"))

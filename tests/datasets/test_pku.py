@@ -1,4 +1,4 @@
-"""PKU-MMD: names, labels, splits, long skeleton files and the index, against published counts and plain readings."""
+"""PKU-MMD: names, labels, splits, long skeleton files and the index, against published counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files in folders and in zip archives are the same files; bad archives and names are a reason or one sentence."""
+"""Files in folders and in zip archives are the same; bad archives and names give a reason."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def crop_params() -> CropParams:
 
 
 def stages(raw: Path, root: Path) -> tuple[dict[str, Any], list[bytes | None], list[Any]]:
-    """Index and skeleton as the stages run them: (notes, keys of the frames to crop, their images)."""
+    """Index and skeleton as the stages run them: (notes, keys of frames to crop, images)."""
     tables.write(root / "index.parquet", build_index(params(raw)).table)
     notes: dict[str, Any] = {}
     skeletons = SkeletonWork(
@@ -289,7 +289,7 @@ def test_an_archives_directory_is_read_once(
 def two_data_sets(
     raw: Path, root: Path, solo: str | None
 ) -> tuple[list[int], list[list[bytes | None]], list[list[Path]]]:
-    """Index, skeleton and the crop stage's keys of one folder, first as NTU60, then as NTU120, with one store."""
+    """Index, skeleton and crop keys of one folder, as NTU60, then as NTU120, with one store."""
     computed, keys, shards = [], [], []
     for dataset in ("ntu60", "ntu120"):
         out = root / dataset
@@ -306,7 +306,7 @@ def two_data_sets(
 
 
 def test_ntu60_inside_ntu120_computes_nothing_again(raw: Path, tmp_path: Path) -> None:
-    """Although NTU120's published files repeat the only body in the second slot, and NTU60's do not."""
+    """Although NTU120's published files repeat the only body in the second slot."""
     random = np.random.default_rng(9)
     two = [record(random, frame, body) for frame in range(15) for body in ("7", "8")]
     (raw / f"{NAMES[1]}.skeleton").write_bytes(text(15, two))

@@ -1,4 +1,4 @@
-"""The `.skeleton` parser against the plain per-line reader, on damage of every kind; then the line too, on mutated files."""
+"""The `.skeleton` parser against a plain per-line reader, on damage of every kind."""
 
 from __future__ import annotations
 

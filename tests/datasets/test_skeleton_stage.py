@@ -1,4 +1,4 @@
-"""The skeleton stage: rows equal to the line's own output, reasons for what is unusable, no workers left behind."""
+"""The skeleton stage: rows equal to `denoise`, reasons for unusable files, no workers left."""
 
 from __future__ import annotations
 

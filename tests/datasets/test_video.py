@@ -1,4 +1,4 @@
-"""Frame choice, and decoding of exactly the frames asked for, from whole, cut and unreadable files."""
+"""Frame choice, and decoding of the frames asked for, from whole, cut and unreadable files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BITS, CELL = 7, 16  # a frame's number is painted as black and white cells, whic
 
 
 def numbered(number: int) -> np.ndarray:
-    """(64, 112, 3) BGR: the number's bits in the upper half; below, blue on the left and red on the right, over noise."""
+    """(64, 112, 3) BGR: the number's bits above; below, blue left and red right, over noise."""
     image = np.zeros((64, BITS * CELL, 3), np.uint8)
     for bit in range(BITS):
         image[:32, bit * CELL : (bit + 1) * CELL] = 255 * (number >> bit & 1)

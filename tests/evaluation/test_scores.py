@@ -36,7 +36,8 @@ def test_matching_is_one_to_one_and_the_confident_choose_first():
     boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 10], [50, 50, 60, 60]])
     found = detection.match(boxes, np.array([0.9, 0.8, 0.7]), true)
     assert found.overlaps == pytest.approx((1.0, 10 / 12))  # the second takes what the first left
-    # The confident box overlaps only the second truth; a less confident exact one must not displace it.
+    # The confident box overlaps only the second truth; a less confident exact one must not
+    # displace it.
     found = detection.match(
         np.array([[0, 0, 10, 10], [0, 0, 10, 10]]), np.array([0.2, 0.9]), true[:1]
     )

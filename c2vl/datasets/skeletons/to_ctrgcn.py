@@ -1,4 +1,6 @@
-"""Write CTR-GCN's `NTU60_CS.npz` and its like from our skeletons (the format: `c2vl.datasets.preprocessed_ctrgcn`).
+"""Write CTR-GCN's `NTU60_CS.npz` and the like from our skeletons.
+
+The format: `c2vl.datasets.preprocessed_ctrgcn`.
 
 Clips come in CTR-GCN's own order (by subject, camera or setup, then by name), so that scores
 computed on our file and on theirs can be compared row by row. The 300-frame padding exists in this
@@ -45,7 +47,8 @@ def write_ctrgcn(table: SkeletonTable, benchmark: str, folder: Path) -> Path:
     short = SHORT_NAMES.get(table.dataset, {}).get(benchmark, benchmark)
     path = folder / f"{table.dataset.upper()}_{short}.npz"
     with published(path) as temporary, ExitStack() as stack:
-        # Rows are written at their places in whatever order the shards give them, and only then into the archive.
+        # Rows are written at their places in whatever order the shards give them, and only then
+        # into the archive.
         x = {
             split: stack.enter_context(tempfile.TemporaryFile(dir=path.parent)) for split in SPLITS
         }
@@ -92,7 +95,10 @@ def _fill(
 def _member(
     archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> IO[bytes]:
-    """Open an array of the archive for its numbers to be written; no time goes in, so equal content gives equal bytes."""
+    """Open an array of the archive for its numbers to be written.
+
+    No time goes in, so equal content gives equal bytes.
+    """
     out = archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True)
     described = {
         "descr": np.lib.format.dtype_to_descr(dtype),

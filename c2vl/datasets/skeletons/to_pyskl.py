@@ -1,4 +1,6 @@
-"""Write pyskl's annotation file from our skeletons (the format: `c2vl.datasets.preprocessed_pyskl`), clip after clip.
+"""Write pyskl's annotation file from our skeletons, clip after clip.
+
+The format: `c2vl.datasets.preprocessed_pyskl`.
 
 The joints are float32, where pyskl's own files hold float16, so that nothing is lost; pyskl reads
 both. The pickle is put together from pieces, because `pickle.dump` of the whole needs all clips in
@@ -46,14 +48,15 @@ def write_pyskl(table: SkeletonTable, folder: Path) -> Path:
                 "total_frames": len(joints),
                 "keypoint": keypoint,
             }
-            # NumPy 2 calls the module otherwise than the NumPy 1 that pyskl needs, and still knows the old name.
+            # NumPy 2 calls the module otherwise than the NumPy 1 that pyskl needs, and still knows
+            # the old name.
             out.write(_piece(clip).replace(NEW_NUMPY, OLD_NUMPY, 1) + pickle.APPEND)
         out.write(pickle.SETITEMS + pickle.STOP)
     return path
 
 
 def _piece(content: Any) -> bytes:
-    """What pushes `content` on the stack of an unpickler: a pickle without its begin and end, and without a memo."""
+    """What pushes `content` on the stack of an unpickler: a pickle without begin, end and memo."""
     buffer = io.BytesIO()
     pickler = pickle.Pickler(buffer, PROTOCOL)
     pickler.fast = True

@@ -17,7 +17,8 @@ NOTHING = "nothing"
 UNREAD = "(not said)"
 _HOLDING = re.compile(r"\b(?:holding|holds|hold|carrying|carries|with)\b", re.IGNORECASE)
 _NOT_HOLDING = re.compile(
-    r"(?:\bnot|n't|n’t|\bnever)\s+(?:\w+\s+)?(?:holding|hold|carrying)\b|\bno\s+objects?\b|\bempty[- ]handed\b",
+    r"(?:\bnot|n't|n’t|\bnever)\s+(?:\w+\s+)?(?:holding|hold|carrying)\b"
+    r"|\bno\s+objects?\b|\bempty[- ]handed\b",
     re.I,
 )
 
@@ -108,7 +109,7 @@ def parse(text: str, vocabulary: Vocabulary) -> Parsed:
 def summarise(
     answers: Iterable[tuple[Parsed, Parsed]],
 ) -> dict[str, float | int | dict[str, float]]:
-    """Shares of (answer, truth) pairs whose parts agree, beside what always saying the commonest would reach.
+    """Shares of (answer, truth) pairs whose parts agree, and what the commonest would reach.
 
     `balanced` is the mean over the true names of the share said right, so that the commonest does
     not decide. A truth whose part is None (a frame without people) asks nothing of that part and is
@@ -140,7 +141,9 @@ def summarise(
 def confusion(
     answers: Iterable[tuple[Parsed, Parsed]], part: str, names: Sequence[str]
 ) -> dict[str, list[str] | list[list[int]]]:
-    """Count what was said (columns) for each truth (rows): `rows`, `columns` (with "(not said)" last) and `counts`.
+    """Count what was said (columns) for each truth (rows).
+
+    Returns `rows`, `columns` (with "(not said)" last) and `counts`.
 
     Names that are never true have no row; a name outside `names` counts as not said.
     """

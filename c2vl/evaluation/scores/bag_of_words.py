@@ -23,7 +23,9 @@ def accuracy(
     test: Sequence[str],
     test_labels: Sequence[int],
 ) -> float | None:
-    """Share of test texts whose label a bag of words fitted on the training texts predicts; None if it cannot be fitted.
+    """Share of test texts whose label a bag of words predicts.
+
+    It is fitted on the training texts; None if it cannot be fitted.
 
     A text without words is predicted like any other (its features are zero) and counts.
     """

@@ -1,4 +1,4 @@
-"""What can be said of each clip's prompts without any ground truth: clips without any, answers that say nothing, bad crops."""
+"""Quality of each clip's prompts without ground truth: missing or empty answers, bad crops."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def clip_quality(index: pa.Table, captions: pa.Table, classes: Sequence[str]) ->
 
 
 def lowest_coverage(crops: pa.Table) -> list[dict[str, Any]]:
-    """The crops that miss most of their tracked colour joints: rows `sample, k, coverage`, worst first."""
+    """The crops that miss most tracked colour joints: rows `sample, k, coverage`, worst first."""
     coverage = crops.column("coverage").to_numpy().astype(np.float64)
     known = np.flatnonzero(np.isfinite(coverage))
     worst = known[np.argsort(coverage[known], kind="stable")[:SHOWN]]
@@ -84,7 +84,7 @@ def lowest_coverage(crops: pa.Table) -> list[dict[str, Any]]:
 def _named(
     said: Mapping[str, Iterable[str]], label_of: Mapping[str, int], classes: Sequence[str]
 ) -> tuple[int, int]:
-    """Answers that contain their own class's name word for word, and those that contain another's and not their own."""
+    """Answers that contain their own class's name, and those that contain only another's."""
     names = [plain(name) for name in classes]
     label_by_name = {name: label for label, name in enumerate(names)}
     longest_first = sorted(names, key=len, reverse=True)

@@ -62,7 +62,7 @@ def match(
 
 
 def summarise(matches: Iterable[Match]) -> dict[str, float | int | None]:
-    """Pool the frames: recall, precision (each None when nothing can be divided by) and mean IoU of the matched."""
+    """Pool the frames: recall, precision (None if undefined) and mean IoU of the matched."""
     frames = list(matches)
     people, detections = sum(m.people for m in frames), sum(m.detections for m in frames)
     overlaps = [overlap for m in frames for overlap in m.overlaps]

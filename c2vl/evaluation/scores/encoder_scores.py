@@ -1,4 +1,4 @@
-"""What the encoder's shared space is worth: crop ↔ sentence retrieval, and zero-shot recognition."""
+"""Quality of the encoder's shared space: crop ↔ sentence retrieval, and zero-shot recognition."""
 
 from __future__ import annotations
 

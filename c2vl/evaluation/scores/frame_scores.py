@@ -1,4 +1,7 @@
-"""One row a sampled frame: what was found and said there, and what is true; scores and the report's gallery read it."""
+"""One row a sampled frame: what was found and said there, and what is true.
+
+Scores and the report's gallery read it.
+"""
 
 from __future__ import annotations
 

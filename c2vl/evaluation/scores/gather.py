@@ -31,7 +31,7 @@ from c2vl.evaluation.scores.score_params import ScoreParams
 
 @dataclass(frozen=True)
 class Outs:
-    """The columns that scoring needs of the earlier stages' outs (`skeleton` only for the broken samples)."""
+    """The columns of earlier outputs that scoring needs (`skeleton` for the broken samples)."""
 
     index: pa.Table
     classes: list[str]
@@ -90,7 +90,10 @@ class Outs:
 def words_alone(
     outs: Outs, sentences: Mapping[tuple[str, int], str], params: ScoreParams
 ) -> dict[str, Any]:
-    """The bag-of-words accuracy of `sentences` on every benchmark of the index; too many clips are thinned, seeded."""
+    """The bag-of-words accuracy of `sentences` on every benchmark.
+
+    Too many clips are thinned by a seeded draw.
+    """
     of_clip: dict[str, list[str]] = {}
     for (sample, _), text in sorted(sentences.items()):
         of_clip.setdefault(sample, []).append(text)
@@ -111,7 +114,7 @@ def words_alone(
 
 
 def benchmarks(index: pa.Table) -> list[str]:
-    """The split columns of an index: those the schema of `tables.schemas` leaves to the data set."""
+    """The split columns of an index: those that the schema leaves to the data set."""
     return [name for name in index.column_names if name not in tables.schemas.INDEX.names]
 
 
@@ -127,7 +130,10 @@ def without_truth(outs: Outs, params: ScoreParams) -> dict[str, Any]:
 
 
 def zero_shot_from_names(outs: Outs, names: NDArray[np.floating]) -> dict[str, float | int]:
-    """Zero-shot recognition of the clips from the (C, d) features of the class names; vision features are the mean over K."""
+    """Zero-shot recognition of the clips from features (C, d) of the class names.
+
+    A clip's vision feature is the mean over its K crops.
+    """
     keys, features = outs.features()
     labels = outs.labels()
     rows: dict[str, list[int]] = {}
@@ -145,7 +151,9 @@ def true_sentences(
     encode: Callable[[list[str]], NDArray[np.floating]],
     params: ScoreParams,
 ) -> dict[str, Any]:
-    """Retrieval between crops and true sentences: `retrieval` of any frames, `retrieval_distinct` one a sentence.
+    """Retrieval between crops and true sentences.
+
+    `retrieval` is of any frames, `retrieval_distinct` of one frame a sentence.
 
     `encode` is the encoder's text tower.
     """

@@ -1,4 +1,4 @@
-"""The studio's ground truth, read here and nowhere else: no stage that makes or learns anything may look at it."""
+"""The studio's ground truth. Nothing else reads it: no stage that learns may look at it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be said of the knowledge prompts without any ground truth, so that bad ones are seen before training."""
+"""Quality of the knowledge prompts without ground truth, so that bad ones are seen early."""
 
 from __future__ import annotations
 

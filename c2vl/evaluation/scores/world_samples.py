@@ -1,4 +1,4 @@
-"""What became of the samples that the studio broke on purpose: where each was noticed, and with what reason."""
+"""What became of the samples broken on purpose: where each was noticed, and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""MS-G3D (Liu et al., "Disentangling and Unifying Graph Convolutions", CVPR 2020), its pathways and scales as published.
+"""MS-G3D (Liu et al., "Disentangling and Unifying Graph Convolutions", CVPR 2020).
+
+Pathways and scales are the published ones.
 
 Each stage sums a factorised pathway (joints at 13 hop distances, then time) and two unified ones
 (joints at 6 hop distances across windows of 3 and 5 frames). Activations are (N, C, V, T). A
@@ -32,7 +34,9 @@ STAGES = 3
 
 
 class DisentangledGraphConvolution(nn.Module):
-    """Multi-scale aggregation over windows of frames, then a 1x1 convolution; (N, C, V, T) to (N, C', W, V, T').
+    """Multi-scale aggregation over windows of frames, then a 1x1 convolution.
+
+    (N, C, V, T) to (N, C', W, V, T').
 
     Scale k joins joints that are exactly k hops apart, in whichever frames of the window, and each
     joint with itself (k-adjacency, their Eq. 5 and 7), plus a learnt residual mask.
@@ -98,7 +102,10 @@ class DisentangledGraphConvolution(nn.Module):
 
 
 class WindowPathway(nn.Module):
-    """G3D: disentangled aggregation over windows of W frames, each then collapsed to one; (N, C, V, T) to (N, C', V, T')."""
+    """G3D: disentangled aggregation over windows of W frames, each collapsed to one.
+
+    (N, C, V, T) to (N, C', V, T').
+    """
 
     def __init__(
         self,
@@ -124,7 +131,10 @@ class WindowPathway(nn.Module):
 
 
 class Stage(nn.Module):
-    """Factorised and windowed pathways, summed, then a temporal convolution; (N, C, V, T) to (N, C', V, T')."""
+    """Factorised and windowed pathways, summed, then a temporal convolution.
+
+    (N, C, V, T) to (N, C', V, T').
+    """
 
     def __init__(
         self,
@@ -158,7 +168,9 @@ class Stage(nn.Module):
 
 
 class MSG3D(nn.Module):
-    """Encode clips (B, C, T, V, M) into features (B, width * 2 ** (blocks - 1)): mean over time, joints and persons.
+    """Encode clips (B, C, T, V, M) into features (B, width * 2 ** (blocks - 1)).
+
+    The mean over time, joints and persons.
 
     Args:
         graph: the skeleton.

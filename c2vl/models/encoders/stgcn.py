@@ -1,4 +1,4 @@
-"""ST-GCN (Yan et al., "Spatial Temporal Graph Convolutional Networks", AAAI 2018), laid out for speed.
+"""ST-GCN (Yan et al., AAAI 2018), laid out for speed.
 
 Activations are kept as (V, C, N, T) in channels-last memory, that is joints first and channels
 innermost: the sum over neighbours is then one matrix product (3V, V) @ (V, N*T*C), and the temporal
@@ -20,7 +20,10 @@ TEMPORAL_KERNEL = 9
 
 
 class GraphConvolution(nn.Module):
-    """Sum over the K subsets of neighbours of (importance * adjacency) x W_k + b_k; (V, C, N, T) to (V, C', N, T)."""
+    """Sum of (importance * adjacency) x W_k + b_k over the K subsets of neighbours.
+
+    (V, C, N, T) to (V, C', N, T).
+    """
 
     partition: Tensor
 
@@ -71,7 +74,10 @@ class Shortcut(nn.Module):
 
 
 class Block(nn.Module):
-    """Graph convolution, then a temporal convolution over 9 frames, around a residual; (V, C, N, T) to (V, C', N, T')."""
+    """Graph convolution, then a temporal convolution over 9 frames, around a residual.
+
+    (V, C, N, T) to (V, C', N, T').
+    """
 
     def __init__(
         self,
@@ -104,7 +110,9 @@ class Block(nn.Module):
 
 
 class STGCN(nn.Module):
-    """Encode clips (B, C, T, V, M) into features (B, 4 * width): mean over time, joints and persons.
+    """Encode clips (B, C, T, V, M) into features (B, 4 * width).
+
+    The mean over time, joints and persons.
 
     Args:
         graph: the skeleton.

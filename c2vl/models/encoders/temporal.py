@@ -1,4 +1,4 @@
-"""The multi-scale temporal convolution that CTR-GCN and MS-G3D share (Liu et al., CVPR 2020, section 4.2).
+"""The multi-scale temporal convolution of CTR-GCN and MS-G3D (Liu et al., CVPR 2020, 4.2).
 
 Activations are (N, C, V, T): bodies, channels, joints, frames.
 """
@@ -30,7 +30,7 @@ class Pointwise(nn.Sequential):
 
 
 class MultiScaleTemporal(nn.Module):
-    """Branches side by side: one dilated convolution a dilation, a max-pool over 3 frames, and a plain 1x1.
+    """Branches side by side: a convolution a dilation, a max-pool over 3 frames, a plain 1x1.
 
     Each branch has an equal share of the output channels; the first two kinds are reduced to theirs
     by 1x1 convolutions (here one for all of them). (N, C, V, T) to (N, C', V, T'), T' = ceil(T /
