@@ -69,8 +69,8 @@ if TYPE_CHECKING:
     import torch
 
     from c2vl.evaluation.encoded import Encoded
-    from c2vl.evaluation.evaluate_files import Outs
     from c2vl.evaluation.evaluate_params import EvaluateParams
+    from c2vl.evaluation.evaluation_tables import EvaluationTables
 
 DATA, RESULTS = Path("data"), Path("results")
 OUT = RESULTS / "evaluate"
@@ -78,7 +78,7 @@ BASELINES = ("infonce", "random", "supervised")
 
 
 def evaluate_encoder(
-    encoded: Encoded, params: EvaluateParams, outs: Outs, device: torch.device
+    encoded: Encoded, params: EvaluateParams, found: EvaluationTables, device: torch.device
 ) -> dict[str, np.ndarray]:
     """Linear evaluation and KNN of one encoder, and results of its shared space.
 
@@ -96,50 +96,50 @@ def evaluate_encoder(
     key = (encoded.benchmark, encoded.stream, encoded.method)
     samples, features, labels = encoded.test_samples, encoded.features, encoded.features.test_labels
     result = evaluate(
-        features, len(outs.names), params, encoded.applied("classifier", features.test), device
+        features, len(found.names), params, encoded.applied("classifier", features.test), device
     )
     metrics = result.metrics()
     for protocol, values in metrics.items():
-        outs.metric(protocol, *key, values)
-    outs.classified("linear", *key, samples, labels, result.linear.scores)
+        found.metric(protocol, *key, values)
+    found.classified("linear", *key, samples, labels, result.linear.scores)
     if result.end_to_end is not None:
-        outs.classified("end_to_end", *key, samples, labels, result.end_to_end)
-    outs.predictions(
+        found.classified("end_to_end", *key, samples, labels, result.end_to_end)
+    found.predictions(
         "knn", *key, samples, labels, result.knn.predictions[:, None], result.knn.similarity
     )
-    outs.features(*key, samples, labels, features.test)
+    found.features(*key, samples, labels, features.test)
     scores = {"linear": result.linear.scores}
     if encoded.method == "c2vl":
         name = f"{encoded.benchmark}-{encoded.stream}"
         about: dict[str, Any] = dict(zip(("benchmark", "stream", "method"), key, strict=True))
         about |= {
-            "classes": outs.names,
+            "classes": found.names,
             "encoder": f"results/pretrain/{name}",
             "top1": metrics["linear"]["top1"],
         }
         save_head(OUT / "heads", name, result.linear.head, about)
     if encoded.prompts:
         zero_shot = zero_shot_scores(
-            encoded, class_name_features(DATA / "class_names", len(outs.names))
+            encoded, class_name_features(DATA / "class_names", len(found.names))
         )
         if zero_shot is not None:
-            outs.classified("zero_shot", *key, samples, labels, zero_shot)
+            found.classified("zero_shot", *key, samples, labels, zero_shot)
             scores["zero_shot"] = zero_shot
         try:
             prompts = load_prompts(DATA, samples, list(encoded.prompts), device)
         except NoPromptsError as error:
             print(f"evaluate {'-'.join(key)}: neither retrieval nor similarities: {error}")
             return scores
-        outs.metric("retrieval", *key, retrieve(encoded, prompts) or {})
+        found.metric("retrieval", *key, retrieve(encoded, prompts) or {})
         if encoded.stream == "joint":
-            outs.similarities(
+            found.similarities(
                 encoded.benchmark, encoded.method, pair_similarities(encoded, prompts, params.seed)
             )
     return scores
 
 
 def evaluate_benchmark(
-    benchmark: str, params: EvaluateParams, outs: Outs, device: torch.device
+    benchmark: str, params: EvaluateParams, found: EvaluationTables, device: torch.device
 ) -> None:
     """Every encoder of one benchmark, and the fusion of C²VL's streams."""
     from c2vl.core.progress import progress
@@ -151,17 +151,17 @@ def evaluate_benchmark(
     streams: dict[str, dict[str, np.ndarray]] = {}
     for folder in progress(folders, f"evaluate {benchmark}", "encoders"):
         encoded = load_encoded(folder)
-        scores = evaluate_encoder(encoded, params, outs, device)
+        scores = evaluate_encoder(encoded, params, found, device)
         if encoded.method == "c2vl":
             for protocol, values in scores.items():
                 streams.setdefault(protocol, {})[encoded.stream] = values
     labels, samples = encoded.features.test_labels, encoded.test_samples
-    classes = len(outs.names)
+    classes = len(found.names)
     counts = {"train": len(encoded.train_samples), "test": len(samples), "classes": classes}
-    outs.metrics["samples"][benchmark] = {**counts, "chance": 1 / classes}
+    found.metrics["samples"][benchmark] = {**counts, "chance": 1 / classes}
     for protocol, by_stream in streams.items():
         for name, fused in fuse_streams(by_stream, params.fusion.model_dump()).items():
-            outs.classified(protocol, benchmark, name, "c2vl", samples, labels, fused)
+            found.classified(protocol, benchmark, name, "c2vl", samples, labels, fused)
 
 
 @one_sentence
@@ -176,21 +176,21 @@ def main() -> None:
 
     from c2vl.core import machine
     from c2vl.core.tables.class_list import read_class_list
-    from c2vl.evaluation.evaluate_files import Outs
     from c2vl.evaluation.evaluate_params import EvaluateParams
+    from c2vl.evaluation.evaluation_tables import EvaluationTables
     from c2vl.training.environment import threads
 
     params = load_section("evaluate", EvaluateParams)
     with logged("evaluate") as notes:
         torch.set_num_threads(threads())
-        outs, device = Outs(read_class_list(DATA)), machine.device()
-        outs.metrics["settings"] = {
+        found, device = EvaluationTables(read_class_list(DATA)), machine.device()
+        found.metrics["settings"] = {
             "knn_neighbours": params.knn_neighbours,
             "fusion": params.fusion.model_dump(),
         }
         for benchmark in benchmarks:
-            evaluate_benchmark(benchmark, params, outs, device)
-        outs.write(OUT)
+            evaluate_benchmark(benchmark, params, found, device)
+        found.write(OUT)
         notes["benchmarks"] = benchmarks
 
 

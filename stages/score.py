@@ -26,7 +26,7 @@ from c2vl.datasets.data_params import DataParams
 from c2vl.evaluation.scores import ScoreParams, read_truth
 from c2vl.evaluation.scores.frame_scores import FRAMES
 from c2vl.evaluation.scores.gather import (
-    Outs,
+    PromptTables,
     against_truth,
     true_sentences,
     without_truth,
@@ -40,31 +40,34 @@ DATA, TRUTH, OUT = Path("data"), Path("truth"), Path("results/scores")
 
 @one_sentence
 def main() -> None:
-    """Score the engines' outs."""
+    """Score the engines' outputs."""
     params = load_section("score", ScoreParams)
     with runlog.logged("score") as notes:
-        outs, truth = Outs.read(DATA), read_truth(TRUTH / load_section("data", DataParams).dataset)
+        given, truth = (
+            PromptTables.read(DATA),
+            read_truth(TRUTH / load_section("data", DataParams).dataset),
+        )
         encoder = Encoder.load(load_section("embed", EmbedParams).encoder, machine.device())
-        names, _ = encoder.texts([params.class_template.format(name) for name in outs.classes])
+        names, _ = encoder.texts([params.class_template.format(name) for name in given.classes])
         scores = {
             "truth": truth is not None,
-            "prompts": without_truth(outs, params),
-            "zero_shot": zero_shot_from_names(outs, names),
+            "prompts": without_truth(given, params),
+            "zero_shot": zero_shot_from_names(given, names),
         }
         if truth is None:
             print(
                 "score: no ground truth (truth/), so the detector and the captioner are not scored."
             )
         else:
-            found, scored, confusions = against_truth(outs, truth, params)
-            ranked = true_sentences(outs, scored, lambda texts: encoder.texts(texts)[0], params)
+            found, scored, confusions = against_truth(given, truth, params)
+            ranked = true_sentences(given, scored, lambda texts: encoder.texts(texts)[0], params)
             scores |= found | ranked
             write_json(OUT / "confusions.json", confusions)
             tables.write(
                 OUT / "frames.parquet", tables.table_of((frame.row() for frame in scored), FRAMES)
             )
         write_json(OUT / "scores.json", scores)
-        notes |= {"items": outs.crop.num_rows, "unit": "frames"}
+        notes |= {"items": given.crop.num_rows, "unit": "frames"}
 
 
 if __name__ == "__main__":

@@ -73,12 +73,7 @@ class SkeletonGraph:
         up to one bone, so that beyond the root's neighbours both directions fall into subset 1;
         this is the partition of the paper's text.
         """
-        adjacency = np.zeros((3, self.joints, self.joints), dtype=np.float32)
-        for joint, parent in enumerate(self.parents):
-            adjacency[0, joint, joint] = 1
-            if joint != parent:
-                adjacency[1, joint, parent] = 1
-                adjacency[2, parent, joint] = 1
+        adjacency = self._subsets().transpose(0, 2, 1).copy()
         return adjacency / adjacency.sum(axis=(0, 1), keepdims=True)
 
     def directed_partition(self) -> np.ndarray:
@@ -90,13 +85,18 @@ class SkeletonGraph:
         normalised by themselves (a parent's weight is shared among its children), as 2s-AGCN and
         CTR-GCN initialise their learnt graphs.
         """
-        adjacency = np.zeros((3, self.joints, self.joints), dtype=np.float32)
-        for joint, parent in enumerate(self.parents):
-            adjacency[0, joint, joint] = 1
-            if joint != parent:
-                adjacency[1, parent, joint] = 1
-                adjacency[2, joint, parent] = 1
+        adjacency = self._subsets()
         return adjacency / np.maximum(adjacency.sum(axis=1, keepdims=True), 1)
+
+    def _subsets(self) -> np.ndarray:
+        """(3, V, V) float32, entry [k, v, w] is 1 where w is v itself, its child, its parent."""
+        subsets = np.zeros((3, self.joints, self.joints), dtype=np.float32)
+        for joint, parent in enumerate(self.parents):
+            subsets[0, joint, joint] = 1
+            if joint != parent:
+                subsets[1, parent, joint] = 1
+                subsets[2, joint, parent] = 1
+        return subsets
 
     def hops(self) -> np.ndarray:
         """Number of bones between each two joints, (V, V) int64."""

@@ -17,6 +17,7 @@ from pku_text import label_text, long_joints, skeleton_text, split_text, video
 
 from c2vl.core import tables
 from c2vl.core.errors import UserError
+from c2vl.datasets import raw_files
 from c2vl.datasets.classes import published_class_names
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.index import build_index
@@ -29,7 +30,6 @@ from c2vl.datasets.pku_skeleton import LongSkeleton
 from c2vl.datasets.pku_splits import parse_splits
 from c2vl.datasets.skeleton_file import SkeletonError
 from c2vl.datasets.skeleton_params import SkeletonParams
-from c2vl.datasets.skeletons import work as skeleton_work
 from c2vl.datasets.skeletons.actors import actors_of_slots
 from c2vl.datasets.skeletons.work import SkeletonWork
 from c2vl.prompts.crop import CropParams, CropWork
@@ -454,9 +454,9 @@ def test_a_long_file_is_read_once_for_all_its_clips(
         SkeletonParams(rules="ctrgcn", max_failed=0), tmp_path / "index.parquet", raw
     )
     read: Counter[str] = Counter()
-    original = skeleton_work.places.read
+    original = raw_files.read
     monkeypatch.setattr(
-        skeleton_work.places,
+        raw_files,
         "read",
         lambda folder, place: read.update([place]) or original(folder, place),
     )

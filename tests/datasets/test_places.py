@@ -279,9 +279,7 @@ def test_an_archives_directory_is_read_once(
     )
     opened = []
     original = zipfile.ZipFile
-    monkeypatch.setattr(
-        places.zipfile, "ZipFile", lambda path: opened.append(path) or original(path)
-    )
+    monkeypatch.setattr(zipfile, "ZipFile", lambda path: opened.append(path) or original(path))
     assert all(places.read(tmp_path, f"s.zip!{number}.skeleton") == b"x" for number in range(50))
     assert len(opened) == 1
 

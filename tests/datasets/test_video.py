@@ -120,10 +120,10 @@ def test_an_unreadable_file_is_told_by_a_reason(tmp_path: Path, junk: bytes) -> 
 
 
 def test_without_decord_opencv_does_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    decoding._decoder.cache_clear()
+    decoding.decoder.cache_clear()
     monkeypatch.setitem(__import__("sys").modules, "decord", None)
     try:
-        assert decoding._decoder() is decoding.with_opencv
+        assert decoding.decoder() is decoding.with_opencv
         assert number_of(decode(video(tmp_path / "v.avi", "XVID"), [33]).frames[33]) == 33
     finally:
-        decoding._decoder.cache_clear()
+        decoding.decoder.cache_clear()

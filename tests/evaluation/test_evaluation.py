@@ -20,8 +20,8 @@ from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.evaluation.calibration import calibration_error, reliability
 from c2vl.evaluation.encoded import Encoded, load_encoded, save_encoded
-from c2vl.evaluation.evaluate_files import Outs
 from c2vl.evaluation.evaluate_params import LinearParams
+from c2vl.evaluation.evaluation_tables import EvaluationTables
 from c2vl.evaluation.features import Features
 from c2vl.evaluation.frozen_features import frozen_features
 from c2vl.evaluation.fusion import fuse, fuse_streams
@@ -547,7 +547,7 @@ def test_encoded_features_come_back_as_they_were(tmp_path: Path) -> None:
 
 
 def test_gains_by_class_are_linear_joint_c2vl_minus_infonce() -> None:
-    outs = Outs(["drink", "sit"])
+    outs = EvaluationTables(["drink", "sit"])
     labels = np.array([0, 0, 1, 1])
     for method, right in (("c2vl", [0, 0, 1, 0]), ("infonce", [0, 1, 1, 1])):
         outs.classified("linear", "xsub", "joint", method, list("abcd"), labels, np.eye(2)[right])

@@ -615,9 +615,8 @@ def test_transformer_layer_is_torch_s(heads: int) -> None:
     reference = nn.TransformerEncoderLayer(8, heads, 8, dropout=0.0, batch_first=True).double()
     reference.load_state_dict(layer.state_dict())
     for name, parameter in layer.named_parameters():
-        reference.get_submodule(name.rpartition(".")[0])._parameters[name.rpartition(".")[2]] = (
-            parameter
-        )
+        module, _, own = name.rpartition(".")
+        setattr(reference.get_submodule(module), own, parameter)
     x = torch.randn(3, 5, 8, dtype=torch.float64, requires_grad=True)
     same_results(layer, reference, [x, *layer.parameters()])
 

@@ -46,11 +46,12 @@ def decode(path: Path, indices: Iterable[int]) -> Decoded:
     wanted = sorted(set(indices))
     if not path.is_file():
         raise VideoError("the video file is not there")
-    return _decoder()(path, wanted)
+    return decoder()(path, wanted)
 
 
 @functools.cache
-def _decoder() -> Callable[[Path, list[int]], Decoded]:
+def decoder() -> Callable[[Path, list[int]], Decoded]:
+    """Return `with_decord` where decord is installed, else `with_opencv`."""
     # libav writes its complaints about every damaged block to stderr; what matters of them is
     # in the result.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

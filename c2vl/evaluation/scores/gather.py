@@ -30,7 +30,7 @@ from c2vl.evaluation.scores.score_params import ScoreParams
 
 
 @dataclass(frozen=True)
-class Outs:
+class PromptTables:
     """The columns of earlier outputs that scoring needs (`skeleton` for the broken samples)."""
 
     index: pa.Table
@@ -41,8 +41,8 @@ class Outs:
     vision: pa.Table
 
     @classmethod
-    def read(cls, data: Path) -> Outs:
-        """Read them from the folder of the outs.
+    def read(cls, data: Path) -> PromptTables:
+        """Read them from the folder `data`.
 
         Raises:
             UserError: one of them is missing or unreadable.
@@ -88,7 +88,7 @@ class Outs:
 
 
 def words_alone(
-    outs: Outs, sentences: Mapping[tuple[str, int], str], params: ScoreParams
+    given: PromptTables, sentences: Mapping[tuple[str, int], str], params: ScoreParams
 ) -> dict[str, Any]:
     """The bag-of-words accuracy of `sentences` on every benchmark.
 
@@ -97,9 +97,9 @@ def words_alone(
     of_clip: dict[str, list[str]] = {}
     for (sample, _), text in sorted(sentences.items()):
         of_clip.setdefault(sample, []).append(text)
-    names, found = outs.index.column("sample").to_pylist(), {}
-    for benchmark in benchmarks(outs.index):
-        split = dict(zip(names, outs.index.column(benchmark).to_pylist(), strict=True))
+    names, found = given.index.column("sample").to_pylist(), {}
+    for benchmark in benchmarks(given.index):
+        split = dict(zip(names, given.index.column(benchmark).to_pylist(), strict=True))
         kept: dict[str, Sequence[str]] = {}
         generator = np.random.default_rng(params.seed)
         for side in ("train", "test"):
@@ -109,7 +109,7 @@ def words_alone(
                 members[at]: of_clip[members[at]]
                 for at in generator.permutation(len(members))[:few]
             }
-        found[benchmark] = bag_of_words.bag_of_words(kept, outs.labels(), split)
+        found[benchmark] = bag_of_words.bag_of_words(kept, given.labels(), split)
     return found
 
 
@@ -118,24 +118,26 @@ def benchmarks(index: pa.Table) -> list[str]:
     return [name for name in index.column_names if name not in tables.schemas.INDEX.names]
 
 
-def without_truth(outs: Outs, params: ScoreParams) -> dict[str, Any]:
+def without_truth(given: PromptTables, params: ScoreParams) -> dict[str, Any]:
     """Scores of the prompts that need no ground truth."""
     return {
-        "crop": prompt_quality.crop_quality(outs.crop),
-        "answers": prompt_quality.answer_quality(outs.caption, outs.classes),
-        "clips": clip_quality.clip_quality(outs.index, outs.caption, outs.classes),
-        "lowest_coverage": clip_quality.lowest_coverage(outs.crop),
-        "bag_of_words": words_alone(outs, outs.texts(), params),
+        "crop": prompt_quality.crop_quality(given.crop),
+        "answers": prompt_quality.answer_quality(given.caption, given.classes),
+        "clips": clip_quality.clip_quality(given.index, given.caption, given.classes),
+        "lowest_coverage": clip_quality.lowest_coverage(given.crop),
+        "bag_of_words": words_alone(given, given.texts(), params),
     }
 
 
-def zero_shot_from_names(outs: Outs, names: NDArray[np.floating]) -> dict[str, float | int]:
+def zero_shot_from_names(
+    given: PromptTables, names: NDArray[np.floating]
+) -> dict[str, float | int]:
     """Zero-shot recognition of the clips from features (C, d) of the class names.
 
     A clip's vision feature is the mean over its K crops.
     """
-    keys, features = outs.features()
-    labels = outs.labels()
+    keys, features = given.features()
+    labels = given.labels()
     rows: dict[str, list[int]] = {}
     for row, (sample, _) in enumerate(keys):
         rows.setdefault(sample, []).append(row)
@@ -146,7 +148,7 @@ def zero_shot_from_names(outs: Outs, names: NDArray[np.floating]) -> dict[str, f
 
 
 def true_sentences(
-    outs: Outs,
+    given: PromptTables,
     scored: Sequence[frames.FrameScore],
     encode: Callable[[list[str]], NDArray[np.floating]],
     params: ScoreParams,
@@ -158,7 +160,7 @@ def true_sentences(
     `encode` is the encoder's text tower.
     """
     sentences = {(frame.sample, frame.k): frame.sentence for frame in scored}
-    keys, features = outs.features()
+    keys, features = given.features()
     rows = [row for row, key in enumerate(keys) if key in sentences]
     distinct = sorted({sentences[keys[row]] for row in rows})
     if not distinct:
@@ -180,10 +182,10 @@ def true_sentences(
 
 
 def against_truth(
-    outs: Outs, truth: Truth, params: ScoreParams
+    given: PromptTables, truth: Truth, params: ScoreParams
 ) -> tuple[dict[str, Any], list[frames.FrameScore], dict[str, Any]]:
     """Detector and captioner against the truth: (scores, frames, confusions)."""
-    scored = list(frames.score_frames(tables.rows_of(outs.crop), outs.texts(), truth, params.iou))
+    scored = list(frames.score_frames(tables.rows_of(given.crop), given.texts(), truth, params.iou))
     asked = [(frame.said, frame.true) for frame in scored if frame.said is not None]
     true = {(frame.sample, frame.k): frame.sentence for frame in scored if frame.said is not None}
     vocabulary = truth.vocabulary
@@ -193,10 +195,10 @@ def against_truth(
         "phrase": answers.confusion(asked, "phrase", vocabulary.phrases),
     }
     stages = {
-        "index": outs.index,
-        "skeleton": outs.skeleton,
-        "crop": outs.crop,
-        "caption": outs.caption,
+        "index": given.index,
+        "skeleton": given.skeleton,
+        "crop": given.crop,
+        "caption": given.caption,
     }
     outcomes = {name: _outcomes(table) for name, table in stages.items()}
     scores = {
@@ -205,7 +207,7 @@ def against_truth(
         )
         | {"frames_not_seen": sum(frame.detection is None for frame in scored)},
         "captioner": answers.summarise(asked) | {"frames_not_asked": len(scored) - len(asked)},
-        "bag_of_words_of_truth": words_alone(outs, true, params),
+        "bag_of_words_of_truth": words_alone(given, true, params),
         "broken": world_samples.world_samples(truth.broken, outcomes),
     }
     return scores, scored, confusions

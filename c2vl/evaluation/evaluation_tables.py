@@ -51,7 +51,7 @@ CALIBRATION = ["benchmark", "stream", "method", "lower", "upper", "clips", "conf
 PROTOCOLS = ("linear", "knn", "end_to_end", "zero_shot", "retrieval")
 
 
-class Outs:
+class EvaluationTables:
     """Collects metrics and rows; `write` puts them into a folder."""
 
     def __init__(self, names: list[str]) -> None:
