@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -12,6 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
+from c2vl.core.digest import digest_of
 from c2vl.core.machine import workers
 from c2vl.core.progress import progress
 from c2vl.datasets import raw_files as places
@@ -77,7 +77,7 @@ def _facts(raw: str, path: str) -> FileFacts:
 def skeleton_facts(raw: Path, place: str) -> FileFacts:
     """Hash and declared frames of a `.skeleton` file; the stage `skeleton` reads the frames."""
     data = places.read(raw, place)
-    digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+    digest = digest_of(data)
     try:
         return FileFacts(digest, declared_frames(data))
     except SkeletonError as error:

@@ -5,12 +5,11 @@ Metres, zeros where there is nobody.
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
+from c2vl.core.digest import digest_of
 from c2vl.datasets.skeleton_file import SkeletonError, sensible
 
 BODIES, JOINTS = 2, 25
@@ -55,7 +54,7 @@ class LongSkeleton:
 
     def digest(self, begin: int, stop: int) -> str:
         """blake2b-128 of a clip's lines, hex."""
-        return hashlib.blake2b(self.lines(begin, stop), digest_size=16).hexdigest()
+        return digest_of(self.lines(begin, stop))
 
     def joints(self, begin: int, stop: int) -> np.ndarray:
         """Return (F, 2, 25, 3) float32, metres; zero where a body is absent.

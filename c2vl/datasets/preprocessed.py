@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from c2vl.core.digest import digest_of
 from c2vl.core.errors import UserError
 from c2vl.datasets.skeleton_file import sensible
 
@@ -41,9 +41,7 @@ class ReadyClip:
     @property
     def content(self) -> str | None:
         """blake2b-128 of the joints, hex."""
-        if self.joints is None:
-            return None
-        return hashlib.blake2b(self.joints.tobytes(), digest_size=16).hexdigest()
+        return None if self.joints is None else digest_of(self.joints.tobytes())
 
 
 class ReadyFile(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import lzma
 import os
 import stat
@@ -33,6 +32,8 @@ _DAMAGE = (
     ValueError,
 )
 _opening = threading.Lock()
+
+from c2vl.core.digest import file_digest
 
 
 class PlaceError(Exception):
@@ -156,8 +157,7 @@ def digest(path: Path) -> str:
 
 @lru_cache(maxsize=256)
 def _digest(path: str, size: int, changed: int, node: int) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    return file_digest(Path(path))
 
 
 def members(archive: Path) -> list[str]:

@@ -120,7 +120,7 @@ def file_of(frames: int, records: list[Record]) -> SkeletonFile:
 def agrees(
     frames: int, records: list[Record], rules: Any = "ctrgcn", solo: Any = "zeros"
 ) -> Actors:
-    """Assert that the line gives, bit for bit, what the naive version gives; return it."""
+    """Assert that `denoise` gives, bit for bit, what the naive version gives; return it."""
     actors = denoise(file_of(frames, records), rules, solo)
     joints, members = naive_line(frames, records, rules, solo)
     np.testing.assert_array_equal(actors.joints, joints)

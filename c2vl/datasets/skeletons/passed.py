@@ -1,4 +1,4 @@
-"""Stage `skeleton` on a preprocessed file: its joints are passed through, the rules of the line are not applied again."""
+"""Stage `skeleton` on a preprocessed file: its joints are only centred, not denoised again."""
 
 from __future__ import annotations
 

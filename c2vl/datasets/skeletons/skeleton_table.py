@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.core.tables.class_list import read_class_list
-from c2vl.core.tables.schemas import INDEX, OK
+from c2vl.core.tables.schemas import OK, benchmarks_of
 from c2vl.datasets.skeleton_params import Solo
 
 ROWS = 64  # read at once: some 10 MB of joints
@@ -60,7 +60,7 @@ def open_skeleton_table(data: Path) -> SkeletonTable:
     index = tables.read(data / "index" / "index.parquet")
     frames = tables.read(data / "skeleton", ["sample", "frames", "status"])
     length = {row["sample"]: row["frames"] for row in frames.to_pylist() if row["status"] == OK}
-    benchmarks = tuple(name for name in index.column_names if name not in INDEX.names)
+    benchmarks = tuple(benchmarks_of(index))
     wanted = index.select(
         ["sample", "dataset", "label", "subject", "camera", "setup", "status", *benchmarks]
     )

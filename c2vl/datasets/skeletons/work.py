@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
 import os
 from collections.abc import Iterable, Sequence
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from c2vl.core import machine, tables
+from c2vl.core.digest import digest_of
 from c2vl.core.tables.schemas import OK, SKELETON
 from c2vl.core.workers import follow_parent
 from c2vl.datasets import raw_files as places
@@ -184,7 +184,7 @@ def denoised(
             unchanged = clip[1] <= long.frames and long.digest(*clip) == source.content
             return actors_of_slots(long.joints(*clip)).row() if unchanged else CHANGED
         data = places.read(source.raw, source.place)
-        if hashlib.blake2b(data, digest_size=16).hexdigest() != source.content:
+        if digest_of(data) != source.content:
             return CHANGED
         return denoise(parse_skeleton(data), rules).row()
     except PlaceError as error:

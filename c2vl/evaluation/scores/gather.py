@@ -98,7 +98,7 @@ def words_alone(
     for (sample, _), text in sorted(sentences.items()):
         of_clip.setdefault(sample, []).append(text)
     names, found = given.index.column("sample").to_pylist(), {}
-    for benchmark in benchmarks(given.index):
+    for benchmark in tables.schemas.benchmarks_of(given.index):
         split = dict(zip(names, given.index.column(benchmark).to_pylist(), strict=True))
         kept: dict[str, Sequence[str]] = {}
         generator = np.random.default_rng(params.seed)
@@ -111,11 +111,6 @@ def words_alone(
             }
         found[benchmark] = bag_of_words.bag_of_words(kept, given.labels(), split)
     return found
-
-
-def benchmarks(index: pa.Table) -> list[str]:
-    """The split columns of an index: those that the schema leaves to the data set."""
-    return [name for name in index.column_names if name not in tables.schemas.INDEX.names]
 
 
 def without_truth(given: PromptTables, params: ScoreParams) -> dict[str, Any]:

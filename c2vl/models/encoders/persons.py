@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from c2vl.core.errors import UserError
 
-SLOTS = 2  # the actors that the skeleton line keeps of a clip
+SLOTS = 2  # actors of a clip, see `c2vl.datasets.skeletons.denoise`
 
 Persons = Literal["padded", "present"]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from pathlib import Path
 from typing import Any
 
+from c2vl.core import digest
 from c2vl.core.files import read_json, write_json
 from c2vl.core.machine import state_dir
 
@@ -37,8 +37,3 @@ def _read(path: Path) -> dict[str, Any]:
     with contextlib.suppress(FileNotFoundError, ValueError):
         return dict(read_json(path))
     return {}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
