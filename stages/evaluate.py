@@ -23,7 +23,7 @@ shares in 0…1, of the *last* epoch.
     median_rank, same_class}`: test clips against the distinct ones of their middle sentences
     (`c2vl/evaluation/retrieval.py`);
   - `samples[benchmark] = {train, test, classes, chance}`;
-  - `settings = {knn_neighbours, fusion}`, of section `evaluate`: what the page has to tell beside
+  - `settings = {knn_neighbours, fusion}`, of section `evaluate`: what the page shows beside
     the numbers.
 - `heads/<benchmark>-<stream>.{safetensors,json}`: C²VL's linear heads, for recognition elsewhere:
   `weight` (classes, D), `bias` (classes,), `mean` and `scale` (D,), float32; logits of encoder

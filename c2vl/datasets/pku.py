@@ -30,7 +30,7 @@ class VideoName:
 
     Attributes:
         number: of the video (part I) or of the sequence of actions (part II).
-        performer: None in part I, whose names do not tell.
+        performer: None in part I, whose names do not hold it.
         view: 1 left, 2 middle, 3 right.
     """
 

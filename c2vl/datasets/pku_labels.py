@@ -88,8 +88,8 @@ def cut(labels: Iterable[Label], frames: int, bounds: ClipBounds) -> list[Clip]:
         clip = _clip(label, frames, bounds)
         if not clip.kind:
             others = [other.line for other in clips if not other.kind and _overlap(other, clip)]
-            said = f"overlaps the clip of line {', '.join(map(str, others))}" if others else ""
-            reason = "; ".join(filter(None, [clip.reason, said]))
+            overlap = f"overlaps the clip of line {', '.join(map(str, others))}" if others else ""
+            reason = "; ".join(filter(None, [clip.reason, overlap]))
             clip = Clip(clip.line, clip.action, clip.begin, clip.stop, "", reason)
         clips.append(clip)
     return clips

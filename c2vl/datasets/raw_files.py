@@ -103,7 +103,7 @@ def head(raw: Path, place: str, count: int) -> bytes:
 def state(raw: Path, place: str) -> tuple[int, int]:
     """Size and time of change of the file at `place`, or of the archive that holds it.
 
-    They tell a changed file cheaply.
+    They show cheaply that a file changed.
 
     Raises:
         PlaceError: as `read`.

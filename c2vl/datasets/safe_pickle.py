@@ -1,6 +1,6 @@
 """Unpickle numbers, text, containers and NumPy arrays, and nothing that could run code.
 
-A pickle is a program: `pickle.load` on a stranger's file hands over the machine. This one looks
+A pickle is a program: `pickle.load` runs whatever a stranger's file asks for. This one looks
 names up in a short table instead of importing them, so a file that asks for anything else is
 refused before anything of it is called. NumPy's own names are not in that table: its dtypes and
 arrays take any state that a pickle gives them, object pointers and fields outside the array

@@ -71,7 +71,7 @@ def frozen_features(
 
 
 def own_logits(network: nn.Module, features: Features) -> np.ndarray | None:
-    """What a supervised network's own classifier says of the test features.
+    """Logits of a supervised network's own classifier for the test features.
 
     Returns (N, classes); None for other networks.
     """

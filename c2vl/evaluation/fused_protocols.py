@@ -27,7 +27,7 @@ Cells = Collection[tuple[str, str]]  # benchmark, stream
 def gather_full(folder: Path, cells: Cells, weights: Mapping[str, float]) -> Nested:
     """`[benchmark][stream][start]` of `results/finetune/full`, with the fused streams.
 
-    Only of `cells`: DVC leaves the outs of a cell that params.yaml no longer has where they are.
+    Only `cells` count: DVC keeps the outputs of a cell that params.yaml no longer names.
     """
     return {
         benchmark: {stream: read_json(path / METRICS) for stream, path in there.items()}

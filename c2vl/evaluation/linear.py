@@ -41,7 +41,7 @@ class LinearHead:
 class LinearResult:
     """Softmax scores (N, classes) of the test split after the last epoch, and the best top 1.
 
-    `best_on_test` picks its epoch by test labels, as many papers do; it is told beside the last
+    `best_on_test` picks its epoch by test labels, as many papers do; it is given beside the last
     epoch's, never instead. `head` is the layer after the last epoch.
     """
 

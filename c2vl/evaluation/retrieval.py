@@ -59,18 +59,18 @@ def both_ways(
     Returns:
         `sentence_to_skeleton` and `skeleton_to_sentence`, each with `recall1`, `recall5`,
         `recall10` (shares of the queries), `chance1` … (expected of a random order), `median_rank`
-        and `same_class` (share of the queries whose first answer is of a clip, or said of a clip,
+        and `same_class` (share of the queries whose first answer is of a clip, or an answer on a clip,
         of the query's class); `clips` N and `sentences` M.
     """
     identity, first = np.unique(groups, return_index=True)
-    said = [set(labels[groups == group].tolist()) for group in identity]
+    classes_of = [set(labels[groups == group].tolist()) for group in identity]
     count = np.bincount(np.searchsorted(identity, groups), minlength=len(identity))
     one = sentences[first]
     rank, nearest = ranks(one, skeletons, identity, groups)
-    same = [int(labels[at]) in own for at, own in zip(nearest, said, strict=True)]
+    same = [int(labels[at]) in own for at, own in zip(nearest, classes_of, strict=True)]
     by_sentence = {**_summary(rank, count, len(groups)), "same_class": float(np.mean(same))}
     rank, nearest = ranks(skeletons, one, groups, identity)
-    same = [int(label) in said[at] for at, label in zip(nearest, labels, strict=True)]
+    same = [int(label) in classes_of[at] for at, label in zip(nearest, labels, strict=True)]
     by_skeleton = {
         **_summary(rank, np.ones(len(groups)), len(identity)),
         "same_class": float(np.mean(same)),

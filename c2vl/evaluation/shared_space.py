@@ -55,7 +55,7 @@ def retrieve(encoded: Encoded, prompts: Prompts) -> dict[str, Any] | None:
 
 
 def class_name_features(folder: Path, classes: int) -> Array:
-    """Features (classes, width) float32 of the class names, from the out of stage `class_names`.
+    """Features (classes, width) float32 of the class names, from the output of stage `class_names`.
 
     Raises:
         UserError: it is missing or made of another list of classes.

@@ -117,29 +117,29 @@ def test_each_damage_is_a_row_with_a_reason(raw: Path, avi: bytes) -> None:
     put(raw / "skeletons" / "S001C001P001R001A0003.skeleton", SKELETON)
     put(raw / "skeletons" / "notes.skeleton", SKELETON)
     found = rows(raw)
-    told = {
+    reasons = {
         name: (row["status"], row["reason"], row["video_reason"]) for name, row in found.items()
     }
-    assert told[NAMES[0]] == ("excluded", "there is no skeleton file", "")
-    assert told[NAMES[1]] == ("excluded", "the skeleton file is empty", "")
-    assert told[NAMES[2]][0] == "excluded" and "frame count expected" in told[NAMES[2]][1]
+    assert reasons[NAMES[0]] == ("excluded", "there is no skeleton file", "")
+    assert reasons[NAMES[1]] == ("excluded", "the skeleton file is empty", "")
+    assert reasons[NAMES[2]][0] == "excluded" and "frame count expected" in reasons[NAMES[2]][1]
     assert (
-        told[NAMES[3]] == ("ok", "", "")
+        reasons[NAMES[3]] == ("ok", "", "")
         and found[NAMES[3]]["skeleton_file"] == f"copy/{NAMES[3]}.skeleton"
     )
     assert (
-        told[NAMES[4]][0] == "excluded"
-        and f"copy/{NAMES[4]}.skeleton and skeletons/" in told[NAMES[4]][1]
+        reasons[NAMES[4]][0] == "excluded"
+        and f"copy/{NAMES[4]}.skeleton and skeletons/" in reasons[NAMES[4]][1]
     )
     assert (
-        told[NAMES[5]] == ("ok", "", "the video cannot be opened")
+        reasons[NAMES[5]] == ("ok", "", "the video cannot be opened")
         and found[NAMES[5]]["video_frames"] is None
     )
     assert (
-        told[NAMES[6]] == ("ok", "", "there is no video file")
+        reasons[NAMES[6]] == ("ok", "", "there is no video file")
         and found[NAMES[6]]["video_file"] is None
     )
-    assert told["S001C001P001R001A003"] == (
+    assert reasons["S001C001P001R001A003"] == (
         "excluded",
         "action 3 has no class name, there are 2",
         "there is no video file",
@@ -260,5 +260,5 @@ def test_the_stage_writes_the_same_bytes_twice(
     capsys.readouterr()
     with pytest.raises(SystemExit) as left:
         runpy.run_path(str(ROOT / "stages" / "index.py"), run_name="__main__")
-    told = capsys.readouterr().err
-    assert left.value.code == 1 and told.count("\n") == 1 and "nowhere" in told
+    reasons = capsys.readouterr().err
+    assert left.value.code == 1 and reasons.count("\n") == 1 and "nowhere" in reasons

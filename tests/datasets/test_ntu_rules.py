@@ -1,4 +1,4 @@
-"""`denoise`, rule by rule, against a naive version that follows the text of NTU_RULES.md."""
+"""`denoise`, rule by rule, against a naive version that follows the rules' text."""
 
 from __future__ import annotations
 

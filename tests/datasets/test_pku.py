@@ -501,9 +501,9 @@ def test_each_damage_of_a_video_is_a_row_with_a_reason(raw: Path) -> None:
     assert [row["status"] for sample, row in found.items() if sample.startswith("A001N001")] == [
         "ok"
     ] * 3
-    told = [row["reason"] for sample, row in found.items() if sample.startswith("A001N002")]
-    assert len(told) == 3 and all(
-        "Skeleton/A01N02-L.txt and copy/" in text or "copy/" in text for text in told
+    reasons = [row["reason"] for sample, row in found.items() if sample.startswith("A001N002")]
+    assert len(reasons) == 3 and all(
+        "Skeleton/A01N02-L.txt and copy/" in text or "copy/" in text for text in reasons
     )
     assert (
         found["A008N001V001C077L001"]["action"] == 77

@@ -39,27 +39,27 @@ def clip_quality(index: pa.Table, captions: pa.Table, classes: Sequence[str]) ->
     label_of = dict(
         zip(usable.column("sample").to_pylist(), usable.column("label").to_pylist(), strict=True)
     )
-    said: dict[str, list[str]] = defaultdict(list)
+    answers_of: dict[str, list[str]] = defaultdict(list)
     for sample, answer in zip(
         captions.column("sample").to_pylist(), captions.column("answer").to_pylist(), strict=True
     ):
         if answer is not None and sample in label_of:
-            said[sample].append(plain(answer))
-    total = sum(map(len, said.values()))
-    counts = Counter(text for texts in said.values() for text in texts)
+            answers_of[sample].append(plain(answer))
+    total = sum(map(len, answers_of.values()))
+    counts = Counter(text for texts in answers_of.values() for text in texts)
     spread: dict[str, set[int]] = defaultdict(set)
-    for sample, texts in said.items():
+    for sample, texts in answers_of.items():
         for text in texts:
             spread[text].add(label_of[sample])
-    several = [texts for texts in said.values() if len(texts) > 1]
-    own, other = _named(said, label_of, classes)
+    several = [texts for texts in answers_of.values() if len(texts) > 1]
+    own, other = _named(answers_of, label_of, classes)
 
     def share(count: int, of: int) -> float | None:
         return count / of if of else None
 
     return {
         "clips": len(label_of),
-        "without": share(len(label_of) - len(said), len(label_of)),
+        "without": share(len(label_of) - len(answers_of), len(label_of)),
         "one_answer": share(sum(len(set(texts)) == 1 for texts in several), len(several)),
         "names_its_class": share(own, total),
         "names_another_class": share(other, total),
@@ -82,7 +82,7 @@ def lowest_coverage(crops: pa.Table) -> list[dict[str, Any]]:
 
 
 def _named(
-    said: Mapping[str, Iterable[str]], label_of: Mapping[str, int], classes: Sequence[str]
+    answers_of: Mapping[str, Iterable[str]], label_of: Mapping[str, int], classes: Sequence[str]
 ) -> tuple[int, int]:
     """Answers that contain their own class's name, and those that contain only another's."""
     names = [plain(name) for name in classes]
@@ -90,7 +90,7 @@ def _named(
     longest_first = sorted(names, key=len, reverse=True)
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first)) or '(?!)'})(?!\w)")
     own = other = 0
-    for sample, texts in said.items():
+    for sample, texts in answers_of.items():
         for text in texts:
             found = {label_by_name[name] for name in pattern.findall(text)}
             own += label_of[sample] in found

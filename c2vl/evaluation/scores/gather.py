@@ -65,8 +65,8 @@ class PromptTables:
             self.caption.column("k").to_pylist(),
             strict=True,
         )
-        said = zip(keys, self.caption.column("answer").to_pylist(), strict=True)
-        return {key: answer for key, answer in said if answer is not None}
+        answers_of = zip(keys, self.caption.column("answer").to_pylist(), strict=True)
+        return {key: answer for key, answer in answers_of if answer is not None}
 
     def labels(self) -> dict[str, int]:
         """The 0-based label of each sample."""

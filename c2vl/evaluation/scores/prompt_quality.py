@@ -22,7 +22,7 @@ def crop_quality(crops: pa.Table) -> dict[str, Any]:
 
     Returns:
         `frames`, `statuses` (counts), `coverage` (mean share of tracked joints inside the crop,
-        None where no skeleton tells), `covered` (share of the crops that hold at least 90 % of
+        None without colour joints), `covered` (share of the crops that hold at least 90 % of
         them), `boxes` (mean a frame).
     """
     coverage = crops.column("coverage").to_numpy().astype(np.float64)
@@ -52,7 +52,7 @@ def answer_quality(captions: pa.Table, classes: Sequence[str]) -> dict[str, Any]
     given = captions.filter(pc.is_valid(captions.column("answer")))
     texts = Counter(" ".join(text.lower().split()) for text in given.column("answer").to_pylist())
     total = sum(texts.values())
-    said = re.compile(
+    name = re.compile(
         rf"(?<!\w)(?:{'|'.join(re.escape(name.lower()) for name in classes) or '(?!)'})(?!\w)"
     )
 
@@ -69,7 +69,7 @@ def answer_quality(captions: pa.Table, classes: Sequence[str]) -> dict[str, Any]
         else None,
         "words": sum(len(text.split()) * n for text, n in texts.items()) / total if total else None,
         "distinct": share(len(texts)),
-        "names_a_class": share(sum(n for text, n in texts.items() if said.search(text))),
+        "names_a_class": share(sum(n for text, n in texts.items() if name.search(text))),
     }
 
 
