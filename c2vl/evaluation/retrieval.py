@@ -59,8 +59,8 @@ def both_ways(
     Returns:
         `sentence_to_skeleton` and `skeleton_to_sentence`, each with `recall1`, `recall5`,
         `recall10` (shares of the queries), `chance1` … (expected of a random order), `median_rank`
-        and `same_class` (share of the queries whose first answer is of a clip, or an answer on a clip,
-        of the query's class); `clips` N and `sentences` M.
+        and `same_class` (share of the queries whose first answer is of a clip, or an answer on a
+        clip, of the query's class); `clips` N and `sentences` M.
     """
     identity, first = np.unique(groups, return_index=True)
     classes_of = [set(labels[groups == group].tolist()) for group in identity]
