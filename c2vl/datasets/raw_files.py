@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from c2vl.core.digest import file_digest
+
 ZIP = ".zip"
 MARK = "!"  # between an archive and its member
 MOST_TEXT = 64 * 2**20  # bytes; the longest real skeleton files have some 15 MB
@@ -32,8 +34,6 @@ _DAMAGE = (
     ValueError,
 )
 _opening = threading.Lock()
-
-from c2vl.core.digest import file_digest
 
 
 class PlaceError(Exception):

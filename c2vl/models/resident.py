@@ -27,30 +27,35 @@ class Resident:
     """
 
     def __init__(self, tensor: Tensor, device: torch.device | str, what: str = "") -> None:
-        """Args: `what` names the data in the sentence that says they stay on the host."""
+        """Place the tensor.
+
+        Args:
+            tensor: the data (N, …).
+            device: where rows are wanted.
+            what: name of the data in the message that they stay on the host.
+        """
         self.device = torch.device(device)
         size = tensor.numel() * tensor.element_size()
         stays = tensor.device.type == "cpu" and not fits(size, self.device)
         self.tensor = tensor if stays else tensor.to(self.device)
         if not stays:
-            self.device = (
-                self.tensor.device
-            )  # with its index, else rows of `cuda:0` would seem to be elsewhere than on `cuda`
+            # With its index: rows of `cuda:0` would else seem to be elsewhere than on `cuda`.
+            self.device = self.tensor.device
         if stays:
-            print(
-                f"{what or 'data'}: {size / 2**30:.1f} GiB do not fit on {self.device} beside the "
-                "network; they stay in host "
-                "memory and go there batch by batch through pinned memory.",
-                file=sys.stderr,
+            log.warning(
+                "%s: %.1f GiB do not fit on %s beside the network; they stay in host memory and go "
+                "there batch by batch through pinned memory.",
+                what or "data",
+                size / 2**30,
+                self.device,
             )
 
     def __getitem__(self, index: Tensor) -> Tensor:
         """`tensor[index]` on the device, for an int64 index of any shape."""
         home = self.tensor.device
         if home == self.device:
-            chosen = self.tensor.index_select(
-                0, index.flatten().to(home, non_blocking=True)
-            )  # whole rows; `[]` goes by value
+            rows = index.flatten().to(home, non_blocking=True)
+            chosen = self.tensor.index_select(0, rows)  # copies whole rows, `[]` single values
             return chosen.view(*index.shape, *self.tensor.shape[1:])
         flat = index.to(home).flatten()
         pinned = torch.empty(

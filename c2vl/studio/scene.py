@@ -13,7 +13,6 @@ from c2vl.studio.cameras import Camera
 from c2vl.studio.draw_people import draw_person, draw_shadow
 from c2vl.studio.drawing import Image
 from c2vl.studio.furniture import draw_box
-from c2vl.studio.people import draw_person, draw_shadow
 from c2vl.studio.performance import Performance
 from c2vl.studio.room import chair_boxes
 

@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from c2vl.core import digest
+from c2vl.core import digest as content_digest
 from c2vl.core.files import read_json, write_json
 from c2vl.core.machine import state_dir
 
@@ -21,16 +21,16 @@ def file_digest(path: Path) -> str:
     """
     status = path.stat()
     if status.st_size < LARGE:
-        return _digest(path)
+        return content_digest.file_digest(path)
     cache, name = state_dir() / "digests.json", str(path.resolve())
     signature = [status.st_size, status.st_mtime_ns, status.st_ino]
     known = _read(cache)
     if name in known and known[name][0] == signature:
         return str(known[name][1])
-    digest = _digest(path)
+    own = content_digest.file_digest(path)
     # Read again, because another process may have added files. A lost entry costs one hashing.
-    write_json(cache, {**_read(cache), name: [signature, digest]})
-    return digest
+    write_json(cache, {**_read(cache), name: [signature, own]})
+    return own
 
 
 def _read(path: Path) -> dict[str, Any]:
