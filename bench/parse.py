@@ -34,7 +34,7 @@ from studio_skeletons import studio_files  # noqa: E402
 
 from c2vl.datasets.names import SampleName  # noqa: E402
 from c2vl.datasets.skeleton_file import parse_skeleton  # noqa: E402
-from c2vl.datasets.skeletons.line import denoise  # noqa: E402
+from c2vl.datasets.skeletons.denoise import denoise  # noqa: E402
 from c2vl.studio.vocabulary import ACTIONS  # noqa: E402
 
 NTU60, CORES = 56_880, 8

@@ -1,6 +1,7 @@
-"""Stage `baseline_features <benchmark>`: as `features`, for the encoders of `results/baselines/<benchmark>`.
+"""Stage `baseline_features <benchmark>`: features of the encoders in `results/baselines`.
 
-Writes `results/baseline_features/<benchmark>/<method>/` (schema: top of `c2vl/evaluation/encoded.py`).
+Writes `results/baseline_features/<benchmark>/<method>/` (schema: top of
+`c2vl/evaluation/encoded.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def main() -> None:
     parser.add_argument("benchmark", help="a split column of the index, such as xsub")
     benchmark = parser.parse_args().benchmark
 
-    from c2vl.evaluation.make_features import make_features
+    from c2vl.evaluation.frozen_features import make_features
     from c2vl.models.clips import load_clips
     from c2vl.training.devices import prepare
 

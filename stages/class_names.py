@@ -1,8 +1,9 @@
-"""Stage `class_names`: features of the class names in the encoder's space (CLIP), for zero-shot recognition.
+"""Stage `class_names`: features of the class names (CLIP), for zero-shot recognition.
 
-Reads `data/index/classes.json`. Writes `data/class_names/class_names.parquet`: `label` (int16), `name`, `feature`
-(fixed_size_list<float32>[width]): the mean over `class_names.templates` of the sentences' unit features, scaled to length 1 (as
-CLIP does for ImageNet). No stage that trains an encoder reads it.
+Reads `data/index/classes.json`. Writes `data/class_names/class_names.parquet`: `label` (int16),
+`name`, `feature` (fixed_size_list<float32>[width]): the mean over `class_names.templates` of the
+sentences' unit features, scaled to length 1 (as CLIP does for ImageNet). No stage that trains an
+encoder reads it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ DATA, OUT = Path("data"), Path("data/class_names")
 def main() -> None:
     """Encode the class names."""
     from c2vl.core import machine
-    from c2vl.core.tables.class_list import class_names
+    from c2vl.core.tables.class_list import read_class_list
     from c2vl.prompts.class_names import ClassNamesParams, write_class_names
     from c2vl.prompts.embed_params import EmbedParams
     from c2vl.prompts.engines.encoder import Encoder
@@ -28,7 +29,7 @@ def main() -> None:
     params = load_section("class_names", ClassNamesParams)
     with logged("class_names") as notes:
         encoder = Encoder.load(load_section("embed", EmbedParams).encoder, machine.device())
-        names = class_names(DATA)
+        names = read_class_list(DATA)
         write_class_names(OUT, names, params, lambda sentences: encoder.texts(sentences)[0])
         notes["computed"] = len(names)
 

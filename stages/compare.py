@@ -39,7 +39,7 @@ def compare(
     """Run what is not finished yet, in parallel, and return the summary."""
     from c2vl.core.tables.fingerprint import data_fingerprint
     from c2vl.evaluation.evaluate_params import EvaluateParams
-    from c2vl.experiments.ablation.methods import run_method
+    from c2vl.experiments.ablation.run_method import run_method
     from c2vl.experiments.compare import finished, keep, run_key, summarise
     from c2vl.training.training_params import BaselinesParams, PretrainParams
 

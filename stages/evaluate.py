@@ -1,46 +1,57 @@
-"""Stage `evaluate`: what frozen encoders are worth on the test splits, from features computed once (stage `features`).
+"""Stage `evaluate`: evaluate frozen encoders on the test splits, from features computed once.
 
-Reads `data/index`, `data/embed/*`, `data/class_names`, `results/features/<benchmark>-<stream>` (C²VL, all streams) and
-`results/baseline_features/<benchmark>/{infonce,random,supervised}` (joint stream); no encoder, no skeleton. Writes
-`results/evaluate/`. Protocols and whose settings they are: `docs/evaluation.md`.
+Reads `data/index`, `data/embed/*`, `data/class_names`, `results/features/<benchmark>-<stream>`
+(C²VL, all streams) and `results/baseline_features/<benchmark>/{infonce,random,supervised}` (joint
+stream); no encoder, no skeleton. Writes `results/evaluate/`. Protocols and whose settings they are:
+`docs/evaluation.md`.
 
-Methods are `c2vl`, `infonce`, `random`, `supervised`; streams `joint`, `bone`, `motion`, and `fusion` / `fusion_equal`
-(C²VL's three streams, weights 0.6/0.6/0.4 or equal). All accuracies are shares in 0…1, of the *last* epoch.
+Methods are `c2vl`, `infonce`, `random`, `supervised`; streams `joint`, `bone`, `motion`, and
+`fusion` / `fusion_equal` (C²VL's three streams, weights 0.6/0.6/0.4 or equal). All accuracies are
+shares in 0…1, of the *last* epoch.
 
 - `metrics.json`, nested numbers:
-  - `linear[benchmark][stream][method] = {top1, top5, mean_class, ece, best_on_test}`; fused streams lack `best_on_test` (the
-    best epoch by test accuracy, beside the headline and never instead); `ece`: expected calibration error, 15 bins;
+  - `linear[benchmark][stream][method] = {top1, top5, mean_class, ece, best_on_test}`; fused streams
+    lack `best_on_test` (the best epoch by test accuracy, beside the headline and never instead);
+    `ece`: expected calibration error, 15 bins;
   - `knn[benchmark][stream][method] = {top1, mean_class}`;
-  - `end_to_end[benchmark]["joint"]["supervised"] = {top1, top5, mean_class}`: the classifier trained with its encoder;
-  - `zero_shot[benchmark][stream][method] = {top1, top5, mean_class, chance}`: c2vl and infonce, from class names alone; with
-    `fusion` and `fusion_equal` of c2vl;
-  - `retrieval[benchmark][stream][method] = {clips, sentences, sentence_to_skeleton, skeleton_to_sentence}`, the last two
-    `{recall1, recall5, recall10, chance1, chance5, chance10, median_rank, same_class}`: test clips against the distinct
-    ones of their middle sentences (`c2vl/evaluation/retrieval.py`);
+  - `end_to_end[benchmark]["joint"]["supervised"] = {top1, top5, mean_class}`: the classifier
+    trained with its encoder;
+  - `zero_shot[benchmark][stream][method] = {top1, top5, mean_class, chance}`: c2vl and infonce,
+    from class names alone; with `fusion` and `fusion_equal` of c2vl;
+  - `retrieval[benchmark][stream][method] = {clips, sentences, sentence_to_skeleton,
+    skeleton_to_sentence}`, the last two `{recall1, recall5, recall10, chance1, chance5, chance10,
+    median_rank, same_class}`: test clips against the distinct ones of their middle sentences
+    (`c2vl/evaluation/retrieval.py`);
   - `samples[benchmark] = {train, test, classes, chance}`;
-  - `settings = {knn_neighbours, fusion}`, of section `evaluate`: what the page has to tell beside the numbers.
-- `heads/<benchmark>-<stream>.{safetensors,json}`: C²VL's linear heads, for recognition elsewhere: `weight` (classes, D),
-  `bias` (classes,), `mean` and `scale` (D,), float32; logits of encoder features x are
-  `((x - mean) / scale) @ weight.T + bias`; the JSON has `classes` (names), `benchmark, stream, method, features,
-  encoder` (folder of the checkpoint), `top1`.
+  - `settings = {knn_neighbours, fusion}`, of section `evaluate`: what the page shows beside
+    the numbers.
+- `heads/<benchmark>-<stream>.{safetensors,json}`: C²VL's linear heads, for recognition elsewhere:
+  `weight` (classes, D), `bias` (classes,), `mean` and `scale` (D,), float32; logits of encoder
+  features x are `((x - mean) / scale) @ weight.T + bias`; the JSON has `classes` (names),
+  `benchmark, stream, method, features, encoder` (folder of the checkpoint), `top1`.
 - `per_class.csv`: `protocol, benchmark, stream, method, label, name, samples, accuracy`.
-- `gains.csv`, C²VL against InfoNCE by class (linear, joint), largest gain first: `benchmark, label, name, samples, c2vl,
-  infonce, gain`.
-- `calibration.csv`, linear scores: `benchmark, stream, method, lower, upper, clips, confidence, accuracy`, a row a bin.
-- `predictions.parquet`, one row a test sample and classifier: `sample, benchmark, protocol` (linear | knn | end_to_end |
-  zero_shot), `method, stream, label, prediction` (int16, 0-based), `top5` (list<int16>, best first; KNN: the prediction alone),
-  `probability` (float32 of the prediction; KNN: cosine of the nearest neighbour). Fig. 8's confusions are counted from it.
-- `features.parquet`, test split, for t-SNE (Fig. 7): `sample, benchmark, method, stream, label` (int16), `feature`
-  (list<float32>[D]).
-- `similarity.parquet` (Fig. 4 and 5), test split, joint stream, methods c2vl and infonce: one row a pair of a skeleton and the
-  mean prompt of a sample: `benchmark, method, knowledge` (vision | language), `sample, other` (whose prompt), `kind` (positive:
-  other == sample | negative), `same_class` (bool), `similarity` (float32 cosine in the shared space). 16 seeded negatives
-  a sample.
+- `gains.csv`, C²VL against InfoNCE by class (linear, joint), largest gain first: `benchmark, label,
+  name, samples, c2vl, infonce, gain`.
+- `calibration.csv`, linear scores: `benchmark, stream, method, lower, upper, clips, confidence,
+  accuracy`, a row a bin.
+- `predictions.parquet`, one row a test sample and classifier: `sample, benchmark, protocol` (linear
+  | knn | end_to_end | zero_shot), `method, stream, label, prediction` (int16, 0-based), `top5`
+  (list<int16>, best first; KNN: the prediction alone), `probability` (float32 of the prediction;
+  KNN: cosine of the nearest neighbour). Fig. 8's confusions are counted from it.
+- `features.parquet`, test split, for t-SNE (Fig. 7): `sample, benchmark, method, stream, label`
+  (int16), `feature` (list<float32>[D]).
+- `similarity.parquet` (Fig. 4 and 5), test split, joint stream, methods c2vl and infonce: one row a
+  pair of a skeleton and the mean prompt of a sample: `benchmark, method, knowledge` (vision |
+  language), `sample, other` (whose prompt), `kind` (positive: other == sample | negative),
+  `same_class` (bool), `similarity` (float32 cosine in the shared space). 16 seeded negatives a
+  sample.
 
-Elsewhere: `curves.csv` beside every encoder: `epoch` (from 1), `learning_rate, loss, alpha, temperature, target_temperature,
-diagonal` (mean mass of the targets on the true pair), `entropy` (of the targets' rows, nats), `accuracy` (training accuracy,
-supervised only), `probe` (KNN accuracy on a held-out part of the training split); cells without a meaning are empty.
-Finetuning, semi-supervised learning and transfer: `stages/protocols.py`. `results/compare/compare.json`: `stages/compare.py`.
+Elsewhere: `curves.csv` beside every encoder: `epoch` (from 1), `learning_rate, loss, alpha,
+temperature, target_temperature, diagonal` (mean mass of the targets on the true pair), `entropy`
+(of the targets' rows, nats), `accuracy` (training accuracy, supervised only), `probe` (KNN accuracy
+on a held-out part of the training split); cells without a meaning are empty. Finetuning,
+semi-supervised learning and transfer: `stages/protocols.py`. `results/compare/compare.json`:
+`stages/compare.py`.
 """
 
 from __future__ import annotations
@@ -58,8 +69,8 @@ if TYPE_CHECKING:
     import torch
 
     from c2vl.evaluation.encoded import Encoded
-    from c2vl.evaluation.evaluate_files import Outs
     from c2vl.evaluation.evaluate_params import EvaluateParams
+    from c2vl.evaluation.evaluation_tables import EvaluationTables
 
 DATA, RESULTS = Path("data"), Path("results")
 OUT = RESULTS / "evaluate"
@@ -67,65 +78,68 @@ BASELINES = ("infonce", "random", "supervised")
 
 
 def evaluate_encoder(
-    encoded: Encoded, params: EvaluateParams, outs: Outs, device: torch.device
+    encoded: Encoded, params: EvaluateParams, found: EvaluationTables, device: torch.device
 ) -> dict[str, np.ndarray]:
-    """Linear evaluation and KNN of one encoder, and what its shared space gives; returns test scores by protocol.
+    """Linear evaluation and KNN of one encoder, and results of its shared space.
 
-    Without any prompt of a test clip (published answers may cover the training split alone) there is no retrieval.
+    Returns test scores by protocol.
+
+    Without any prompt of a test clip (published answers may cover the training split alone) there
+    is no retrieval.
     """
-    from c2vl.evaluation.heads import save_head
+    from c2vl.evaluation.head_files import save_head
+    from c2vl.evaluation.pair_similarity import pair_similarities
     from c2vl.evaluation.protocol import evaluate
     from c2vl.evaluation.shared_space import class_name_features, retrieve, zero_shot_scores
-    from c2vl.evaluation.similarity import pair_similarities
     from c2vl.models.prompt_features import NoPromptsError, load_prompts
 
     key = (encoded.benchmark, encoded.stream, encoded.method)
     samples, features, labels = encoded.test_samples, encoded.features, encoded.features.test_labels
     result = evaluate(
-        features, len(outs.names), params, encoded.applied("classifier", features.test), device
+        features, len(found.names), params, encoded.applied("classifier", features.test), device
     )
     metrics = result.metrics()
     for protocol, values in metrics.items():
-        outs.metric(protocol, *key, values)
-    outs.classified("linear", *key, samples, labels, result.linear.scores)
+        found.metric(protocol, *key, values)
+    found.classified("linear", *key, samples, labels, result.linear.scores)
     if result.end_to_end is not None:
-        outs.classified("end_to_end", *key, samples, labels, result.end_to_end)
-    outs.predictions(
+        found.classified("end_to_end", *key, samples, labels, result.end_to_end)
+    found.predictions(
         "knn", *key, samples, labels, result.knn.predictions[:, None], result.knn.similarity
     )
-    outs.features(*key, samples, labels, features.test)
+    found.features(*key, samples, labels, features.test)
     scores = {"linear": result.linear.scores}
     if encoded.method == "c2vl":
         name = f"{encoded.benchmark}-{encoded.stream}"
         about: dict[str, Any] = dict(zip(("benchmark", "stream", "method"), key, strict=True))
         about |= {
-            "classes": outs.names,
+            "classes": found.names,
             "encoder": f"results/pretrain/{name}",
             "top1": metrics["linear"]["top1"],
         }
         save_head(OUT / "heads", name, result.linear.head, about)
     if encoded.prompts:
         zero_shot = zero_shot_scores(
-            encoded, class_name_features(DATA / "class_names", len(outs.names))
+            encoded, class_name_features(DATA / "class_names", len(found.names))
         )
         if zero_shot is not None:
-            outs.classified("zero_shot", *key, samples, labels, zero_shot)
+            found.classified("zero_shot", *key, samples, labels, zero_shot)
             scores["zero_shot"] = zero_shot
         try:
             prompts = load_prompts(DATA, samples, list(encoded.prompts), device)
         except NoPromptsError as error:
             print(f"evaluate {'-'.join(key)}: neither retrieval nor similarities: {error}")
             return scores
-        outs.metric("retrieval", *key, retrieve(encoded, prompts) or {})
+        found.metric("retrieval", *key, retrieve(encoded, prompts) or {})
         if encoded.stream == "joint":
-            outs.similarities(
+            found.similarities(
                 encoded.benchmark, encoded.method, pair_similarities(encoded, prompts, params.seed)
             )
     return scores
 
 
 def evaluate_benchmark(
-    benchmark: str, params: EvaluateParams, outs: Outs, device: torch.device
+    benchmark: str, params: EvaluateParams, found: EvaluationTables, device: torch.device
 ) -> None:
     """Every encoder of one benchmark, and the fusion of C²VL's streams."""
     from c2vl.core.progress import progress
@@ -139,17 +153,17 @@ def evaluate_benchmark(
     streams: dict[str, dict[str, np.ndarray]] = {}
     for folder in progress(folders, f"evaluate {benchmark}", "encoders"):
         encoded = load_encoded(folder)
-        scores = evaluate_encoder(encoded, params, outs, device)
+        scores = evaluate_encoder(encoded, params, found, device)
         if encoded.method == "c2vl":
             for protocol, values in scores.items():
                 streams.setdefault(protocol, {})[encoded.stream] = values
     labels, samples = encoded.features.test_labels, encoded.test_samples
-    classes = len(outs.names)
+    classes = len(found.names)
     counts = {"train": len(encoded.train_samples), "test": len(samples), "classes": classes}
-    outs.metrics["samples"][benchmark] = {**counts, "chance": 1 / classes}
+    found.metrics["samples"][benchmark] = {**counts, "chance": 1 / classes}
     for protocol, by_stream in streams.items():
         for name, fused in fuse_streams(by_stream, params.fusion.model_dump()).items():
-            outs.classified(protocol, benchmark, name, "c2vl", samples, labels, fused)
+            found.classified(protocol, benchmark, name, "c2vl", samples, labels, fused)
 
 
 @one_sentence
@@ -163,22 +177,22 @@ def main() -> None:
     import torch
 
     from c2vl.core import machine
-    from c2vl.core.tables.class_list import class_names
-    from c2vl.evaluation.evaluate_files import Outs
+    from c2vl.core.tables.class_list import read_class_list
     from c2vl.evaluation.evaluate_params import EvaluateParams
+    from c2vl.evaluation.evaluation_tables import EvaluationTables
     from c2vl.training.environment import threads
 
     params = load_section("evaluate", EvaluateParams)
     with logged("evaluate") as notes:
         torch.set_num_threads(threads())
-        outs, device = Outs(class_names(DATA)), machine.device()
-        outs.metrics["settings"] = {
+        found, device = EvaluationTables(read_class_list(DATA)), machine.device()
+        found.metrics["settings"] = {
             "knn_neighbours": params.knn_neighbours,
             "fusion": params.fusion.model_dump(),
         }
         for benchmark in benchmarks:
-            evaluate_benchmark(benchmark, params, outs, device)
-        outs.write(OUT)
+            evaluate_benchmark(benchmark, params, found, device)
+        found.write(OUT)
         notes["benchmarks"] = benchmarks
 
 

@@ -1,7 +1,8 @@
-"""Stage `features <benchmark> <stream>`: the features of a frozen encoder on both splits, once a checkpoint.
+"""Stage `features <benchmark> <stream>`: features of a frozen encoder on both splits.
 
-Reads `data/index`, `data/skeleton`, `results/pretrain/<benchmark>-<stream>`. Writes `results/features/<benchmark>-<stream>/`
-(`features.parquet`, `heads.safetensors`, `encoder.json`: schema at the top of `c2vl/evaluation/encoded.py`).
+Reads `data/index`, `data/skeleton`, `results/pretrain/<benchmark>-<stream>`. Writes
+`results/features/<benchmark>-<stream>/` (`features.parquet`, `heads.safetensors`, `encoder.json`:
+schema at the top of `c2vl/evaluation/encoded.py`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def main() -> None:
     parser.add_argument("stream", choices=STREAMS)
     arguments = parser.parse_args()
 
-    from c2vl.evaluation.make_features import make_features
+    from c2vl.evaluation.frozen_features import make_features
     from c2vl.models.clips import load_clips
     from c2vl.training.devices import prepare
 

@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("stream", choices=STREAMS)
     arguments = parser.parse_args()
 
-    from c2vl.core.tables.class_list import class_names
+    from c2vl.core.tables.class_list import read_class_list
     from c2vl.models.clips import load_clips
     from c2vl.training.devices import prepare
     from c2vl.training.finetuning.finetune_params import FinetuneParams
@@ -49,7 +49,9 @@ def main() -> None:
         )
         source, out = RESULTS / "pretrain" / name, RESULTS / "finetune/full" / name
         states = state_folder(f"finetune-{name}")
-        notes.update(finetune_all(source, train, test, len(class_names(DATA)), params, out, states))
+        notes.update(
+            finetune_all(source, train, test, len(read_class_list(DATA)), params, out, states)
+        )
 
 
 if __name__ == "__main__":

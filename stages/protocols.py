@@ -1,13 +1,13 @@
-"""Stage `protocols`: finetuning, semi-supervised learning and transfer gathered, three streams fused.
+"""Stage `protocols`: gather finetuning, semi-supervised learning and transfer; fuse streams.
 
-Reads what params.yaml names of `results/finetune/{full,semi,transfer}` (stages `finetune`, `semi`, `transfer`). Writes
-`results/protocols/metrics.json`, shares in 0…1 after the last epoch; starts are `c2vl` (pretrained) and `scratch`; streams
-`joint`, `bone`, `motion`, and where all three were trained `fusion` (weights of `evaluate.fusion`) and `fusion_equal`, which
-have no `best_on_test`:
+Reads what params.yaml names of `results/finetune/{full,semi,transfer}` (stages `finetune`, `semi`,
+`transfer`). Writes `results/protocols/metrics.json`, shares in 0…1 after the last epoch; starts are
+`c2vl` (pretrained) and `scratch`; streams `joint`, `bone`, `motion`, and where all three were
+trained `fusion` (weights of `evaluate.fusion`) and `fusion_equal`, which have no `best_on_test`:
 
 - `finetune[benchmark][stream][start] = {top1, top5, mean_class, best_on_test}` (Table II);
-- `semi[benchmark][stream][start][fraction] = {labelled, top1, top5, mean_class, best_on_test}`, the latter four
-  `{mean, std, values}` over the draws (Table III);
+- `semi[benchmark][stream][start][fraction] = {labelled, top1, top5, mean_class, best_on_test}`, the
+  latter four `{mean, std, values}` over the draws (Table III);
 - `transfer[target] = {source, dataset, benchmark, train, test, classes, streams}` with
   `streams[stream][start] = {top1, top5, mean_class, best_on_test}` (Table V).
 """

@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("stream", choices=STREAMS)
     arguments = parser.parse_args()
 
-    from c2vl.core.tables.class_list import class_names
+    from c2vl.core.tables.class_list import read_class_list
     from c2vl.models.clips import load_clips
     from c2vl.training.devices import prepare
     from c2vl.training.finetuning.finetune_params import SemiParams
@@ -48,7 +48,7 @@ def main() -> None:
         )
         source, out = RESULTS / "pretrain" / name, RESULTS / "finetune/semi" / name
         states = state_folder(f"semi-{name}")
-        notes.update(semi_all(source, train, test, len(class_names(DATA)), params, out, states))
+        notes.update(semi_all(source, train, test, len(read_class_list(DATA)), params, out, states))
 
 
 if __name__ == "__main__":

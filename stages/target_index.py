@@ -1,6 +1,7 @@
 """Stage `target_index <target>`: as `index`, for a data set that encoders are transferred to.
 
-Reads the raw folder of `transfer.targets.<target>`; writes `data/targets/<target>/index/` (the tables of `data/index`).
+Reads the raw folder of `transfer.targets.<target>`; writes `data/targets/<target>/index/` (the
+tables of `data/index`).
 """
 
 from __future__ import annotations
@@ -8,9 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from c2vl.core import tables
 from c2vl.core.errors import one_sentence
-from c2vl.core.files import write_json
 from c2vl.core.runlog import logged
 from c2vl.datasets.index import build_index
 from c2vl.datasets.transfer_targets import load_target
@@ -26,13 +25,12 @@ def main() -> None:
     out = Path("data/targets") / name / "index"
     with logged(f"target_index-{name}") as notes:
         index = build_index(target.data())
-        tables.write(out / "index.parquet", index.table)
-        write_json(out / "classes.json", index.classes)
-        write_json(out / "metrics.json", index.counts)
+        index.write(out)
         notes.update(computed=index.counts["samples"], excluded=index.counts["excluded"])
     splits = index.counts["splits"][target.benchmark]
     print(
-        f"target_index: {name}: {index.counts['usable']} usable samples, {splits['train']} train, {splits['test']} test."
+        f"target_index: {name}: {index.counts['usable']} usable samples, "
+        f"{splits['train']} train, {splits['test']} test."
     )
     for kind, count in index.counts["excluded"].items():
         print(f"target_index: {name}: excluded {count}: {kind}.")

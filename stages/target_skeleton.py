@@ -1,6 +1,7 @@
 """Stage `target_skeleton <target>`: as `skeleton`, for a data set that encoders are transferred to.
 
-Reads `data/targets/<target>/index` and the target's raw folder; writes `data/targets/<target>/skeleton/`.
+Reads `data/targets/<target>/index` and the target's raw folder; writes
+`data/targets/<target>/skeleton/`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from c2vl.core.errors import one_sentence
 from c2vl.core.params import load_section
-from c2vl.datasets.skeletons.line import SkeletonParams
+from c2vl.datasets.skeleton_params import SkeletonParams
 from c2vl.datasets.skeletons.source import skeleton_work
 from c2vl.datasets.transfer_targets import load_target
 from c2vl.store.stage import add_options, carry_out

@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("target", help="a name in `transfer.targets` of params.yaml")
     name = parser.parse_args().target
 
-    from c2vl.core.tables.class_list import class_names
+    from c2vl.core.tables.class_list import read_class_list
     from c2vl.models.clips import load_clips
     from c2vl.training.devices import prepare
     from c2vl.training.finetuning.finetune_params import TransferParams
@@ -45,7 +45,7 @@ def main() -> None:
         )
         out = RESULTS / "finetune/transfer" / name
         about = {"source": params.source, "dataset": target.dataset, "benchmark": target.benchmark}
-        classes = len(class_names(data))
+        classes = len(read_class_list(data))
         states = state_folder(f"transfer-{name}")
         notes.update(
             transfer_all(RESULTS / "pretrain", train, test, classes, params, out, about, states)

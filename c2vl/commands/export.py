@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     from c2vl.core.errors import UserError
     from c2vl.core.params import load_section
     from c2vl.datasets.data_params import DataParams
-    from c2vl.evaluation.heads import load_head
+    from c2vl.evaluation.head_files import load_head
     from c2vl.prompts.embed_params import EmbedParams
     from c2vl.training.checkpoint import load_checkpoint
 

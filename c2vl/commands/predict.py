@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> None:
     from c2vl.core import machine
     from c2vl.core.params import load_section
     from c2vl.datasets.data_params import DataParams
-    from c2vl.datasets.skeletons.line import SkeletonParams
+    from c2vl.datasets.skeleton_params import SkeletonParams
     from c2vl.evaluation.evaluate_params import EvaluateParams
 
     data, line = load_section("data", DataParams), load_section("skeleton", SkeletonParams)

@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     from c2vl.core import machine
     from c2vl.core.errors import UserError
     from c2vl.core.params import load_section
-    from c2vl.core.tables.class_list import class_names
+    from c2vl.core.tables.class_list import read_class_list
     from c2vl.datasets.data_params import DataParams
     from c2vl.evaluation.evaluate_params import EvaluateParams
     from c2vl.prompts.embed_params import EmbedParams
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError('The sentence is empty; try c2vl search "a person drinks from a cup".')
     benchmark = arguments.benchmark or load_section("data", DataParams).benchmarks[0]
     streams = load_streams(RESULTS, benchmark, arguments.stream)
-    names = class_names(DATA)
+    names = read_class_list(DATA)
     encoder = Encoder.load(load_section("embed", EmbedParams).encoder, machine.device())
     feature = encoder.texts([arguments.sentence])[0][0].astype("float32")
     weights = load_section("evaluate", EvaluateParams).fusion.model_dump()

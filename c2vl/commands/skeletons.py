@@ -37,11 +37,11 @@ def run(arguments: argparse.Namespace) -> None:
         UserError: the tables are missing, or hold nothing to write.
     """
     from c2vl.core.errors import writing
-    from c2vl.datasets.skeletons.denoised import open_denoised
+    from c2vl.datasets.skeletons.skeleton_table import open_skeleton_table
     from c2vl.datasets.skeletons.to_ctrgcn import write_ctrgcn
     from c2vl.datasets.skeletons.to_pyskl import write_pyskl
 
-    denoised = open_denoised(DATA)
+    denoised = open_skeleton_table(DATA)
     with writing(arguments.folder):
         if arguments.format == "pyskl":
             written = [write_pyskl(denoised, arguments.folder)]

@@ -80,7 +80,7 @@ def belongs(dataset: str, name: SampleName) -> bool:
 
 @cache
 def missing_skeletons(dataset: str) -> frozenset[SampleName]:
-    """The samples whose skeletons the data set's authors list as missing: 302 of NTU60, 535 of NTU120."""
+    """Samples that the authors list as without skeleton: 302 of NTU60, 535 of NTU120."""
     if dataset == "studio":
         return frozenset()
     text = (

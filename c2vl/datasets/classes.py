@@ -16,13 +16,15 @@ CLASSES_FILE = (
 )
 
 
-def class_names(dataset: str, raw: Path, given: Sequence[str] | None = None) -> list[str]:
+def published_class_names(dataset: str, raw: Path, given: Sequence[str] | None = None) -> list[str]:
     """Return the `given` names, else those of `raw/classes.txt`, else the published ones.
 
     Where `raw` is a preprocessed file, no `classes.txt` is read: DVC knows of that file alone.
+    Stages after `index` read the list that it wrote, see `c2vl.core.tables.class_list`.
 
     Raises:
-        UserError: the file is not text, has an empty or repeated name, or is missing where `dataset` has no published names.
+        UserError: the file is not text, has an empty or repeated name, or is missing where
+            `dataset` has no published names.
     """
     if given is not None:
         return list(given)
@@ -33,7 +35,8 @@ def class_names(dataset: str, raw: Path, given: Sequence[str] | None = None) -> 
         raise UserError(f"{raw} does not name its classes; list them in `data.class_names`.")
     if dataset == "studio":
         raise UserError(
-            f"{own} is missing; it names the actions, one a line. Remake the world with `dvc repro -f simulate`."
+            f"{own} is missing; it names the actions, one a line. "
+            "Remake the world with `dvc repro -f simulate`."
         )
     if dataset in pku.DATASETS:
         return (

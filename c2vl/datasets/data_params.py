@@ -17,7 +17,8 @@ class DataParams(ParamsModel):
 
     dataset: Literal["studio", "ntu60", "ntu120", "pku1", "pku2"]
     raw: Path = Field(
-        description="Folder of raw files or zip archives, or one preprocessed file; see docs/datasets.md."
+        description="Folder of raw files or zip archives, or one preprocessed file; "
+        "see docs/datasets.md."
     )
     benchmarks: list[str] = Field(min_length=1, description="Splits to pretrain and evaluate on.")
     train_subjects: list[int] | None = Field(
@@ -28,7 +29,8 @@ class DataParams(ParamsModel):
     )
     clip_bounds: ClipBounds = Field(
         default="start:end",
-        description="PKU-MMD: frames of a label, as a slice of its numbers. The default is CMD's and MAMP's.",
+        description="PKU-MMD: frames of a label, as a slice of its numbers. "
+        "The default is CMD's and MAMP's.",
     )
 
     @model_validator(mode="after")

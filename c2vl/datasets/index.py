@@ -13,11 +13,11 @@ from c2vl.core.errors import UserError
 from c2vl.core.tables import schemas
 from c2vl.datasets import pku, pku_index, preprocessed_index
 from c2vl.datasets.benchmarks import BENCHMARKS, belongs, missing_skeletons, splits
-from c2vl.datasets.classes import class_names
+from c2vl.datasets.classes import published_class_names
 from c2vl.datasets.data_params import DataParams
+from c2vl.datasets.file_facts import FileFacts, read_facts
 from c2vl.datasets.names import SampleName
 from c2vl.datasets.preprocessed import is_preprocessed
-from c2vl.datasets.probe import Probe, probe_all
 from c2vl.datasets.remarks import not_here, passed_over
 from c2vl.datasets.rows import Chosen, Index, choose
 from c2vl.datasets.scan import RawFiles, scan
@@ -26,10 +26,11 @@ ROWS_AT_ONCE = 4096  # as dictionaries, which take ten times what columns do
 
 
 def build_index(params: DataParams) -> Index:
-    """Scan and probe the raw folder, or read the preprocessed file that stands for it.
+    """List the samples in the raw folder, or in the preprocessed file that stands for it.
 
     Raises:
-        UserError: the folder is missing or holds no sample of the data set, or no sample can be used.
+        UserError: the folder is missing or holds no sample of the data set, or no sample can be
+            used.
     """
     if is_preprocessed(params.raw):
         index = preprocessed_index.build(params)
@@ -38,7 +39,8 @@ def build_index(params: DataParams) -> Index:
     if not index.counts["usable"]:
         reasons = ", ".join(f"{count} {kind}" for kind, count in index.counts["excluded"].items())
         raise UserError(
-            f"no sample in {params.raw} (`data.raw`) can be used as {params.dataset} ({reasons or 'none belongs to it'})."
+            f"no sample in {params.raw} (`data.raw`) can be used as {params.dataset} "
+            f"({reasons or 'none belongs to it'})."
         )
     return index
 
@@ -46,13 +48,13 @@ def build_index(params: DataParams) -> Index:
 def _build(params: DataParams) -> Index:
     """The index of a folder with one file a sample (NTU RGB+D, studio)."""
     found = scan(params.raw)
-    classes = class_names(params.dataset, params.raw, params.class_names)
+    classes = published_class_names(params.dataset, params.raw, params.class_names)
     samples = {
         name: files for name, files in found.samples.items() if belongs(params.dataset, name)
     }
     paths = [path for files in samples.values() for path in (*files.skeletons, *files.videos)]
-    probes = dict(zip(paths, probe_all(params.raw, paths), strict=True))
-    index = assemble(params, samples, probes, classes)
+    facts = dict(zip(paths, read_facts(params.raw, paths), strict=True))
+    index = assemble(params, samples, facts, classes)
     others = len(found.samples) - len(samples)
     index.counts["ignored"] = {
         "not_of_this_data_set": others,
@@ -69,7 +71,7 @@ def _build(params: DataParams) -> Index:
 def assemble(
     params: DataParams,
     samples: Mapping[SampleName, RawFiles],
-    probes: Mapping[str, Probe],
+    facts: Mapping[str, FileFacts],
     classes: Sequence[str],
 ) -> Index:
     """Make the rows of `samples`, in their order, from what is known of their files."""
@@ -80,8 +82,8 @@ def assemble(
     counts = {benchmark: Counter({"train": 0, "test": 0}) for benchmark in split_of}
     for name, files in samples.items():
         skeleton, video = (
-            choose(files.skeletons, probes, "skeleton"),
-            choose(files.videos, probes, "video"),
+            choose(files.skeletons, facts, "skeleton"),
+            choose(files.videos, facts, "video"),
         )
         kind, reason = _exclusion(name, skeleton, name in missing, len(classes))
         membership = {
@@ -114,7 +116,7 @@ def assemble(
 
 
 def _exclusion(name: SampleName, skeleton: Chosen, missing: bool, classes: int) -> tuple[str, str]:
-    """(kind, reason) why a sample is excluded; a bad video is no cause, as skeletons train and test without."""
+    """(kind, reason) why a sample is excluded. A bad video is no cause: skeletons do without."""
     if missing:
         return "listed as missing", "the data set's authors list its skeleton as missing"
     if skeleton.kind:
@@ -136,11 +138,11 @@ def _row(dataset: str, name: SampleName, skeleton: Chosen, video: Chosen) -> dic
         "label": name.label,
         "skeleton_file": skeleton.file,
         "video_file": video.file,
-        "skeleton_hash": skeleton.probe.hash,
-        "video_hash": video.probe.hash,
-        "skeleton_frames": skeleton.probe.frames,
-        "video_frames": video.probe.frames,
-        "video_width": video.probe.width,
-        "video_height": video.probe.height,
+        "skeleton_hash": skeleton.facts.hash,
+        "video_hash": video.facts.hash,
+        "skeleton_frames": skeleton.facts.frames,
+        "video_frames": video.facts.frames,
+        "video_width": video.facts.width,
+        "video_height": video.facts.height,
         "video_reason": video.reason,
     }

@@ -1,4 +1,4 @@
-"""Sample names `SsssCcccPpppRrrrAaaa`: parsed and checked, because a name becomes part of paths and keys."""
+"""Sample names `SsssCcccPpppRrrrAaaa`, checked because a name becomes part of paths and keys."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class SampleName:
 
     def __str__(self) -> str:
         """The name: `S001C002P003R001A004`."""
-        return f"S{self.setup:03}C{self.camera:03}P{self.subject:03}R{self.repetition:03}A{self.action:03}"
+        place = f"S{self.setup:03}C{self.camera:03}P{self.subject:03}"
+        return f"{place}R{self.repetition:03}A{self.action:03}"
 
     @property
     def label(self) -> int:

@@ -1,8 +1,9 @@
-"""PKU-MMD as it is distributed: long videos, and the names of videos and of the clips cut from them.
+"""PKU-MMD as it is distributed: long videos, names of videos, names of the clips cut from them.
 
-Source: Liu et al., PKU-MMD (ACM MM workshop 2017). Part I numbers its videos (`0002-L`), part II names sequence and
-performer (`A13N08-M`). Clips are called as the field's converted sets call them: `A013N008V002C048L005` is of video
-`A13N08-M`, view 2 (L 1, M 2, R 3), class 48, line 5 of the label file; in part I, `F002V001C048L005` is of `0002-L`.
+Source: Liu et al., PKU-MMD (ACM MM workshop 2017). Part I numbers its videos (`0002-L`), part II
+names sequence and performer (`A13N08-M`). Clips are called as the field's converted sets call them:
+`A013N008V002C048L005` is of video `A13N08-M`, view 2 (L 1, M 2, R 3), class 48, line 5 of the label
+file; in part I, `F002V001C048L005` is of `0002-L`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class VideoName:
 
     Attributes:
         number: of the video (part I) or of the sequence of actions (part II).
-        performer: None in part I, whose names do not tell.
+        performer: None in part I, whose names do not hold it.
         view: 1 left, 2 middle, 3 right.
     """
 
@@ -47,7 +48,7 @@ class VideoName:
         )
 
     def clip(self, action: int | None, line: int) -> str:
-        """The name of the clip in `line` (from 1) of the label file; class 0 stands for one that cannot be read.
+        """The name of the clip in `line` (from 1) of the label file; class 0: it cannot be read.
 
         Examples:
             >>> VideoName(13, 8, 2).clip(48, 5)
@@ -80,7 +81,8 @@ def parse_video(dataset: str, text: str) -> VideoName:
     match = _VIDEO[dataset].fullmatch(text)
     if match is None or not 1 <= int(match["number"]) <= 999 or match[2] == "00":
         raise ValueError(
-            f"not a video's name such as {'0002-L' if dataset == 'pku1' else 'A13N08-M'}: {text[:40]!r}"
+            "not a video's name such as "
+            f"{'0002-L' if dataset == 'pku1' else 'A13N08-M'}: {text[:40]!r}"
         )
     return VideoName(
         int(match["number"]), int(match[2]) if match[2] else None, VIEWS.index(match["view"]) + 1

@@ -1,4 +1,4 @@
-"""The index of PKU-MMD: one row a clip, a row with the video's name where a video has no labels that can be read."""
+"""The index of PKU-MMD: one row a clip, and one a video whose labels cannot be read."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from c2vl.core.errors import UserError
 from c2vl.core.tables import schemas
 from c2vl.datasets import raw_files as places
 from c2vl.datasets.benchmarks import BENCHMARKS
-from c2vl.datasets.classes import class_names
+from c2vl.datasets.classes import published_class_names
 from c2vl.datasets.data_params import DataParams
+from c2vl.datasets.file_facts import FileFacts, on_workers, read_facts
 from c2vl.datasets.pku import PkuError, VideoName
 from c2vl.datasets.pku_labels import Clip
 from c2vl.datasets.pku_read import Reading, read_video
 from c2vl.datasets.pku_scan import VideoFiles, scan
 from c2vl.datasets.pku_splits import Splits, parse_splits
-from c2vl.datasets.probe import Probe, on_workers, probe_all
 from c2vl.datasets.raw_files import PlaceError
 from c2vl.datasets.remarks import passed_over
 from c2vl.datasets.rows import Chosen, Index, choose
@@ -36,7 +36,7 @@ def build(params: DataParams) -> Index:
         UserError: the folder or a split file cannot be used.
     """
     found = scan(params.dataset, params.raw)
-    classes = class_names(params.dataset, params.raw, params.class_names)
+    classes = published_class_names(params.dataset, params.raw, params.class_names)
     splits = {
         name: _splits(params, name, found.splits.get(name, []))
         for name in BENCHMARKS[params.dataset]
@@ -46,8 +46,8 @@ def build(params: DataParams) -> Index:
         zip(found.videos, on_workers(read, list(found.videos.values()), "videos"), strict=True)
     )
     paths = [path for files in found.videos.values() for path in files.videos]
-    probes = dict(zip(paths, probe_all(params.raw, paths), strict=True))
-    index = assemble(params, found.videos, readings, probes, splits, classes)
+    facts = dict(zip(paths, read_facts(params.raw, paths), strict=True))
+    index = assemble(params, found.videos, readings, facts, splits, classes)
     index.counts["ignored"] = {"not_of_this_data_set": 0, "not_a_sample_name": len(found.strangers)}
     index.counts["notes"] += passed_over(found.strangers, found.packed)
     return index
@@ -57,7 +57,7 @@ def assemble(
     params: DataParams,
     videos: Mapping[VideoName, VideoFiles],
     readings: Mapping[VideoName, Reading],
-    probes: Mapping[str, Probe],
+    facts: Mapping[str, FileFacts],
     splits: Mapping[str, Splits | None],
     classes: Sequence[str],
 ) -> Index:
@@ -66,7 +66,7 @@ def assemble(
     kinds, usable_videos, noticed = Counter[str](), Counter[str](), Counter[str]()
     counts = {benchmark: Counter({"train": 0, "test": 0}) for benchmark in splits}
     for name, files in videos.items():
-        reading, video = readings[name], choose(files.videos, probes, "video")
+        reading, video = readings[name], choose(files.videos, facts, "video")
         clips: Sequence[tuple[Clip | None, str | None]] = reading.clips or [(None, None)]
         for clip, digest in clips:
             kind, reason = (clip.kind, clip.reason) if clip else (reading.kind, reading.reason)
@@ -119,32 +119,34 @@ def assemble(
 
 
 def _splits(params: DataParams, benchmark: str, found: Sequence[str]) -> Splits | None:
-    """The lists of a benchmark: the raw folder's own file, else the one we carry, else none where nobody asks for it."""
+    """The lists of a benchmark: the raw folder's, else ours, else none if nobody asks."""
     wanted = _SPLIT_FILE[benchmark]
     usable: dict[Splits, str] = {}
-    troubles = []
+    problems = []
     for place in found:
         try:
             usable.setdefault(parse_splits(params.dataset, places.read(params.raw, place)), place)
         except (PkuError, PlaceError) as error:
-            troubles.append(
+            problems.append(
                 f"{Path(params.raw, place)}: {error}; take the data set's own {wanted}.txt."
             )
     if len(usable) > 1:
         raise UserError(
-            f"{params.raw}: {' and '.join(usable.values())} differ; leave the one that holds for {params.dataset}."
+            f"{params.raw}: {' and '.join(usable.values())} differ; "
+            f"leave the one that holds for {params.dataset}."
         )
     if usable:
         return next(iter(usable))  # others are perhaps the other part's
-    if troubles:
-        raise UserError(troubles[0])
+    if problems:
+        raise UserError(problems[0])
     if params.dataset == "pku2":
         return parse_splits(
             params.dataset, resources.files(__package__).joinpath(f"pku2_{wanted}.txt").read_bytes()
         )
     if benchmark in params.benchmarks:
         raise UserError(
-            f"{params.raw} holds no {wanted.replace('_', '-')}.txt; put the split files of PKU-MMD part I there."
+            f"{params.raw} holds no {wanted.replace('_', '-')}.txt; "
+            "put the split files of PKU-MMD part I there."
         )
     return None
 
@@ -186,11 +188,11 @@ def _row(
         "skeleton_file": reading.skeleton,
         "video_file": video.file,
         "skeleton_hash": digest,
-        "video_hash": video.probe.hash,
+        "video_hash": video.facts.hash,
         "skeleton_frames": reading.frames,
-        "video_frames": video.probe.frames,
-        "video_width": video.probe.width,
-        "video_height": video.probe.height,
+        "video_frames": video.facts.frames,
+        "video_width": video.facts.width,
+        "video_height": video.facts.height,
         "clip_begin": clip.begin if clip else None,
         "clip_stop": clip.stop if clip else None,
         "video_reason": video.reason,

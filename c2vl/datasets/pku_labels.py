@@ -1,4 +1,4 @@
-"""PKU-MMD's label files: lines `label,start,end,confidence`, and the clips that they cut from a long video."""
+"""PKU-MMD's label files: lines `label,start,end,confidence`, and the clips of a long video."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NUMBER = re.compile(r"\s*([+-]?\d{1,9})(?:\.0*)?\s*", re.ASCII)
 
 @dataclass(frozen=True)
 class Label:
-    """One line: class from 1, frames as written; all None where the line is malformed, `problem` then says how."""
+    """One line: class from 1, frames as written; if it is malformed all are None, see `problem`."""
 
     line: int
     action: int | None = None
@@ -74,21 +74,22 @@ def _label(number: int, line: str) -> Label:
 def cut(labels: Iterable[Label], frames: int, bounds: ClipBounds) -> list[Clip]:
     """Return one clip a label.
 
-    Overlapping clips are both kept: part II has concurrent actions. A label that ends past the last frame is cut there,
-    as slicing does in every published script.
+    Overlapping clips are both kept: part II has concurrent actions. A label that ends past the last
+    frame is cut there, as slicing does in every published script.
 
     Args:
         labels: of one video.
         frames: of its skeleton file.
-        bounds: how the field slices, Python's way: `start:end` or `start-1:end` of the numbers in the file.
+        bounds: how the field slices, Python's way: `start:end` or `start-1:end` of the numbers in
+            the file.
     """
     clips: list[Clip] = []
     for label in labels:
         clip = _clip(label, frames, bounds)
         if not clip.kind:
             others = [other.line for other in clips if not other.kind and _overlap(other, clip)]
-            said = f"overlaps the clip of line {', '.join(map(str, others))}" if others else ""
-            reason = "; ".join(filter(None, [clip.reason, said]))
+            overlap = f"overlaps the clip of line {', '.join(map(str, others))}" if others else ""
+            reason = "; ".join(filter(None, [clip.reason, overlap]))
             clip = Clip(clip.line, clip.action, clip.begin, clip.stop, "", reason)
         clips.append(clip)
     return clips

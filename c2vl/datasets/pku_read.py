@@ -1,4 +1,4 @@
-"""Read one long video of PKU-MMD for the index: its clips, and the digest of the lines that each is made of."""
+"""Read one long video of PKU-MMD for the index: its clips, and the digest of each clip's lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find PKU-MMD's raw files: skeletons and labels bear the same names, so a file's first line tells them apart."""
+"""Find PKU-MMD's raw files. Skeletons and labels share their names; the first line decides."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BENCHMARK = {"subject": "xsub", "view": "xview"}
 
 @dataclass
 class VideoFiles:
-    """Places of one long video's files, those outside archives first; `unknown` are neither skeleton nor labels."""
+    """Places of one long video's files, outside archives first; `unknown` are of neither kind."""
 
     skeletons: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
@@ -77,7 +77,8 @@ def scan(dataset: str, raw: Path) -> Found:
     if not videos:
         example = "0002-L" if dataset == "pku1" else "A01N01-L"
         raise UserError(
-            f"{raw} (`data.raw`) holds no file such as {example}.txt (skeleton or labels) or {example}.avi, nor do the folders "
+            f"{raw} (`data.raw`) holds no file such as {example}.txt (skeleton or labels) or "
+            f"{example}.avi, nor do the folders "
             f"in it; unpack {'part I' if dataset == 'pku1' else 'part II'} of PKU-MMD there."
         )
     return Found(dict(sorted(videos.items())), splits, strangers, packed)

@@ -1,13 +1,15 @@
-"""PKU-MMD's skeleton files: a line a frame, 150 numbers: 2 bodies x 25 joints x xyz (metres), zeros where there is nobody."""
+"""PKU-MMD's skeleton files: a line a frame, 2 bodies x 25 joints x xyz.
+
+Metres, zeros where there is nobody.
+"""
 
 from __future__ import annotations
-
-import hashlib
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
+from c2vl.core.digest import digest_of
 from c2vl.datasets.skeleton_file import SkeletonError, sensible
 
 BODIES, JOINTS = 2, 25
@@ -47,12 +49,12 @@ class LongSkeleton:
             )
 
     def lines(self, begin: int, stop: int) -> bytes:
-        """The bytes of frames `begin` to `stop`, the latter excluded; a clip's content key is made of them."""
+        """The bytes of frames `begin` to `stop` (excluded), for a clip's content key."""
         return self._data[self._starts[begin] : self._starts[stop] - 1]
 
     def digest(self, begin: int, stop: int) -> str:
         """blake2b-128 of a clip's lines, hex."""
-        return hashlib.blake2b(self.lines(begin, stop), digest_size=16).hexdigest()
+        return digest_of(self.lines(begin, stop))
 
     def joints(self, begin: int, stop: int) -> np.ndarray:
         """Return (F, 2, 25, 3) float32, metres; zero where a body is absent.
@@ -64,7 +66,8 @@ class LongSkeleton:
         for offset, row in enumerate(rows):
             if len(row) != NUMBERS:
                 raise SkeletonError(
-                    f"line {begin + offset + 1} of the skeleton file holds {len(row)} numbers, not {NUMBERS}"
+                    f"line {begin + offset + 1} of the skeleton file holds {len(row)} numbers, "
+                    f"not {NUMBERS}"
                 )
         text = b"\n".join(b" ".join(row) for row in rows)
         try:

@@ -38,7 +38,7 @@ class Splits:
 
 
 def parse_splits(dataset: str, data: bytes) -> Splits:
-    """Read a split file, with its misspelt headings (`Validataion videos:`), stray commas, spaces and line ends.
+    """Read a split file, despite misspelt headings (`Validataion videos:`) and stray commas.
 
     Raises:
         PkuError: it is no text, has no training or no test videos, or names one in both.
@@ -62,7 +62,8 @@ def parse_splits(dataset: str, data: bytes) -> Splits:
                 continue
             if not part:
                 raise PkuError(
-                    "the split file names videos before its first heading, such as `Training videos:`"
+                    "the split file names videos before its first heading, "
+                    "such as `Training videos:`"
                 )
             names[part].add(video)
     if unknown:
@@ -95,7 +96,8 @@ def _part(word: str, repairs: list[str]) -> str:
     for start, part in (("tr", "train"), ("val", "test"), ("te", "test")):
         if word.lower().startswith(start):
             repairs.append(
-                f"read the heading {word[:24]!r} as {'training' if part == 'train' else 'validation'}"
+                f"read the heading {word[:24]!r} as "
+                f"{'training' if part == 'train' else 'validation'}"
             )
             return part
     raise PkuError(

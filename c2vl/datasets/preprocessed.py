@@ -1,11 +1,10 @@
-"""Skeletons that another repository has preprocessed: one file in `data.raw`'s place, of either of two formats.
+"""Skeletons that another repository has preprocessed: one file of either of two formats.
 
 `.npz` is CTR-GCN's (`preprocessed_ctrgcn`), `.pkl` is pyskl's (`preprocessed_pyskl`).
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from c2vl.core.digest import digest_of
 from c2vl.core.errors import UserError
 from c2vl.datasets.skeleton_file import sensible
 
@@ -27,23 +27,21 @@ class ReadyClip:
         sample: its id.
         label: class from 0.
         splits: benchmark -> train or test, as the file has it.
-        joints: (T, 2, 25, 3) float32, metres, zero where absent, without the zero frames that pad its end; None where
-            there is trouble.
-        trouble: why the clip is of no use, in a sentence; empty when it is.
+        joints: (T, 2, 25, 3) float32, metres, zero where absent, without the zero frames that pad
+            its end; None where there is a problem.
+        problem: why the clip is of no use, in a sentence; empty when it is.
     """
 
     sample: str
     label: int
     splits: Mapping[str, str] = field(default_factory=dict)
     joints: np.ndarray | None = None
-    trouble: str = ""
+    problem: str = ""
 
     @property
     def content(self) -> str | None:
         """blake2b-128 of the joints, hex."""
-        if self.joints is None:
-            return None
-        return hashlib.blake2b(self.joints.tobytes(), digest_size=16).hexdigest()
+        return None if self.joints is None else digest_of(self.joints.tobytes())
 
 
 class ReadyFile(Protocol):
@@ -55,7 +53,7 @@ class ReadyFile(Protocol):
     lacking: tuple[str, ...]  # clips of its splits that it does not hold
 
     def clips(self) -> Iterator[ReadyClip]:
-        """All clips in the order of the file, one in memory at a time where the format allows it."""
+        """All clips in the order of the file, one in memory at a time where the format allows."""
 
     def clip(self, sample: str) -> ReadyClip:
         """One clip again.
@@ -90,7 +88,7 @@ def open_preprocessed(raw: Path) -> ReadyFile:
 
 
 def checked(joints: np.ndarray) -> tuple[np.ndarray | None, str]:
-    """(joints as float32 without the padding at their end, trouble) of (T, 2, 25, 3)."""
+    """(joints as float32 without the padding at their end, problem) of (T, 2, 25, 3)."""
     with np.errstate(over="ignore"):
         joints = np.ascontiguousarray(joints, np.float32)
     if not sensible(joints):

@@ -1,8 +1,9 @@
-"""CTR-GCN's files, such as `NTU60_CS.npz`: x (N, T, 150), zero-padded to T = 300 frames, and y one-hot, of train and test.
+"""CTR-GCN's files such as `NTU60_CS.npz`: x (N, T, 150), zero-padded to T = 300, and y one-hot.
 
-Source: the published `data/ntu/seq_transformation.py` and `feeders/feeder_ntu.py` of CTR-GCN (ICCV 2021). A frame's 150 numbers
-are (2, 25, 3). The files have no sample names: a clip is called `train_000012` or `test_000345` by its position, as CTR-GCN's
-feeder does. Files that `c2vl skeletons` wrote also hold `names_train` and `names_test`, and clips keep their names.
+Source: the published `data/ntu/seq_transformation.py` and `feeders/feeder_ntu.py` of CTR-GCN (ICCV
+2021). A frame's 150 numbers are (2, 25, 3). The files have no sample names: a clip is called
+`train_000012` or `test_000345` by its position, as CTR-GCN's feeder does. Files that `c2vl
+skeletons` wrote also hold `names_train` and `names_test`, and clips keep their names.
 """
 
 from __future__ import annotations
@@ -31,10 +32,13 @@ _BY_LOWER = {short.lower(): name for short, name in BENCHMARKS.items()} | {
 
 
 class CtrGcnFile:
-    """Such a file, read clip by clip: an uncompressed one (as published) at any place, a compressed one from its start.
+    """A file of CTR-GCN's, read clip by clip.
+
+    An uncompressed one (as published) is read at any place, a compressed one from its start.
 
     Raises:
-        UserError: the file is damaged or not of this format, or its name does not say the benchmark.
+        UserError: the file is damaged or not of this format, or its name does not say the
+            benchmark.
     """
 
     strangers: tuple[str, ...] = ()  # it has no names, or ours, which are checked
@@ -44,7 +48,8 @@ class CtrGcnFile:
         named = _FILE_NAME.fullmatch(path.stem)
         if named is None:
             raise UserError(
-                f"{path}: the name must end in _CS, _CV, _CSub or _CSet; nothing else says which benchmark it is."
+                f"{path}: the name must end in _CS, _CV, _CSub or _CSet; "
+                "nothing else says which benchmark it is."
             )
         self.benchmarks: tuple[str, ...] = (_BY_LOWER[named[1].lower()],)
         self._path = path
@@ -81,15 +86,15 @@ class CtrGcnFile:
     def _clip(self, part: _Part, at: int) -> ReadyClip:
         splits = {self.benchmarks[0]: part.split}
         if part.labels[at] < 0:
-            return ReadyClip(part.names[at], 0, splits, trouble="y does not name exactly one class")
+            return ReadyClip(part.names[at], 0, splits, problem="y does not name exactly one class")
         try:
             frames = part.rows.read(at)
         except Exception as error:  # as above
             raise UserError(
                 f"{self._path}: clip {at} of {part.split} cannot be read ({_told(error)})."
             ) from None
-        joints, trouble = checked(frames.reshape(-1, PERSONS, JOINTS, COORDINATES))
-        return ReadyClip(part.names[at], int(part.labels[at]), splits, joints, trouble)
+        joints, problem = checked(frames.reshape(-1, PERSONS, JOINTS, COORDINATES))
+        return ReadyClip(part.names[at], int(part.labels[at]), splits, joints, problem)
 
 
 class _Part:
@@ -135,7 +140,8 @@ class _Rows:
             self._stored = entry.compress_type == zipfile.ZIP_STORED
         if len(self.shape) != 3 or self.dtype.kind != "f" or self.shape[1] > MOST_FRAMES:
             raise UserError(
-                f"{path}: {member} must hold floats (N, T, {NUMBERS}), not {self.dtype} {self.shape}."
+                f"{path}: {member} must hold floats (N, T, {NUMBERS}), "
+                f"not {self.dtype} {self.shape}."
             )
         self._row = self.shape[1] * self.shape[2] * self.dtype.itemsize
         if self._begin + self.shape[0] * self._row != entry.file_size:
@@ -166,7 +172,8 @@ def _header(path: Path, member: str, file: IO[bytes]) -> tuple[tuple[int, ...], 
     shape, fortran, dtype = read(file)
     if dtype.hasobject or (fortran and len(shape) > 1):
         raise UserError(
-            f"{path}: {member} holds {dtype}{' in Fortran order' if fortran else ''}, not plain numbers."
+            f"{path}: {member} holds {dtype}{' in Fortran order' if fortran else ''}, "
+            "not plain numbers."
         )
     return shape, dtype
 

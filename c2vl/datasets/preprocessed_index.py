@@ -11,7 +11,7 @@ from c2vl.core.errors import UserError
 from c2vl.core.progress import progress
 from c2vl.core.tables import schemas
 from c2vl.datasets.benchmarks import BENCHMARKS, missing_skeletons
-from c2vl.datasets.classes import CLASSES_FILE, class_names
+from c2vl.datasets.classes import CLASSES_FILE, published_class_names
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.names import SampleName, parse_name
 from c2vl.datasets.preprocessed import ReadyClip, ReadyFile, open_preprocessed
@@ -25,10 +25,11 @@ def build(params: DataParams) -> Index:
     """Read the file `params.raw` once.
 
     Raises:
-        UserError: the file cannot be used, or has not the benchmarks or classes that the parameters ask for.
+        UserError: the file cannot be used, or has not the benchmarks or classes that the parameters
+            ask for.
     """
     file = open_preprocessed(params.raw)
-    classes = class_names(params.dataset, params.raw, params.class_names)
+    classes = published_class_names(params.dataset, params.raw, params.class_names)
     _fits(params, file, len(classes))
     missing = {str(name) for name in missing_skeletons(params.dataset)}
     rows, kinds = [], Counter[str]()
@@ -72,7 +73,8 @@ def _notes(dataset: str, file: ReadyFile, samples: Collection[str]) -> list[str]
     notes = not_here(dataset, samples)
     if file.lacking:
         notes.append(
-            f"{len(file.lacking):,} clips of its lists are not in it, such as {file.lacking[0][:60]}"
+            f"{len(file.lacking):,} clips of its lists are not in it, "
+            f"such as {file.lacking[0][:60]}"
         )
     return notes + passed_over(file.strangers)
 
@@ -82,19 +84,21 @@ def _fits(params: DataParams, file: ReadyFile, classes: int) -> None:
         if benchmark not in file.benchmarks:
             has = ", ".join(file.benchmarks) or "none"
             raise UserError(
-                f"{params.raw} has splits of {has}, not of {benchmark}; mend `data.benchmarks` in params.yaml."
+                f"{params.raw} has splits of {has}, not of {benchmark}; "
+                "mend `data.benchmarks` in params.yaml."
             )
     if file.classes > classes:
         raise UserError(
-            f"{params.raw} has {file.classes} classes, {params.dataset} has {classes}; mend `data.dataset` in params.yaml."
+            f"{params.raw} has {file.classes} classes, {params.dataset} has {classes}; "
+            "mend `data.dataset` in params.yaml."
         )
 
 
 def _exclusion(clip: ReadyClip, missing: bool, classes: int) -> tuple[str, str]:
     if missing:
         return "listed as missing", "the data set's authors list its skeleton as missing"
-    if clip.trouble:
-        return "unreadable skeleton", clip.trouble
+    if clip.problem:
+        return "unreadable skeleton", clip.problem
     named = _parsed(clip.sample)
     if named is not None and named.label != clip.label:
         return "label disagrees", f"its name says class {named.label}, the file says {clip.label}"

@@ -1,8 +1,9 @@
 """pyskl's annotation files, such as `ntu60_3danno.pkl`.
 
-A pickled dictionary: `split` (`xsub_train`, `xsub_val`, …: lists of names) and `annotations`, a list of `frame_dir` (the
-sample's name), `label`, `total_frames` and `keypoint` (M, T, V, C), for NTU (1 or 2, T, 25, 3) float16, metres, camera space.
-Source: pyskl's `tools/data/README.md` and `ntu_preproc.py` (ACM MM 2022).
+A pickled dictionary: `split` (`xsub_train`, `xsub_val`, …: lists of names) and `annotations`, a
+list of `frame_dir` (the sample's name), `label`, `total_frames` and `keypoint` (M, T, V, C), for
+NTU (1 or 2, T, 25, 3) float16, metres, camera space. Source: pyskl's `tools/data/README.md` and
+`ntu_preproc.py` (ACM MM 2022).
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class PysklFile:
                         != SIDES[side]
                     ):
                         raise UserError(
-                            f"{path} has {name[:60]!r} among both training and test clips of {benchmark}."
+                            f"{path} has {name[:60]!r} among both training and test clips of "
+                            f"{benchmark}."
                         )
         self.benchmarks = tuple(benchmarks)
         self.strangers = tuple(name for name in self._place if not _is_sample(name))
@@ -74,9 +76,9 @@ class PysklFile:
         annotation = self._annotations[self._place[sample]]
         label, splits = _whole(annotation.get("label")), self._splits.get(sample, {})
         if label is None or not 0 <= label <= 999:
-            return ReadyClip(sample, 0, splits, trouble="its `label` is not a class number")
-        joints, trouble = _joints(annotation.get("keypoint"))
-        return ReadyClip(sample, label, splits, joints, trouble)
+            return ReadyClip(sample, 0, splits, problem="its `label` is not a class number")
+        joints, problem = _joints(annotation.get("keypoint"))
+        return ReadyClip(sample, label, splits, joints, problem)
 
 
 def _is_sample(name: str) -> bool:
@@ -93,7 +95,8 @@ def _joints(keypoint: Any) -> tuple[np.ndarray | None, str]:
     if (joints, coordinates) != (JOINTS, COORDINATES) or not 1 <= persons <= PERSONS:
         return (
             None,
-            f"its `keypoint` has shape {keypoint.shape}, not (1 or 2, T, 25, 3): these are no 3D NTU skeletons",
+            f"its `keypoint` has shape {keypoint.shape}, not (1 or 2, T, 25, 3): "
+            "these are no 3D NTU skeletons",
         )
     full = np.zeros((frames, PERSONS, JOINTS, COORDINATES), np.float32)
     with np.errstate(over="ignore"):

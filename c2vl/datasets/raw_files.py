@@ -1,9 +1,8 @@
-"""Where a raw file lies: a path relative to the raw folder, or `archive.zip!name` for a file in a zip that is not unpacked."""
+"""Where a raw file lies: a path in the raw folder, or `archive.zip!name` inside a zip archive."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import lzma
 import os
 import stat
@@ -16,6 +15,8 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+
+from c2vl.core.digest import file_digest
 
 ZIP = ".zip"
 MARK = "!"  # between an archive and its member
@@ -100,7 +101,9 @@ def head(raw: Path, place: str, count: int) -> bytes:
 
 
 def state(raw: Path, place: str) -> tuple[int, int]:
-    """Size and time of change of the file at `place`, or of the archive that holds it: tells a changed file cheaply.
+    """Size and time of change of the file at `place`, or of the archive that holds it.
+
+    They show cheaply that a file changed.
 
     Raises:
         PlaceError: as `read`.
@@ -117,7 +120,8 @@ def state(raw: Path, place: str) -> tuple[int, int]:
 def as_file(raw: Path, place: str) -> Iterator[Path]:
     """A file with the bytes at `place`, for readers that need one; a member's is temporary.
 
-    (decord also reads from memory, but a truncated AVI then ends the process with a segmentation fault.)
+    (decord also reads from memory, but a truncated AVI then ends the process with a segmentation
+    fault.)
 
     Raises:
         PlaceError: as `read`.
@@ -142,7 +146,7 @@ def as_file(raw: Path, place: str) -> Iterator[Path]:
 
 
 def digest(path: Path) -> str:
-    """blake2b-128 of a file's bytes, hex; remembered while the file's size and time of change stay as they are.
+    """blake2b-128 of a file's bytes, hex; remembered while its size and time of change stay.
 
     Raises:
         OSError: the file cannot be read.
@@ -153,8 +157,7 @@ def digest(path: Path) -> str:
 
 @lru_cache(maxsize=256)
 def _digest(path: str, size: int, changed: int, node: int) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    return file_digest(Path(path))
 
 
 def members(archive: Path) -> list[str]:
@@ -217,7 +220,8 @@ def _opened(path: str, size: int, changed: int, process: int) -> _Archive:
 
 def _checked(place: str) -> tuple[str, str | None]:
     path, member = split(place)
-    # Some programs on Windows write members as `folder\name`; a member is looked up in its archive, never on the disk.
+    # Some programs on Windows write members as `folder\name`; a member is looked up in its
+    # archive, never on the disk.
     if leads_out(path) or (member is not None and leads_out(member.replace("\\", "/"))):
         raise PlaceError("its name leads out of the folder")
     return path, member

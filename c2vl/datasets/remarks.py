@@ -1,4 +1,4 @@
-"""What a raw folder holds beside usable samples, in sentences: nothing that was passed over may be missed in silence."""
+"""Sentences on what a raw folder holds beside usable samples, so that nothing is missed."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ def passed_over(strangers: Sequence[str], packed: Sequence[str] = ()) -> list[st
     notes = []
     if strangers:
         notes.append(
-            f"ignored for a name that is no sample's: {len(strangers):,}, such as {_shown(strangers[0])}"
+            f"ignored for a name that is no sample's: {len(strangers):,}, "
+            f"such as {_shown(strangers[0])}"
         )
     if packed:
         notes.append(
-            f"archives not looked into: {len(packed):,}, such as {_shown(packed[0])}; unpack what is needed of them"
+            f"archives not looked into: {len(packed):,}, such as {_shown(packed[0])}; "
+            "unpack what is needed of them"
         )
     return notes
 
 
 def not_here(dataset: str, samples: Collection[str]) -> list[str]:
-    """A sentence about NTU RGB+D's samples that are not among `samples`; those whose skeletons are listed as missing aside."""
+    """A sentence about NTU RGB+D's samples not among `samples`, without those listed as missing."""
     if dataset not in SAMPLES:
         return []
     listed = sum(str(name) not in samples for name in missing_skeletons(dataset))

@@ -1,16 +1,19 @@
-"""What the index is made of, whichever data set it is of."""
+"""The index and the files that its rows point to, whatever the data set."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from c2vl.datasets.probe import Probe
+from c2vl.core import tables
+from c2vl.core.files import write_json
+from c2vl.datasets.file_facts import FileFacts
 
-UNKNOWN = Probe()
+UNKNOWN = FileFacts()
 
 
 @dataclass(frozen=True)
@@ -21,27 +24,33 @@ class Index:
     classes: list[str]
     counts: dict[str, Any]
 
+    def write(self, folder: Path) -> None:
+        """Write `index.parquet`, `classes.json` and `metrics.json`."""
+        tables.write(folder / "index.parquet", self.table)
+        write_json(folder / "classes.json", self.classes)
+        write_json(folder / "metrics.json", self.counts)
+
 
 @dataclass(frozen=True)
 class Chosen:
-    """The one file of a kind that a sample has, or why it has none (`kind` groups reasons for counting)."""
+    """The file of a kind that a sample has, or why it has none (`kind` groups the reasons)."""
 
     file: str | None = None
-    probe: Probe = UNKNOWN
+    facts: FileFacts = UNKNOWN
     kind: str = ""
     reason: str = ""
 
 
-def choose(paths: Sequence[str], probes: Mapping[str, Probe], what: str) -> Chosen:
-    """The file a sample uses: copies of one file in several folders are one, different files are none."""
+def choose(paths: Sequence[str], facts: Mapping[str, FileFacts], what: str) -> Chosen:
+    """Choose the file a sample uses: copies in several folders are one, different files none."""
     if not paths:
         return Chosen(kind=f"no {what} file", reason=f"there is no {what} file")
     first, *others = paths
-    probe = probes[first]
+    chosen = facts[first]
     for other in others:
-        if probes[other].hash != probe.hash:
+        if facts[other].hash != chosen.hash:
             return Chosen(
                 kind=f"different {what} files",
                 reason=f"{first} and {other} differ; remove the wrong one",
             )
-    return Chosen(first, probe, f"unreadable {what}" if probe.trouble else "", probe.trouble)
+    return Chosen(first, chosen, f"unreadable {what}" if chosen.problem else "", chosen.problem)

@@ -1,9 +1,10 @@
 """Unpickle numbers, text, containers and NumPy arrays, and nothing that could run code.
 
-A pickle is a program: `pickle.load` on a stranger's file hands over the machine. This one looks names up in a short table
-instead of importing them, so a file that asks for anything else is refused before anything of it is called. NumPy's own
-names are not in that table: its dtypes and arrays take any state that a pickle gives them, object pointers and
-fields outside the array included.
+A pickle is a program: `pickle.load` runs whatever a stranger's file asks for. This one looks
+names up in a short table instead of importing them, so a file that asks for anything else is
+refused before anything of it is called. NumPy's own names are not in that table: its dtypes and
+arrays take any state that a pickle gives them, object pointers and fields outside the array
+included.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def _fitting(shape: Any, dtype: Any, data: Any) -> tuple[int, ...]:
 
 
 def _reconstruct(kind: Any, shape: Any, code: Any) -> np.ndarray:
-    """An empty array, which the pickle then fills (NumPy's own function takes any class and size)."""
+    """An empty array, which the pickle then fills (NumPy's own takes any class and size)."""
     return _PlainArray((0,), np.int8)
 
 

@@ -1,4 +1,4 @@
-"""Find the raw files of a data set in a folder, nested or flat, or in zip archives that lie there."""
+"""Find the raw files of a data set in a folder, nested or flat, or in its zip archives."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ PACKED = (
 
 @dataclass
 class RawFiles:
-    """Places (see `c2vl.datasets.raw_files`); more than one where a sample is in several folders, those outside archives first."""
+    """Places (see `c2vl.datasets.raw_files`), those outside archives first.
+
+    There is more than one where a sample is in several folders.
+    """
 
     skeletons: list[str] = field(default_factory=list)
     videos: list[str] = field(default_factory=list)
@@ -53,7 +56,8 @@ def scan(raw: Path) -> Found:
     Links to folders are followed, each folder once.
 
     Raises:
-        UserError: `raw` is no folder, cannot be read, holds a damaged archive, or no raw file of any sample.
+        UserError: `raw` is no folder, cannot be read, holds a damaged archive, or no raw file of
+            any sample.
     """
     samples: dict[SampleName, RawFiles] = {}
     strangers: list[str] = []
@@ -76,14 +80,15 @@ def scan(raw: Path) -> Found:
         (files.skeletons if suffix == SKELETON else files.videos).append(path)
     if not samples:
         raise UserError(
-            f"{raw} (`data.raw`) holds no file such as S001C001P001R001A001{SKELETON} or …{VIDEO}, nor do the folders in it; "
+            f"{raw} (`data.raw`) holds no file such as S001C001P001R001A001{SKELETON} or …{VIDEO}, "
+            "nor do the folders in it; "
             "put the data set there, unpacked or as zip archives."
         )
     return Found(dict(sorted(samples.items())), strangers, packed)
 
 
 def is_packed(place: str) -> bool:
-    """Whether a place that `all_places` gave is an archive, and so may hold samples that are not seen."""
+    """Whether a place that `all_places` gave is an archive, which may hold unseen samples."""
     return place.lower().endswith(PACKED)
 
 
@@ -98,20 +103,22 @@ def base_name(place: str) -> str:
 
 
 def all_places(raw: Path) -> Iterator[str]:
-    """Every file in `raw` and the folders in it, and every member of the zip archives among them, in the order of names.
+    """Every file in `raw` and its folders, and every member of their zip archives, by name.
 
     Raises:
-        UserError: `raw` is no folder, a folder cannot be read, or an archive is damaged: it may hold thousands of
-            samples, which must not be missing in silence.
+        UserError: `raw` is no folder, a folder cannot be read, or an archive is damaged: it may
+            hold thousands of samples, which must not be missing in silence.
     """
     if raw.exists() and not raw.is_dir():
         raise UserError(
-            f"{raw} (`data.raw`) is neither a folder nor a preprocessed .npz or .pkl file; name the folder that it lies in, "
+            f"{raw} (`data.raw`) is neither a folder nor a preprocessed .npz or .pkl file; "
+            "name the folder that it lies in, "
             "whose zip archives are read without unpacking them."
         )
     if not raw.is_dir():
         raise UserError(
-            f"the raw folder {raw} (`data.raw`) is missing; put the data set there, or make the demo's with `dvc repro`."
+            f"the raw folder {raw} (`data.raw`) is missing; put the data set there, "
+            "or make the demo's with `dvc repro`."
         )
     for path in _files(raw):
         if not path.lower().endswith(ZIP):
@@ -125,7 +132,8 @@ def all_places(raw: Path) -> Iterator[str]:
             ) from None
         except OSError as error:
             raise UserError(
-                f"{raw / path} cannot be read ({error.strerror or error}); mend it or move it elsewhere."
+                f"{raw / path} cannot be read ({error.strerror or error}); "
+                "mend it or move it elsewhere."
             ) from None
 
 

@@ -1,7 +1,8 @@
-"""Read NTU RGB+D `.skeleton` text, fast: the layout by line offsets, the numbers by pyarrow's CSV reader.
+"""Read NTU RGB+D `.skeleton` text fast: layout by line offsets, numbers by pyarrow's CSV reader.
 
-Layout: frame count; per frame: body count; per body: one line of 10 fields (id first), `25`, and 25 lines of 12
-numbers: x y z (metres), depth x y, colour x y (pixels of 1920x1080), orientation w x y z, tracking state.
+Layout: frame count; per frame: body count; per body: one line of 10 fields (id first), `25`, and 25
+lines of 12 numbers: x y z (metres), depth x y, colour x y (pixels of 1920x1080), orientation w x y
+z, tracking state.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _CONVERT = csv.ConvertOptions(
 
 
 class SkeletonError(Exception):
-    """A `.skeleton` file or its content cannot be used; the text is a reason fit for a table row."""
+    """A `.skeleton` file or its content cannot be used; the text fits a table's `reason`."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class SkeletonFile:
         frame: (N,) int32, the frame of each record, from 0.
         body: N body ids; an id names one body over the whole clip.
         joints: (N, 25, 3) float32, metres in camera space.
-        colour: (N, 25, 2) float32, pixels of the 1920x1080 colour frame; NaN where the sensor gave none.
+        colour: (N, 25, 2) float32, pixels of the 1920x1080 colour frame; NaN where the sensor gave
+            none.
         tracked: (N, 25) uint8, 0 not tracked, 1 inferred, 2 tracked.
     """
 
@@ -58,8 +60,8 @@ class SkeletonFile:
 def parse_skeleton(data: bytes) -> SkeletonFile:
     """Parse the bytes of a `.skeleton` file.
 
-    Windows line ends, superfluous spaces and blank lines are tolerated, and lines after the last declared frame
-    are ignored, as the field's parsers do.
+    Windows line ends, superfluous spaces and blank lines are tolerated, and lines after the last
+    declared frame are ignored, as the field's parsers do.
 
     Raises:
         SkeletonError: the file is empty, truncated, no text, or malformed (the reason says where).
@@ -153,12 +155,15 @@ def _numbers(blocks: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def sensible(joints: np.ndarray) -> bool:
-    """Whether all coordinates are finite, and so small that no sum or difference of them overflows."""
+    """Whether all coordinates are finite, and so small that no sum of them overflows."""
     return bool((np.abs(joints) < FARTHEST).all())
 
 
 def _tidied(data: bytes) -> bytes:
-    """The same text with single spaces, Unix line ends and no blank lines; Visual C++'s `1.#INF` becomes `nan`."""
+    """The same text with single spaces, Unix line ends and no blank lines.
+
+    Visual C++'s `1.#INF` becomes `nan`.
+    """
     words = (line.split() for line in data.splitlines())
     return b"".join(
         b" ".join(b"nan" if b".#" in word else word for word in line) + b"\n"

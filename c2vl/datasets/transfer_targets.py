@@ -48,7 +48,8 @@ class TransferTargets(ParamsModel):
         for name in targets:
             if not TARGET_NAME.fullmatch(name):
                 raise ValueError(
-                    f"the target's name '{name}' may have letters, digits, - and _ only: it becomes a folder"
+                    f"the target's name '{name}' may have letters, digits, - and _ only: "
+                    "it becomes a folder"
                 )
         return targets
 
@@ -62,6 +63,7 @@ def load_target(name: str) -> Target:
     targets = load_section("transfer", TransferTargets).targets
     if name not in targets:
         raise UserError(
-            f"params.yaml: `transfer.targets` has no '{name}', only: {', '.join(targets) or 'none'}."
+            f"params.yaml: `transfer.targets` has no '{name}', "
+            f"only: {', '.join(targets) or 'none'}."
         )
     return targets[name]

@@ -1,7 +1,7 @@
 """Whether a classifier's confidence means what it says: expected calibration error.
 
-Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017): 15 bins of equal width; the error is the mean over the clips
-of |accuracy - confidence| of their bin.
+Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017): 15 bins of equal width; the
+error is the mean over the clips of |accuracy - confidence| of their bin.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ BINS = 15
 
 @dataclass(frozen=True)
 class Bin:
-    """One bin of confidence (lower, upper]: clips in it, their mean confidence and their accuracy (0 where empty)."""
+    """One bin of confidence (lower, upper]: clips, mean confidence and accuracy (0 if empty)."""
 
     lower: float
     upper: float

@@ -1,8 +1,9 @@
-"""A frozen encoder's features as a folder: the out of the stages `features` and `baseline_features`.
+"""A frozen encoder's features as a folder: output of stages `features` and `baseline_features`.
 
-`features.parquet`: `sample, split` (train | test), `label` (int16), `feature` (fixed_size_list<float32>[D]), rows in the
-order of the splits' clips, train first. `heads.safetensors`: what the checkpoint holds besides its encoder, as named there
-(`skeleton_head`, `prompt_heads.<kind>`, `classifier`; each `.weight` (out, in) and `.bias` (out,)). `encoder.json`:
+`features.parquet`: `sample, split` (train | test), `label` (int16), `feature`
+(fixed_size_list<float32>[D]), rows in the order of the splits' clips, train first.
+`heads.safetensors`: what the checkpoint holds besides its encoder, as named there (`skeleton_head`,
+`prompt_heads.<kind>`, `classifier`; each `.weight` (out, in) and `.bias` (out,)). `encoder.json`:
 `method, benchmark, stream, frames, prompts` (widths by kind).
 """
 
@@ -23,6 +24,7 @@ from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.core.files import read_json, write_bytes, write_json
 from c2vl.evaluation.features import Features
+from c2vl.evaluation.ranking import unit
 
 TABLE, HEADS, ABOUT = "features.parquet", "heads.safetensors", "encoder.json"
 Array = NDArray[np.float32]
@@ -30,7 +32,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Encoded:
-    """Features of both splits, the ids of their samples, and the heads that were trained with the encoder."""
+    """Features of both splits, the ids of their samples, and the heads trained with the encoder."""
 
     method: str
     benchmark: str
@@ -42,7 +44,7 @@ class Encoded:
     prompts: dict[str, int]
 
     def applied(self, head: str, features: Array) -> Array | None:
-        """`features` (N, in) through a linear head, (N, out); None where the checkpoint has no such head."""
+        """Apply a linear head to `features` (N, in): (N, out); None without such a head."""
         if f"{head}.weight" not in self.heads:
             return None
         return (features @ self.heads[f"{head}.weight"].T + self.heads[f"{head}.bias"]).astype(
@@ -55,18 +57,10 @@ class Encoded:
         return None if values is None else unit(values)
 
 
-def unit(rows: Array) -> Array:
-    """Rows (N, D) scaled to length 1, float32; a row of zeros stays zero."""
-    values = np.asarray(rows, np.float32)
-    length = np.linalg.norm(values, axis=1, keepdims=True)
-    return np.divide(values, length, out=np.zeros_like(values), where=length > 0)
-
-
 def save_encoded(folder: Path, encoded: Encoded, frames: int) -> None:
     """Write the folder, each file atomically."""
     given = encoded.features
     values = np.concatenate([given.train, given.test]).astype(np.float32)
-    kind = pa.list_(pa.field("element", pa.float32()), values.shape[1])
     table = pa.table(
         {
             "sample": [*encoded.train_samples, *encoded.test_samples],
@@ -74,7 +68,7 @@ def save_encoded(folder: Path, encoded: Encoded, frames: int) -> None:
             "label": pa.array(
                 np.concatenate([given.train_labels, given.test_labels]).astype(np.int16)
             ),
-            "feature": pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), type=kind),
+            "feature": tables.vector_column(values),
         }
     )
     tables.write(folder / TABLE, table)
@@ -100,7 +94,8 @@ def load_encoded(folder: Path) -> Encoded:
         identity = {name: about[name] for name in ("method", "benchmark", "stream", "prompts")}
     except FileNotFoundError as error:
         raise UserError(
-            f"{error.filename} is missing; run `dvc repro features baseline_features` or `dvc pull`."
+            f"{error.filename} is missing; "
+            "run `dvc repro features baseline_features` or `dvc pull`."
         ) from None
     except (ValueError, KeyError, TypeError, SafetensorError):
         raise UserError(
@@ -110,15 +105,9 @@ def load_encoded(folder: Path) -> Encoded:
     samples, values, labels = {}, {}, {}
     for split in ("train", "test"):
         part = table.filter(pc.equal(table["split"], split))
-        width = part.schema.field("feature").type.list_size
         samples[split] = part["sample"].to_pylist()
         labels[split] = part["label"].to_numpy().astype(np.int64)
-        chunks = [chunk.flatten().to_numpy() for chunk in part["feature"].chunks]
-        values[split] = (
-            np.concatenate(chunks).reshape(-1, width)
-            if chunks
-            else np.zeros((0, width), np.float32)
-        )
+        values[split] = tables.vectors(part["feature"])
     features = Features(values["train"], labels["train"], values["test"], labels["test"])
     return Encoded(
         train_samples=samples["train"],

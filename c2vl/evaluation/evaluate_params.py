@@ -8,7 +8,7 @@ from c2vl.core.params import ParamsModel
 
 
 class LinearParams(ParamsModel):
-    """Linear evaluation: SGD with momentum 0.9 on a linear layer over cached, standardised features; AimCLR's settings."""
+    """Linear evaluation by SGD with momentum 0.9 on cached, standardised features, as AimCLR's."""
 
     epochs: int = Field(default=100, ge=1, description="AimCLR's 100")
     learning_rate: float = Field(

@@ -1,4 +1,4 @@
-"""Features of both splits from a frozen encoder: what linear evaluation, KNN and all that follows work on."""
+"""Features of both splits from a frozen encoder, which linear evaluation, KNN and others use."""
 
 from __future__ import annotations
 

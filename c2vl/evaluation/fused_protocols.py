@@ -1,4 +1,4 @@
-"""Gather what the finetuning stages found, and fuse the streams' scores where all three are there."""
+"""Gather the results of the finetuning stages, and fuse the streams where all three are there."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Cells = Collection[tuple[str, str]]  # benchmark, stream
 
 
 def gather_full(folder: Path, cells: Cells, weights: Mapping[str, float]) -> Nested:
-    """`[benchmark][stream][start]` of `results/finetune/full`, with `fusion` and `fusion_equal` of three streams.
+    """`[benchmark][stream][start]` of `results/finetune/full`, with the fused streams.
 
-    Only of `cells`: DVC leaves the outs of a cell that params.yaml no longer has where they are.
+    Only `cells` count: DVC keeps the outputs of a cell that params.yaml no longer names.
     """
     return {
         benchmark: {stream: read_json(path / METRICS) for stream, path in there.items()}
@@ -37,7 +37,10 @@ def gather_full(folder: Path, cells: Cells, weights: Mapping[str, float]) -> Nes
 
 
 def gather_semi(folder: Path, cells: Cells, weights: Mapping[str, float]) -> Nested:
-    """`[benchmark][stream][start][fraction]` of `results/finetune/semi`, of `cells` alone, fused draw by draw."""
+    """`[benchmark][stream][start][fraction]` of `cells` in `results/finetune/semi`.
+
+    Streams are fused draw by draw.
+    """
     found: Nested = {}
     for benchmark, there in _cells(folder, cells).items():
         found[benchmark] = {stream: read_json(path / METRICS) for stream, path in there.items()}
@@ -66,7 +69,7 @@ def gather_semi(folder: Path, cells: Cells, weights: Mapping[str, float]) -> Nes
 
 
 def gather_transfer(folder: Path, targets: Collection[str], weights: Mapping[str, float]) -> Nested:
-    """`[target]` of `results/finetune/transfer`, of `targets` alone, its `streams` with the fused ones."""
+    """`[target]` of `targets` in `results/finetune/transfer`, with the fused streams."""
     found: Nested = {}
     for path in (
         path for path in sorted(folder.glob("*/metrics.json")) if path.parent.name in targets
@@ -81,7 +84,7 @@ def gather_transfer(folder: Path, targets: Collection[str], weights: Mapping[str
 
 
 def _cells(folder: Path, wanted: Cells) -> dict[str, dict[str, Path]]:
-    """The cells of a matrix that are wanted and there, by benchmark and stream, streams in their order."""
+    """The cells of a matrix that are wanted and there, by benchmark and stream."""
     found: dict[str, dict[str, Path]] = {}
     for path in sorted(folder.glob("*/metrics.json")):
         benchmark, _, stream = path.parent.name.rpartition("-")
@@ -96,7 +99,7 @@ def _cells(folder: Path, wanted: Cells) -> dict[str, dict[str, Path]]:
 def _fused(
     parts: Mapping[str, pa.Table], weights: Mapping[str, float]
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """`[fusion | fusion_equal][start]` of the streams' scores; empty unless all three streams are there."""
+    """`[fusion | fusion_equal][start]` of the streams' scores; empty unless all three are there."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     if len(parts) < len(STREAMS):
         return found
@@ -111,7 +114,8 @@ def _fused(
             )
             if first is not None and samples != first:
                 raise UserError(
-                    "The streams were finetuned on different test clips; run `dvc repro finetune semi transfer`."
+                    "The streams were finetuned on different test clips; "
+                    "run `dvc repro finetune semi transfer`."
                 )
             first = samples
         for name, values in fuse_streams(scores, weights).items():

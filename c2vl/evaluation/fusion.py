@@ -8,7 +8,7 @@ import numpy as np
 
 
 def fuse(scores: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
-    """Weighted mean of the streams' scores, each (N, classes) with rows of sum 1; the rows of the result sum to 1 too.
+    """Weighted mean of the streams' scores, each (N, classes) with rows of sum 1, as the result's.
 
     Raises:
         ValueError: a stream has no weight, or the weights of the streams are all zero.
@@ -24,7 +24,7 @@ def fuse(scores: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.n
 def fuse_streams(
     scores: Mapping[str, np.ndarray], weights: Mapping[str, float]
 ) -> dict[str, np.ndarray]:
-    """`fusion` with the weights and `fusion_equal` with equal ones of all streams' scores; nothing for a single stream."""
+    """`fusion` (the weights) and `fusion_equal` of all streams' scores; nothing for one stream."""
     if len(scores) < 2:
         return {}
     return {

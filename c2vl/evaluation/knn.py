@@ -1,6 +1,7 @@
 """KNN evaluation: the label of the nearest training clips by cosine, features L2-normalised, k = 1.
 
-As skeleton-contrast (ISC, `--knn-neighbours 1`) and, after it, CMD and the paper's Table IV ("action retrieval").
+As skeleton-contrast (ISC, `--knn-neighbours 1`) and, after it, CMD and the paper's Table IV
+("action retrieval").
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ ROWS = 1024  # test clips compared at once: 1024 x 63,026 similarities are 260 M
 
 @dataclass(frozen=True)
 class KnnResult:
-    """Predicted labels (N,) of the test split and the cosine (N,) of each clip's nearest training clip."""
+    """Predicted labels (N,) of the test split, and the cosine (N,) of the nearest training clip."""
 
     predictions: np.ndarray
     similarity: np.ndarray
@@ -27,7 +28,10 @@ class KnnResult:
 def knn_evaluation(
     features: Features, neighbours: int = 1, device: torch.device | str = "cpu"
 ) -> KnnResult:
-    """Classify the test features by a majority of the `neighbours` nearest train features; equal votes: the lowest label."""
+    """Classify the test features by a majority of the `neighbours` nearest train features.
+
+    Of labels with equal votes the lowest wins.
+    """
     train, test = (
         normalize(torch.from_numpy(x).to(device), dim=1) for x in (features.train, features.test)
     )

@@ -1,9 +1,10 @@
 """Linear evaluation: one linear layer on frozen features, by SGD.
 
-The settings are AimCLR's (Levigty/AimCLR, `config/ntu60/linear_eval`): 100 epochs, batches of 128, momentum 0.9, no weight
-decay, rate × 0.1 after epoch 80. Its rate of 3.0 suits its features' scale; here features are standardised by the training
-split's mean and deviation, which a linear layer could undo, so that one rate suits every encoder, the random one too.
-Why features computed once are the same protocol: `c2vl/evaluation/frozen.py`.
+The settings are AimCLR's (Levigty/AimCLR, `config/ntu60/linear_eval`): 100 epochs, batches of 128,
+momentum 0.9, no weight decay, rate × 0.1 after epoch 80. Its rate of 3.0 suits its features' scale;
+here features are standardised by the training split's mean and deviation, which a linear layer
+could undo, so that one rate suits every encoder, the random one too. Why features computed once are
+the same protocol: `c2vl/evaluation/frozen_features.py`.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ class LinearHead:
 
 @dataclass(frozen=True)
 class LinearResult:
-    """Softmax scores (N, classes) of the test split after the last epoch, and the best epoch's top 1 *on test*.
+    """Softmax scores (N, classes) of the test split after the last epoch, and the best top 1.
 
-    `best_on_test` picks its epoch by test labels, as many papers do; it is told beside the last epoch's, never instead.
-    `head` is the layer after the last epoch.
+    `best_on_test` picks its epoch by test labels, as many papers do; it is given beside the last
+    epoch's, never instead. `head` is the layer after the last epoch.
     """
 
     scores: np.ndarray
@@ -56,9 +57,10 @@ def linear_evaluation(
     seed: int,
     device: torch.device | str = "cpu",
 ) -> LinearResult:
-    """Train on the train features, score the test features; the same arguments give the same scores.
+    """Train on the train features, score the test features; equal arguments give equal scores.
 
-    The test split decides nothing: mean, deviation and every step come from the train features and labels alone.
+    The test split decides nothing: mean, deviation and every step come from the train features and
+    labels alone.
     """
     mean, deviation = (
         features.train.mean(0, dtype=np.float64),

@@ -16,7 +16,7 @@ from c2vl.training.metrics import mean_class, score_metrics, top1
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What each protocol made of an encoder's features; `end_to_end` are a supervised network's own scores."""
+    """Results of each protocol for an encoder; `end_to_end`: a supervised network's own scores."""
 
     labels: np.ndarray
     linear: LinearResult
@@ -53,7 +53,15 @@ def evaluate(
     logits: np.ndarray | None = None,
     device: torch.device | str = "cpu",
 ) -> Evaluated:
-    """Linear evaluation and KNN; `logits` (N, classes) are what the encoder's own classifier says of the test clips."""
+    """Linear evaluation and KNN.
+
+    Args:
+        features: of both splits.
+        classes: number of classes.
+        params: section `evaluate`.
+        logits: (N, classes) of the encoder's own classifier for the test clips.
+        device: where to compute.
+    """
     return Evaluated(
         features.test_labels,
         linear_evaluation(features, classes, params.linear, params.seed, device),

@@ -1,17 +1,16 @@
 """Skeletons by a sentence and sentences by a skeleton, in the shared space.
 
-A query's rank is one more than the number of wrong candidates that are at least as similar as its best right one: equal
-similarities count against the encoder, so that a space collapsed into a point scores nothing. Clips whose answers are the same
-sentence are right answers for each other, because nothing in the query tells them apart.
+A query's rank is one more than the number of wrong candidates that are at least as similar as its
+best right one. Clips whose answers are the same sentence are right answers for each other, because
+nothing in the query tells them apart.
 """
 
 from __future__ import annotations
 
-from math import comb
-
 import numpy as np
 
 from c2vl.evaluation.encoded import Array
+from c2vl.evaluation.ranking import chance, wrong_before
 
 RECALL = (1, 5, 10)
 ROWS = 512  # queries compared at once
@@ -20,7 +19,9 @@ ROWS = 512  # queries compared at once
 def ranks(
     queries: Array, candidates: Array, query_groups: np.ndarray, candidate_groups: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of each query by dot product: the rank (N,), from 1, of its best right candidate; and the nearest candidate (N,).
+    """Return each query's rank of its best right candidate, from 1, and its nearest candidate.
+
+    Both are (N,) and go by dot product.
 
     Args:
         queries: (N, d).
@@ -38,19 +39,10 @@ def ranks(
         right = query_groups[start : start + ROWS, None] == candidate_groups[None, :]
         if not right.any(1).all():
             raise ValueError("a query has no right candidate")
-        best = np.where(right, similarity, -np.inf).max(1, keepdims=True)
-        found.append(1 + ((similarity >= best) & ~right).sum(1))
+        found.append(1 + wrong_before(similarity, right))
         nearest.append(similarity.argmax(1))
     none = [np.zeros(0, np.int64)]
     return np.concatenate(found or none), np.concatenate(nearest or none)
-
-
-def expected(right: np.ndarray, candidates: int, k: int) -> float:
-    """Mean chance of a right candidate among `k` drawn at random, from the number of right ones (N,) of each query."""
-    drawn = min(k, candidates)
-    return float(
-        np.mean([1 - comb(candidates - int(r), drawn) / comb(candidates, drawn) for r in right])
-    )
 
 
 def both_ways(
@@ -65,19 +57,20 @@ def both_ways(
         labels: (N,) classes.
 
     Returns:
-        `sentence_to_skeleton` and `skeleton_to_sentence`, each with `recall1`, `recall5`, `recall10` (shares of the queries),
-        `chance1` … (expected of a random order), `median_rank` and `same_class` (share of the queries whose first answer is of
-        a clip, or said of a clip, of the query's class); `clips` N and `sentences` M.
+        `sentence_to_skeleton` and `skeleton_to_sentence`, each with `recall1`, `recall5`,
+        `recall10` (shares of the queries), `chance1` … (expected of a random order), `median_rank`
+        and `same_class` (share of the queries whose first answer is of a clip, or an answer on a
+        clip, of the query's class); `clips` N and `sentences` M.
     """
     identity, first = np.unique(groups, return_index=True)
-    said = [set(labels[groups == group].tolist()) for group in identity]
+    classes_of = [set(labels[groups == group].tolist()) for group in identity]
     count = np.bincount(np.searchsorted(identity, groups), minlength=len(identity))
     one = sentences[first]
     rank, nearest = ranks(one, skeletons, identity, groups)
-    same = [int(labels[at]) in own for at, own in zip(nearest, said, strict=True)]
+    same = [int(labels[at]) in own for at, own in zip(nearest, classes_of, strict=True)]
     by_sentence = {**_summary(rank, count, len(groups)), "same_class": float(np.mean(same))}
     rank, nearest = ranks(skeletons, one, groups, identity)
-    same = [int(label) in said[at] for at, label in zip(nearest, labels, strict=True)]
+    same = [int(label) in classes_of[at] for at, label in zip(nearest, labels, strict=True)]
     by_skeleton = {
         **_summary(rank, np.ones(len(groups)), len(identity)),
         "same_class": float(np.mean(same)),
@@ -88,5 +81,5 @@ def both_ways(
 
 def _summary(rank: np.ndarray, right: np.ndarray, candidates: int) -> dict[str, float]:
     recall = {f"recall{k}": float((rank <= k).mean()) for k in RECALL}
-    chance = {f"chance{k}": expected(right, candidates, k) for k in RECALL}
-    return {**recall, **chance, "median_rank": float(np.median(rank))}
+    expected = {f"chance{k}": chance(right, candidates, k) for k in RECALL}
+    return {**recall, **expected, "median_rank": float(np.median(rank))}

@@ -1,4 +1,4 @@
-"""What the space shared with CLIP gives beyond the paper: zero-shot recognition, retrieval, similarity of pairs."""
+"""Results of the space shared with CLIP: zero-shot recognition, retrieval, similarity of pairs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import torch
 
 from c2vl.core import tables
 from c2vl.core.errors import UserError
-from c2vl.evaluation.encoded import Array, Encoded, unit
+from c2vl.evaluation.encoded import Array, Encoded
+from c2vl.evaluation.ranking import unit
 from c2vl.evaluation.retrieval import both_ways
 from c2vl.models.prompt_features import Prompts
 
@@ -21,8 +22,8 @@ TEMPERATURE = 0.1  # of the softmax that makes similarities into scores; ranks d
 def zero_shot_scores(encoded: Encoded, names: Array) -> Array | None:
     """Scores (N, classes) of the test clips from features (classes, width) of the class names.
 
-    The names go through the head that aligned the language prompts; no label of any clip is used. None where the encoder was
-    not aligned with language.
+    The names go through the head that aligned the language prompts; no label of any clip is used.
+    None where the encoder was not aligned with language.
     """
     skeletons = encoded.embedded("skeleton_head", encoded.features.test)
     classes = encoded.embedded(f"prompt_heads.{LANGUAGE}", unit(names))
@@ -34,7 +35,7 @@ def zero_shot_scores(encoded: Encoded, names: Array) -> Array | None:
 
 
 def retrieve(encoded: Encoded, prompts: Prompts) -> dict[str, Any] | None:
-    """Retrieval on the test clips that have a prompt; each clip's sentence is the middle one of those it has."""
+    """Retrieval on the test clips that have a prompt; a clip's sentence is its middle one."""
     if f"prompt_heads.{LANGUAGE}.weight" not in encoded.heads or LANGUAGE not in prompts.features:
         return None
     valid = prompts.valid.numpy()
@@ -54,7 +55,7 @@ def retrieve(encoded: Encoded, prompts: Prompts) -> dict[str, Any] | None:
 
 
 def class_name_features(folder: Path, classes: int) -> Array:
-    """Features (classes, width) float32 of the class names, from the out of stage `class_names`.
+    """Features (classes, width) float32 of the class names, from the output of stage `class_names`.
 
     Raises:
         UserError: it is missing or made of another list of classes.
@@ -62,8 +63,7 @@ def class_name_features(folder: Path, classes: int) -> Array:
     table = tables.read(folder / "class_names.parquet", ["label", "feature"])
     if table["label"].to_pylist() != list(range(classes)):
         raise UserError(
-            f"{folder} does not fit the {classes} classes of the index; run `dvc repro class_names`."
+            f"{folder} does not fit the {classes} classes of the index; "
+            "run `dvc repro class_names`."
         )
-    width = table.schema.field("feature").type.list_size
-    flat = np.concatenate([chunk.flatten().to_numpy() for chunk in table["feature"].chunks])
-    return flat.reshape(-1, width).astype(np.float32)
+    return tables.vectors(table["feature"]).astype(np.float32)

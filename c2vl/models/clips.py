@@ -1,4 +1,4 @@
-"""The clips of one split: usable samples of the index with their skeletons, resident on the device where they fit."""
+"""The clips of one split: usable samples with their skeletons, on the device where they fit."""
 
 from __future__ import annotations
 
@@ -60,17 +60,19 @@ def load_clips(
         table = table.filter(
             pc.and_(pc.equal(table["status"], "ok"), pc.is_in(table["sample"], wanted))
         )
-        values = [chunk.flatten().to_numpy() for chunk in table["joints"].chunks]
+        values = tables.numbers(table["joints"])
         samples += table["sample"].to_pylist()
         frames.append(table["frames"].to_numpy())
-        joints += values
-        if sum(map(len, values)) != int(frames[-1].sum()) * np.prod(SHAPE):
+        joints.append(values)
+        if len(values) != int(frames[-1].sum()) * np.prod(SHAPE):
             raise UserError(
-                f"{data / 'skeleton' / shard}: joints and frames disagree; run `dvc repro skeleton -f`."
+                f"{data / 'skeleton' / shard}: joints and frames disagree; "
+                "run `dvc repro skeleton -f`."
             )
     if not samples:
         raise UserError(
-            f"{data / 'index'} has no usable sample with a skeleton in split {split} of benchmark {benchmark}."
+            f"{data / 'index'} has no usable sample with a skeleton in split {split} "
+            f"of benchmark {benchmark}."
         )
     together = torch.from_numpy(np.concatenate(joints).reshape(-1, *SHAPE))
     try:

@@ -22,7 +22,8 @@ def encode(
 ) -> Tensor:
     """Encode the test views of `clips` (or of its `rows`), (N, D) float32 on the CPU.
 
-    The encoder is in evaluation mode meanwhile (BatchNorm's running statistics, no dropout) and back in its own after.
+    The encoder is in evaluation mode meanwhile (BatchNorm's running statistics, no dropout) and
+    back in its own after.
     """
     if rows is None:
         rows = torch.arange(len(clips), device=clips.device)

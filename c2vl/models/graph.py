@@ -1,4 +1,4 @@
-"""Skeletons as graphs: which joint hangs on which, and the partition of neighbours that graph convolutions use."""
+"""Skeletons as graphs: the parent of each joint, and the partitions that convolutions use."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class SkeletonGraph:
-    """A tree of joints, described by the parent of each joint (0-based); the root is its own parent.
+    """A tree of joints, given by the parent of each joint (0-based); the root is its own parent.
 
-    Any skeleton whose bones form a tree can be described so; `from_bones` takes the 1-based pairs of the papers.
+    Any skeleton whose bones form a tree can be described so; `from_bones` takes the 1-based pairs
+    of the papers.
     """
 
     name: str
@@ -21,7 +22,8 @@ class SkeletonGraph:
         roots = [joint for joint, parent in enumerate(self.parents) if joint == parent]
         if len(roots) != 1:
             raise ValueError(
-                f"graph {self.name}: a skeleton has one root joint (its own parent), not {len(roots)}"
+                f"graph {self.name}: a skeleton has one root joint (its own parent), "
+                f"not {len(roots)}"
             )
         for joint in range(self.joints):
             seen, at = set(), joint
@@ -61,34 +63,40 @@ class SkeletonGraph:
         return steps
 
     def spatial_partition(self) -> np.ndarray:
-        """Normalised adjacency in three subsets, (3, V, V) float32, entry [k, v, w]: weight of joint v for joint w.
+        """Normalised adjacency in three subsets, (3, V, V) float32.
 
-        Subset 0 is the joint itself, 1 its neighbours farther from the root, 2 those nearer to it (spatial
-        configuration partitioning of ST-GCN, Yan et al., AAAI 2018, Eq. 8); each column of the sum over subsets
-        adds up to 1 (their AD^-1). The published code measures distances only up to one bone, so that beyond the
-        root's neighbours both directions fall into subset 1; this is the partition of the paper's text.
+        Entry [k, v, w] is the weight of joint v for joint w.
+
+        Subset 0 is the joint itself, 1 its neighbours farther from the root, 2 those nearer to it
+        (spatial configuration partitioning of ST-GCN, Yan et al., AAAI 2018, Eq. 8); each column of
+        the sum over subsets adds up to 1 (their AD^-1). The published code measures distances only
+        up to one bone, so that beyond the root's neighbours both directions fall into subset 1;
+        this is the partition of the paper's text.
         """
-        adjacency = np.zeros((3, self.joints, self.joints), dtype=np.float32)
-        for joint, parent in enumerate(self.parents):
-            adjacency[0, joint, joint] = 1
-            if joint != parent:
-                adjacency[1, joint, parent] = 1
-                adjacency[2, parent, joint] = 1
+        adjacency = self._subsets().transpose(0, 2, 1).copy()
         return adjacency / adjacency.sum(axis=(0, 1), keepdims=True)
 
     def directed_partition(self) -> np.ndarray:
-        """Adjacency in three subsets, (3, V, V) float32, entry [k, v, w]: weight of joint w for joint v.
+        """Adjacency in three subsets, (3, V, V) float32.
 
-        Subset 0 is the joint itself, 1 its children, 2 its parent; each subset's columns are normalised by themselves
-        (a parent's weight is shared among its children), as 2s-AGCN and CTR-GCN initialise their learnt graphs.
+        Entry [k, v, w] is the weight of joint w for joint v.
+
+        Subset 0 is the joint itself, 1 its children, 2 its parent; each subset's columns are
+        normalised by themselves (a parent's weight is shared among its children), as 2s-AGCN and
+        CTR-GCN initialise their learnt graphs.
         """
-        adjacency = np.zeros((3, self.joints, self.joints), dtype=np.float32)
-        for joint, parent in enumerate(self.parents):
-            adjacency[0, joint, joint] = 1
-            if joint != parent:
-                adjacency[1, parent, joint] = 1
-                adjacency[2, joint, parent] = 1
+        adjacency = self._subsets()
         return adjacency / np.maximum(adjacency.sum(axis=1, keepdims=True), 1)
+
+    def _subsets(self) -> np.ndarray:
+        """(3, V, V) float32, entry [k, v, w] is 1 where w is v itself, its child, its parent."""
+        subsets = np.zeros((3, self.joints, self.joints), dtype=np.float32)
+        for joint, parent in enumerate(self.parents):
+            subsets[0, joint, joint] = 1
+            if joint != parent:
+                subsets[1, parent, joint] = 1
+                subsets[2, joint, parent] = 1
+        return subsets
 
     def hops(self) -> np.ndarray:
         """Number of bones between each two joints, (V, V) int64."""
@@ -160,7 +168,7 @@ KINECT20 = SkeletonGraph.from_bones(
     ],
     root=3,
 )
-"""The 20 joints of Kinect v1 (Northwestern-UCLA, MSR Action3D); joint 3 is the centre of the shoulders."""
+"""The 20 joints of Kinect v1 (Northwestern-UCLA, MSR Action3D); joint 3: between the shoulders."""
 
 GRAPHS = {graph.name: graph for graph in (NTU25, KINECT20)}
 

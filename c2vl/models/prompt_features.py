@@ -1,4 +1,4 @@
-"""The knowledge prompts of a split as features on the device: K a clip and kind, some of them missing."""
+"""The knowledge prompts of a split as features on the device: up to K a clip and kind."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class NoPromptsError(UserError):
 class Prompts:
     """Features of N clips' prompts, resident on the device where they fit.
 
-    `features` by kind (vision, language): rows (N * K, width) float16, prompt k of clip n at n K + k, zero where missing;
-    `valid`: (N, K) bool on the CPU, whether prompt k of a clip is there in *every* kind, because an image and its answer
-    belong together.
+    `features` by kind (vision, language): rows (N * K, width) float16, prompt k of clip n at n K +
+    k, zero where missing; `valid`: (N, K) bool on the CPU, whether prompt k of a clip is there in
+    *every* kind, because an image and its answer belong together.
     """
 
     def __init__(
@@ -38,7 +38,13 @@ class Prompts:
         valid: Tensor,
         device: torch.device | str | None = None,
     ) -> None:
-        """`features` by kind (N, K, width) and `valid` (N, K); a step wants them on `device`, by default where they lie."""
+        """Keep the features where they fit.
+
+        Args:
+            features: by kind, (N, K, width).
+            valid: (N, K).
+            device: where a step wants them; by default where they lie.
+        """
         self.valid = valid.cpu()
         self.widths = {kind: x.shape[2] for kind, x in features.items()}
         self.features = {
@@ -47,20 +53,20 @@ class Prompts:
         }
 
     def usable(self) -> Tensor:
-        """Indices (int64, CPU) of the clips with at least one prompt; the others cannot be trained on."""
+        """Indices (int64, CPU) of the clips with a prompt; the others cannot be trained on."""
         return self.valid.any(1).nonzero().squeeze(1)
 
     def at(self, kind: str, rows: Tensor, k: Tensor) -> Tensor:
-        """Features of prompts `k` of the clips `rows`, int64 of one shape (…); (…, width) float16."""
+        """Features (…, width) float16 of prompts `k` of the clips `rows`, both int64 (…)."""
         return self.features[kind][rows.cpu() * self.valid.shape[1] + k]
 
     def take(
         self, rows: Tensor, how: Literal["random", "mean"], generator: torch.Generator
     ) -> dict[str, Tensor]:
-        """Unit features of one prompt for each of the clips `rows` (B,), (B, width) float32 by kind.
+        """Unit features (B, width) float32, by kind, of one prompt of each clip `rows` (B,).
 
-        `random`: one of a clip's valid prompts, equally likely, the same k in every kind. `mean`: the mean of the
-        unit features of all of them.
+        `random`: one of a clip's valid prompts, equally likely, the same k in every kind. `mean`:
+        the mean of the unit features of all of them.
         """
         rows = rows.cpu()
         if how == "mean":
@@ -70,7 +76,7 @@ class Prompts:
 
     @cached_property
     def _means(self) -> dict[str, Resident]:
-        """Means of all clips' prompts, (N, width) float32 by kind: the same in every epoch, so they are computed once."""
+        """Means of all clips' prompts, (N, width) float32 by kind; computed once."""
         found: dict[str, Resident] = {}
         for kind, features in self.features.items():
             means = torch.empty(len(self.valid), self.widths[kind], device=features.tensor.device)
@@ -91,7 +97,7 @@ class Prompts:
 def load_prompts(
     data: Path, samples: Sequence[str], kinds: Sequence[str], device: torch.device | str
 ) -> Prompts:
-    """Load the features of `samples` from `data/embed/<kind>`; rows that are not `ok` and other samples are left out.
+    """Load the features of `samples` from `data/embed/<kind>`; rows that are not `ok` are left out.
 
     Raises:
         NoPromptsError: none of the samples has a prompt.
@@ -108,7 +114,8 @@ def load_prompts(
         features[kind] = torch.from_numpy(np.pad(values, ((0, 0), (0, pad), (0, 0))))
     if not valid.any():
         raise NoPromptsError(
-            f"{data / 'embed'} has no usable {' and '.join(kinds)} prompt for this split; look at its `reason` column."
+            f"{data / 'embed'} has no usable {' and '.join(kinds)} prompt for this split; "
+            "look at its `reason` column."
         )
     return Prompts(features, torch.from_numpy(valid), device)
 
@@ -118,9 +125,7 @@ def _load_kind(folder: Path, position: dict[str, int]) -> tuple[np.ndarray, np.n
     rows: list[np.ndarray] = []
     ks: list[np.ndarray] = []
     values: list[np.ndarray] = []
-    width = 0
     for _, table in tables.shards(folder, ["sample", "k", "feature", "status"]):
-        width = table.schema.field("feature").type.list_size
         table = table.filter(pc.equal(table["status"], "ok"))
         row = np.array(
             [position.get(sample, -1) for sample in table["sample"].to_pylist()], dtype=np.int64
@@ -128,15 +133,14 @@ def _load_kind(folder: Path, position: dict[str, int]) -> tuple[np.ndarray, np.n
         table = table.filter(row >= 0)
         rows.append(row[row >= 0])
         ks.append(table["k"].to_numpy().astype(np.int64))
-        values += [
-            chunk.flatten().to_numpy().reshape(-1, width) for chunk in table["feature"].chunks
-        ]
+        values.append(tables.vectors(table["feature"]))
     if not sum(map(len, rows)):
         raise NoPromptsError(
-            f"{folder} has no usable prompt for the samples of this split; look at its `reason` column."
+            f"{folder} has no usable prompt for the samples of this split; "
+            "look at its `reason` column."
         )
     row, k, value = np.concatenate(rows), np.concatenate(ks), np.concatenate(values)
-    features = np.zeros((len(position), int(k.max()) + 1, width), dtype=np.float16)
+    features = np.zeros((len(position), int(k.max()) + 1, value.shape[1]), dtype=np.float16)
     present = np.zeros(features.shape[:2], dtype=bool)
     features[row, k], present[row, k] = value, True
     return features, present

@@ -1,4 +1,7 @@
-"""All skeletons of a split as one tensor, on the device where it fits: clip after clip, without padding to 300 frames."""
+"""All skeletons of a split as one tensor, clip after clip, on the device where it fits.
+
+There is no padding to 300 frames.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +18,18 @@ class RaggedSkeletons:
     """N clips of different lengths for one device.
 
     Attributes:
-        joints: (sum of frames, M, V, C) float32; in metres for NTU skeletons. Indexed by a tensor it gives frames on
-            the device, wherever it lives itself.
+        joints: (sum of frames, M, V, C) float32; in metres for NTU skeletons. Indexed by a tensor
+            it gives frames on the device, wherever it lives itself.
         starts: (N,) int64 on the CPU, row of `joints` where a clip begins.
-        lengths: (N,) int64 on the CPU, valid frames n of a clip: those whose values do not sum to zero. As in CTR-GCN's
-            feeder it is the *count* of such frames, and the first n frames of the clip are the valid ones.
+        lengths: (N,) int64 on the CPU, valid frames n of a clip: those whose values do not sum to
+            zero. As in CTR-GCN's feeder it is the *count* of such frames, and the first n frames of
+            the clip are the valid ones.
     """
 
     def __init__(
         self, joints: Tensor, frames: Tensor, device: torch.device | str | None = None
     ) -> None:
-        """`frames` (N,) gives the clips' lengths in `joints`; every clip needs at least one valid frame.
+        """`frames` (N,) are the clips' lengths in `joints`; every clip needs a valid frame.
 
         `device` is where views are made, by default where `joints` lie.
 

@@ -14,26 +14,14 @@ BONES = [(child, parent) for child, parent in enumerate(NTU25.parents) if child 
 _LEFT, _RIGHT = {4, 5, 6, 7, 12, 13, 14, 15, 21, 22}, {8, 9, 10, 11, 16, 17, 18, 19, 23, 24}
 SIDES = {"left": _LEFT, "right": _RIGHT, "middle": set(range(25)) - _LEFT - _RIGHT}
 HEAD, NECK = 3, 2
-COLOUR_FRAME = (
-    1920,
-    1080,
-)  # the frame that NTU's colour joints are given in, whatever size the video has now
 YAW = 0.35  # radians about the vertical axis, so that depth is seen
 
 
 def flattened(joints: NDArray[np.floating], yaw: float = YAW) -> NDArray[np.float64]:
-    """Turn (..., 3) metres, y up, about the vertical axis and drop depth: (..., 2), y down as in pictures."""
+    """Turn (..., 3) metres about the vertical axis and drop depth: (..., 2), y down."""
     joints = np.asarray(joints, dtype=np.float64)
     return np.stack(
         [joints[..., 0] * np.cos(yaw) + joints[..., 2] * np.sin(yaw), -joints[..., 1]], axis=-1
-    )
-
-
-def on_video(colour: NDArray[np.floating], width: int, height: int) -> NDArray[np.float64]:
-    """Colour joints (..., 2) of the 1920x1080 frame in the pixels of a video of any size."""
-    return np.asarray(colour, dtype=np.float64) * (
-        width / COLOUR_FRAME[0],
-        height / COLOUR_FRAME[1],
     )
 
 
@@ -46,7 +34,10 @@ def lines(points: NDArray[np.floating]) -> Iterator[tuple[str, NDArray[np.float6
 
 
 def head(points: NDArray[np.floating]) -> tuple[float, float, float] | None:
-    """(x, y, radius) of a circle about the head, half as wide as the neck bone is long; None where it is not known."""
+    """(x, y, radius) of a circle about the head, half as wide as the neck bone is long.
+
+    None where it is not known.
+    """
     at, neck = points[HEAD], points[NECK]
     if not np.isfinite([at, neck]).all():
         return None

@@ -14,7 +14,7 @@ STREAMS: tuple[Stream, ...] = ("joint", "bone", "motion")
 
 
 def bone(x: Tensor, graph: SkeletonGraph | None = None) -> Tensor:
-    """Vector to each joint from its parent, zero for the root; (B, C, T, V, M) in metres, same shape out.
+    """Vector to each joint from its parent, zero for the root; (B, C, T, V, M) in metres.
 
     Without a `graph` it is the named one with V joints.
     """

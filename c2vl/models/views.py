@@ -1,7 +1,7 @@
 """Train and test views of clips as batched tensor code on the ragged skeletons' device.
 
-The rules are those of CTR-GCN's feeder (`valid_crop_resize`, `random_rot`), to the letter: crop in time, linear
-resize with `align_corners=False`, one rotation a clip in training.
+The rules are those of CTR-GCN's feeder (`valid_crop_resize`, `random_rot`), to the letter: crop in
+time, linear resize with `align_corners=False`, one rotation a clip in training.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ class ViewParams(ParamsModel):
 
 @dataclass(frozen=True)
 class Draws:
-    """The random numbers of a batch of train views, drawn on the CPU so that every device gets the same.
+    """Random numbers of a batch of train views, drawn on the CPU: all devices get the same.
 
-    `share` (B,) ~ U(0.5, 1) of the frames kept; `start` (B,) ~ U(0, 1) place of the crop; `angles` (B, 3) ~ U(-r, r) rad.
+    `share` (B,) ~ U(0.5, 1) of the frames kept; `start` (B,) ~ U(0, 1) place of the crop; `angles`
+    (B, 3) ~ U(-r, r) rad.
     """
 
     share: Tensor
@@ -83,7 +84,7 @@ def train_view(clips: RaggedSkeletons, rows: Tensor, params: ViewParams, draws: 
 
 
 def test_view(clips: RaggedSkeletons, rows: Tensor, frames: int) -> Tensor:
-    """The middle 95 % of the clips `rows` (B,), resized to `frames`; (B, C, T, V, M) float32 in metres."""
+    """The middle 95 % of clips `rows` (B,) in `frames` frames; (B, C, T, V, M) float32, metres."""
     valid = clips.lengths[rows.cpu()]
     bias = torch.from_numpy(
         ((1 - TEST_SHARE) * valid.numpy().astype(np.float64) / 2).astype(np.int64)
@@ -92,7 +93,10 @@ def test_view(clips: RaggedSkeletons, rows: Tensor, frames: int) -> Tensor:
 
 
 def rotation_matrices(angles: Tensor) -> Tensor:
-    """R = Rz Ry Rx from angles (B, 3) about x, y, z in rad; (B, 3, 3). Signs are those of CTR-GCN's `_rot`."""
+    """R = Rz Ry Rx from angles (B, 3) about x, y, z in rad; (B, 3, 3).
+
+    Signs are those of CTR-GCN's `_rot`.
+    """
     sin, cos = angles.sin().unbind(1), angles.cos().unbind(1)
     one, zero = torch.ones_like(sin[0]), torch.zeros_like(sin[0])
 
@@ -108,7 +112,10 @@ def rotation_matrices(angles: Tensor) -> Tensor:
 def _resize(
     clips: RaggedSkeletons, rows: Tensor, bias: Tensor, length: Tensor, frames: int
 ) -> Tensor:
-    """Frames bias…bias+length-1 of each clip, linearly resized in time; `bias` and `length` (B,) int64 on the CPU."""
+    """Frames bias…bias+length-1 of each clip, linearly resized in time.
+
+    `bias` and `length` are (B,) int64 on the CPU.
+    """
     centres = torch.arange(frames, dtype=torch.float64) + 0.5
     position = (centres * (length.double() / frames)[:, None] - 0.5).clamp(min=0)  # (B, T)
     before = torch.minimum(position.floor().long(), length[:, None] - 1)

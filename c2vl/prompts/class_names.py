@@ -51,10 +51,9 @@ def write_class_names(
         unit = features / np.linalg.norm(features, axis=1, keepdims=True)
         total = total + unit if total.shape[1] else unit
     mean = (total / np.linalg.norm(total, axis=1, keepdims=True)).astype(np.float32)
-    kind = pa.list_(pa.field("element", pa.float32()), mean.shape[1])
     columns = {
         "label": pa.array(np.arange(len(names), dtype=np.int16)),
         "name": pa.array(names, pa.string()),
-        "feature": pa.FixedSizeListArray.from_arrays(pa.array(mean.reshape(-1)), type=kind),
+        "feature": tables.vector_column(mean),
     }
     tables.write(out / "class_names.parquet", pa.table(columns))

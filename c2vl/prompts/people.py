@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-COLOUR_SIZE = (
-    1920,
-    1080,
-)  # the Kinect's colour image, in which joints are given whatever size the video has
+from c2vl.core.boxes import iou
+
 INSIDE = 0.5  # share of an actor's joints that its box must hold
 SAME_PERSON = 0.5  # IoU from which two boxes are taken for one person
-
-
-def scaled_joints(colour: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Scale colour joints (..., 2) from the 1920x1080 frame to a video of `width` x `height` pixels."""
-    return colour * (np.array([width, height], np.float32) / np.array(COLOUR_SIZE, np.float32))
 
 
 def joint_boxes(joints: np.ndarray) -> list[np.ndarray]:
@@ -25,14 +18,6 @@ def joint_boxes(joints: np.ndarray) -> list[np.ndarray]:
         if len(seen) > 1:
             boxes.append(np.concatenate([seen.min(axis=0), seen.max(axis=0)]))
     return boxes
-
-
-def overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """IoU (N,) of `box` (4,) with each of `boxes` (N, 4), all xyxy."""
-    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=1)
-    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) + np.prod(box[2:] - box[:2])
-    return np.asarray(shared / np.maximum(areas - shared, 1e-9))
 
 
 def share_inside(joints: np.ndarray, boxes: np.ndarray) -> np.ndarray:
@@ -70,14 +55,14 @@ def choose(boxes: np.ndarray, scores: np.ndarray, joints: np.ndarray, people: in
     chosen: list[int] = []
     for index in np.argsort(-scores, kind="stable").tolist():
         if len(chosen) < people and (
-            not chosen or overlap(boxes[index], boxes[chosen]).max() < SAME_PERSON
+            not chosen or iou(boxes[index], boxes[chosen]).max() < SAME_PERSON
         ):
             chosen.append(index)
     return sorted(chosen)
 
 
 def _of_actor(boxes: np.ndarray, scores: np.ndarray, actor: np.ndarray) -> int | None:
-    fit = overlap(joint_boxes(actor[None])[0], boxes)
+    fit = iou(joint_boxes(actor[None])[0], boxes)[0]
     fit[share_inside(actor, boxes) < INSIDE] = -1
     best = int(np.lexsort((-scores, -fit))[0])
     return best if fit[best] >= 0 else None

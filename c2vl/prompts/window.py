@@ -7,7 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from c2vl.prompts.people import INSIDE, choose, joint_boxes, scaled_joints, share_inside
+from c2vl.datasets.colour_frame import on_video
+from c2vl.prompts.people import INSIDE, choose, joint_boxes, share_inside
 
 Fallback = Literal["skeleton", "frame", "drop"]
 TRACKED = 2  # tracking state of a joint that the sensor saw; 1 is inferred
@@ -58,7 +59,7 @@ def find_window(
         fallback: what to do when nobody of the action was found.
         square: widen the window to a square, as far as the image goes.
     """
-    joints = scaled_joints(colour, *size)
+    joints = on_video(colour, *size)
     chosen = choose(boxes, scores, joints, people)
     bodies = joint_boxes(joints)
     found = "the people found are not where the skeleton is" if len(boxes) else "nobody was found"

@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 from c2vl.report.dataset_tables import TESTED_ON
 from c2vl.report.extra_tables import reliability_plot
 from c2vl.report.figures.confusion import confusion, counts
-from c2vl.report.figures.curves import curves
 from c2vl.report.figures.similarity import similarity
+from c2vl.report.figures.training_curves import curves
 from c2vl.report.figures.tsne import tsne
 from c2vl.report.figures.versus import per_class, versus
 from c2vl.report.method_tables import versus_lines

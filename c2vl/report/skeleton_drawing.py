@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from c2vl.models.stick_figure import SIDES, YAW, flattened, head, lines, on_video
+from c2vl.datasets.colour_frame import on_video
+from c2vl.models.stick_figure import SIDES, YAW, flattened, head, lines
 
 
 def moments(
@@ -61,7 +62,7 @@ def over_frame(colour: NDArray[np.floating], width: int, height: int) -> str:
         width: width of the video in pixels.
         height: height of the video in pixels.
     """
-    scaled = on_video(colour, width, height)
+    scaled = on_video(colour.astype(np.float64), width, height)
     drawn = "".join(f"<g>{_paths(body)}</g>" for body in scaled if np.isfinite(body).any())
     return f'<g class="joints">{drawn}</g>' if drawn else ""
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from c2vl.studio.anatomy import Joint
 from c2vl.studio.cameras import Camera
+from c2vl.studio.draw_people import draw_person, draw_shadow
 from c2vl.studio.drawing import Image
 from c2vl.studio.furniture import draw_box
-from c2vl.studio.people import draw_person, draw_shadow
 from c2vl.studio.performance import Performance
 from c2vl.studio.room import chair_boxes
 

@@ -19,7 +19,7 @@ from c2vl.training.devices import Devices
 from c2vl.training.keep import Keep
 from c2vl.training.loop import SaveGood, fit
 from c2vl.training.objective.embeddings import AlignedEncoder, Embeddings
-from c2vl.training.objective.loss import C2VLLoss
+from c2vl.training.objective.make_objective import make_objective
 from c2vl.training.objective.partition import alpha_at
 from c2vl.training.objective.teacher import make_teacher
 from c2vl.training.probe import Probe
@@ -54,7 +54,7 @@ class Pretraining(Task):
         self.kinds = list(prompts.widths)
         dimension = params.objective.dimension or max(prompts.widths.values())
         self.network = AlignedEncoder(build_encoder(params.encoder), prompts.widths, dimension)
-        self.objective = C2VLLoss(params.objective).to(skeletons.device)
+        self.objective = make_objective(params.objective).to(skeletons.device)
         self.alpha = 1.0
 
     def ready(self) -> None:
@@ -114,13 +114,15 @@ class Pretraining(Task):
     def row(self, epoch: int, rate: float, means: list[float]) -> Epoch:
         """Loss, α, temperatures, and what tells a collapse of the targets."""
         loss, diagonal, entropy = means
+        temperature = float(self.objective.temperature().detach())
+        own = self.params.objective.target_temperature
         return Epoch(
             epoch + 1,
             rate,
             loss,
             alpha=self.alpha,
-            temperature=float(self.objective.temperature().detach()),
-            target_temperature=float(self.objective.target_temperature()),
+            temperature=temperature,
+            target_temperature=temperature if own is None else own,
             diagonal=diagonal,
             entropy=entropy,
         )

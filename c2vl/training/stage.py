@@ -13,7 +13,7 @@ import torch
 from c2vl.core import machine
 from c2vl.core.lock import stage_lock
 from c2vl.core.runlog import logged
-from c2vl.core.tables.class_list import class_names
+from c2vl.core.tables.class_list import read_class_list
 from c2vl.models.clips import Clips, load_clips
 from c2vl.models.prompt_features import Prompts, load_prompts
 from c2vl.training.checkpoint import save_checkpoint
@@ -55,14 +55,14 @@ def load_training(
     """
     clips = load_clips(data, benchmark, "train", device)
     return TrainingData(
-        clips, load_prompts(data, clips.samples, kinds, device), len(class_names(data))
+        clips, load_prompts(data, clips.samples, kinds, device), len(read_class_list(data))
     )
 
 
 def load_labelled(data: Path, benchmark: str, device: torch.device) -> TrainingData:
     """As `load_training`, of a data set of skeletons alone."""
     clips = load_clips(data, benchmark, "train", device)
-    return TrainingData(clips, None, len(class_names(data)))
+    return TrainingData(clips, None, len(read_class_list(data)))
 
 
 def publish(folder: Path, trained: Trained, state: Path | None = None) -> dict[str, Any]:

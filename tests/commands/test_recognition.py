@@ -22,12 +22,12 @@ from c2vl.commands.recognition.skeleton_inputs import find_files, read_clip
 from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.datasets.skeleton_file import parse_skeleton
-from c2vl.datasets.skeletons.line import denoise
-from c2vl.datasets.skeletons.slots import actors_of_slots
+from c2vl.datasets.skeletons.actors import actors_of_slots
+from c2vl.datasets.skeletons.denoise import denoise
 from c2vl.evaluation.encoded import load_encoded
-from c2vl.evaluation.heads import load_head, save_head
+from c2vl.evaluation.frozen_features import make_features
+from c2vl.evaluation.head_files import load_head, save_head
 from c2vl.evaluation.linear import LinearHead
-from c2vl.evaluation.make_features import make_features
 from c2vl.models.clips import load_clips
 from c2vl.models.encoders.registry import STGCNParams
 from c2vl.training.checkpoint import EncoderConfig, save_checkpoint

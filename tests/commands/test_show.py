@@ -16,7 +16,7 @@ from c2vl.core import tables
 from c2vl.core.files import write_json
 from c2vl.core.tables import schemas
 from c2vl.datasets.skeleton_file import parse_skeleton
-from c2vl.datasets.skeletons.line import denoise
+from c2vl.datasets.skeletons.denoise import denoise
 from c2vl.prompts.jpeg import to_jpeg
 
 ROOT = Path(__file__).resolve().parents[2]

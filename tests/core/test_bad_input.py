@@ -11,7 +11,7 @@ import pytest
 from ntu_text import record, text
 
 from c2vl.datasets.skeleton_file import SkeletonError, parse_skeleton
-from c2vl.datasets.skeletons.line import denoise
+from c2vl.datasets.skeletons.denoise import denoise
 
 NUMBERS = [
     b"nan",

@@ -113,3 +113,16 @@ def test_only_sample_ids_have_a_shard() -> None:
         "S001C002": ["S001C002P001R001A001", "S001C002P001R001A002"],
         "S002C001": ["S002C001P001R001A001"],
     }
+
+
+def test_columns_of_vectors_are_arrays_and_back() -> None:
+    values = np.arange(12, dtype=np.float16).reshape(4, 3)
+    column = tables.vector_column(values)
+    assert column.type == pa.list_(pa.field("element", pa.float16()), 3)
+    chunks = pa.chunked_array([column, column[:0], column[:1]])
+    found = tables.vectors(chunks)
+    assert found.dtype == np.float16
+    np.testing.assert_array_equal(found, np.concatenate([values, values[:1]]))
+    assert tables.vectors(chunks.slice(0, 0)).shape == (0, 3)
+    lists = pa.chunked_array([pa.array([[1.0], None, [2.0, 3.0]], pa.list_(pa.float32()))])
+    np.testing.assert_array_equal(tables.numbers(lists), np.array([1, 2, 3], np.float32))

@@ -1,8 +1,9 @@
-"""The skeleton line, text in and numbers out, against the published scripts' behaviour: names of bodies, intervals, slices.
+"""`denoise` against the published scripts: text in, numbers out, equal to the bit.
 
-A second, independent proof beside `test_ntu_rules.py`. That one follows the rules' text; this one goes the way of CTR-GCN's
-`get_raw_skes_data.py`, `get_raw_denoised_data.py` and `seq_transformation.py`: it reads lines, keeps a dictionary by body id,
-(T, 75) and (T, 150) arrays and ranges of frames. Both have to give the same bits.
+A second, independent proof beside `test_ntu_rules.py`. That one follows the rules' text; this one
+goes the way of CTR-GCN's `get_raw_skes_data.py`, `get_raw_denoised_data.py` and
+`seq_transformation.py`: it reads lines, keeps a dictionary by body id, (T, 75) and (T, 150) arrays
+and ranges of frames. Both have to give the same bits.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ntu_text import Record, record, text
 from studio_skeletons import studio_files
 
 from c2vl.datasets.skeleton_file import parse_skeleton
-from c2vl.datasets.skeletons.line import denoise
+from c2vl.datasets.skeletons.denoise import denoise
 
 Bodies = dict[str, dict[str, Any]]
 
@@ -27,7 +28,7 @@ class ScriptError(Exception):
 
 
 def raw_bodies(data: bytes, aligned: bool) -> tuple[Bodies, int]:
-    """Bodies by id with `joints` (n x 25, 3) and `interval`, and the number of frames that hold any body."""
+    """Bodies by id with `joints` (n x 25, 3) and `interval`, and the number of occupied frames."""
     lines = data.decode().splitlines()
     at, valid = 1, -1
     bodies: Bodies = {}
@@ -68,7 +69,8 @@ def without_noise(bodies: Bodies) -> list[dict[str, Any]]:
         frames = body["joints"].reshape(-1, 25, 3)
         valid = []
         for number, joints in enumerate(frames):
-            # As NumPy 1 computed it, with which the published files were made: a float32 times 0.8 is a double.
+            # As NumPy 1, which made the published files, computed it: a float32 times 0.8 is a
+            # double.
             x_span, y_span = (joints[:, axis].max() - joints[:, axis].min() for axis in (0, 1))
             if float(x_span) <= 0.8 * float(y_span):
                 valid.append(number)
@@ -126,7 +128,10 @@ def scripts(data: bytes, aligned: bool = False, copy: bool = False) -> np.ndarra
 
 
 def agrees(data: bytes) -> bool:
-    """Assert equality to the bit for both rules and both second slots; whether the scripts take the file at all."""
+    """Assert equality to the bit for both rules and both second slots.
+
+    Returns whether the scripts take the file at all.
+    """
     taken = True
     for rules in ("ctrgcn", "aligned"):
         for solo in ("zeros", "copy"):
@@ -150,7 +155,7 @@ def test_on_the_studios_files() -> None:
 
 @st.composite
 def clips(draw: st.DrawFn) -> bytes:
-    """Files of up to five bodies that come and go, stay away for a while, are flat in some frames, or barely move."""
+    """Files of up to five bodies that come and go, are flat in some frames, or barely move."""
     frames = draw(st.integers(1, 32))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     records: list[Record] = []

@@ -17,11 +17,11 @@ from c2vl.datasets.benchmarks import (
     missing_skeletons,
     splits,
 )
-from c2vl.datasets.classes import class_names
+from c2vl.datasets.classes import published_class_names
 from c2vl.datasets.data_params import DataParams
+from c2vl.datasets.file_facts import FileFacts
 from c2vl.datasets.index import assemble
 from c2vl.datasets.names import SampleName, parse_name
-from c2vl.datasets.probe import Probe
 from c2vl.datasets.scan import RawFiles
 
 CLIPS = 3 * 2 * 60  # of one subject in one setup: cameras x repetitions x actions
@@ -63,8 +63,11 @@ def test_what_is_no_name_is_refused(text: str) -> None:
 
 
 def test_missing_lists_have_the_published_lengths_and_fall_as_published_on_the_splits() -> None:
-    """Full sizes minus usable sizes: 40,320 - 40,091 and so on. The data sets' papers give the full sizes of NTU60;
-    those of NTU120 are the multiples of 360 (clips of a subject in a setup) that leave 535 in all."""
+    """Full sizes minus usable sizes: 40,320 - 40,091 and so on.
+
+    The data sets' papers give the full sizes of NTU60;
+    those of NTU120 are the multiples of 360 (clips of a subject in a setup) that leave 535 in all.
+    """
     full = {
         ("ntu60", "xsub"): {"train": 40_320, "test": 16_560},
         ("ntu60", "xview"): {"train": 37_920, "test": 18_960},
@@ -96,9 +99,10 @@ def test_missing_lists_have_the_published_lengths_and_fall_as_published_on_the_s
 def grid(dataset: str) -> list[SampleName]:
     """As many names as the data set has, 56,880 or 114,480, spread over splits as the real ones.
 
-    Who performed in which setup is published with the data only. The pairs of setup and subject here are those that the
-    lists of missing skeletons prove, filled up with made-up ones to the real numbers of pairs: 158 in NTU60's setups (112 of
-    training subjects) and 160 in the later ones (64 of training subjects), together 152 in even setups.
+    Who performed in which setup is published with the data only. The pairs of setup and subject
+    here are those that the lists of missing skeletons prove, filled up with made-up ones to the
+    real numbers of pairs: 158 in NTU60's setups (112 of training subjects) and 160 in the later
+    ones (64 of training subjects), together 152 in even setups.
     """
     known = sorted({(name.setup, name.subject) for name in missing_skeletons("ntu120")})
     old = _filled(
@@ -175,7 +179,10 @@ def test_published_counts_on_a_list_of_all_names(
     params = DataParams(dataset=dataset, raw=tmp_path, benchmarks=list(sizes))
     samples = {name: RawFiles(skeletons=["a.skeleton"]) for name in grid(dataset)}
     index = assemble(
-        params, samples, {"a.skeleton": Probe("00", 80)}, class_names(dataset, tmp_path)
+        params,
+        samples,
+        {"a.skeleton": FileFacts("00", 80)},
+        published_class_names(dataset, tmp_path),
     )
     assert index.counts["samples"] == names
     assert index.counts["excluded"] == {"listed as missing": names - usable}
@@ -232,24 +239,28 @@ def test_ntu60_is_the_first_part_of_ntu120() -> None:
 
 
 def test_class_names(tmp_path: Path) -> None:
-    all_names = class_names("ntu120", tmp_path)
+    all_names = published_class_names("ntu120", tmp_path)
     assert len(all_names) == len(set(all_names)) == 120 and all(
         name == name.strip() != "" for name in all_names
     )
-    assert class_names("ntu60", tmp_path) == all_names[:60]
+    assert published_class_names("ntu60", tmp_path) == all_names[:60]
     assert (all_names[0], all_names[49], all_names[59]) == (
         "drink water",
         "punching/slapping other person",
         "walking apart from each other",
     )
     with pytest.raises(UserError, match=r"classes\.txt is missing"):
-        class_names("studio", tmp_path)
+        published_class_names("studio", tmp_path)
     (tmp_path / "classes.txt").write_text("drink\n wave \n", encoding="utf-8")
-    assert class_names("studio", tmp_path) == class_names("ntu60", tmp_path) == ["drink", "wave"]
+    assert (
+        published_class_names("studio", tmp_path)
+        == published_class_names("ntu60", tmp_path)
+        == ["drink", "wave"]
+    )
     for bad in (b"", b"a\n\nb\n", b"a\na\n", b"\xff\xfe\n"):
         (tmp_path / "classes.txt").write_bytes(bad)
         with pytest.raises(UserError, match=r"classes\.txt"):
-            class_names("studio", tmp_path)
+            published_class_names("studio", tmp_path)
 
 
 def test_params_name_what_does_not_fit(tmp_path: Path) -> None:

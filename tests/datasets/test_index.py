@@ -117,29 +117,29 @@ def test_each_damage_is_a_row_with_a_reason(raw: Path, avi: bytes) -> None:
     put(raw / "skeletons" / "S001C001P001R001A0003.skeleton", SKELETON)
     put(raw / "skeletons" / "notes.skeleton", SKELETON)
     found = rows(raw)
-    told = {
+    reasons = {
         name: (row["status"], row["reason"], row["video_reason"]) for name, row in found.items()
     }
-    assert told[NAMES[0]] == ("excluded", "there is no skeleton file", "")
-    assert told[NAMES[1]] == ("excluded", "the skeleton file is empty", "")
-    assert told[NAMES[2]][0] == "excluded" and "frame count expected" in told[NAMES[2]][1]
+    assert reasons[NAMES[0]] == ("excluded", "there is no skeleton file", "")
+    assert reasons[NAMES[1]] == ("excluded", "the skeleton file is empty", "")
+    assert reasons[NAMES[2]][0] == "excluded" and "frame count expected" in reasons[NAMES[2]][1]
     assert (
-        told[NAMES[3]] == ("ok", "", "")
+        reasons[NAMES[3]] == ("ok", "", "")
         and found[NAMES[3]]["skeleton_file"] == f"copy/{NAMES[3]}.skeleton"
     )
     assert (
-        told[NAMES[4]][0] == "excluded"
-        and f"copy/{NAMES[4]}.skeleton and skeletons/" in told[NAMES[4]][1]
+        reasons[NAMES[4]][0] == "excluded"
+        and f"copy/{NAMES[4]}.skeleton and skeletons/" in reasons[NAMES[4]][1]
     )
     assert (
-        told[NAMES[5]] == ("ok", "", "the video cannot be opened")
+        reasons[NAMES[5]] == ("ok", "", "the video cannot be opened")
         and found[NAMES[5]]["video_frames"] is None
     )
     assert (
-        told[NAMES[6]] == ("ok", "", "there is no video file")
+        reasons[NAMES[6]] == ("ok", "", "there is no video file")
         and found[NAMES[6]]["video_file"] is None
     )
-    assert told["S001C001P001R001A003"] == (
+    assert reasons["S001C001P001R001A003"] == (
         "excluded",
         "action 3 has no class name, there are 2",
         "there is no video file",
@@ -154,7 +154,8 @@ def test_each_damage_is_a_row_with_a_reason(raw: Path, avi: bytes) -> None:
     }
     assert counts["ignored"] == {"not_of_this_data_set": 0, "not_a_sample_name": 2}
     assert counts["notes"] == [
-        "ignored for a name that is no sample's: 2, such as skeletons/S001C001P001R001A0003.skeleton",
+        "ignored for a name that is no sample's: 2, "
+        "such as skeletons/S001C001P001R001A0003.skeleton",
     ]
 
 
@@ -176,12 +177,14 @@ def test_what_was_passed_over_is_said(tmp_path: Path) -> None:
     put(tmp_path / "more" / "nturgbd_skeletons_s018_to_s032.7z", b"7z")
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
         archive.writestr("inside/rgb.ZIP", b"PK")
-    # S001C002P005R002A008 is on the list of the missing, as 301 others of NTU60: these are not missed.
+    # S001C002P005R002A008 is on the list of the missing, as 301 others of NTU60: these are not
+    # missed.
     assert build_index(params(tmp_path, "ntu60")).counts["notes"] == [
         f"{56_880 - 302 - 2:,} of the 56,880 samples of ntu60 are not here",
         "ignored as another data set's: 1",
         "ignored for a name that is no sample's: 1, such as S001C001P001R001A002.SKELETON",
-        "archives not looked into: 2, such as more/nturgbd_skeletons_s018_to_s032.7z; unpack what is needed of them",
+        "archives not looked into: 2, such as more/nturgbd_skeletons_s018_to_s032.7z; "
+        "unpack what is needed of them",
     ]
 
 
@@ -257,5 +260,5 @@ def test_the_stage_writes_the_same_bytes_twice(
     capsys.readouterr()
     with pytest.raises(SystemExit) as left:
         runpy.run_path(str(ROOT / "stages" / "index.py"), run_name="__main__")
-    told = capsys.readouterr().err
-    assert left.value.code == 1 and told.count("\n") == 1 and "nowhere" in told
+    reasons = capsys.readouterr().err
+    assert left.value.code == 1 and reasons.count("\n") == 1 and "nowhere" in reasons

@@ -1,4 +1,4 @@
-"""The skeleton line, rule by rule, against a naive version that follows the rules' text sentence by sentence."""
+"""`denoise`, rule by rule, against a naive version that follows the rules' text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from ntu_text import Record, record, text
 
 from c2vl.datasets.skeleton_file import SkeletonError, SkeletonFile, parse_skeleton
-from c2vl.datasets.skeletons.line import Actors, denoise
+from c2vl.datasets.skeletons.actors import Actors
+from c2vl.datasets.skeletons.denoise import denoise
 
 RULES = ("ctrgcn", "aligned")
 
@@ -24,7 +25,7 @@ def naive_motion(frames: list[np.ndarray]) -> Any:
 def naive_line(
     frames: int, records: list[Record], rules: str, solo: str
 ) -> tuple[np.ndarray, list[list[str]]]:
-    """Joints (T, 2, 25, 3) and the bodies written into each slot; plain lists and loops, one step of the text a step."""
+    """Joints (T, 2, 25, 3) and the bodies written into each slot, by plain lists and loops."""
     # Reading: frames without bodies are dropped, the rest renumbered.
     occupied = [frame for frame in range(frames) if any(one.frame == frame for one in records)]
     total = len(occupied)
@@ -119,7 +120,7 @@ def file_of(frames: int, records: list[Record]) -> SkeletonFile:
 def agrees(
     frames: int, records: list[Record], rules: Any = "ctrgcn", solo: Any = "zeros"
 ) -> Actors:
-    """Assert that the line gives, bit for bit, what the naive version gives; return it."""
+    """Assert that `denoise` gives, bit for bit, what the naive version gives; return it."""
     actors = denoise(file_of(frames, records), rules, solo)
     joints, members = naive_line(frames, records, rules, solo)
     np.testing.assert_array_equal(actors.joints, joints)
@@ -142,7 +143,7 @@ def agrees(
 
 
 def scene(seed: int, frames: int, **spans: Any) -> list[Record]:
-    """Bodies by name, each a range or list of frames; a name that begins with `flat` is wider than tall."""
+    """Bodies by name, each a range or list of frames; `flat…` is wider than tall."""
     random = np.random.default_rng(seed)
     records = [
         record(random, frame, name, name.startswith("flat"))

@@ -1,4 +1,4 @@
-"""PKU-MMD: names, labels, splits, long skeleton files and the index, against published counts and plain readings."""
+"""PKU-MMD: names, labels, splits, long skeleton files and the index, against published counts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from pku_text import label_text, long_joints, skeleton_text, split_text, video
 
 from c2vl.core import tables
 from c2vl.core.errors import UserError
-from c2vl.datasets.classes import class_names
+from c2vl.datasets import raw_files
+from c2vl.datasets.classes import published_class_names
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.index import build_index
 from c2vl.datasets.pku import PkuError, VideoName, parse_video
@@ -28,9 +29,8 @@ from c2vl.datasets.pku_scan import VideoFiles
 from c2vl.datasets.pku_skeleton import LongSkeleton
 from c2vl.datasets.pku_splits import parse_splits
 from c2vl.datasets.skeleton_file import SkeletonError
-from c2vl.datasets.skeletons import work as skeleton_work
-from c2vl.datasets.skeletons.line import SkeletonParams
-from c2vl.datasets.skeletons.slots import actors_of_slots
+from c2vl.datasets.skeleton_params import SkeletonParams
+from c2vl.datasets.skeletons.actors import actors_of_slots
 from c2vl.datasets.skeletons.work import SkeletonWork
 from c2vl.prompts.crop import CropParams, CropWork
 from c2vl.prompts.engines.detector import DetectorParams
@@ -104,7 +104,7 @@ def test_part_two_has_the_published_numbers_of_clips(tmp_path: Path) -> None:
         readings,
         {},
         dict(zip(("xsub", "xview"), split, strict=True)),
-        class_names("pku2", tmp_path),
+        published_class_names("pku2", tmp_path),
     )
     assert (len(videos), index.counts["samples"], index.counts["usable"]) == (1009, 6952, 6952)
     assert index.counts["splits"]["xsub"] == {"train": 5339, "test": 1613}
@@ -454,9 +454,9 @@ def test_a_long_file_is_read_once_for_all_its_clips(
         SkeletonParams(rules="ctrgcn", max_failed=0), tmp_path / "index.parquet", raw
     )
     read: Counter[str] = Counter()
-    original = skeleton_work.places.read
+    original = raw_files.read
     monkeypatch.setattr(
-        skeleton_work.places,
+        raw_files,
         "read",
         lambda folder, place: read.update([place]) or original(folder, place),
     )
@@ -501,9 +501,9 @@ def test_each_damage_of_a_video_is_a_row_with_a_reason(raw: Path) -> None:
     assert [row["status"] for sample, row in found.items() if sample.startswith("A001N001")] == [
         "ok"
     ] * 3
-    told = [row["reason"] for sample, row in found.items() if sample.startswith("A001N002")]
-    assert len(told) == 3 and all(
-        "Skeleton/A01N02-L.txt and copy/" in text or "copy/" in text for text in told
+    reasons = [row["reason"] for sample, row in found.items() if sample.startswith("A001N002")]
+    assert len(reasons) == 3 and all(
+        "Skeleton/A01N02-L.txt and copy/" in text or "copy/" in text for text in reasons
     )
     assert (
         found["A008N001V001C077L001"]["action"] == 77

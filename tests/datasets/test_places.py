@@ -1,4 +1,4 @@
-"""Files in folders and in zip archives are the same files; bad archives and names are a reason or one sentence."""
+"""Files in folders and in zip archives are the same; bad archives and names give a reason."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.index import build_index
 from c2vl.datasets.raw_files import PlaceError
 from c2vl.datasets.skeleton_file import parse_skeleton
-from c2vl.datasets.skeletons.line import SkeletonParams, denoise
+from c2vl.datasets.skeleton_params import SkeletonParams
+from c2vl.datasets.skeletons.denoise import denoise
 from c2vl.datasets.skeletons.work import SkeletonWork
 from c2vl.prompts.crop import CropParams, CropWork
 from c2vl.prompts.engines.detector import DetectorParams
@@ -121,7 +122,7 @@ def crop_params() -> CropParams:
 
 
 def stages(raw: Path, root: Path) -> tuple[dict[str, Any], list[bytes | None], list[Any]]:
-    """Index and skeleton as the stages run them: (notes, keys of the frames to crop, their images)."""
+    """Index and skeleton as the stages run them: (notes, keys of frames to crop, images)."""
     tables.write(root / "index.parquet", build_index(params(raw)).table)
     notes: dict[str, Any] = {}
     skeletons = SkeletonWork(
@@ -278,9 +279,7 @@ def test_an_archives_directory_is_read_once(
     )
     opened = []
     original = zipfile.ZipFile
-    monkeypatch.setattr(
-        places.zipfile, "ZipFile", lambda path: opened.append(path) or original(path)
-    )
+    monkeypatch.setattr(zipfile, "ZipFile", lambda path: opened.append(path) or original(path))
     assert all(places.read(tmp_path, f"s.zip!{number}.skeleton") == b"x" for number in range(50))
     assert len(opened) == 1
 
@@ -288,7 +287,7 @@ def test_an_archives_directory_is_read_once(
 def two_data_sets(
     raw: Path, root: Path, solo: str | None
 ) -> tuple[list[int], list[list[bytes | None]], list[list[Path]]]:
-    """Index, skeleton and the crop stage's keys of one folder, first as NTU60, then as NTU120, with one store."""
+    """Index, skeleton and crop keys of one folder, as NTU60, then as NTU120, with one store."""
     computed, keys, shards = [], [], []
     for dataset in ("ntu60", "ntu120"):
         out = root / dataset
@@ -305,7 +304,7 @@ def two_data_sets(
 
 
 def test_ntu60_inside_ntu120_computes_nothing_again(raw: Path, tmp_path: Path) -> None:
-    """Although NTU120's published files repeat the only body in the second slot, and NTU60's do not."""
+    """Although NTU120's published files repeat the only body in the second slot."""
     random = np.random.default_rng(9)
     two = [record(random, frame, body) for frame in range(15) for body in ("7", "8")]
     (raw / f"{NAMES[1]}.skeleton").write_bytes(text(15, two))

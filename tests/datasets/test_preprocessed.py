@@ -1,7 +1,8 @@
-"""Files of CTR-GCN and pyskl: ours go out and come back equal, theirs go through the pipeline, hostile ones do nothing."""
+"""CTR-GCN's and pyskl's files: ours come back equal, theirs are read, hostile ones do nothing."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pickle
@@ -25,8 +26,10 @@ from c2vl.datasets.preprocessed import open_preprocessed
 from c2vl.datasets.safe_pickle import load_pickle
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = [f"S00{setup}C00{camera}P00{subject}R001A00{action}" for setup in (1, 2) for camera in (1, 2, 3)
-         for subject in (1, 3) for action in (1, 2)]  # fmt: skip
+NAMES = [
+    f"S00{setup}C00{camera}P00{subject}R001A00{action}"
+    for setup, camera, subject, action in itertools.product((1, 2), (1, 2, 3), (1, 3), (1, 2))
+]
 
 
 def run_stage(name: str) -> None:
@@ -43,7 +46,7 @@ def use(raw: Path, dataset: str, *benchmarks: str, **others: Any) -> None:
 
 
 def skeletons() -> dict[str, dict[str, Any]]:
-    """The usable rows of the skeleton table with shaped joints, and each sample's row of the index."""
+    """The usable rows of the skeleton table with shaped joints, and each sample's index row."""
     index = {
         row["sample"]: row for row in tables.rows_of(tables.read(Path("data/index/index.parquet")))
     }
@@ -419,7 +422,10 @@ def test_a_hostile_pickle_does_nothing(project: Path) -> None:
             path.write_bytes(pickle.dumps(content, protocol))
             with pytest.raises(UserError, match="is not loaded"):
                 open_preprocessed(path)
-    dtype = b"cnumpy\ndtype\n(S'%s'\ntR(I3\nS'%s'\nN(S'a'\nt(dS'a'\n(cnumpy\ndtype\n(S'%s'\ntRI%d\ntsI%d\nI1\nI0\ntb."
+    dtype = (
+        b"cnumpy\ndtype\n(S'%s'\ntR(I3\nS'%s'\nN(S'a'\nt"
+        b"(dS'a'\n(cnumpy\ndtype\n(S'%s'\ntRI%d\ntsI%d\nI1\nI0\ntb."
+    )
     programs = {
         "getattr": b"cbuiltins\ngetattr\n(cnumpy\nndarray\nS'x'\ntR.",
         "eval": b"c__builtin__\neval\n(S'1'\ntR.",
@@ -428,7 +434,8 @@ def test_a_hostile_pickle_does_nothing(project: Path) -> None:
         "dotted": b"\x80\x04\x8c\x05numpy\x8c\x0fndarray.__new__\x93.",
         "persistent": b"Psomething\n.",
         "a memo of 64 GB": b"\x80\x04Nr\xff\xff\xff\xff.",
-        # NumPy believes such states; whoever then looks at the array follows pointers out of the file.
+        # NumPy believes such states; whoever then looks at the array follows pointers out of
+        # the file.
         "objects made of bytes": dtype % (b"V8", b"|", b"O", 0, 8),
         "fields past the end": dtype % (b"f8", b"<", b"f8", 9, -1),
     }

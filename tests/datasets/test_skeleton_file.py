@@ -1,4 +1,4 @@
-"""The `.skeleton` parser against the plain per-line reader, on damage of every kind; then the line too, on mutated files."""
+"""The `.skeleton` parser against a plain per-line reader, on damage of every kind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ntu_text import Record, naive_parse, record, text
 
 from c2vl.datasets.skeleton_file import SkeletonError, SkeletonFile, declared_frames, parse_skeleton
-from c2vl.datasets.skeletons.line import denoise
+from c2vl.datasets.skeletons.denoise import denoise
 
 
 def clip(seed: int, frames: int = 6) -> list[Record]:

@@ -1,4 +1,4 @@
-"""The skeleton stage: rows equal to the line's own output, reasons for what is unusable, no workers left behind."""
+"""The skeleton stage: rows equal to `denoise`, reasons for unusable files, no workers left."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from ntu_text import record, text
 
 from c2vl.core import tables
 from c2vl.datasets.skeleton_file import parse_skeleton
-from c2vl.datasets.skeletons.line import SkeletonParams, denoise
+from c2vl.datasets.skeleton_params import SkeletonParams
+from c2vl.datasets.skeletons.denoise import denoise
 from c2vl.datasets.skeletons.work import SkeletonWork
 from c2vl.store import run
 

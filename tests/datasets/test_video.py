@@ -1,4 +1,4 @@
-"""Frame choice, and decoding of exactly the frames asked for, from whole, cut and unreadable files."""
+"""Frame choice, and decoding of the frames asked for, from whole, cut and unreadable files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BITS, CELL = 7, 16  # a frame's number is painted as black and white cells, whic
 
 
 def numbered(number: int) -> np.ndarray:
-    """(64, 112, 3) BGR: the number's bits in the upper half; below, blue on the left and red on the right, over noise."""
+    """(64, 112, 3) BGR: the number's bits above; below, blue left and red right, over noise."""
     image = np.zeros((64, BITS * CELL, 3), np.uint8)
     for bit in range(BITS):
         image[:32, bit * CELL : (bit + 1) * CELL] = 255 * (number >> bit & 1)
@@ -120,10 +120,10 @@ def test_an_unreadable_file_is_told_by_a_reason(tmp_path: Path, junk: bytes) -> 
 
 
 def test_without_decord_opencv_does_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    decoding._decoder.cache_clear()
+    decoding.decoder.cache_clear()
     monkeypatch.setitem(__import__("sys").modules, "decord", None)
     try:
-        assert decoding._decoder() is decoding.with_opencv
+        assert decoding.decoder() is decoding.with_opencv
         assert number_of(decode(video(tmp_path / "v.avi", "XVID"), [33]).frames[33]) == 33
     finally:
-        decoding._decoder.cache_clear()
+        decoding.decoder.cache_clear()

@@ -1,4 +1,4 @@
-"""Protocols and metrics against worked cases, scikit-learn's other solvers, and the stages run end to end."""
+"""Protocols and metrics against worked cases and scikit-learn; the stages run end to end."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.evaluation.calibration import calibration_error, reliability
 from c2vl.evaluation.encoded import Encoded, load_encoded, save_encoded
-from c2vl.evaluation.evaluate_files import Outs
 from c2vl.evaluation.evaluate_params import LinearParams
+from c2vl.evaluation.evaluation_tables import EvaluationTables
 from c2vl.evaluation.features import Features
-from c2vl.evaluation.frozen import frozen_features
+from c2vl.evaluation.frozen_features import frozen_features
 from c2vl.evaluation.fusion import fuse, fuse_streams
-from c2vl.evaluation.heads import load_head
+from c2vl.evaluation.head_files import load_head
 from c2vl.evaluation.knn import knn_evaluation
 from c2vl.evaluation.linear import linear_evaluation
+from c2vl.evaluation.pair_similarity import pair_similarities
 from c2vl.evaluation.retrieval import both_ways, ranks
 from c2vl.evaluation.shared_space import class_name_features, zero_shot_scores
-from c2vl.evaluation.similarity import pair_similarities
 from c2vl.experiments.compare import finished, keep, markdown, run_key, summarise
 from c2vl.models.clips import load_clips
 from c2vl.models.encoders.registry import build_encoder
@@ -144,7 +144,7 @@ def test_fusion_agrees_with_scikit_learns_soft_voting() -> None:
 
 
 def test_frozen_means_frozen(tmp_path: Path) -> None:
-    """No weight and no BatchNorm statistic changes, and a clip's features do not depend on its company."""
+    """No weight or BatchNorm statistic changes; a clip's features do not depend on its batch."""
     write_data(tmp_path)
     train, test = (load_clips(tmp_path, BENCHMARK, split, "cpu") for split in ("train", "test"))
     encoder = build_encoder(PARAMS.encoder).train()
@@ -192,7 +192,7 @@ def write_names(data: Path) -> None:
 
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Run a stage's script with arguments in a folder of its own, in this process: imports cost more than such runs."""
+    """Run a stage's script with arguments in a folder of its own, in this process: it is fast."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("C2VL_WORKERS", "1")
 
@@ -357,7 +357,8 @@ def test_calibration_error_by_hand() -> None:
     scores = np.array([[0.95, 0.05], [0.9, 0.1], [0.45, 0.55], [0.2, 0.8]])
     labels = np.array([0, 1, 1, 0])
     bins = reliability(labels, scores, bins=10)
-    # (0.9, 1.0]: 0.95, right; (0.8, 0.9]: 0.9, wrong; (0.5, 0.6]: 0.55, right; (0.7, 0.8]: 0.8, wrong
+    # (0.9, 1.0]: 0.95, right; (0.8, 0.9]: 0.9, wrong;
+    # (0.5, 0.6]: 0.55, right; (0.7, 0.8]: 0.8, wrong
     assert [(round(one.lower, 1), one.clips, one.accuracy) for one in bins if one.clips] == [
         (0.5, 1, 1.0),
         (0.7, 1, 0.0),
@@ -405,7 +406,8 @@ def test_retrieval_by_hand() -> None:
     found = both_ways(skeletons, sentences, groups, labels)
     assert (found["clips"], found["sentences"]) == (4, 3)
     by_sentence, by_skeleton = found["sentence_to_skeleton"], found["skeleton_to_sentence"]
-    # sentences 3 (of clip 2), 5 (of clip 3), 7 (of clips 0 and 1): their own clips come second, second, first
+    # sentences 3 (of clip 2), 5 (of clip 3), 7 (of clips 0 and 1): their own clips come second,
+    # second, first
     assert by_sentence["recall1"] == pytest.approx(1 / 3) and by_sentence["median_rank"] == 2
     assert by_sentence["recall5"] == 1 and by_sentence["same_class"] == 1
     assert by_skeleton["recall1"] == pytest.approx(2 / 4) and by_skeleton["median_rank"] == 1.5
@@ -436,7 +438,7 @@ def test_ranks_agree_with_sorting_and_equal_similarities_count_against_us() -> N
 
 
 def test_pairs_are_a_clip_with_its_own_prompt_and_with_others_by_hand() -> None:
-    """Clip 1 has no prompt; with 5 others there are 4 negatives, each once, and cosines are of the heads' outputs."""
+    """Clip 1 has no prompt; with 5 others there are 4 negatives, each once."""
     rng = np.random.default_rng(6)
     features = rng.normal(size=(6, 4)).astype(np.float32)
     names, prompt_features = list("abcdef"), rng.normal(size=(6, 2, 3)).astype(np.float16)
@@ -545,7 +547,7 @@ def test_encoded_features_come_back_as_they_were(tmp_path: Path) -> None:
 
 
 def test_gains_by_class_are_linear_joint_c2vl_minus_infonce() -> None:
-    outs = Outs(["drink", "sit"])
+    outs = EvaluationTables(["drink", "sit"])
     labels = np.array([0, 0, 1, 1])
     for method, right in (("c2vl", [0, 0, 1, 0]), ("infonce", [0, 1, 1, 1])):
         outs.classified("linear", "xsub", "joint", method, list("abcd"), labels, np.eye(2)[right])

@@ -1,4 +1,4 @@
-"""Nothing of the test split and no truth reaches training or the choice of a model: poisoned test data change no weight."""
+"""No test data and no truth reach training or the choice of a model: poisoned data prove it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TRAINS = {"pretrain", "baselines"}
 
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A data set, and the same with every test sample's label, skeleton and prompts replaced by noise."""
+    """A data set, and the same with noise in the place of all test data."""
     clean, poisoned = (tmp_path_factory.mktemp(name) / "data" for name in ("clean", "poisoned"))
     for root in (clean, poisoned):
         write_data(root)
@@ -66,7 +66,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("method", ["c2vl", "infonce", "random", "supervised"])
 def test_poisoned_test_samples_change_no_weight(worlds: tuple[Path, Path], method: Any) -> None:
-    """Of any encoder: neither pretraining nor what it is held against may see the test split, the probe's column included."""
+    """Neither pretraining nor a baseline may see the test split, the probe's column included."""
     params = PARAMS.model_copy(update={"epochs": 2, "probe_every": 1})
     baselines = BaselinesParams(
         supervised=SupervisedParams(epochs=2, learning_rate=0.1, milestones=[])
@@ -209,7 +209,7 @@ def test_no_stage_but_score_imports_the_reader_of_the_truth() -> None:
     readers = {
         name
         for name, script in code_deps.scripts().items()
-        if "c2vl/evaluation/scores/truth.py" in code_deps.used_files(script)
+        if "c2vl/evaluation/scores/ground_truth.py" in code_deps.used_files(script)
     }
     checks_params_alone = "check"  # it imports every room for its parameters, and writes a constant
     assert readers - {checks_params_alone} == {"score"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 
 import numpy as np
@@ -12,14 +11,15 @@ import pytest
 
 from c2vl.core import tables
 from c2vl.core.errors import UserError
+from c2vl.evaluation.ranking import wrong_before
 from c2vl.evaluation.scores import (
     answers,
     bag_of_words,
     clip_quality,
     detection,
+    encoder_scores,
+    ground_truth,
     prompt_quality,
-    retrieval,
-    truth,
     world_samples,
 )
 from c2vl.evaluation.scores.frame_scores import FRAMES, score_frames
@@ -31,33 +31,13 @@ VOCABULARY = answers.Vocabulary(
 )
 
 
-def naive_iou(a, b):
-    """Count unit cells: only for boxes with whole corners."""
-    cells = [
-        {(x, y) for x in range(int(q[0]), int(q[2])) for y in range(int(q[1]), int(q[3]))}
-        for q in (a, b)
-    ]
-    union = cells[0] | cells[1]
-    return len(cells[0] & cells[1]) / len(union) if union else 0.0
-
-
-def test_iou_by_hand_and_by_counting_cells():
-    assert detection.iou(np.array([[0, 0, 2, 2]]), np.array([[1, 1, 3, 3]])) == pytest.approx(1 / 7)
-    assert detection.iou(np.array([[0, 0, 2, 2]]), np.array([[2, 0, 4, 2]])) == 0  # touching
-    assert detection.iou(np.array([[1, 1, 1, 5]]), np.array([[1, 1, 1, 5]])) == 0  # no area
-    generator = np.random.default_rng(0)
-    corners = np.sort(generator.integers(0, 12, (2, 20, 2, 2)), axis=2).reshape(2, 20, 4)
-    overlap = detection.iou(*corners)
-    for i, j in itertools.product(range(20), range(20)):
-        assert overlap[i, j] == pytest.approx(naive_iou(corners[0, i], corners[1, j]))
-
-
 def test_matching_is_one_to_one_and_the_confident_choose_first():
     true = np.array([[0, 0, 10, 10], [0, 0, 10, 12]])
     boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 10], [50, 50, 60, 60]])
     found = detection.match(boxes, np.array([0.9, 0.8, 0.7]), true)
     assert found.overlaps == pytest.approx((1.0, 10 / 12))  # the second takes what the first left
-    # The confident box overlaps only the second truth; a less confident exact one must not displace it.
+    # The confident box overlaps only the second truth; a less confident exact one must not
+    # displace it.
     found = detection.match(
         np.array([[0, 0, 10, 10], [0, 0, 10, 10]]), np.array([0.2, 0.9]), true[:1]
     )
@@ -152,19 +132,19 @@ def test_retrieval_of_perfect_collapsed_and_random_features():
     generator = np.random.default_rng(0)
     texts = generator.normal(size=(300, 64))
     names = [f"sentence {i}" for i in range(300)]
-    perfect = retrieval.retrieval(3 * texts, texts, names, candidates=100, draws=3)
+    perfect = encoder_scores.retrieval(3 * texts, texts, names, candidates=100, draws=3)
     assert perfect["image_to_text"]["top1"] == perfect["text_to_image"]["top1"] == 1.0
     assert perfect["image_to_text"]["chance5"] == pytest.approx(0.05)
-    collapsed = retrieval.retrieval(np.ones_like(texts), np.ones_like(texts), names)
+    collapsed = encoder_scores.retrieval(np.ones_like(texts), np.ones_like(texts), names)
     assert collapsed["image_to_text"]["top5"] == 0.0
-    guessed = retrieval.retrieval(generator.normal(size=texts.shape), texts, names, draws=20)
+    guessed = encoder_scores.retrieval(generator.normal(size=texts.shape), texts, names, draws=20)
     assert guessed["image_to_text"]["top5"] == pytest.approx(0.05, abs=0.02)
 
 
 def test_equal_sentences_are_right_answers_for_each_other():
     texts = np.eye(4)[[0, 0, 1, 2]]
     images = np.eye(4)[[0, 0, 1, 3]]  # the last crop is nearest to nothing
-    found = retrieval.retrieval(images, texts, ["a", "a", "b", "c"], candidates=4, draws=1)
+    found = encoder_scores.retrieval(images, texts, ["a", "a", "b", "c"], candidates=4, draws=1)
     assert found["image_to_text"]["top1"] == pytest.approx(3 / 4)
     assert found["sentences"] == 3
     # Two right among four: 1 - C(2,1)/C(4,1) = 1/2; one right: 1/4.
@@ -173,7 +153,7 @@ def test_equal_sentences_are_right_answers_for_each_other():
 
 def test_distinct_draws_never_share_a_sentence():
     texts, images = np.eye(5)[[0, 0, 0, 0, 1, 2]], np.eye(5)[[0, 0, 0, 0, 4, 4]]
-    found = retrieval.retrieval(
+    found = encoder_scores.retrieval(
         images, texts, list("aaaabc"), candidates=100, draws=4, distinct=True
     )
     assert (found["candidates"], found["image_to_text"]["chance1"]) == (3, pytest.approx(1 / 3))
@@ -186,7 +166,7 @@ def test_ranks_agree_with_sorting_one_query_at_a_time():
     generator = np.random.default_rng(1)
     similarity, right = generator.normal(size=(30, 12)), generator.random((30, 12)) < 0.2
     right[:, 0] |= ~right.any(axis=1)
-    for row, rank in enumerate(retrieval.ranks(similarity, right)):
+    for row, rank in enumerate(wrong_before(similarity, right)):
         order = np.argsort(-similarity[row])
         assert rank == next(place for place, column in enumerate(order) if right[row, column])
 
@@ -194,7 +174,7 @@ def test_ranks_agree_with_sorting_one_query_at_a_time():
 def test_zero_shot_by_class_name():
     names = np.eye(6)
     clips = np.eye(6)[[0, 1, 2, 3]] + 0.1
-    assert retrieval.zero_shot(clips, names, [0, 1, 2, 4]) == {
+    assert encoder_scores.zero_shot(clips, names, [0, 1, 2, 4]) == {
         "clips": 4,
         "classes": 6,
         "top1": 0.75,
@@ -274,7 +254,7 @@ def test_prompt_quality_without_truth():
 
 
 def test_frames_join_what_was_found_with_what_is_true():
-    true = truth.Truth(
+    true = ground_truth.Truth(
         boxes={("S", 3): np.array([[0.0, 0, 4, 4]])},
         sentences={
             ("S", 3): "The person is standing and holding a cup.",
@@ -307,14 +287,14 @@ def test_frames_join_what_was_found_with_what_is_true():
 
 
 def test_truth_is_none_without_a_file_and_half_a_truth_is_an_error(tmp_path):
-    assert truth.read_truth(tmp_path) is None
+    assert ground_truth.read_truth(tmp_path) is None
     empty = {"PEOPLE": "people", "ANSWERS": "answers", "BROKEN": "broken"}
     for schema, name in empty.items():
         tables.write(
             tmp_path / f"{name}.parquet", tables.table_of([], getattr(tables.schemas, schema))
         )
     with pytest.raises(UserError, match=r"vocabulary\.json"):
-        truth.read_truth(tmp_path)
+        ground_truth.read_truth(tmp_path)
 
 
 def test_clip_quality_by_hand():

@@ -25,7 +25,7 @@ from c2vl.core.errors import one_sentence
 from c2vl.core.workers import follow_parent
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.index import build_index
-from c2vl.datasets.skeletons.line import SkeletonParams
+from c2vl.datasets.skeleton_params import SkeletonParams
 from c2vl.datasets.skeletons.work import SkeletonWork
 from c2vl.prompts.caption import CaptionParams, CaptionWork
 from c2vl.prompts.crop import CropParams, CropWork, detected_now

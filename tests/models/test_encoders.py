@@ -1,4 +1,4 @@
-"""The encoders against their published definitions: sizes, graphs, aggregation, and what must not change their features."""
+"""The encoders against their published definitions: sizes, graphs, aggregation, invariances."""
 
 from __future__ import annotations
 
@@ -74,15 +74,16 @@ def dense(channels: int, out: int, taps: int = 1) -> int:
     return (channels * taps + 1) * out
 
 
-# --- Published sizes, worked by hand from the layers of the papers and of the authors' repositories. ---
+# --- Published sizes, worked by hand from the layers of the papers and repositories. ---
 
 
 def test_ctrgcn_has_its_published_size() -> None:
     """1.46 M with the classifier of NTU RGB+D 120: the parameter column of Chen et al., ICCV 2021.
 
-    Layers: github.com/Uason-Chen/CTR-GCN, model/ctrgcn.py. A graph convolution has, for each of 3 subsets, two 1x1
-    convolutions to R = C/8 channels (8 in the first block), one from C to C', one from R to C'; then A (3·25·25), alpha, a
-    BatchNorm, a 1x1 shortcut with BatchNorm where C changes. A temporal one has 4 branches of C'/4 channels.
+    Layers: github.com/Uason-Chen/CTR-GCN, model/ctrgcn.py. A graph convolution has, for each of 3
+    subsets, two 1x1 convolutions to R = C/8 channels (8 in the first block), one from C to C', one
+    from R to C'; then A (3·25·25), alpha, a BatchNorm, a 1x1 shortcut with BatchNorm where C
+    changes. A temporal one has 4 branches of C'/4 channels.
     """
 
     def graph(c: int, out: int) -> int:
@@ -109,8 +110,8 @@ def test_ctrgcn_has_its_published_size() -> None:
 def test_msg3d_has_its_published_size() -> None:
     """3.2 M with the classifier of NTU RGB+D 60: the parameter column of Liu et al., CVPR 2020.
 
-    Layers: github.com/kenziyuliu/MS-G3D, model/. 13 scales in the factorised pathway, 6 in windows of 3 and 5 frames,
-    a residual mask as large as each stack of adjacencies; 6 temporal branches.
+    Layers: github.com/kenziyuliu/MS-G3D, model/. 13 scales in the factorised pathway, 6 in windows
+    of 3 and 5 frames, a residual mask as large as each stack of adjacencies; 6 temporal branches.
     """
 
     def temporal(c: int, out: int) -> int:
@@ -140,7 +141,9 @@ def test_msg3d_has_its_published_size() -> None:
 
 
 def test_gru_has_its_published_size() -> None:
-    """3 layers of 1024 units in two directions over 150 coordinates, BatchNorm before: github.com/maoyunyao/CMD, moco/GRU.py.
+    """3 layers of 1024 units in two directions over 150 coordinates, BatchNorm before.
+
+    Source: github.com/maoyunyao/CMD, moco/GRU.py.
 
     Three gates, each with a matrix for the input, one for the state, and two biases.
     """
@@ -153,7 +156,10 @@ def test_gru_has_its_published_size() -> None:
 
 
 def test_transformer_has_its_published_size() -> None:
-    """One layer, one head, 1024 wide, 150 values a frame and 192 a joint: github.com/HuiGuanLab/UmURL, umurl.py, options/."""
+    """One layer, one head, 1024 wide, 150 values a frame and 192 a joint.
+
+    Source: github.com/HuiGuanLab/UmURL, umurl.py, options/.
+    """
     d = 1024
     embedding = dense(150, d) + dense(192, d) + 2 * (2 * d + dense(d, d))
     layer = dense(d, 3 * d) + dense(d, d) + 2 * dense(d, d) + 2 * 2 * d
@@ -166,7 +172,7 @@ def test_transformer_has_its_published_size() -> None:
 
 
 def test_kinect_v1_hangs_together_as_published() -> None:
-    """Microsoft's order of NUI joints: hip, spine and shoulder centres, head, left and right arm, left and right leg."""
+    """Microsoft's order of NUI joints: hip, spine, shoulder centre, head, then arms and legs."""
     arms = [(3, 5), (5, 6), (6, 7), (7, 8), (3, 9), (9, 10), (10, 11), (11, 12)]
     legs = [(1, 13), (13, 14), (14, 15), (15, 16), (1, 17), (17, 18), (18, 19), (19, 20)]
     expected = {frozenset(bone) for bone in [(1, 2), (2, 3), (3, 4), *arms, *legs]}
@@ -197,7 +203,7 @@ def test_partition_of_ctrgcn_is_self_children_parent_with_normalised_columns(
 @pytest.mark.parametrize("window", [1, 3])
 @pytest.mark.parametrize("graph", GRAPHS.values(), ids=lambda graph: graph.name)
 def test_k_adjacency_is_the_difference_of_powers(graph: SkeletonGraph, window: int) -> None:
-    """Liu et al., Eq. 6: A_k = I + 1(A~^k >= 1) - 1(A~^(k-1) >= 1), in a window with A + I tiled (Eq. 8)."""
+    """Liu et al., Eq. 6: A_k = I + 1(A~^k >= 1) - 1(A~^(k-1) >= 1); windows tile A + I (Eq. 8)."""
     bones = np.eye(graph.joints)
     for joint, above in enumerate(graph.parents):
         bones[joint, above] = bones[above, joint] = 1
@@ -229,7 +235,7 @@ def test_bones_follow_the_data_s_skeleton() -> None:
 
 
 def test_channelwise_graph_convolution_is_the_published_one() -> None:
-    """CTR-GCN's Eq. 6-8 per subset, channel by channel, comparing joints frame by frame and averaging afterwards."""
+    """CTR-GCN's Eq. 6-8 per subset and channel, comparing joints frame by frame, then averaging."""
     torch.manual_seed(0)
     layer = ChannelwiseGraphConvolution(8, 2, KINECT20).double().eval()
     for parameter in layer.parameters():
@@ -314,7 +320,7 @@ def test_multi_scale_temporal_convolution_is_its_branches() -> None:
 
 @pytest.mark.parametrize("reading", ["forward", "both"])
 def test_gru_reads_as_said(reading: str) -> None:
-    """`forward` is a bidirectional GRU that is fed frame by frame (the published code), `both` one that sees the whole clip."""
+    """`forward` is fed frame by frame (the published code), `both` sees the whole clip."""
     torch.manual_seed(0)
     encoder = GRU(NTU25, width=4, layers=3, reading=reading).eval()
     reference = nn.GRU(150, 4, 3, bidirectional=True, batch_first=True)
@@ -430,7 +436,7 @@ def test_the_same_seed_gives_the_same_weights(keys: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", ["stgcn", "ctrgcn", "msg3d"])
 def test_graph_encoders_do_not_care_who_is_first(name: str) -> None:
-    """At the initial statistics of BatchNorm: later the slots of CTR-GCN and MS-G3D have statistics of their own."""
+    """At BatchNorm's initial statistics; later each slot of CTR-GCN and MS-G3D has its own."""
     encoder = built(next(keys for keys in SMALL if keys["name"] == name)).eval()
     x = torch.randn(2, 3, 12, 25, 2)
     with torch.no_grad():
@@ -500,7 +506,10 @@ def test_a_transformer_for_other_clips_is_refused_before_it_is_trained() -> None
 
 
 def test_cost_counts_what_can_be_worked_out_by_hand() -> None:
-    """A linear layer from n to m: 2nm FLOPs forward, as many again for its weight; its input is kept for the backward pass."""
+    """A linear layer from n to m: 2nm FLOPs forward, as many again for its weight.
+
+    Its input is kept for the backward pass.
+    """
 
     class Linear(nn.Module):
         def __init__(self) -> None:
@@ -606,9 +615,8 @@ def test_transformer_layer_is_torch_s(heads: int) -> None:
     reference = nn.TransformerEncoderLayer(8, heads, 8, dropout=0.0, batch_first=True).double()
     reference.load_state_dict(layer.state_dict())
     for name, parameter in layer.named_parameters():
-        reference.get_submodule(name.rpartition(".")[0])._parameters[name.rpartition(".")[2]] = (
-            parameter
-        )
+        module, _, own = name.rpartition(".")
+        setattr(reference.get_submodule(module), own, parameter)
     x = torch.randn(3, 5, 8, dtype=torch.float64, requires_grad=True)
     same_results(layer, reference, [x, *layer.parameters()])
 

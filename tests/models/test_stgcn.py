@@ -15,10 +15,13 @@ from c2vl.models.graph import NTU25, SkeletonGraph
 
 
 def test_size_is_the_published_one() -> None:
-    """3.10 M parameters with the 60-class classifier: Song et al., "EfficientGCN" (TPAMI 2022), Table of SOTA, ST-GCN.
+    """3.10 M parameters with the 60-class classifier.
 
-    Worked by hand from the published layers: per block graph 1x1 conv (3C'), edge importance 3·25·25, two BatchNorms,
-    9x1 conv; strided blocks have a 1x1 shortcut with BatchNorm; BatchNorm of the input; classifier.
+    Source: Song et al., "EfficientGCN" (TPAMI 2022), Table of SOTA, ST-GCN.
+
+    Worked by hand from the published layers: per block graph 1x1 conv (3C'), edge importance
+    3·25·25, two BatchNorms, 9x1 conv; strided blocks have a 1x1 shortcut with BatchNorm; BatchNorm
+    of the input; classifier.
     """
     channels = [3, 64, 64, 64, 64, 128, 128, 128, 256, 256, 256]
     expected = 2 * 75 + 256 * 60 + 60

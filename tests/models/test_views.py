@@ -56,7 +56,7 @@ def clips(lengths: list[int], seed: int = 0) -> list[np.ndarray]:
 
 
 def naive_resize(clip: np.ndarray, frames: int) -> np.ndarray:
-    """As CTR-GCN's feeder: bilinear interpolation of a (CVM, T) image whose rows keep their size; (C, T, V, M)."""
+    """As CTR-GCN's feeder: bilinear interpolation of a (CVM, T) image; (C, T, V, M)."""
     t, m, v, c = clip.shape
     image = torch.from_numpy(clip).permute(3, 2, 1, 0).reshape(1, 1, c * v * m, t)
     image = interpolate(image, size=(c * v * m, frames), mode="bilinear", align_corners=False)

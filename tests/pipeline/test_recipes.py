@@ -273,7 +273,8 @@ def test_recipe_in_the_folder_of_a_demo(
     with Repo(str(project.folder)) as repo:
         stages = resolved(repo, project.params())
     now = {name_of(out) for stage in stages.values() for out in stage["outs"]}
-    raw = {project.params()["data"]["raw"]}
+    targets = project.params()["transfer"]["targets"].values()
+    raw = {project.params()["data"]["raw"], *(target["raw"] for target in targets)}
     for stage in stages.values():
         with opened_files(project.folder) as opened:
             project.works(*stage["cmd"].split())

@@ -90,6 +90,7 @@ def test_fingerprint_changes_with_whatever_changes_the_output(
 def test_digests_of_large_files_are_cached_until_the_file_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from c2vl.core import digest
     from c2vl.prompts.engines import file_digest
 
     monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
@@ -98,7 +99,7 @@ def test_digests_of_large_files_are_cached_until_the_file_changes(
     file.write_bytes(b"first weights")
     first = file_digest.file_digest(file)
     with monkeypatch.context() as patched:
-        patched.setattr(file_digest, "_digest", lambda path: pytest.fail("hashed again"))
+        patched.setattr(digest, "file_digest", lambda path: pytest.fail("hashed again"))
         assert file_digest.file_digest(file) == first
     file.write_bytes(b"other weights!")
     assert file_digest.file_digest(file) != first

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from c2vl.core import tables
+from c2vl.datasets.colour_frame import on_video
 from c2vl.datasets.video.decode import Decoded, decode
 from c2vl.prompts import crop as crop_stage
 from c2vl.prompts import frame as frames
@@ -19,7 +20,7 @@ from c2vl.prompts.crop import CropParams, CropWork
 from c2vl.prompts.engines import DetectorParams
 from c2vl.prompts.engines.detector import Detections
 from c2vl.prompts.jpeg import from_jpeg, to_jpeg
-from c2vl.prompts.people import choose, joint_boxes, overlap, scaled_joints
+from c2vl.prompts.people import choose, joint_boxes
 from c2vl.prompts.window import Fallback, Window, find_window, grown, squared
 from c2vl.store.keys import content_key
 from c2vl.store.run import run
@@ -58,12 +59,6 @@ def window(
     return find_window(
         found, np.array(scores, np.float32), colour, states, people, size, margin, fallback
     )
-
-
-def test_iou_by_hand() -> None:
-    assert overlap(
-        np.array([0, 0, 2, 2.0]), boxes((0, 0, 2, 2), (1, 1, 3, 3), (2, 0, 4, 2), (0, 0, 4, 4))
-    ).tolist() == (pytest.approx([1, 1 / 7, 0, 0.25]))
 
 
 def test_the_box_under_the_skeleton_beats_a_better_scored_bystander() -> None:
@@ -130,7 +125,7 @@ def test_without_joints_the_best_scores_count_and_nobody_counts_twice(
 
 
 def test_joints_are_scaled_to_the_size_of_the_video() -> None:
-    scaled = scaled_joints(np.array([[1920.0, 1080.0], [960, 540], [np.nan, np.nan]]), 384, 216)
+    scaled = on_video(np.array([[1920.0, 1080.0], [960, 540], [np.nan, np.nan]]), 384, 216)
     np.testing.assert_allclose(scaled, np.array([[384, 216], [192, 108], [np.nan, np.nan]]))
     found = boxes((200, 20, 260, 180), (20, 20, 80, 180))  # of a video a fifth as large
     verdict = window(found, [0.9, 0.5], actor(120, 120, 380, 880), size=(384, 216))

@@ -93,7 +93,7 @@ class Page(HTMLParser):
 def score(root: Path) -> None:
     """Do the work of stage `score`, with a text encoder that knows only the four sentences."""
     outputs, truth, params = (
-        score_gather.Outs.read(root / "data"),
+        score_gather.PromptTables.read(root / "data"),
         read_truth(root / "truth/studio"),
         ScoreParams(draws=2),
     )

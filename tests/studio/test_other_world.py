@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from c2vl.datasets.skeleton_file import parse_skeleton
-from c2vl.datasets.skeletons.line import denoise
+from c2vl.datasets.skeletons.denoise import denoise
 from c2vl.studio.dataset import Take, performance_of
 from c2vl.studio.other import ACTIONS, PAIR, SKELETONS, OtherWorldParams, simulate_other
 from c2vl.studio.studio_params import StudioParams

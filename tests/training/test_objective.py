@@ -1,18 +1,22 @@
-"""Each equation of the objective against a float64 loop written from the formula; gradients; every switch."""
+"""The objective's equations against float64 loops written from the formulas; its switches."""
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import math
 
 import pytest
 import torch
 from torch import Tensor
 
+from c2vl.training.objective.c2vl_loss import C2VLLoss
 from c2vl.training.objective.embeddings import AlignedEncoder, Embeddings
-from c2vl.training.objective.loss import C2VLLoss
+from c2vl.training.objective.infonce import InfoNCE
+from c2vl.training.objective.make_objective import make_objective
 from c2vl.training.objective.objective_params import ObjectiveParams
 from c2vl.training.objective.partition import alpha_at, split_rows
-from c2vl.training.objective.targets import inter_target, intra_target
+from c2vl.training.objective.soft_targets import inter_target, intra_target
 from c2vl.training.objective.teacher import make_teacher
 from c2vl.training.objective.temperature import Temperature
 
@@ -117,15 +121,44 @@ def batch(requires_grad: bool = False) -> Embeddings:
 def objective(alpha: float = 0.6, seed: int = 0, student: Embeddings | None = None, **switches):
     params = ObjectiveParams(**({"temperature": TAU, "target_temperature": 0.3} | switches))
     student = student or batch()
-    return exact(C2VLLoss(params))(
-        student, student.detach(), alpha, torch.Generator().manual_seed(seed)
-    )
+    return exact(params)(student, student.detach(), alpha, torch.Generator().manual_seed(seed))
 
 
-def exact(loss: C2VLLoss) -> C2VLLoss:
-    """In float64, with the temperature that the parameters say (its logarithm was rounded to float32)."""
-    loss.double().temperature.log.data.fill_(math.log(loss.params.temperature))
+def exact(params: ObjectiveParams) -> C2VLLoss | InfoNCE:
+    """The loss in float64, with `params.temperature` (its logarithm was rounded to float32)."""
+    loss = make_objective(params).double()
+    loss.temperature.log.data.fill_(math.log(params.temperature))
     return loss
+
+
+@pytest.mark.parametrize("module", ["infonce", "c2vl_loss"])
+def test_examples_in_the_docstrings_run(module: str) -> None:
+    found = doctest.testmod(importlib.import_module(f"c2vl.training.objective.{module}"))
+    assert found.attempted > 5
+    assert not found.failed
+
+
+def test_infonce_is_equations_1_to_3() -> None:
+    student = batch()
+    loss = InfoNCE(TAU).double()
+    loss.temperature.log.data.fill_(math.log(TAU))
+    result = loss(student)
+    expected = sum(loop_infonce(student.skeleton, x, TAU) for x in student.prompts.values())
+    assert float(result.loss) == pytest.approx(expected, abs=1e-12)
+    assert (float(result.diagonal), float(result.entropy)) == (1.0, 0.0)
+
+
+def test_params_without_soft_targets_ask_for_infonce() -> None:
+    assert isinstance(make_objective(ObjectiveParams().as_infonce()), InfoNCE)
+    assert isinstance(make_objective(ObjectiveParams()), C2VLLoss)
+    with pytest.raises(ValueError, match="use InfoNCE"):
+        C2VLLoss(intra=False, inter=False)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0])
+def test_a_temperature_is_positive(temperature: float) -> None:
+    with pytest.raises(ValueError, match="must be positive"):
+        InfoNCE(temperature)
 
 
 @pytest.mark.parametrize("partition", [True, False])
@@ -166,11 +199,11 @@ def test_hard_targets_and_alpha_one_with_beta_zero_are_equations_1_to_3(switches
     "switches", [{}, {"partition": False}, {"intra": False}, {"inter": False}, HARD]
 )
 def test_gradients(switches: dict) -> None:
-    """The loss is differentiated through the logits alone, and their temperature: the targets are a fixed teacher's."""
+    """Gradient flows through the logits and their temperature; the targets are constants."""
     params = ObjectiveParams(
         temperature=TAU, target_temperature=0.3, learnable_temperature=True, **switches
     )
-    teacher, loss = batch(), exact(C2VLLoss(params))
+    teacher, loss = batch(), exact(params)
 
     def value(s: Tensor, v: Tensor, language: Tensor, log: Tensor) -> Tensor:
         given = (
@@ -185,25 +218,23 @@ def test_gradients(switches: dict) -> None:
     assert torch.autograd.gradcheck(value, (*inputs, loss.temperature.log))
 
 
-def test_targets_have_the_logits_temperature_unless_they_have_one_and_pass_no_gradient_to_it() -> (
-    None
-):
-    """With one of their own that equals the logits' nothing changes, not even the gradient with respect to the latter."""
+def test_targets_have_the_logits_temperature_unless_they_have_one() -> None:
+    """One of their own that equals the logits' changes nothing, not even the latter's gradient."""
     found = []
     for own in (None, TAU):
-        loss = exact(
-            C2VLLoss(
-                ObjectiveParams(temperature=TAU, target_temperature=own, learnable_temperature=True)
-            )
+        params = ObjectiveParams(
+            temperature=TAU, target_temperature=own, learnable_temperature=True
         )
+        loss = exact(params)
         value = loss(batch(), batch(), 0.5, torch.Generator().manual_seed(1)).loss
         value.backward()
         found.append(torch.stack([value.detach(), loss.temperature.log.grad]))
     torch.testing.assert_close(*found, rtol=1e-12, atol=1e-12)
     loss.temperature.log.data.fill_(math.log(0.5))  # learnt since
     assert float(loss.target_temperature()) == TAU
-    loss.params = loss.params.model_copy(update={"target_temperature": None})
-    assert float(loss.target_temperature()) == pytest.approx(0.5)
+    follows = C2VLLoss(temperature=TAU, learnable_temperature=True)
+    follows.temperature.log.data.fill_(math.log(0.5))
+    assert float(follows.target_temperature()) == pytest.approx(0.5)
 
 
 def test_every_switch_changes_the_loss() -> None:

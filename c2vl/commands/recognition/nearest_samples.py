@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from c2vl.core.errors import UserError
-from c2vl.evaluation.encoded import Encoded, load_encoded, unit
+from c2vl.evaluation.encoded import Encoded, load_encoded
+from c2vl.evaluation.ranking import unit
 from c2vl.models.streams import STREAMS
 
 HEAD = "prompt_heads.language"

@@ -12,7 +12,7 @@ import torch
 
 from c2vl.core.errors import UserError
 from c2vl.evaluation.fusion import fuse
-from c2vl.evaluation.heads import load_head
+from c2vl.evaluation.head_files import load_head
 from c2vl.evaluation.linear import LinearHead
 from c2vl.evaluation.protocol import softmax
 from c2vl.models.encode import encode

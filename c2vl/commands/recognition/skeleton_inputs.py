@@ -11,9 +11,9 @@ import numpy as np
 from c2vl.core.errors import UserError
 from c2vl.datasets.pku_skeleton import NUMBERS, LongSkeleton
 from c2vl.datasets.skeleton_file import SkeletonError, parse_skeleton
-from c2vl.datasets.skeletons.bodies import Rules
-from c2vl.datasets.skeletons.line import Actors, Solo, denoise
-from c2vl.datasets.skeletons.slots import actors_of_slots
+from c2vl.datasets.skeleton_params import Rules, Solo
+from c2vl.datasets.skeletons.actors import Actors, actors_of_slots
+from c2vl.datasets.skeletons.denoise import denoise
 from c2vl.models.ragged import RaggedSkeletons
 
 SUFFIXES = (".skeleton", ".txt", ".npy")

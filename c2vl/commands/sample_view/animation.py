@@ -12,7 +12,8 @@ from c2vl.commands.sample_view.sample import Sample
 from c2vl.commands.sample_view.sample_page import SIDE, SIDE_ON_VIDEO
 from c2vl.core.errors import UserError
 from c2vl.core.files import published
-from c2vl.models.stick_figure import flattened, head, lines, on_video
+from c2vl.datasets.colour_frame import on_video
+from c2vl.models.stick_figure import flattened, head, lines
 
 HEIGHT = 300  # pixels
 OVERSAMPLING = 3  # drawn this many times larger, then scaled down: smooth lines

@@ -18,7 +18,8 @@ from matplotlib.patches import Circle, Rectangle
 from c2vl.commands.sample_view.sample import Sample, splits
 from c2vl.core.files import published
 from c2vl.core.tables.schemas import INDEX, OK
-from c2vl.models.stick_figure import flattened, head, lines, on_video
+from c2vl.datasets.colour_frame import on_video
+from c2vl.models.stick_figure import flattened, head, lines
 
 MOMENTS = {1: 8, 2: 5}  # number of people -> skeletons on the page
 PROMPTS = 4  # frames with crops
@@ -216,7 +217,7 @@ def _frames(
         axes.imshow(image, interpolation="bilinear")
         size = (image.shape[1], image.shape[0])
         colour = sample.colour_at(frame)
-        for body in on_video(colour, *size) if colour is not None else ():
+        for body in on_video(colour.astype(np.float64), *size) if colour is not None else ():
             _draw(axes, body, SIDE_ON_VIDEO, 1.4)
         _boxes(axes, crops.get(frame))
         axes.set_xlim(0, size[0])

@@ -5,11 +5,13 @@ from c2vl.core.tables.build import rows_of, table_of
 from c2vl.core.tables.grouped import Grouped
 from c2vl.core.tables.parquet import group_rows, read, shard_paths, shards, write, writing
 from c2vl.core.tables.shard import by_shard, shard_of
+from c2vl.core.tables.vectors import numbers, vector_column, vectors
 
 __all__ = [
     "Grouped",
     "by_shard",
     "group_rows",
+    "numbers",
     "read",
     "rows_of",
     "schemas",
@@ -17,6 +19,8 @@ __all__ = [
     "shard_paths",
     "shards",
     "table_of",
+    "vector_column",
+    "vectors",
     "write",
     "writing",
 ]

@@ -8,7 +8,7 @@ from c2vl.core.errors import UserError
 from c2vl.core.files import read_json
 
 
-def class_names(data: Path) -> list[str]:
+def read_class_list(data: Path) -> list[str]:
     """Names of the classes; the position is the label.
 
     Args:

@@ -232,3 +232,8 @@ def index(benchmarks: Iterable[str]) -> pa.Schema:
         for name in benchmarks
     ]
     return pa.schema([*list(INDEX)[: -len(OUTCOME)], *splits, *OUTCOME])
+
+
+def benchmarks_of(index: pa.Table) -> list[str]:
+    """The split columns of an index table: those that `INDEX` does not name."""
+    return [name for name in index.column_names if name not in INDEX.names]

@@ -1,1 +1,1 @@
-"""The skeleton line (NTU rules), the graph of joints, training views, streams, and the ragged set on the device."""
+"""Skeletons: the rules that denoise them, the stage, its table, and files for other projects."""

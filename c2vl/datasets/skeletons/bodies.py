@@ -1,15 +1,13 @@
-"""Reading rules: the bodies of a clip, with the frame numbers that the published preprocessing gives them."""
+"""The bodies of a clip, with the frame numbers that the published preprocessing gives them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from c2vl.datasets.skeleton_file import SkeletonFile
-
-Rules = Literal["ctrgcn", "aligned"]
+from c2vl.datasets.skeleton_params import Rules
 
 
 @dataclass(frozen=True)
@@ -21,7 +19,7 @@ class Body:
         records: (n,) indices of its appearances in the file's arrays.
         numbers: (n,) frame numbers among the frames that hold any body.
         joints: (n, 25, 3) float32, metres, not centred.
-        motion: sum over x, y, z of the variance over all n x 25 points; 0 where the clip has one body only.
+        motion: sum over x, y, z of the variance over all n x 25 points; 0 in a clip of one body.
     """
 
     name: str
@@ -42,11 +40,12 @@ class Body:
 
 
 def read_bodies(file: SkeletonFile, rules: Rules) -> tuple[list[Body], int]:
-    """Return the bodies in order of first appearance, and n, the number of frames that hold any body.
+    """Return the bodies in order of first appearance, and the number of frames that hold any body.
 
-    Frames without a body are dropped and the rest renumbered from 0. A body's first appearance gets that frame's
-    number. Each later one gets, with the rules `ctrgcn`, the body's previous number + 1, even after a gap (so that
-    it lags behind its own frames from then on); with `aligned`, its own frame's number.
+    Frames without a body are dropped and the rest renumbered from 0. A body's first appearance
+    gets that frame's number. Each later one gets, with the rules `ctrgcn`, the body's previous
+    number + 1, even after a gap (so that it lags behind its own frames from then on); with
+    `aligned`, its own frame's number.
     """
     occupied, number = np.unique(file.frame, return_inverse=True)
     records: dict[str, list[int]] = {}
@@ -57,12 +56,14 @@ def read_bodies(file: SkeletonFile, rules: Rules) -> tuple[list[Body], int]:
         own = np.array(appearances)
         numbers = number[own] if rules == "aligned" else number[own[0]] + np.arange(len(own))
         joints = file.joints[own]
-        bodies.append(
-            Body(name, own, numbers, joints, motion_of(joints) if len(records) > 1 else 0.0)
-        )
+        motion = motion_of(joints) if len(records) > 1 else 0.0
+        bodies.append(Body(name, own, numbers, joints, motion))
     return bodies, len(occupied)
 
 
 def motion_of(joints: np.ndarray) -> float:
-    """Sum over x, y, z of the variance over all points of (n, 25, 3), metres²; in float32 as in the original."""
+    """Sum over x, y, z of the variance over all points of (n, 25, 3), metres².
+
+    In float32, as in the original.
+    """
     return float(joints.reshape(-1, 3).var(axis=0).sum())

@@ -1,4 +1,4 @@
-"""Stage `skeleton` on a preprocessed file: its joints are passed through, the rules of the line are not applied again."""
+"""Stage `skeleton` on a preprocessed file: its joints are only centred, not denoised again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 from c2vl.core import machine, tables
 from c2vl.core.tables.schemas import OK, SKELETON
 from c2vl.datasets.preprocessed import ReadyFile, open_preprocessed
-from c2vl.datasets.skeletons.line import CENTRE, ONE_POINT
+from c2vl.datasets.skeletons.actors import ONE_POINT, moved_to_actor
 from c2vl.store.keys import content_key
 from c2vl.store.work import Failure, Row, Unit
 
@@ -87,7 +87,9 @@ class PassedWork:
             clip = None
         if clip is None or clip.joints is None or clip.content != content:
             return Failure("changed", "the file changed after the index was made; run `dvc repro`")
-        joints = centred(clip.joints)
+        joints = clip.joints
+        if joints[:, 0].any():  # else the second actor alone is there, and stays as it is
+            joints = moved_to_actor(joints, np.asarray(joints.any(axis=(2, 3))))
         if not joints.any():
             return Failure("unusable", ONE_POINT)
         bodies = 2 if joints[:, 1].any() and not np.array_equal(joints[:, 0], joints[:, 1]) else 1
@@ -119,16 +121,3 @@ class PassedWork:
             "samples_with_two_actors": self._two,
             "passed_through": self._path.name,
         }
-
-
-def centred(joints: np.ndarray) -> np.ndarray:
-    """Joints (T, 2, 25, 3) with joint 2 of actor 1's first non-zero frame as the origin; absent frames stay zero.
-
-    A clip that is centred already, as CTR-GCN's are, comes back bit for bit.
-    """
-    real = joints[:, 0].any(axis=(1, 2))
-    if not real.any():  # nobody in the first slot: the second one is somebody all the same
-        return joints
-    moved = joints - joints[real.argmax(), 0, CENTRE]
-    moved[~joints.any(axis=(2, 3))] = 0
-    return moved

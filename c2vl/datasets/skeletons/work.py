@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
 import os
 from collections.abc import Iterable, Sequence
@@ -16,17 +15,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from c2vl.core import machine, tables
+from c2vl.core.digest import digest_of
 from c2vl.core.tables.schemas import OK, SKELETON
 from c2vl.core.workers import follow_parent
 from c2vl.datasets import raw_files as places
 from c2vl.datasets.pku_skeleton import LongSkeleton
 from c2vl.datasets.raw_files import PlaceError
 from c2vl.datasets.skeleton_file import SkeletonError, parse_skeleton
-from c2vl.datasets.skeletons import slots
-from c2vl.datasets.skeletons.bodies import Rules
-from c2vl.datasets.skeletons.line import SkeletonParams, denoise
-from c2vl.datasets.skeletons.second_slot import with_second_slot
-from c2vl.datasets.skeletons.slots import actors_of_slots
+from c2vl.datasets.skeleton_params import Rules, SkeletonParams
+from c2vl.datasets.skeletons.actors import SLOTS_VERSION, actors_of_slots
+from c2vl.datasets.skeletons.denoise import denoise
+from c2vl.datasets.skeletons.skeleton_table import with_second_slot
 from c2vl.store.keys import content_key
 from c2vl.store.work import Failure, Row, Unit
 
@@ -91,7 +90,7 @@ class SkeletonWork:
                 continue
             source = Source(self._raw, entry["skeleton_file"], entry["skeleton_hash"])
             if entry["clip_begin"] is not None:
-                key = content_key(fingerprint, source.content, "slots", slots.VERSION)
+                key = content_key(fingerprint, source.content, "slots", SLOTS_VERSION)
                 units.append(
                     Unit(
                         {"sample": sample}, key, (source, (entry["clip_begin"], entry["clip_stop"]))
@@ -175,7 +174,7 @@ def denoised(
     Args:
         source: a `.skeleton` file, or PKU-MMD's file of a long video.
         clip: its first frame and the one after its last in the long video; None for a file of its own.
-        rules: as `c2vl.datasets.skeletons.line.denoise`, for NTU's files.
+        rules: as `c2vl.datasets.skeletons.denoise.denoise`, for NTU's files.
     """
     try:
         if clip is not None:
@@ -185,7 +184,7 @@ def denoised(
             unchanged = clip[1] <= long.frames and long.digest(*clip) == source.content
             return actors_of_slots(long.joints(*clip)).row() if unchanged else CHANGED
         data = places.read(source.raw, source.place)
-        if hashlib.blake2b(data, digest_size=16).hexdigest() != source.content:
+        if digest_of(data) != source.content:
             return CHANGED
         return denoise(parse_skeleton(data), rules).row()
     except PlaceError as error:

@@ -1,7 +1,7 @@
-"""Decode given frames of a video, frame-exact, with decord where it is installed and OpenCV where it is not.
+"""Decode given frames of a video, frame-exact, with decord if it is installed, else with OpenCV.
 
-Both hand out the same pixels (measured: no difference on XVID, MPEG-4 and MJPEG), so the decoder is not part of
-a content key. A video is opened once for all its frames.
+Both hand out the same pixels (measured: no difference on XVID, MPEG-4 and MJPEG), so the decoder is
+not part of a content key. A video is opened once for all its frames.
 """
 
 from __future__ import annotations
@@ -46,12 +46,14 @@ def decode(path: Path, indices: Iterable[int]) -> Decoded:
     wanted = sorted(set(indices))
     if not path.is_file():
         raise VideoError("the video file is not there")
-    return _decoder()(path, wanted)
+    return decoder()(path, wanted)
 
 
 @functools.cache
-def _decoder() -> Callable[[Path, list[int]], Decoded]:
-    # libav writes its complaints about every damaged block to stderr; what matters of them is in the result.
+def decoder() -> Callable[[Path, list[int]], Decoded]:
+    """Return `with_decord` where decord is installed, else `with_opencv`."""
+    # libav writes its complaints about every damaged block to stderr; what matters of them is
+    # in the result.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
         import decord
@@ -76,7 +78,7 @@ def with_decord(path: Path, wanted: list[int]) -> Decoded:
 
 
 def with_opencv(path: Path, wanted: list[int]) -> Decoded:
-    """`decode` by OpenCV: every frame up to the last wanted one is grabbed, only wanted ones are converted."""
+    """`decode` by OpenCV: frames up to the last wanted one are grabbed, wanted ones converted."""
     capture = cv2.VideoCapture(str(path))
     try:
         if not capture.isOpened():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def middle_frames(count: int, segments: int) -> list[int]:
-    """Indices of the middle frames of `segments` equal segments of a video of `count` declared frames.
+    """Indices of the middle frames of `segments` equal segments of a video of `count` frames.
 
     A video of fewer frames than segments gives some of them more than once.
 

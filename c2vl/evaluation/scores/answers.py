@@ -1,7 +1,7 @@
 """Captioner answers against the true sentence: posture, object and action phrase, part by part.
 
-Both texts are read by one parser, which takes any text at all: what it does not find is None, and a part
-that is not found is wrong.
+Both texts are read by one parser, which takes any text at all: what it does not find is None, and a
+part that is not found is wrong.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ NOTHING = "nothing"
 UNREAD = "(not said)"
 _HOLDING = re.compile(r"\b(?:holding|holds|hold|carrying|carries|with)\b", re.IGNORECASE)
 _NOT_HOLDING = re.compile(
-    r"(?:\bnot|n't|n’t|\bnever)\s+(?:\w+\s+)?(?:holding|hold|carrying)\b|\bno\s+objects?\b|\bempty[- ]handed\b",
+    r"(?:\bnot|n't|n’t|\bnever)\s+(?:\w+\s+)?(?:holding|hold|carrying)\b"
+    r"|\bno\s+objects?\b|\bempty[- ]handed\b",
     re.I,
 )
 
@@ -81,8 +82,9 @@ def _first(text: str, names: tuple[str, ...], spans: Sequence[tuple[int, int]]) 
 def parse(text: str, vocabulary: Vocabulary) -> Parsed:
     """Read posture, object and phrase out of any text.
 
-    The object is looked for after "holding" (to the end of that sentence), then anywhere outside the phrase:
-    "trying to read a book" alone does not say what is held. "Not holding anything" is `nothing`.
+    The object is looked for after "holding" (to the end of that sentence), then anywhere outside
+    the phrase: "trying to read a book" alone does not say what is held. "Not holding anything" is
+    `nothing`.
     """
     phrase = _first(text, vocabulary.phrases, [(0, len(text))])
     outside = [(0, len(text))] if phrase is None else [(0, phrase.start), (phrase.end, len(text))]
@@ -107,10 +109,11 @@ def parse(text: str, vocabulary: Vocabulary) -> Parsed:
 def summarise(
     answers: Iterable[tuple[Parsed, Parsed]],
 ) -> dict[str, float | int | dict[str, float]]:
-    """Shares of (answer, truth) pairs whose parts agree, beside what always saying the commonest would reach.
+    """Shares of (answer, truth) pairs whose parts agree, and what the commonest would reach.
 
-    `balanced` is the mean over the true names of the share said right, so that the commonest does not decide.
-    A truth whose part is None (a frame without people) asks nothing of that part and is left out of it.
+    `balanced` is the mean over the true names of the share said right, so that the commonest does
+    not decide. A truth whose part is None (a frame without people) asks nothing of that part and is
+    left out of it.
     """
     pairs = [(answer.names(), truth.names()) for answer, truth in answers]
     result: dict[str, float | int | dict[str, float]] = {"frames": len(pairs)}
@@ -138,7 +141,9 @@ def summarise(
 def confusion(
     answers: Iterable[tuple[Parsed, Parsed]], part: str, names: Sequence[str]
 ) -> dict[str, list[str] | list[list[int]]]:
-    """Count what was said (columns) for each truth (rows): `rows`, `columns` (with "(not said)" last) and `counts`.
+    """Count what was said (columns) for each truth (rows).
+
+    Returns `rows`, `columns` (with "(not said)" last) and `counts`.
 
     Names that are never true have no row; a name outside `names` counts as not said.
     """

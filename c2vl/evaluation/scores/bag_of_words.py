@@ -1,8 +1,9 @@
 """How much of the label the answers give away on their own, to a model that only counts words.
 
-The same figure for the authors' published answers (PKU-MMD II, 41 classes, cross-subject) is 48.2 % from all
-16 sentences of a clip and 23.9 % from the middle one: answers that score near 100 % or near chance would be
-a world unlike theirs. Words and word pairs, TF-IDF, logistic regression; the skeleton is not looked at.
+The same figure for the authors' published answers (PKU-MMD II, 41 classes, cross-subject) is 48.2 %
+from all 16 sentences of a clip and 23.9 % from the middle one: answers that score near 100 % or
+near chance would be a world unlike theirs. Words and word pairs, TF-IDF, logistic regression; the
+skeleton is not looked at.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ def accuracy(
     test: Sequence[str],
     test_labels: Sequence[int],
 ) -> float | None:
-    """Share of test texts whose label a bag of words fitted on the training texts predicts; None if it cannot be fitted.
+    """Share of test texts whose label a bag of words predicts.
+
+    It is fitted on the training texts; None if it cannot be fitted.
 
     A text without words is predicted like any other (its features are zero) and counts.
     """
@@ -47,7 +50,8 @@ def bag_of_words(
         split: `train` or `test` of each sample; others are left out.
 
     Returns:
-        `all` (from all K sentences), `middle` (from sentence K // 2), `chance`, `train` and `test` clips.
+        `all` (from all K sentences), `middle` (from sentence K // 2), `chance`, `train` and `test`
+        clips.
     """
     members = {
         side: [s for s in sorted(sentences) if split.get(s) == side and sentences[s]]

@@ -1,4 +1,4 @@
-"""What can be said of each clip's prompts without any ground truth: clips without any, answers that say nothing, bad crops."""
+"""Quality of each clip's prompts without ground truth: missing or empty answers, bad crops."""
 
 from __future__ import annotations
 
@@ -28,36 +28,38 @@ def clip_quality(index: pa.Table, captions: pa.Table, classes: Sequence[str]) ->
         classes: names, position = label.
 
     Returns:
-        `clips` (usable ones of the index), `without` (share of them without any answer), `one_answer` (share of those with
-        several answers whose answers are all the same), `names_its_class` and `names_another_class` (shares of the answers),
-        `classes_of_an_answer` (mean number of classes over which a distinct answer is spread, weighted by how often it is
-        given: 1 would give the label away), `commonest` (list of `{answer, share}`); shares are None without answers.
+        `clips` (usable ones of the index), `without` (share of them without any answer),
+        `one_answer` (share of those with several answers whose answers are all the same),
+        `names_its_class` and `names_another_class` (shares of the answers), `classes_of_an_answer`
+        (mean number of classes over which a distinct answer is spread, weighted by how often it is
+        given: 1 would give the label away), `commonest` (list of `{answer, share}`); shares are
+        None without answers.
     """
     usable = index.filter(pc.equal(index.column("status"), "ok"))
     label_of = dict(
         zip(usable.column("sample").to_pylist(), usable.column("label").to_pylist(), strict=True)
     )
-    said: dict[str, list[str]] = defaultdict(list)
+    answers_of: dict[str, list[str]] = defaultdict(list)
     for sample, answer in zip(
         captions.column("sample").to_pylist(), captions.column("answer").to_pylist(), strict=True
     ):
         if answer is not None and sample in label_of:
-            said[sample].append(plain(answer))
-    total = sum(map(len, said.values()))
-    counts = Counter(text for texts in said.values() for text in texts)
+            answers_of[sample].append(plain(answer))
+    total = sum(map(len, answers_of.values()))
+    counts = Counter(text for texts in answers_of.values() for text in texts)
     spread: dict[str, set[int]] = defaultdict(set)
-    for sample, texts in said.items():
+    for sample, texts in answers_of.items():
         for text in texts:
             spread[text].add(label_of[sample])
-    several = [texts for texts in said.values() if len(texts) > 1]
-    own, other = _named(said, label_of, classes)
+    several = [texts for texts in answers_of.values() if len(texts) > 1]
+    own, other = _named(answers_of, label_of, classes)
 
     def share(count: int, of: int) -> float | None:
         return count / of if of else None
 
     return {
         "clips": len(label_of),
-        "without": share(len(label_of) - len(said), len(label_of)),
+        "without": share(len(label_of) - len(answers_of), len(label_of)),
         "one_answer": share(sum(len(set(texts)) == 1 for texts in several), len(several)),
         "names_its_class": share(own, total),
         "names_another_class": share(other, total),
@@ -71,7 +73,7 @@ def clip_quality(index: pa.Table, captions: pa.Table, classes: Sequence[str]) ->
 
 
 def lowest_coverage(crops: pa.Table) -> list[dict[str, Any]]:
-    """The crops that miss most of their tracked colour joints: rows `sample, k, coverage`, worst first."""
+    """The crops that miss most tracked colour joints: rows `sample, k, coverage`, worst first."""
     coverage = crops.column("coverage").to_numpy().astype(np.float64)
     known = np.flatnonzero(np.isfinite(coverage))
     worst = known[np.argsort(coverage[known], kind="stable")[:SHOWN]]
@@ -80,15 +82,15 @@ def lowest_coverage(crops: pa.Table) -> list[dict[str, Any]]:
 
 
 def _named(
-    said: Mapping[str, Iterable[str]], label_of: Mapping[str, int], classes: Sequence[str]
+    answers_of: Mapping[str, Iterable[str]], label_of: Mapping[str, int], classes: Sequence[str]
 ) -> tuple[int, int]:
-    """Answers that contain their own class's name word for word, and those that contain another's and not their own."""
+    """Answers that contain their own class's name, and those that contain only another's."""
     names = [plain(name) for name in classes]
     label_by_name = {name: label for label, name in enumerate(names)}
     longest_first = sorted(names, key=len, reverse=True)
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first)) or '(?!)'})(?!\w)")
     own = other = 0
-    for sample, texts in said.items():
+    for sample, texts in answers_of.items():
         for text in texts:
             found = {label_by_name[name] for name in pattern.findall(text)}
             own += label_of[sample] in found

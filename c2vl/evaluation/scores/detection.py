@@ -1,8 +1,8 @@
 """Person detection against true boxes: recall, precision and overlap at one IoU threshold.
 
 The matching is PASCAL VOC's and COCO's: detections in order of falling confidence each take the
-unmatched true box they overlap most, if they overlap it enough; what is left over on either side is a
-false positive or a miss.
+unmatched true box they overlap most, if they overlap it enough; what is left over on either side is
+a false positive or a miss.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from c2vl.core.boxes import iou
 
 Boxes = NDArray[np.floating]  # (N, 4): x0 y0 x1 y1, pixels
 
@@ -36,20 +38,6 @@ class Match:
         return len(self.overlaps)
 
 
-def iou(first: Boxes, second: Boxes) -> NDArray[np.float64]:
-    """Return the intersection over union of every pair: (N, 4) and (M, 4) xyxy boxes to (N, M).
-
-    A box without area overlaps nothing.
-    """
-    a = np.asarray(first, dtype=np.float64).reshape(-1, 1, 4)
-    b = np.asarray(second, dtype=np.float64).reshape(1, -1, 4)
-    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])  # (N, M, 2)
-    shared = np.prod(np.clip(sides, 0, None), axis=-1)
-    area_a, area_b = (np.prod(np.clip(x[..., 2:] - x[..., :2], 0, None), axis=-1) for x in (a, b))
-    union = area_a + area_b - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-
-
 def match(
     boxes: Boxes, scores: NDArray[np.floating], truth: Boxes, threshold: float = 0.5
 ) -> Match:
@@ -61,7 +49,7 @@ def match(
         truth: (M, 4) true boxes, xyxy pixels.
         threshold: least IoU of a match.
     """
-    overlap = iou(boxes, truth)
+    overlap = iou(np.asarray(boxes, np.float64), np.asarray(truth, np.float64))
     found: list[float] = []
     for detection in np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable"):
         if overlap.shape[1] == 0:
@@ -74,7 +62,7 @@ def match(
 
 
 def summarise(matches: Iterable[Match]) -> dict[str, float | int | None]:
-    """Pool the frames: recall, precision (each None when nothing can be divided by) and mean IoU of the matched."""
+    """Pool the frames: recall, precision (None if undefined) and mean IoU of the matched."""
     frames = list(matches)
     people, detections = sum(m.people for m in frames), sum(m.detections for m in frames)
     overlaps = [overlap for m in frames for overlap in m.overlaps]

@@ -1,4 +1,7 @@
-"""One row a sampled frame: what was found and said there, and what is true; scores and the report's gallery read it."""
+"""One row a sampled frame: what was found and said there, and what is true.
+
+Scores and the report's gallery read it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import pyarrow as pa
 
 from c2vl.evaluation.scores.answers import PARTS, Parsed, parse
 from c2vl.evaluation.scores.detection import Match, match
-from c2vl.evaluation.scores.truth import Truth
+from c2vl.evaluation.scores.ground_truth import Truth
 
 FRAMES = pa.schema(
     [
@@ -77,7 +80,8 @@ def score_frames(
 
     Args:
         crops: rows of the crop table (`sample, k, frame, boxes, scores, video_width`).
-        answers: the captioner's answer by (sample, k); frames it was never asked about are absent or None.
+        answers: the captioner's answer by (sample, k); frames it was never asked about are absent
+            or None.
         truth: the studio's.
         threshold: least IoU of a match.
     """

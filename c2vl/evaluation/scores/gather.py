@@ -13,25 +13,25 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from c2vl.core import tables
-from c2vl.core.errors import UserError
-from c2vl.core.files import read_json
+from c2vl.core.tables.class_list import read_class_list
+from c2vl.evaluation.ranking import unit
 from c2vl.evaluation.scores import (
     answers,
     bag_of_words,
     clip_quality,
     detection,
+    encoder_scores,
     prompt_quality,
-    retrieval,
     world_samples,
 )
 from c2vl.evaluation.scores import frame_scores as frames
+from c2vl.evaluation.scores.ground_truth import Truth
 from c2vl.evaluation.scores.score_params import ScoreParams
-from c2vl.evaluation.scores.truth import Truth
 
 
 @dataclass(frozen=True)
-class Outs:
-    """The columns that scoring needs of the earlier stages' outs (`skeleton` only for the broken samples)."""
+class PromptTables:
+    """The columns of earlier outputs that scoring needs (`skeleton` for the broken samples)."""
 
     index: pa.Table
     classes: list[str]
@@ -41,20 +41,17 @@ class Outs:
     vision: pa.Table
 
     @classmethod
-    def read(cls, data: Path) -> Outs:
-        """Read them from the folder of the outs.
+    def read(cls, data: Path) -> PromptTables:
+        """Read them from the folder `data`.
 
         Raises:
             UserError: one of them is missing or unreadable.
         """
-        classes = data / "index" / "classes.json"
-        if not classes.exists():
-            raise UserError(f"{classes} is missing; make it with `dvc repro index`.")
         outcome = ["sample", "status", "reason"]
         boxes = ["k", "frame", "boxes", "scores", "coverage", "video_width"]
         return cls(
             index=tables.read(data / "index" / "index.parquet"),
-            classes=read_json(classes),
+            classes=read_class_list(data),
             skeleton=tables.read(data / "skeleton", outcome),
             crop=tables.read(data / "crop", [*outcome, *boxes]),
             caption=tables.read(data / "caption", [*outcome, "k", "answer", "finished", "repeats"]),
@@ -68,8 +65,8 @@ class Outs:
             self.caption.column("k").to_pylist(),
             strict=True,
         )
-        said = zip(keys, self.caption.column("answer").to_pylist(), strict=True)
-        return {key: answer for key, answer in said if answer is not None}
+        answers_of = zip(keys, self.caption.column("answer").to_pylist(), strict=True)
+        return {key: answer for key, answer in answers_of if answer is not None}
 
     def labels(self) -> dict[str, int]:
         """The 0-based label of each sample."""
@@ -83,29 +80,26 @@ class Outs:
 
     def features(self) -> tuple[list[tuple[str, int]], NDArray[np.float32]]:
         """The usable vision features: (sample, k) and (N, d)."""
-        usable = self.vision.filter(pc.is_valid(self.vision.column("feature"))).combine_chunks()
+        usable = self.vision.filter(pc.is_valid(self.vision.column("feature")))
         keys = list(
             zip(usable.column("sample").to_pylist(), usable.column("k").to_pylist(), strict=True)
         )
-        width = usable.schema.field("feature").type.list_size
-        chunks = [
-            chunk.flatten().to_numpy(zero_copy_only=False)
-            for chunk in usable.column("feature").chunks
-        ]
-        flat = np.concatenate(chunks) if chunks else np.zeros(0, np.float16)
-        return keys, flat.reshape(-1, width).astype(np.float32)
+        return keys, tables.vectors(usable.column("feature")).astype(np.float32)
 
 
 def words_alone(
-    outs: Outs, sentences: Mapping[tuple[str, int], str], params: ScoreParams
+    given: PromptTables, sentences: Mapping[tuple[str, int], str], params: ScoreParams
 ) -> dict[str, Any]:
-    """The bag-of-words accuracy of `sentences` on every benchmark of the index; too many clips are thinned, seeded."""
+    """The bag-of-words accuracy of `sentences` on every benchmark.
+
+    Too many clips are thinned by a seeded draw.
+    """
     of_clip: dict[str, list[str]] = {}
     for (sample, _), text in sorted(sentences.items()):
         of_clip.setdefault(sample, []).append(text)
-    names, found = outs.index.column("sample").to_pylist(), {}
-    for benchmark in benchmarks(outs.index):
-        split = dict(zip(names, outs.index.column(benchmark).to_pylist(), strict=True))
+    names, found = given.index.column("sample").to_pylist(), {}
+    for benchmark in tables.schemas.benchmarks_of(given.index):
+        split = dict(zip(names, given.index.column(benchmark).to_pylist(), strict=True))
         kept: dict[str, Sequence[str]] = {}
         generator = np.random.default_rng(params.seed)
         for side in ("train", "test"):
@@ -115,53 +109,53 @@ def words_alone(
                 members[at]: of_clip[members[at]]
                 for at in generator.permutation(len(members))[:few]
             }
-        found[benchmark] = bag_of_words.bag_of_words(kept, outs.labels(), split)
+        found[benchmark] = bag_of_words.bag_of_words(kept, given.labels(), split)
     return found
 
 
-def benchmarks(index: pa.Table) -> list[str]:
-    """The split columns of an index: those the schema of `tables.schemas` leaves to the data set."""
-    return [name for name in index.column_names if name not in tables.schemas.INDEX.names]
-
-
-def without_truth(outs: Outs, params: ScoreParams) -> dict[str, Any]:
+def without_truth(given: PromptTables, params: ScoreParams) -> dict[str, Any]:
     """Scores of the prompts that need no ground truth."""
     return {
-        "crop": prompt_quality.crop_quality(outs.crop),
-        "answers": prompt_quality.answer_quality(outs.caption, outs.classes),
-        "clips": clip_quality.clip_quality(outs.index, outs.caption, outs.classes),
-        "lowest_coverage": clip_quality.lowest_coverage(outs.crop),
-        "bag_of_words": words_alone(outs, outs.texts(), params),
+        "crop": prompt_quality.crop_quality(given.crop),
+        "answers": prompt_quality.answer_quality(given.caption, given.classes),
+        "clips": clip_quality.clip_quality(given.index, given.caption, given.classes),
+        "lowest_coverage": clip_quality.lowest_coverage(given.crop),
+        "bag_of_words": words_alone(given, given.texts(), params),
     }
 
 
-def zero_shot_from_names(outs: Outs, names: NDArray[np.floating]) -> dict[str, float | int]:
-    """Zero-shot recognition of the clips from the (C, d) features of the class names; vision features are the mean over K."""
-    keys, features = outs.features()
-    labels = outs.labels()
+def zero_shot_from_names(
+    given: PromptTables, names: NDArray[np.floating]
+) -> dict[str, float | int]:
+    """Zero-shot recognition of the clips from features (C, d) of the class names.
+
+    A clip's vision feature is the mean over its K crops.
+    """
+    keys, features = given.features()
+    labels = given.labels()
     rows: dict[str, list[int]] = {}
     for row, (sample, _) in enumerate(keys):
         rows.setdefault(sample, []).append(row)
     clips = (
-        np.stack([retrieval.unit(features[at]).mean(axis=0) for at in rows.values()])
-        if rows
-        else features
+        np.stack([unit(features[at]).mean(axis=0) for at in rows.values()]) if rows else features
     )
-    return retrieval.zero_shot(clips, names, [labels[sample] for sample in rows])
+    return encoder_scores.zero_shot(clips, names, [labels[sample] for sample in rows])
 
 
 def true_sentences(
-    outs: Outs,
+    given: PromptTables,
     scored: Sequence[frames.FrameScore],
     encode: Callable[[list[str]], NDArray[np.floating]],
     params: ScoreParams,
 ) -> dict[str, Any]:
-    """Retrieval between crops and true sentences: `retrieval` of any frames, `retrieval_distinct` one a sentence.
+    """Retrieval between crops and true sentences.
+
+    `retrieval` is of any frames, `retrieval_distinct` of one frame a sentence.
 
     `encode` is the encoder's text tower.
     """
     sentences = {(frame.sample, frame.k): frame.sentence for frame in scored}
-    keys, features = outs.features()
+    keys, features = given.features()
     rows = [row for row, key in enumerate(keys) if key in sentences]
     distinct = sorted({sentences[keys[row]] for row in rows})
     if not distinct:
@@ -177,16 +171,16 @@ def true_sentences(
         params.seed,
     )
     return {
-        "retrieval": retrieval.retrieval(*pairs),
-        "retrieval_distinct": retrieval.retrieval(*pairs, distinct=True),
+        "retrieval": encoder_scores.retrieval(*pairs),
+        "retrieval_distinct": encoder_scores.retrieval(*pairs, distinct=True),
     }
 
 
 def against_truth(
-    outs: Outs, truth: Truth, params: ScoreParams
+    given: PromptTables, truth: Truth, params: ScoreParams
 ) -> tuple[dict[str, Any], list[frames.FrameScore], dict[str, Any]]:
     """Detector and captioner against the truth: (scores, frames, confusions)."""
-    scored = list(frames.score_frames(tables.rows_of(outs.crop), outs.texts(), truth, params.iou))
+    scored = list(frames.score_frames(tables.rows_of(given.crop), given.texts(), truth, params.iou))
     asked = [(frame.said, frame.true) for frame in scored if frame.said is not None]
     true = {(frame.sample, frame.k): frame.sentence for frame in scored if frame.said is not None}
     vocabulary = truth.vocabulary
@@ -196,10 +190,10 @@ def against_truth(
         "phrase": answers.confusion(asked, "phrase", vocabulary.phrases),
     }
     stages = {
-        "index": outs.index,
-        "skeleton": outs.skeleton,
-        "crop": outs.crop,
-        "caption": outs.caption,
+        "index": given.index,
+        "skeleton": given.skeleton,
+        "crop": given.crop,
+        "caption": given.caption,
     }
     outcomes = {name: _outcomes(table) for name, table in stages.items()}
     scores = {
@@ -208,7 +202,7 @@ def against_truth(
         )
         | {"frames_not_seen": sum(frame.detection is None for frame in scored)},
         "captioner": answers.summarise(asked) | {"frames_not_asked": len(scored) - len(asked)},
-        "bag_of_words_of_truth": words_alone(outs, true, params),
+        "bag_of_words_of_truth": words_alone(given, true, params),
         "broken": world_samples.world_samples(truth.broken, outcomes),
     }
     return scores, scored, confusions

@@ -1,4 +1,4 @@
-"""What can be said of the knowledge prompts without any ground truth, so that bad ones are seen before training."""
+"""Quality of the knowledge prompts without ground truth, so that bad ones are seen early."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ def crop_quality(crops: pa.Table) -> dict[str, Any]:
         crops: columns `status`, `coverage`, `boxes`.
 
     Returns:
-        `frames`, `statuses` (counts), `coverage` (mean share of tracked joints inside the crop, None where no
-        skeleton tells), `covered` (share of the crops that hold at least 90 % of them), `boxes` (mean a frame).
+        `frames`, `statuses` (counts), `coverage` (mean share of tracked joints inside the crop,
+        None without colour joints), `covered` (share of the crops that hold at least 90 % of
+        them), `boxes` (mean a frame).
     """
     coverage = crops.column("coverage").to_numpy().astype(np.float64)
     known = coverage[np.isfinite(coverage)]
@@ -44,13 +45,14 @@ def answer_quality(captions: pa.Table, classes: Sequence[str]) -> dict[str, Any]
         classes: class names.
 
     Returns:
-        `answers`, `statuses`, `empty`, `unfinished` and `repeats` (shares), `words` (mean), `distinct` (share of the answers
-        that differ), `names_a_class` (share that contain some class name word for word); shares are None without answers.
+        `answers`, `statuses`, `empty`, `unfinished` and `repeats` (shares), `words` (mean),
+        `distinct` (share of the answers that differ), `names_a_class` (share that contain some
+        class name word for word); shares are None without answers.
     """
     given = captions.filter(pc.is_valid(captions.column("answer")))
     texts = Counter(" ".join(text.lower().split()) for text in given.column("answer").to_pylist())
     total = sum(texts.values())
-    said = re.compile(
+    name = re.compile(
         rf"(?<!\w)(?:{'|'.join(re.escape(name.lower()) for name in classes) or '(?!)'})(?!\w)"
     )
 
@@ -67,7 +69,7 @@ def answer_quality(captions: pa.Table, classes: Sequence[str]) -> dict[str, Any]
         else None,
         "words": sum(len(text.split()) * n for text, n in texts.items()) / total if total else None,
         "distinct": share(len(texts)),
-        "names_a_class": share(sum(n for text, n in texts.items() if said.search(text))),
+        "names_a_class": share(sum(n for text, n in texts.items() if name.search(text))),
     }
 
 

@@ -16,7 +16,8 @@ class ScoreParams(ParamsModel):
         candidates: frames in one retrieval draw.
         draws: retrieval draws averaged.
         class_template: sentence made of a class name (`{}`) for zero-shot recognition.
-        bag_of_words_clips: most clips a side the bag of words is fitted and tested on (seeded choice).
+        bag_of_words_clips: most clips a side the bag of words is fitted and tested on (seeded
+            choice).
     """
 
     seed: int = 0

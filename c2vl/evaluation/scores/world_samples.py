@@ -1,4 +1,4 @@
-"""What became of the samples that the studio broke on purpose: where each was noticed, and with what reason."""
+"""What became of the samples broken on purpose: where each was noticed, and why."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ def world_samples(
 
     Args:
         broken: what was broken, by sample.
-        stages: for each stage, in order, the outcomes of its rows (several a sample where it has K prompts).
+        stages: for each stage, in order, the outcomes of its rows (several a sample where it has K
+            prompts).
 
     Returns:
-        One dictionary a broken sample, sorted: `sample`, `what`, `noticed` (the first stage with a row that is
-        not ok; None if none), `reason` (that row's), and `outcomes`: statuses counted, by stage.
+        One dictionary a broken sample, sorted: `sample`, `what`, `noticed` (the first stage with a
+        row that is not ok; None if none), `reason` (that row's), and `outcomes`: statuses counted,
+        by stage.
     """
     seen: dict[str, dict[str, list[Outcome]]] = {sample: {} for sample in broken}
     for stage, outcomes in stages.items():

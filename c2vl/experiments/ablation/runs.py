@@ -69,7 +69,7 @@ def run_one(job: Job, data: Path, stream: Stream, protocols: EvaluateParams) -> 
     """Pretrain, then evaluate by linear classifier and KNN on the job's split."""
     import torch
 
-    from c2vl.evaluation.frozen import frozen_features
+    from c2vl.evaluation.frozen_features import frozen_features
     from c2vl.evaluation.protocol import evaluate
     from c2vl.training.methods import train
     from c2vl.training.training_params import BaselinesParams

@@ -14,15 +14,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one clip, on any device; matrix products and convolutions alone count, a multiplication and an addition as two.
+    """Cost of one clip, on any device: FLOPs of matrix products and convolutions, and bytes.
+
+    A multiplication and an addition count as two.
 
     Attributes:
         parameters: weights of the encoder.
         forward_flops: of encoding a clip.
         training_flops: of encoding it and going back.
-        saved_bytes: of activations that the forward pass keeps for the backward pass, in float32. They have to be
-            written once and read once, so twice this is the least traffic of a training step beside the weights; in
-            bf16 it is about half.
+        saved_bytes: of activations that the forward pass keeps for the backward pass, in float32.
+            They have to be written once and read once, so twice this is the least traffic of a
+            training step beside the weights; in bf16 it is about half.
     """
 
     parameters: int
@@ -34,7 +36,9 @@ class Cost:
 def cost(
     encoder: nn.Module, frames: int = 64, joints: int = 25, persons: int = 2, channels: int = 3
 ) -> Cost:
-    """Count on the CPU what one clip of `(channels, frames, joints, persons)` costs `encoder`, in training mode.
+    """Count on the CPU what one clip costs `encoder` in training mode.
+
+    The clip is (channels, frames, joints, persons).
 
     Counted on two clips less one, so that what is done once a batch is left out.
     """
@@ -75,7 +79,7 @@ def _addbmm(added: torch.Size, first: torch.Size, second: torch.Size, *_: Any, *
 
 @contextmanager
 def _counting(saved: dict[int, int]) -> Iterator[None]:
-    """Bytes of the storages that autograd keeps, by address; a storage that two operations keep counts once."""
+    """Bytes of the storages that autograd keeps, by address; shared storage counts once."""
     kept: list[Tensor] = []  # alive until all are counted, so that no address is used twice
 
     def pack(value: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 """CTR-GCN (Chen et al., "Channel-wise Topology Refinement Graph Convolution", ICCV 2021).
 
-Each channel has a graph of its own: the shared, learnt one of a neighbour subset plus alpha times a refinement that is
-inferred from the clip (their Eq. 6-8; initialisation as in github.com/Uason-Chen/CTR-GCN). Activations are (N, C, V, T).
-Features are averaged over time before they are embedded to be compared, not after: the same result for less.
+Each channel has a graph of its own: the shared, learnt one of a neighbour subset plus alpha times a
+refinement that is inferred from the clip (their Eq. 6-8; initialisation as in
+github.com/Uason-Chen/CTR-GCN). Activations are (N, C, V, T). Features are averaged over time before
+they are embedded to be compared, not after: the same result for less.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ INPUT_RELATIONS = 8  # channels of that space in the first block, whose input ha
 
 
 class RefinedTopology(nn.Module):
-    """The graph of one subset for each clip and channel: shared + alpha * refinement, (N, C', V, V), to joint by from joint."""
+    """The graph of one subset for each clip and channel, (N, C', V, V), to joint by from joint.
+
+    It is shared + alpha * refinement.
+    """
 
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
@@ -55,7 +59,10 @@ class RefinedTopology(nn.Module):
 
 
 class ChannelwiseGraphConvolution(nn.Module):
-    """Sum over the subsets of graph x W x, normalised, around a residual; (N, C, V, T) to (N, C', V, T)."""
+    """Sum of graph x W x over the subsets, normalised, around a residual.
+
+    (N, C, V, T) to (N, C', V, T).
+    """
 
     def __init__(self, channels: int, out_channels: int, graph: SkeletonGraph) -> None:
         super().__init__()
@@ -87,7 +94,10 @@ class ChannelwiseGraphConvolution(nn.Module):
 
 
 class Block(nn.Module):
-    """Graph convolution, then multi-scale temporal convolution, around a residual; (N, C, V, T) to (N, C', V, T')."""
+    """Graph convolution, then multi-scale temporal convolution, around a residual.
+
+    (N, C, V, T) to (N, C', V, T').
+    """
 
     def __init__(
         self, channels: int, out_channels: int, graph: SkeletonGraph, stride: int, residual: bool
@@ -114,7 +124,9 @@ class Block(nn.Module):
 
 
 class CTRGCN(nn.Module):
-    """Encode clips (B, C, T, V, M) into features (B, 4 * width): mean over time, joints and persons.
+    """Encode clips (B, C, T, V, M) into features (B, 4 * width).
+
+    The mean over time, joints and persons.
 
     Args:
         graph: the skeleton.
@@ -155,7 +167,10 @@ class CTRGCN(nn.Module):
 
 
 def initialise(network: CTRGCN) -> None:
-    """The published initial weights: He's by fan-out of each published layer, no bias, graph convolutions almost off."""
+    """The published initial weights: He's by fan-out of each published layer, no bias.
+
+    Graph convolutions are almost off.
+    """
 
     def he(weight: Tensor, fan_out: int) -> None:
         nn.init.normal_(weight, std=(2 / fan_out) ** 0.5)

@@ -6,7 +6,7 @@ STAGES = (4, 3, 3)
 
 
 def stage_sizes(blocks: int) -> list[int]:
-    """Blocks in each of the three stages: (4, 3, 3) at the published 10; each one fewer comes off the longest stage.
+    """Blocks in each of the three stages: (4, 3, 3) at 10; fewer come off the longest stage.
 
     Of equally long stages the last gives way, so 9 is (3, 3, 3), 8 is (3, 3, 2) and 6 is (2, 2, 2).
 
@@ -22,7 +22,7 @@ def stage_sizes(blocks: int) -> list[int]:
 
 
 def block_plan(blocks: int, width: int) -> list[tuple[int, int]]:
-    """(output channels, stride in time) of each block: `width` doubles, and time halves, where a stage begins."""
+    """(output channels, stride in time) of each block; a stage doubles `width`, halves time."""
     return [
         (width << stage, 2 if stage > 0 and position == 0 else 1)
         for stage, size in enumerate(stage_sizes(blocks))

@@ -1,8 +1,9 @@
-"""The recurrent encoder of the CMD and PCM³ line (Mao et al., ECCV 2022; Zhang et al., ACM MM 2023).
+"""The recurrent encoder of CMD and PCM³ (Mao et al., ECCV 2022; Zhang et al., ACM MM 2023).
 
-Three layers of two GRUs each over frames of both persons' coordinates, BatchNorm before. The published code feeds one frame
-at a time to a bidirectional GRU, so both of a layer's "directions" read forward in time; `reading: forward` is that, and
-`both` a GRU that is bidirectional in time. The parameters are the same.
+Three layers of two GRUs each over frames of both persons' coordinates, BatchNorm before. The
+published code feeds one frame at a time to a bidirectional GRU, so both of a layer's "directions"
+read forward in time; `reading: forward` is that, and `both` a GRU that is bidirectional in time.
+The parameters are the same.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Layer(nn.Module):
         self.second = nn.GRU(inputs, width, batch_first=True)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Outputs frame by frame, and what both have when they have read everything, (B, 2 * width)."""
+        """Outputs frame by frame, and the state after all frames, (B, 2 * width)."""
         if self.reading == "forward" and on_cpu(x):
             one, two = together(self.first, self.second, x)
         else:
@@ -41,7 +42,7 @@ class Layer(nn.Module):
 
 
 def on_cpu(x: Tensor) -> bool:
-    """Whether the GRUs are computed together: elsewhere, or in another precision, torch's own kernels are faster."""
+    """Whether the GRUs are computed together. Otherwise torch's own kernels are faster."""
     return (
         x.device.type == "cpu"
         and not torch.is_autocast_enabled("cpu")
@@ -52,21 +53,23 @@ def on_cpu(x: Tensor) -> bool:
 def _no_half_precision(x: Tensor) -> AbstractContextManager[Any]:
     """Autocast is off within it, but on a CPU.
 
-    Torch's autocast computes cuDNN's GRU in float16 also where bfloat16 is asked for (ATen/cudnn/AutocastRNN.cpp), and
-    gradients in float16 vanish if they are not scaled. In float32 cuDNN uses TF32.
+    Torch's autocast computes cuDNN's GRU in float16 also where bfloat16 is asked for
+    (ATen/cudnn/AutocastRNN.cpp), and gradients in float16 vanish if they are not scaled. In float32
+    cuDNN uses TF32.
     """
     return nullcontext() if x.device.type == "cpu" else torch.autocast(x.device.type, enabled=False)
 
 
 class GRU(nn.Module):
-    """Encode clips (B, C, T, V, M) into features (B, 2 * width): the last layer's outputs after all frames.
+    """Encode clips (B, C, T, V, M) into features (B, 2 * width): last layer, after all frames.
 
     Args:
         graph: the skeleton.
         in_channels: C, coordinates per joint.
         width: hidden units of one direction; 1024 is published.
         layers: depth; 3 is published.
-        reading: `forward` (published code) or `both`, which reads the second direction from the last frame to the first.
+        reading: `forward` (published code) or `both`, which reads the second direction from the
+            last frame to the first.
     """
 
     def __init__(

@@ -1,9 +1,12 @@
-"""MS-G3D (Liu et al., "Disentangling and Unifying Graph Convolutions", CVPR 2020), its pathways and scales as published.
+"""MS-G3D (Liu et al., "Disentangling and Unifying Graph Convolutions", CVPR 2020).
 
-Each stage sums a factorised pathway (joints at 13 hop distances, then time) and two unified ones (joints at 6 hop distances
-across windows of 3 and 5 frames). Activations are (N, C, V, T). A window's graph convolution is a convolution over time
-whose channels are joints, which is how it is computed here: the windows are never unfolded, and channels are mixed once a
-frame instead of once a window. The function is that of github.com/kenziyuliu/MS-G3D.
+Pathways and scales are the published ones.
+
+Each stage sums a factorised pathway (joints at 13 hop distances, then time) and two unified ones
+(joints at 6 hop distances across windows of 3 and 5 frames). Activations are (N, C, V, T). A
+window's graph convolution is a convolution over time whose channels are joints, which is how it is
+computed here: the windows are never unfolded, and channels are mixed once a frame instead of once a
+window. The function is that of github.com/kenziyuliu/MS-G3D.
 """
 
 from __future__ import annotations
@@ -31,10 +34,12 @@ STAGES = 3
 
 
 class DisentangledGraphConvolution(nn.Module):
-    """Multi-scale aggregation over windows of frames, then a 1x1 convolution; (N, C, V, T) to (N, C', W, V, T').
+    """Multi-scale aggregation over windows of frames, then a 1x1 convolution.
 
-    Scale k joins joints that are exactly k hops apart, in whichever frames of the window, and each joint with itself
-    (k-adjacency, their Eq. 5 and 7), plus a learnt residual mask.
+    (N, C, V, T) to (N, C', W, V, T').
+
+    Scale k joins joints that are exactly k hops apart, in whichever frames of the window, and each
+    joint with itself (k-adjacency, their Eq. 5 and 7), plus a learnt residual mask.
 
     Args:
         channels: C.
@@ -97,7 +102,10 @@ class DisentangledGraphConvolution(nn.Module):
 
 
 class WindowPathway(nn.Module):
-    """G3D: disentangled aggregation over windows of W frames, each then collapsed to one; (N, C, V, T) to (N, C', V, T')."""
+    """G3D: disentangled aggregation over windows of W frames, each collapsed to one.
+
+    (N, C, V, T) to (N, C', V, T').
+    """
 
     def __init__(
         self,
@@ -123,7 +131,10 @@ class WindowPathway(nn.Module):
 
 
 class Stage(nn.Module):
-    """Factorised and windowed pathways, summed, then a temporal convolution; (N, C, V, T) to (N, C', V, T')."""
+    """Factorised and windowed pathways, summed, then a temporal convolution.
+
+    (N, C, V, T) to (N, C', V, T').
+    """
 
     def __init__(
         self,
@@ -157,15 +168,17 @@ class Stage(nn.Module):
 
 
 class MSG3D(nn.Module):
-    """Encode clips (B, C, T, V, M) into features (B, width * 2 ** (blocks - 1)): mean over time, joints and persons.
+    """Encode clips (B, C, T, V, M) into features (B, width * 2 ** (blocks - 1)).
+
+    The mean over time, joints and persons.
 
     Args:
         graph: the skeleton.
         in_channels: C, coordinates per joint.
         width: channels of the first stage, a multiple of 6; 96 is published.
         blocks: stages, 1 to 3 (published).
-        spatial_scales: hop distances of the factorised pathway; 13 is published.
-        window_scales: hop distances of the windowed pathways; 6 is published.
+        spatial_scales, window_scales: hop distances of the factorised and of the windowed pathways;
+            13 and 6 are published.
         persons: see `mean_over_persons`.
     """
 
@@ -211,8 +224,8 @@ class MSG3D(nn.Module):
 def k_adjacencies(graph: SkeletonGraph, scales: int, window: int = 1) -> np.ndarray:
     """Symmetrically normalised adjacency at hop distances 0 ... scales - 1, (K, W*V, W*V) float32.
 
-    Over a window of W frames every frame's skeleton is joined with every other's, and a joint with itself in another
-    frame at distance 1.
+    Over a window of W frames every frame's skeleton is joined with every other's, and a joint with
+    itself in another frame at distance 1.
     """
     hops = np.tile(graph.hops(), (window, window))
     hops = np.where(

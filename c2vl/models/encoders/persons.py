@@ -10,13 +10,15 @@ from torch import Tensor, nn
 
 from c2vl.core.errors import UserError
 
-SLOTS = 2  # the actors that the skeleton line keeps of a clip
+SLOTS = 2  # actors of a clip, see `c2vl.datasets.skeletons.denoise`
 
 Persons = Literal["padded", "present"]
 
 
 def padded_slots(x: Tensor, joints: int) -> Tensor:
-    """Fill up to both person slots with zeros, as the data sets do; (B, C, T, V, M) to (B, C, T, V, 2).
+    """Fill up to two person slots with zeros, as the data sets do.
+
+    (B, C, T, V, M) to (B, C, T, V, 2).
 
     Raises:
         UserError: the clips' skeleton is not the encoder's, which has `joints` joints.
@@ -24,7 +26,8 @@ def padded_slots(x: Tensor, joints: int) -> Tensor:
     """
     if x.shape[3] != joints:
         raise UserError(
-            f"This encoder's skeleton has {joints} joints, the clips' {x.shape[3]}; set `pretrain.encoder.graph` in "
+            f"This encoder's skeleton has {joints} joints, the clips' {x.shape[3]}; "
+            "set `pretrain.encoder.graph` in "
             "params.yaml to the skeleton of the data (c2vl/models/graph.py lists those there are)."
         )
     missing = SLOTS - x.shape[-1]
@@ -34,7 +37,10 @@ def padded_slots(x: Tensor, joints: int) -> Tensor:
 
 
 def present_slots(x: Tensor) -> Tensor:
-    """Which slots of (B, C, T, V, M) hold a non-zero value, (B, M) bool; the first always counts, so that no clip is empty."""
+    """Which slots of (B, C, T, V, M) hold a non-zero value, (B, M) bool.
+
+    The first always counts, so that no clip is empty.
+    """
     filled = x.ne(0).flatten(1, 3).any(1)
     return torch.cat([torch.ones_like(filled[:, :1]), filled[:, 1:]], dim=1)
 
@@ -47,7 +53,8 @@ def mean_over_persons(
     Args:
         bodies: one body a slot.
         present: (B, M) of `present_slots`.
-        persons: `padded` encodes and averages every slot (published); `present` only those that hold somebody.
+        persons: `padded` encodes and averages every slot (published); `present` only those that
+            hold somebody.
         encode: (N, ...), one body a row, to (N, D).
     """
     clips, slots = present.shape
@@ -66,9 +73,12 @@ def mean_over_persons(
 
 
 class PersonNorm(nn.Module):
-    """BatchNorm of each coordinate of each joint of each person slot; (B, C, T, V, M) to (B, 2, C, V, T).
+    """BatchNorm of each coordinate of each joint of each person slot.
 
-    As in 2s-AGCN, CTR-GCN and MS-G3D, whose statistics are those of a slot: an empty one becomes a constant.
+    (B, C, T, V, M) to (B, 2, C, V, T).
+
+    As in 2s-AGCN, CTR-GCN and MS-G3D, whose statistics are those of a slot: an empty one becomes a
+    constant.
     """
 
     def __init__(self, joints: int, channels: int) -> None:

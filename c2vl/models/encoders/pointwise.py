@@ -1,7 +1,8 @@
 """1x1 convolutions, which on a CPU are computed as matrix products.
 
-oneDNN (torch 2.13) takes several times as long for them as a batched product where channels are few, and a little longer where
-they are many. Parameters and function are those of torch's own layers.
+oneDNN (torch 2.13) takes several times as long for them as a batched product where channels are
+few, and a little longer where they are many. Parameters and function are those of torch's own
+layers.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Two GRUs that read the same frames, computed together on a CPU.
 
-torch's GRU for CPUs is made of small operations that autograd records one by one, and adds up the weights' gradient frame by
-frame. Here both GRUs are one batched product a frame, what does not depend on the frame before is computed for all frames at
-once, and so is the weights' gradient. Formula and order of the gates (reset, update, new) are those of `torch.nn.GRU`.
+torch's GRU for CPUs is made of small operations that autograd records one by one, and adds up the
+weights' gradient frame by frame. Here both GRUs are one batched product a frame, what does not
+depend on the frame before is computed for all frames at once, and so is the weights' gradient.
+Formula and order of the gates (reset, update, new) are those of `torch.nn.GRU`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class _Recurrence(torch.autograd.Function):
 
     r, z = σ(x_rz + W_rz h + b_rz), n = tanh(x_n + r (W_n h + b_n)), h' = (1 - z) n + z h
 
-    `inputs` (T, G, B, 3H) is W x + b of the inputs, `weight` (G, 3H, H), `bias` (G, 1, 3H); the states are (T, G, B, H).
+    `inputs` (T, G, B, 3H) is W x + b of the inputs, `weight` (G, 3H, H), `bias` (G, 1, 3H); the
+    states are (T, G, B, H).
     """
 
     @staticmethod

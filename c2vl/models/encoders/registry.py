@@ -120,7 +120,8 @@ ENCODERS: dict[str, type[nn.Module]] = {
 def build_encoder(params: SkeletonEncoderParams, graph: SkeletonGraph | None = None) -> nn.Module:
     """Return a freshly initialised encoder `(B, C, T, V, M) -> (B, D)` with its D as `.features`.
 
-    The weights are drawn from torch's global generator: seed it first. `graph` is a skeleton that has no name in `params`.
+    The weights are drawn from torch's global generator: seed it first. `graph` is a skeleton that
+    has no name in `params`.
     """
     arguments = params.model_dump(exclude={"name", "graph"})
     return ENCODERS[params.name](graph=graph or GRAPHS[params.graph], **arguments)

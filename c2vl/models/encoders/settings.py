@@ -1,4 +1,4 @@
-"""Width and depth of the encoders of the paper's Table VIII: as published, and for the embedded world on two cores."""
+"""Width and depth of the encoders of the paper's Table VIII: as published, and for the demo."""
 
 from __future__ import annotations
 
@@ -27,4 +27,7 @@ TWO_CORES: dict[str, SkeletonEncoderParams] = {
     "gru": GRUParams(width=96),
     "transformer": TransformerParams(width=160, frames=16),
 }
-"""For the demo's clips of 16 frames: an epoch takes one to four seconds of one core (`python bench/encoders.py --demo`)."""
+"""For the demo's clips of 16 frames: an epoch takes one to four seconds of one core.
+
+`python bench/encoders.py --demo` measures it.
+"""

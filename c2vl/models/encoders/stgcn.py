@@ -1,9 +1,10 @@
-"""ST-GCN (Yan et al., "Spatial Temporal Graph Convolutional Networks", AAAI 2018), laid out for speed.
+"""ST-GCN (Yan et al., AAAI 2018), laid out for speed.
 
-Activations are kept as (V, C, N, T) in channels-last memory, that is joints first and channels innermost: the sum
-over neighbours is then one matrix product (3V, V) @ (V, N*T*C), and the temporal convolution a 1x9 convolution
-over N x T "images", both without a copy. On 2 cores this trains about twice as fast as the published
-(N, C, T, V) order; the function computed and its parameters are the published ones.
+Activations are kept as (V, C, N, T) in channels-last memory, that is joints first and channels
+innermost: the sum over neighbours is then one matrix product (3V, V) @ (V, N*T*C), and the temporal
+convolution a 1x9 convolution over N x T "images", both without a copy. On 2 cores this trains about
+twice as fast as the published (N, C, T, V) order; the function computed and its parameters are the
+published ones.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ TEMPORAL_KERNEL = 9
 
 
 class GraphConvolution(nn.Module):
-    """Sum over the K subsets of neighbours of (importance * adjacency) x W_k + b_k; (V, C, N, T) to (V, C', N, T)."""
+    """Sum of (importance * adjacency) x W_k + b_k over the K subsets of neighbours.
+
+    (V, C, N, T) to (V, C', N, T).
+    """
 
     partition: Tensor
 
@@ -53,7 +57,8 @@ class GraphConvolution(nn.Module):
 class Shortcut(nn.Module):
     """1x1 convolution with a stride in time, normalised; (V, C, N, T) to (V, C', N, T').
 
-    As a linear layer, because oneDNN (torch 2.13, CPU) corrupts memory in the strided 1x1 convolution of 8 channels.
+    As a linear layer, because oneDNN (torch 2.13, CPU) corrupts memory in the strided 1x1
+    convolution of 8 channels.
     """
 
     def __init__(self, channels: int, out_channels: int, stride: int) -> None:
@@ -69,7 +74,10 @@ class Shortcut(nn.Module):
 
 
 class Block(nn.Module):
-    """Graph convolution, then a temporal convolution over 9 frames, around a residual; (V, C, N, T) to (V, C', N, T')."""
+    """Graph convolution, then a temporal convolution over 9 frames, around a residual.
+
+    (V, C, N, T) to (V, C', N, T').
+    """
 
     def __init__(
         self,
@@ -102,12 +110,15 @@ class Block(nn.Module):
 
 
 class STGCN(nn.Module):
-    """Encode clips (B, C, T, V, M) into features (B, 4 * width): mean over time, joints and persons.
+    """Encode clips (B, C, T, V, M) into features (B, 4 * width).
+
+    The mean over time, joints and persons.
 
     Args:
         graph: the skeleton.
         in_channels: C, coordinates per joint.
-        width: channels of the first stage; 64 is published, 16 is the quarter width of the AimCLR line.
+        width: channels of the first stage; 64 is published, 16 is the quarter width of the AimCLR
+            line.
         blocks: depth, 3 to 10 (published), see `stage_sizes`.
         dropout: after every temporal convolution but the first block's.
         persons: see `mean_over_persons`; with `present` a one-person clip costs half.

@@ -1,4 +1,4 @@
-"""The multi-scale temporal convolution that CTR-GCN and MS-G3D share (Liu et al., CVPR 2020, section 4.2).
+"""The multi-scale temporal convolution of CTR-GCN and MS-G3D (Liu et al., CVPR 2020, 4.2).
 
 Activations are (N, C, V, T): bodies, channels, joints, frames.
 """
@@ -16,8 +16,8 @@ from c2vl.models.encoders.pointwise import PointwiseConv2d
 class Pointwise(nn.Sequential):
     """1x1 convolution with BatchNorm and a stride in time; (N, C, V, T) to (N, C', V, T').
 
-    Frames are left out before the convolution: the function is that of a strided one, which oneDNN (torch 2.13, CPU)
-    computes wrongly for few channels in some memory layouts.
+    Frames are left out before the convolution: the function is that of a strided one, which oneDNN
+    (torch 2.13, CPU) computes wrongly for few channels in some memory layouts.
     """
 
     def __init__(self, channels: int, out_channels: int, stride: int = 1) -> None:
@@ -30,10 +30,11 @@ class Pointwise(nn.Sequential):
 
 
 class MultiScaleTemporal(nn.Module):
-    """Branches side by side: one dilated convolution a dilation, a max-pool over 3 frames, and a plain 1x1.
+    """Branches side by side: a convolution a dilation, a max-pool over 3 frames, a plain 1x1.
 
-    Each branch has an equal share of the output channels; the first two kinds are reduced to theirs by 1x1 convolutions
-    (here one for all of them). (N, C, V, T) to (N, C', V, T'), T' = ceil(T / stride).
+    Each branch has an equal share of the output channels; the first two kinds are reduced to theirs
+    by 1x1 convolutions (here one for all of them). (N, C, V, T) to (N, C', V, T'), T' = ceil(T /
+    stride).
 
     Args:
         channels: C.

@@ -1,7 +1,8 @@
 """The encoder of UmURL (Sun et al., ACM MM 2023): one Transformer over frames, another over joints.
 
-Frames are tokens of all persons' coordinates, and joints are tokens of their whole trajectory; each is embedded, encoded,
-and reduced by the maximum over its tokens. This is UmURL's path for one modality, without the fusion layers of several.
+Frames are tokens of all persons' coordinates, and joints are tokens of their whole trajectory; each
+is embedded, encoded, and reduced by the maximum over its tokens. This is UmURL's path for one
+modality, without the fusion layers of several.
 """
 
 from __future__ import annotations
@@ -73,17 +74,19 @@ def embedding(inputs: int, width: int) -> nn.Module:
 
 
 class EncoderLayer(nn.TransformerEncoderLayer):
-    """torch's post-norm encoder layer without dropout, its parameters and function, with less copying on the way back.
+    """torch's post-norm encoder layer without dropout, with less copying in the backward pass.
 
-    `nn.MultiheadAttention` takes queries, keys and values out of one tensor by three selections, each of which becomes a
-    tensor of zeros of three times the size in the backward pass.
+    Parameters and function are the same.
+
+    `nn.MultiheadAttention` takes queries, keys and values out of one tensor by three selections,
+    each of which becomes a tensor of zeros of three times the size in the backward pass.
     """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__(width, heads, dim_feedforward=width, dropout=0.0, batch_first=True)
 
     def forward(self, src: Tensor, *_: object, **__: object) -> Tensor:
-        """(B, N, width) to the same; masks, which `nn.TransformerEncoder` hands on, are not used here."""
+        """(B, N, width) to the same; the masks that `nn.TransformerEncoder` gives are not used."""
         x = self.norm1(src + self._attend(src))
         y: Tensor = self.norm2(x + self.linear2(self.linear1(x).relu()))
         return y
@@ -105,6 +108,9 @@ def encoder(width: int, heads: int, layers: int) -> nn.Module:
 
 
 def sinusoids(length: int, width: int) -> Tensor:
-    """Positions as sines (even columns) and cosines (odd ones), (length, width); Vaswani et al., 2017."""
+    """Positions as sines (even columns) and cosines (odd ones), (length, width).
+
+    Vaswani et al., 2017.
+    """
     angles = torch.arange(length)[:, None] * TRUNCATED ** (-torch.arange(0, width, 2) / width)
     return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from pathlib import Path
 from typing import Any
 
+from c2vl.core import digest as content_digest
 from c2vl.core.files import read_json, write_json
 from c2vl.core.machine import state_dir
 
@@ -21,24 +21,19 @@ def file_digest(path: Path) -> str:
     """
     status = path.stat()
     if status.st_size < LARGE:
-        return _digest(path)
+        return content_digest.file_digest(path)
     cache, name = state_dir() / "digests.json", str(path.resolve())
     signature = [status.st_size, status.st_mtime_ns, status.st_ino]
     known = _read(cache)
     if name in known and known[name][0] == signature:
         return str(known[name][1])
-    digest = _digest(path)
+    own = content_digest.file_digest(path)
     # Read again, because another process may have added files. A lost entry costs one hashing.
-    write_json(cache, {**_read(cache), name: [signature, digest]})
-    return digest
+    write_json(cache, {**_read(cache), name: [signature, own]})
+    return own
 
 
 def _read(path: Path) -> dict[str, Any]:
     with contextlib.suppress(FileNotFoundError, ValueError):
         return dict(read_json(path))
     return {}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from c2vl.core.boxes import iou
+from c2vl.evaluation.ranking import wrong_before
 from c2vl.prompts.engines import (
     Captioner,
     CaptionerParams,
@@ -25,15 +27,6 @@ from c2vl.studio.engines.training_crops import cut, subjects
 
 BATCH = 32
 CANDIDATES = 100  # sentences among which the true one is searched
-
-
-def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Intersection over union (N, M) of boxes (N, 4) and (M, 4) xyxy."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    overlap = np.clip(high - low, 0, None).prod(-1)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(-1) for boxes in (first, second)]
-    return overlap / np.maximum(areas[0][:, None] + areas[1][None] - overlap, 1e-9)
 
 
 def matches(found: np.ndarray, truth: np.ndarray, least: float = 0.5) -> list[tuple[int, int]]:
@@ -151,8 +144,7 @@ def encoder_scores(
         drawn = rng.choice(len(crops), min(CANDIDATES, len(crops)), replace=False)
         similarity = images[drawn] @ sentences[drawn].T
         right = identity[drawn][:, None] == identity[drawn][None]
-        best = np.where(right, similarity, -np.inf).max(1, keepdims=True)
-        rank = ((similarity >= best) & ~right).sum(1)
+        rank = wrong_before(similarity, right)
         top1.append(float((rank < 1).mean()))
         top5.append(float((rank < 5).mean()))
     labels = np.array([vocabulary.ACTIONS.index(action) for action in actions])

@@ -33,13 +33,10 @@ def score_table(
     scores: np.ndarray,
 ) -> pa.Table:
     """Scores (N, classes) as rows `<key…>, sample, label` (int16), `scores` (fixed_size_list<float32>[classes])."""
-    count, classes = scores.shape
-    columns: dict[str, Any] = {name: pa.array([value] * count) for name, value in key.items()}
-    kind = pa.list_(pa.field("element", pa.float32()), classes)
+    columns: dict[str, Any] = {name: pa.array([value] * len(scores)) for name, value in key.items()}
     columns["sample"] = pa.array(list(samples), pa.string())
     columns["label"] = pa.array(labels.astype(np.int16))
-    flat = pa.array(scores.astype(np.float32).reshape(-1))
-    columns["scores"] = pa.FixedSizeListArray.from_arrays(flat, type=kind)
+    columns["scores"] = tables.vector_column(scores.astype(np.float32))
     return pa.table(columns)
 
 
@@ -51,12 +48,10 @@ def write_scores(folder: Path, parts: Sequence[pa.Table]) -> None:
 def read_scores(table: pa.Table) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Samples, labels (N,) and scores (N, classes) of rows of `scores.parquet`, sorted by sample."""
     table = table.sort_by("sample")
-    classes = table.schema.field("scores").type.list_size
-    flat = np.concatenate([chunk.flatten().to_numpy() for chunk in table["scores"].chunks])
     return (
         table["sample"].to_pylist(),
         table["label"].to_numpy().astype(np.int64),
-        flat.reshape(-1, classes),
+        tables.vectors(table["scores"]),
     )
 
 

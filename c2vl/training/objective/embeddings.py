@@ -1,4 +1,4 @@
-"""A batch in the shared space: unit embeddings of skeletons and of their knowledge prompts, and the heads that make them."""
+"""The shared space: unit embeddings of skeletons and their prompts, and the heads into it."""
 
 from __future__ import annotations
 
@@ -57,9 +57,10 @@ class AlignedEncoder(nn.Module):
 
 
 def _unit(heads: Sequence[nn.Module], features: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Unit rows of each head, in the heads' own precision also under autocast: cosines are divided by a small temperature.
+    """Apply each head and scale its rows to length 1.
 
-    All rows are normalised at once.
+    Also under autocast the heads keep their own precision, because cosines are divided by a small
+    temperature. All rows are normalised at once.
     """
     with torch.autocast(features[0].device.type, enabled=False):
         dtype = next(heads[0].parameters()).dtype

@@ -1,4 +1,4 @@
-"""Section `pretrain.objective`: every switch of the C²VL objective, so that an ablation is a change of params."""
+"""Section `pretrain.objective`: switches of the objective; an ablation changes only params."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from c2vl.core.params import ParamsModel
 
 
 class ObjectiveParams(ParamsModel):
-    """Switches of Eq. 1-13; without `intra` and `inter` the objective is InfoNCE (Eq. 1-3)."""
+    """Switches of Eq. 1-13; without `intra` and `inter` the loss is `InfoNCE` (Eq. 1-3)."""
 
     knowledge: Literal["vision", "language", "both"] = "both"
     intra: bool = True
@@ -53,9 +53,9 @@ class ObjectiveParams(ParamsModel):
 
     @property
     def hard(self) -> bool:
-        """Whether this is plain InfoNCE, without soft targets."""
+        """Whether both soft targets are off: the loss is `InfoNCE`."""
         return not (self.intra or self.inter)
 
     def as_infonce(self) -> ObjectiveParams:
-        """The baseline on the same prompts: hard targets, everything else equal."""
+        """The baseline on the same prompts: both soft targets off, everything else equal."""
         return self.model_copy(update={"intra": False, "inter": False})

@@ -11,9 +11,11 @@ from c2vl.training.objective.objective_params import ObjectiveParams
 
 
 def alpha_at(epoch: int, epochs: int, params: ObjectiveParams) -> float:
-    """α of an epoch (from 0): a cosine from `alpha_start` in the first to `alpha_end` in the last, or constant.
+    """Return α of an epoch (from 0).
 
-    With one of the two targets alone there is nothing to balance: 1 for intra (or neither), 0 for inter.
+    It falls by a cosine from `alpha_start` in the first epoch to `alpha_end` in the last, or is
+    constant (`progressive: false`). With one of the two targets alone there is nothing to
+    balance: 1 for intra (or neither), 0 for inter.
     """
     if not (params.intra and params.inter):
         return 0.0 if params.inter else 1.0
@@ -27,9 +29,10 @@ def alpha_at(epoch: int, epochs: int, params: ObjectiveParams) -> float:
 
 
 def split_rows(batch: int, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Split the rows of a batch at random: ⌊αB⌋ for the intra targets, the rest for the inter targets (int64, CPU).
+    """Split the rows of a batch at random: ⌊αB⌋ for the intra targets, the rest for the inter ones.
 
-    Drawn on the CPU, so that processes with equally seeded generators split a global batch alike.
+    Drawn on the CPU (int64), so that processes with equally seeded generators split a global batch
+    alike.
     """
     order = torch.randperm(batch, generator=generator)
     first = math.floor(alpha * batch + 1e-9)  # 0.7 * 10 is 6.999…

@@ -1,4 +1,4 @@
-"""Who makes the soft targets: the network itself, its state at the last epoch's end, or a moving average."""
+"""The teacher that makes the soft targets: the network itself, a copy of it or its average."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from c2vl.training.objective.embeddings import AlignedEncoder, Embeddings
 
 
 class Teacher:
-    """Embeds a batch for the targets; subclasses keep a network of their own, this one uses the student's result.
+    """Embeds a batch for the targets. This one reuses the student's result; subclasses keep a copy.
 
-    The network as it is costs nothing, and is what Eq. 4-10 say if no word is made of section III-D's "updated at
-    each epoch by the teacher network".
+    Reusing it costs nothing. It is what Eq. 4-10 say, apart from section III-D's "updated at each
+    epoch by the teacher network".
     """
 
     def embed(self, x: Tensor, prompts: Mapping[str, Tensor], student: Embeddings) -> Embeddings:
@@ -38,9 +38,10 @@ class Teacher:
 
 
 class EpochTeacher(Teacher):
-    """The network as it was at the end of the last epoch; during the first there is none yet, and it is the student.
+    """The network at the end of the last epoch; during the first epoch, the student itself.
 
-    Its BatchNorm uses the batch's statistics, as the student's does: both see the same view of the same clips.
+    Its BatchNorm uses the batch's statistics, as the student's does: both see the same view of the
+    same clips.
     """
 
     def __init__(self) -> None:

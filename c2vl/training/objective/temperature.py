@@ -13,12 +13,21 @@ BOUNDS = (0.01, 1.0)  # CLIP clamps at 0.01; above 1 cosines are all but uniform
 class Temperature(nn.Module):
     """τ = exp(`log`), clamped to 0.01 … 1 where it is learnt.
 
-    Give `log` an optimiser group without weight decay and with its own rate: decay pulls the logarithm to 0, τ to 1,
-    and the network's rate of 0.1 lets τ run away within an epoch.
+    Give `log` an optimiser group without weight decay and with its own rate: decay pulls the
+    logarithm to 0, τ to 1, and the network's rate of 0.1 lets τ run away within an epoch.
+
+    Args:
+        start: τ at the start.
+        learnable: whether `log` is trained.
+
+    Raises:
+        ValueError: `start` is not positive.
     """
 
     def __init__(self, start: float, learnable: bool) -> None:
         super().__init__()
+        if start <= 0:
+            raise ValueError(f"the temperature must be positive, not {start}")
         self.log = nn.Parameter(torch.tensor(math.log(start)), requires_grad=learnable)
 
     def forward(self) -> Tensor:
@@ -27,6 +36,6 @@ class Temperature(nn.Module):
 
     @torch.no_grad()
     def clamp_(self) -> None:
-        """Bring the parameter itself back within the bounds, after an optimiser step: beyond them it has no gradient."""
+        """Bring `log` back within the bounds, after a step: beyond them it has no gradient."""
         if self.log.requires_grad:
             self.log.clamp_(math.log(BOUNDS[0]), math.log(BOUNDS[1]))

@@ -1,4 +1,4 @@
-"""Similarities of skeletons and prompts in the shared space, of pairs and of non-pairs (Fig. 4 and 5 of C²VL)."""
+"""Similarities of skeletons and prompts in the shared space (Fig. 4 and 5 of C²VL)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ CLIPS = 1024  # clips compared at once: with CLIP's 768 numbers and 16 others 53
 
 
 def pair_similarities(encoded: Encoded, prompts: Prompts, seed: int) -> pa.Table | None:
-    """Cosines of every test skeleton with its own mean prompt and with 16 others', for the clips that have prompts.
+    """Cosines of every test skeleton with its own mean prompt and with those of 16 other clips.
+
+    Clips without prompts are left out.
 
     Args:
         encoded: an encoder with heads into the shared space.
@@ -22,8 +24,8 @@ def pair_similarities(encoded: Encoded, prompts: Prompts, seed: int) -> pa.Table
         seed: of the choice of negatives.
 
     Returns:
-        Columns `knowledge, sample, other, kind, same_class, similarity`, a clip's own pair before its negatives; None for an
-        encoder without heads.
+        Columns `knowledge, sample, other, kind, same_class, similarity`, a clip's own pair before
+        its negatives; None for an encoder without heads.
     """
     rows = prompts.usable().cpu()
     generator = torch.Generator().manual_seed(seed)

@@ -1,8 +1,7 @@
-"""What the index wants to know of one raw file: the hash of its bytes and what it declares about itself."""
+"""What the index holds of one raw file: the hash of its bytes and what it declares about itself."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -12,6 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
+from c2vl.core.digest import digest_of
 from c2vl.core.machine import workers
 from c2vl.core.progress import progress
 from c2vl.datasets import raw_files as places
@@ -25,69 +25,72 @@ FEW = 64  # files; below, starting processes costs more than it saves
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class FileFacts:
     """One raw file.
 
     Attributes:
         hash: blake2b-128 of the bytes, hex; None where the file cannot be read.
         frames: declared frame count, None where there is none.
         width, height: of a video, pixels.
-        trouble: why the file is of no use, in a sentence; empty when it is.
+        problem: why the file is of no use, in a sentence; empty when it is.
     """
 
     hash: str | None = None
     frames: int | None = None
     width: int | None = None
     height: int | None = None
-    trouble: str = ""
+    problem: str = ""
 
 
-def probe_all(raw: Path, paths: Sequence[str]) -> Iterator[Probe]:
-    """Yield the probe of each of `paths` (places in `raw`), in order, on all of this machine's workers."""
-    return on_workers(partial(_probe, os.fspath(raw)), paths, "files")
+def read_facts(raw: Path, paths: Sequence[str]) -> Iterator[FileFacts]:
+    """Yield the facts of each of `paths` (places in `raw`), in order, using all workers."""
+    return on_workers(partial(_facts, os.fspath(raw)), paths, "files")
 
 
 def on_workers(look: Callable[[Item], Seen], items: Sequence[Item], what: str) -> Iterator[Seen]:
-    """Yield `look` of each item, in order, on all of this machine's workers; `what` the items are is for the progress bar."""
+    """Yield `look` of each item, in order, using all workers.
+
+    Args:
+        what: what the items are, for the progress bar.
+    """
     processes = min(workers(), max(1, len(items) // FEW))
     if processes == 1:
         yield from progress(map(look, items), "index", what, len(items))
         return
-    # Started afresh, not forked: the parent has threads by now (pyarrow's), and OpenCV dislikes forks.
+    # Started afresh, not forked: the parent has threads by now (pyarrow's), and OpenCV dislikes
+    # forks.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         chunk = max(1, min(64, len(items) // (processes * 8)))
         yield from progress(pool.map(look, items, chunksize=chunk), "index", what, len(items))
 
 
-def _probe(raw: str, path: str) -> Probe:
-    what, probe = (
-        ("skeleton", probe_skeleton) if path.endswith(SKELETON) else ("video", probe_video)
-    )
+def _facts(raw: str, path: str) -> FileFacts:
+    what, look = ("skeleton", skeleton_facts) if path.endswith(SKELETON) else ("video", video_facts)
     try:
-        return probe(Path(raw), path)
+        return look(Path(raw), path)
     except PlaceError as error:
-        return Probe(trouble=f"the {what} file {path} is of no use: {error}")
+        return FileFacts(problem=f"the {what} file {path} is of no use: {error}")
     except OSError as error:
-        return Probe(trouble=f"{path} cannot be read ({error.strerror or error})")
+        return FileFacts(problem=f"{path} cannot be read ({error.strerror or error})")
 
 
-def probe_skeleton(raw: Path, place: str) -> Probe:
-    """Hash and declared frames of a `.skeleton` file; the frames themselves are the stage `skeleton`'s to read."""
+def skeleton_facts(raw: Path, place: str) -> FileFacts:
+    """Hash and declared frames of a `.skeleton` file; the stage `skeleton` reads the frames."""
     data = places.read(raw, place)
-    digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+    digest = digest_of(data)
     try:
-        return Probe(digest, declared_frames(data))
+        return FileFacts(digest, declared_frames(data))
     except SkeletonError as error:
-        return Probe(digest, trouble=str(error))
+        return FileFacts(digest, problem=str(error))
 
 
-def probe_video(raw: Path, place: str) -> Probe:
-    """Hash, declared frames and size of a video; nothing is decoded, so fewer frames may come out."""
+def video_facts(raw: Path, place: str) -> FileFacts:
+    """Hash, declared frames and size of a video. Nothing is decoded; fewer frames may come out."""
     with places.as_file(raw, place) as path:
-        return _probe_video(path)
+        return _video_facts(path)
 
 
-def _probe_video(path: Path) -> Probe:
+def _video_facts(path: Path) -> FileFacts:
     digest = places.digest(path)
     # Before the import: a broken video is a row of ours, not a screenful of theirs.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -97,11 +100,11 @@ def _probe_video(path: Path) -> Probe:
     capture = cv2.VideoCapture(os.fspath(path), cv2.CAP_FFMPEG)
     try:
         if not capture.isOpened():
-            return Probe(digest, trouble="the video cannot be opened")
+            return FileFacts(digest, problem="the video cannot be opened")
         properties = (cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
         frames, width, height = (int(capture.get(what)) for what in properties)
     finally:
         capture.release()
     if min(frames, width, height) < 1:
-        return Probe(digest, trouble="the video declares no frames")
-    return Probe(digest, frames, width, height)
+        return FileFacts(digest, problem="the video declares no frames")
+    return FileFacts(digest, frames, width, height)

@@ -1,4 +1,4 @@
-"""The studio's ground truth, read here and nowhere else: no stage that makes or learns anything may look at it."""
+"""The studio's ground truth. Nothing else reads it: no stage that learns may look at it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Truth:
     """What is true of every frame.
 
     Args:
-        boxes: (N, 4) true person boxes of each frame, xyxy video pixels; a frame without people has none.
+        boxes: (N, 4) true person boxes of each frame, xyxy video pixels; a frame without people has
+            none.
         sentences: the true answer to the paper's question for each frame.
         broken: what was broken on purpose, by sample.
         vocabulary: the names a true answer is made of.

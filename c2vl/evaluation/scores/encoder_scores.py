@@ -1,42 +1,16 @@
-"""What the encoder's shared space is worth: crop ↔ sentence retrieval, and recognition from class names alone."""
+"""Quality of the encoder's shared space: crop ↔ sentence retrieval, and zero-shot recognition."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import comb
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from c2vl.evaluation.ranking import chance, unit, wrong_before
+
 Features = NDArray[np.floating]  # (N, d)
-
-
-def unit(features: Features) -> NDArray[np.float32]:
-    """Rows scaled to length 1, float32; a row of zeros stays zero."""
-    rows = np.asarray(features, dtype=np.float32)
-    length = np.linalg.norm(rows, axis=-1, keepdims=True)
-    return np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
-
-
-def ranks(similarity: NDArray[np.floating], right: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return, for each query (row), how many wrong candidates (columns) score at least as high as the best right one.
-
-    Counting equal scores against the encoder means that a space collapsed into one point scores nothing.
-
-    Args:
-        similarity: (N, M).
-        right: (N, M); at least one True a row.
-    """
-    best = np.where(right, similarity, -np.inf).max(axis=1, keepdims=True)
-    return ((similarity >= best) & ~right).sum(axis=1)
-
-
-def chance(right: NDArray[np.bool_], top: int) -> float:
-    """Expected share of queries with a right candidate among `top` drawn at random, from (N, M) `right`."""
-    n = right.shape[1]
-    top = min(top, n)
-    return float(np.mean([1 - comb(n - int(m), top) / comb(n, top) for m in right.sum(axis=1)]))
 
 
 def retrieval(
@@ -50,22 +24,21 @@ def retrieval(
 ) -> dict[str, Any]:
     """Crop → sentence and sentence → crop among `candidates` frames, averaged over seeded draws.
 
-    Each draw takes `candidates` different frames at random with their true sentences. Frames that share a
-    sentence are right answers for each other: nothing in the picture can tell them apart. Where few sentences
-    make most of the world, that is easier than it sounds (see `chance5`); `distinct` draws one frame a sentence.
+    Each draw takes `candidates` different frames at random with their true sentences. Frames that
+    share a sentence are right answers for each other: nothing in the picture can tell them apart.
+    Where few sentences make most of the world, that is easier than it sounds (see `chance5`);
+    `distinct` draws one frame a sentence.
 
     Args:
         images: (N, d) features of the crops.
         texts: (N, d) features of the crops' true sentences.
         sentences: the N sentences themselves.
-        candidates: frames in one draw.
-        draws: how many draws are averaged.
-        seed: of the draws.
-        distinct: no two candidates of a draw share a sentence; there are then as many as distinct sentences at most.
+        distinct: no two candidates of a draw share a sentence; there are then at most as many as
+            distinct sentences.
 
     Returns:
-        `image_to_text` and `text_to_image`, each with `top1`, `top5`, `chance1`, `chance5`; the number of
-        candidates, draws, frames and distinct sentences. Empty rates where there is no frame.
+        `image_to_text` and `text_to_image`, each with `top1`, `top5`, `chance1`, `chance5`; the
+        number of candidates, draws, frames and distinct sentences. Empty rates without frames.
     """
     x, y = unit(images), unit(texts)
     identity = np.unique(np.asarray(sentences, dtype=object).astype(str), return_inverse=True)[1]
@@ -81,10 +54,12 @@ def retrieval(
         similarity = x[drawn] @ y[drawn].T  # (n, n): crop by sentence
         right = identity[drawn][:, None] == identity[drawn][None, :]
         for way, scores in (("image_to_text", similarity), ("text_to_image", similarity.T)):
-            rank = ranks(scores, right)
+            rank = wrong_before(scores, right)
             for top in (1, 5):
                 found[way].setdefault(f"top{top}", []).append(float((rank < top).mean()))
-                found[way].setdefault(f"chance{top}", []).append(chance(right, top))
+                found[way].setdefault(f"chance{top}", []).append(
+                    chance(right.sum(axis=1), size, top)
+                )
     means = {
         way: {name: float(np.mean(values)) for name, values in rates.items()}
         for way, rates in found.items()
@@ -110,7 +85,7 @@ def zero_shot(images: Features, names: Features, labels: Sequence[int]) -> dict[
         `top1`, `top5`, their chance levels, `clips` and `classes`.
     """
     right = np.asarray(labels)[:, None] == np.arange(len(names))[None, :]
-    rank = ranks(unit(images) @ unit(names).T, right) if len(right) else np.empty(0)
+    rank = wrong_before(unit(images) @ unit(names).T, right) if len(right) else np.empty(0)
     rates = {f"top{top}": float((rank < top).mean()) for top in (1, 5)} if len(rank) else {}
     expected = {f"chance{top}": min(1.0, top / len(names)) for top in (1, 5)}
     return {"clips": len(rank), "classes": len(names), **rates, **expected}

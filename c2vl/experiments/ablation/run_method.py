@@ -28,7 +28,7 @@ def run_method(
 
     Protocols are linear evaluation, KNN and, for a supervised encoder, its own classifier.
     """
-    from c2vl.evaluation.frozen import frozen_features, own_logits
+    from c2vl.evaluation.frozen_features import frozen_features, own_logits
     from c2vl.evaluation.protocol import evaluate
     from c2vl.training.devices import prepare
     from c2vl.training.methods import train

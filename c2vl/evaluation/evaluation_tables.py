@@ -1,4 +1,4 @@
-"""The tables of stage `evaluate` (schemas: top of `stages/evaluate.py`), gathered encoder by encoder."""
+"""The tables of stage `evaluate`, encoder by encoder (schemas: top of `stages/evaluate.py`)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ CALIBRATION = ["benchmark", "stream", "method", "lower", "upper", "clips", "conf
 PROTOCOLS = ("linear", "knn", "end_to_end", "zero_shot", "retrieval")
 
 
-class Outs:
+class EvaluationTables:
     """Collects metrics and rows; `write` puts them into a folder."""
 
     def __init__(self, names: list[str]) -> None:
@@ -80,7 +80,12 @@ class Outs:
         ranked: np.ndarray,
         probability: np.ndarray,
     ) -> None:
-        """Add a classifier's answers: `ranked` (N, k) labels, best first; `probability` (N,) of the best."""
+        """Add a classifier's answers.
+
+        Args:
+            ranked: (N, k) labels, best first.
+            probability: (N,) of the best.
+        """
         key = {"benchmark": benchmark, "protocol": protocol, "method": method, "stream": stream}
         columns: dict[str, Any] = {name: [value] * len(samples) for name, value in key.items()}
         columns |= {
@@ -112,7 +117,7 @@ class Outs:
         labels: np.ndarray,
         scores: np.ndarray,
     ) -> None:
-        """Add a classifier with softmax scores (N, classes): accuracies (beside those noted before), answers, calibration."""
+        """Add a classifier with softmax scores (N, classes): accuracies, answers, calibration."""
         values: dict[str, float] = {**score_metrics(labels, scores)}
         if protocol == "linear":
             bins = reliability(labels, scores)
@@ -128,7 +133,7 @@ class Outs:
         )
 
     def gains(self) -> list[dict[str, Any]]:
-        """Accuracy by class of C²VL and InfoNCE (linear, joint), and the difference; best first within a benchmark."""
+        """Accuracy by class of C²VL and InfoNCE (linear, joint), largest difference first."""
         found: dict[tuple[str, int], dict[str, Any]] = {}
         for row in self._per_class:
             if (row["protocol"], row["stream"]) == ("linear", "joint") and row["method"] in (

@@ -1,9 +1,10 @@
-"""A linear head as files, for recognition outside this pipeline: `<name>.safetensors` and `<name>.json`.
+"""A linear head as two files, for recognition elsewhere: `<name>.safetensors` and `<name>.json`.
 
-The tensors are those of `LinearHead` (`weight` (classes, D), `bias` (classes,), `mean` (D,), `scale` (D,), float32): the logits
-of encoder features x (N, D) are `((x - mean) / scale) @ weight.T + bias`. The JSON holds `classes` (names, position =
-label), `benchmark`, `stream`, `method`, `features` (D), `encoder` (folder of the checkpoint, relative to the project) and
-`top1` (test split, last epoch).
+The tensors are those of `LinearHead` (`weight` (classes, D), `bias` (classes,), `mean` (D,),
+`scale` (D,), float32): the logits of encoder features x (N, D) are `((x - mean) / scale) @ weight.T
++ bias`. The JSON holds `classes` (names, position = label), `benchmark`, `stream`, `method`,
+`features` (D), `encoder` (folder of the checkpoint, relative to the project) and `top1` (test
+split, last epoch).
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ def load_head(folder: Path, name: str) -> tuple[LinearHead, dict[str, Any]]:
         ) from None
     if head.weight.shape != (len(about.get("classes", ())), len(head.mean)):
         raise UserError(
-            f"{folder / name}.safetensors and its .json do not belong together; run `dvc repro -f evaluate`."
+            f"{folder / name}.safetensors and its .json do not belong together; "
+            "run `dvc repro -f evaluate`."
         )
     return head, about
