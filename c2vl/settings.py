@@ -13,7 +13,7 @@ from typing import Any
 from c2vl.core.errors import UserError
 from c2vl.core.params import PARAMS_FILE, ParamsModel, faults_of, read_params
 from c2vl.datasets.data_params import DataParams
-from c2vl.datasets.skeletons.line import SkeletonParams
+from c2vl.datasets.skeleton_params import SkeletonParams
 from c2vl.datasets.transfer_targets import TransferTargets
 from c2vl.evaluation.evaluate_params import EvaluateParams
 from c2vl.evaluation.scores.score_params import ScoreParams
