@@ -13,10 +13,9 @@ import pyarrow.compute as pc
 from c2vl.core import tables
 from c2vl.core.files import read_json, write_json
 from c2vl.models.streams import Stream
-from c2vl.training.checkpoint import EncoderConfig, Method
+from c2vl.training.checkpoint import ABSENT, EncoderConfig, Method
 from c2vl.training.training_params import PretrainParams
 
-NOTE = "absent.json"
 KINDS = ("vision", "language")
 REASON = (
     "There are no prompts to learn from: put the videos beside the skeletons, or set "
@@ -51,17 +50,17 @@ def note_absent(
         frames=params.view.frames,
         training=params.model_dump(mode="json"),
     )
-    write_json(folder / NOTE, {"reason": REASON, "config": config.model_dump(mode="json")})
+    write_json(folder / ABSENT, {"reason": REASON, "config": config.model_dump(mode="json")})
     print(f"{folder}: not trained. {REASON}", flush=True)
 
 
 def absent(folder: Path) -> EncoderConfig | None:
     """The config of the encoder that the folder would hold; None where it holds one."""
-    if not (folder / NOTE).is_file():
+    if not (folder / ABSENT).is_file():
         return None
-    return EncoderConfig.model_validate(read_json(folder / NOTE)["config"])
+    return EncoderConfig.model_validate(read_json(folder / ABSENT)["config"])
 
 
 def pass_on(folder: Path, out: Path) -> None:
     """Write the note of `folder` to `out`."""
-    write_json(out / NOTE, read_json(folder / NOTE))
+    write_json(out / ABSENT, read_json(folder / ABSENT))

@@ -21,6 +21,7 @@ from c2vl.training.objective.embeddings import AlignedEncoder
 from c2vl.training.supervised import ClassifyingEncoder
 
 WEIGHTS, CONFIG, CURVES = "encoder.safetensors", "config.json", "curves.csv"
+ABSENT = "absent.json"  # in their place, where there were no prompts to learn from
 
 Method = Literal["c2vl", "infonce", "random", "supervised"]
 
@@ -103,6 +104,9 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         network = config.build()
         network.load_state_dict(load((folder / WEIGHTS).read_bytes()))
     except FileNotFoundError as error:
+        if (folder / ABSENT).is_file():  # written by `c2vl.training.absent`
+            reason = read_json(folder / ABSENT)["reason"]
+            raise UserError(f"{folder} holds no encoder. {reason}") from None
         raise UserError(
             f"{error.filename} is missing; run `dvc repro pretrain baselines` or `dvc pull`."
         ) from None

@@ -20,6 +20,7 @@ from c2vl.core.errors import UserError
 from c2vl.datasets.video.middle_frames import middle_frames
 from c2vl.prompts.published import PublishedWork
 from c2vl.prompts.published_file import read_published
+from c2vl.training.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 K = 3
@@ -248,6 +249,8 @@ def test_without_videos_and_without_a_file_the_captioner_has_nothing_to_ask(
     }
     said = json.loads(Path("results/pretrain/xsub-joint/absent.json").read_text())["reason"]
     assert "videos" in said and "caption.published" in said
+    with pytest.raises(UserError, match=r"holds no encoder.*caption\.published"):
+        load_checkpoint(Path("results/pretrain/xsub-joint"))
 
 
 def test_videos_of_which_none_gave_a_crop_stop_the_captioner(
