@@ -29,12 +29,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+from c2vl.store.readers import Readers
 
 from c2vl.core import machine, tables
 from c2vl.prompts.base import MOST_THREADS
-from c2vl.prompts.caption import CaptionParams, CaptionWork
-from c2vl.prompts.crop import CropParams, CropWork
-from c2vl.prompts.embed import EmbedWork
+from c2vl.prompts.caption import CaptionParams, CaptionStage
+from c2vl.prompts.crop import CropParams, CropStage
+from c2vl.prompts.embed import EmbedStage
 from c2vl.prompts.embed_params import EmbedParams
 from c2vl.prompts.engines import (
     Captioner,
@@ -46,7 +47,6 @@ from c2vl.prompts.engines import (
 )
 from c2vl.prompts.frame import read_frames
 from c2vl.prompts.jpeg import from_jpeg, to_jpeg
-from c2vl.store.readers import Readers
 from c2vl.store.run import run
 from c2vl.store.share import batches, blocks
 
@@ -302,9 +302,9 @@ def stages(root: Path, full: bool, rounds: int) -> dict[str, Measured]:
     keep = {"margin": 0.08, "jpeg_quality": 92, "fallback": "skeleton", "max_failed": 1.0}
     rows = {}
 
-    def crops() -> CropWork:
+    def crops() -> CropStage:
         params = CropParams(frames_per_clip=FRAMES, detector=found, **keep)
-        work = CropWork(params, root / "index.parquet", root / "skeleton", root)
+        work = CropStage(params, root / "index.parquet", root / "skeleton", root)
         work._detector = detector
         return work
 
@@ -318,8 +318,8 @@ def stages(root: Path, full: bool, rounds: int) -> dict[str, Measured]:
     rows["detector"] = measure(crops, root, rounds, detector.detect, one_frame)
     detector = None
 
-    def captions() -> CaptionWork:
-        work = CaptionWork(CaptionParams(max_failed=1.0, captioner=asked), root / "crop-0")
+    def captions() -> CaptionStage:
+        work = CaptionStage(CaptionParams(max_failed=1.0, captioner=asked), root / "crop-0")
         work._captioner = captioner
         return work
 
@@ -330,8 +330,8 @@ def stages(root: Path, full: bool, rounds: int) -> dict[str, Measured]:
     rows["captioner"] = measure(captions, root, rounds, captioner.answer, one_answer)
     captioner = None
 
-    def features() -> EmbedWork:
-        work = EmbedWork(EmbedParams(max_failed=1.0, encoder=shown), "vision", root / "crop-0")
+    def features() -> EmbedStage:
+        work = EmbedStage(EmbedParams(max_failed=1.0, encoder=shown), "vision", root / "crop-0")
         work._encoder = encoder
         return work
 

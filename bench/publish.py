@@ -15,16 +15,16 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from c2vl.store.publish import Publisher
 
-from c2vl.store import publisher
+from c2vl.store import publish
 from c2vl.store.keys import content_key
-from c2vl.store.publisher import Publisher
 from c2vl.store.store import Store
 
 # Seconds until a batch is fsynced.
 WAYS = {
     "durable each": 0.0,
-    "as it is": publisher.FLUSH_SECONDS,
+    "as it is": publish.FLUSH_SECONDS,
     "durable once": 1e9,
 }
 BATCHES = {

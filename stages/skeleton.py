@@ -20,8 +20,8 @@ def main() -> None:
     add_options(parser)
     chosen = parser.parse_args()
     params, raw = load_section("skeleton", SkeletonParams), load_section("data", DataParams).raw
-    work = skeleton_work(params, Path("data/index/index.parquet"), raw)
-    carry_out(work, Path("data/skeleton"), chosen)
+    work = skeleton_stage(params, Path("data/index/index.parquet"), raw)
+    run_as_asked(work, Path("data/skeleton"), chosen)
 
 
 if __name__ == "__main__":

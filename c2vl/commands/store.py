@@ -78,6 +78,8 @@ def show(found: list[Holding]) -> None:
             print(
                 f"      {holding.set_aside[0]:,} damaged or half-written files set aside, {size(holding.set_aside[1])}"
             )
+        if holding.damaged:
+            print(f"      {holding.damaged:,} files cannot be read; `c2vl store verify` names them")
         if not used and holding.stage in needed:
             print(f"      differs in {differences(holding, needed[holding.stage])}")
     print(
@@ -189,7 +191,7 @@ def fingerprints(files: list[Path]) -> tuple[dict[str, dict[str, Description]], 
 
 def differences(holding: Holding, needed: dict[str, Description]) -> str:
     """How the fingerprint differs from the first needed one: its value there and now."""
-    from c2vl.store.why import apart, changes
+    from c2vl.store.status import apart, changes
 
     found = changes(holding.folder, next(iter(needed.values())))
     told = [

@@ -68,10 +68,10 @@ def said_of_files(stale: set[str]) -> Iterator[str]:
 def said(stage: StoredStage, stale: set[str]) -> Iterator[str]:
     """Lines on one stage; the names of stages that are not done go to `stale`."""
     from c2vl.commands.pipeline.store_stages import work_of
-    from c2vl.store.outlook import outlook
+    from c2vl.store.status import status_of
 
     try:
-        seen = outlook(work_of(stage), stage.out)
+        seen = status_of(work_of(stage), stage.out)
     except UserError as error:
         stale.add(stage.name)
         yield f"{stage.name}: cannot be told yet: {error}"
@@ -87,7 +87,7 @@ def said(stage: StoredStage, stale: set[str]) -> Iterator[str]:
         counted += f" · {seen.unusable:,} have nothing to compute on"
     yield f"{stage.name}: {counted}"
     yield from (f"  {line}" for line in seen.reasons())
-    if not seen.count() and not seen.sealed:
+    if not seen.count() and not seen.written:
         yield f"  {stage.out} lacks some of it or has more: it is sealed anew"
     before = sorted(stale.intersection(stage.after))
     if before:

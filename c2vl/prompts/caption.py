@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,13 @@ from pydantic import Field
 from c2vl.core import machine, tables
 from c2vl.core.params import ParamsModel
 from c2vl.core.tables.schemas import CAPTION, OK
-from c2vl.prompts.base import engine_device, mean, reading_threads, told
+from c2vl.prompts.base import engine_description, engine_device, mean
 from c2vl.prompts.distinct import Distinct
 from c2vl.prompts.engines.adapters import load_captioner
 from c2vl.prompts.engines.captioner import Answer, Answerer, CaptionerParams, NoAnswer
 from c2vl.prompts.inputs import crop_units
-from c2vl.prompts.reading import ReadCrops, portable
-from c2vl.store.work import Failure, Row, Unit
+from c2vl.prompts.reading import ReadCrops
+from c2vl.store.stage import Failure, Row, Stage, Unit
 
 VERSION = 2  # of everything here that changes a row; raise it with the change
 
@@ -28,7 +27,7 @@ class CaptionParams(ParamsModel):
     """Section `caption`: the engine, and the share of failed rows above which the stage fails.
 
     Attributes:
-        published: a published answers file or a folder of them to take the sentences from instead of asking an engine.
+        published: published answers, a file or a folder, to take instead of asking an engine.
     """
 
     published: Path | None = None
@@ -36,10 +35,10 @@ class CaptionParams(ParamsModel):
     captioner: CaptionerParams
 
 
-class CaptionWork:
-    """The stage for `c2vl.store.run`: one question a distinct crop of the crop table in folder `crops`."""
+class CaptionStage(Stage):
+    """Stage `caption`: one question a distinct crop of the crop table in folder `crops`."""
 
-    stage = "caption"
+    name = "caption"
     done = "captioned"
 
     def __init__(self, params: CaptionParams, crops: Path) -> None:
@@ -51,7 +50,7 @@ class CaptionWork:
 
     def description(self) -> dict[str, Any]:
         """The captioner and its parameters."""
-        return {"version": VERSION, **told("captioner", self._params.captioner)}
+        return {"version": VERSION, **engine_description("captioner", self._params.captioner)}
 
     def schema(self, stored: pa.Schema | None) -> pa.Schema:
         """The caption table."""
@@ -74,22 +73,10 @@ class CaptionWork:
         assert self._captioner is not None
         return machine.batch_size("caption", self._captioner.batch_size)
 
-    def pool(self) -> Executor:
-        """Threads that decode JPEG."""
-        return reading_threads()
-
-    def preparer(self) -> ReadCrops | None:
-        """For other processes, unless a server answers."""
-        return portable(ReadCrops, self._captioner)
-
-    def columns(self, units: Sequence[Unit]) -> tuple[Sequence[Any], ...]:
-        """The crops, JPEG."""
-        return ([unit.payload for unit in units],)
-
-    def prepare(self, units: Sequence[Unit]) -> list[Any]:
-        """Decode the crops and make them ready for the captioner."""
+    def preparer(self) -> ReadCrops:
+        """Decode the crops and prepare them for the captioner."""
         assert self._captioner is not None
-        return ReadCrops(self._captioner.prepare)(*self.columns(units))
+        return ReadCrops(getattr(self._captioner, "preparer", None) or self._captioner.prepare)
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
         """Ask."""
@@ -97,7 +84,7 @@ class CaptionWork:
         return [_row(answer) for answer in self._captioner.answer(ready)]
 
     def close(self) -> None:
-        """Wait for no server's answers any more."""
+        """Do not wait for a server's answers any more."""
         if self._captioner is not None:
             self._captioner.close()
 

@@ -325,7 +325,7 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("C2VL_WORKERS", "1")
     monkeypatch.setattr(
-        SkeletonWork, "pool", lambda self: ThreadPoolExecutor(1)
+        SkeletonStage, "pool", lambda self: ThreadPoolExecutor(1)
     )  # processes take seconds to start
     monkeypatch.chdir(tmp_path)
     for folder in ("Skeleton", "Label", "RGB_VIDEO"):
@@ -346,7 +346,7 @@ def rows(raw: Path, **changes: Any) -> dict[str, dict[str, Any]]:
 def denoised(raw: Path, root: Path) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     tables.write(root / "index.parquet", build_index(params(raw)).table)
     notes: dict[str, Any] = {}
-    work = SkeletonWork(SkeletonParams(rules="ctrgcn", max_failed=0.5), root / "index.parquet", raw)
+    work = SkeletonStage(SkeletonParams(rules="ctrgcn", max_failed=0.5), root / "index.parquet", raw)
     run.run(work, root / "skeleton", notes)
     return {row["sample"]: row for row in tables.rows_of(tables.read(root / "skeleton"))}, notes
 
@@ -396,7 +396,7 @@ def test_clips_go_through_index_skeleton_and_crop(raw: Path, tmp_path: Path) -> 
         max_failed=0,
         detector=DetectorParams(model=DETECTOR),
     )
-    units = CropWork(crop, tmp_path / "index.parquet", tmp_path / "skeleton", raw).units(
+    units = CropStage(crop, tmp_path / "index.parquet", tmp_path / "skeleton", raw).units(
         "N001V001", "f"
     )
     frames = {
@@ -450,7 +450,7 @@ def test_a_long_file_is_read_once_for_all_its_clips(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables.write(tmp_path / "index.parquet", build_index(params(raw)).table)
-    work = SkeletonWork(
+    work = SkeletonStage(
         SkeletonParams(rules="ctrgcn", max_failed=0), tmp_path / "index.parquet", raw
     )
     read: Counter[str] = Counter()

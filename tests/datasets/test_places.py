@@ -60,7 +60,7 @@ def raw(tmp_path: Path, avi: bytes, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("C2VL_WORKERS", "1")
     monkeypatch.setattr(
-        SkeletonWork, "pool", lambda self: ThreadPoolExecutor(1)
+        SkeletonStage, "pool", lambda self: ThreadPoolExecutor(1)
     )  # processes take seconds to start
     folder = tmp_path / "raw"
     folder.mkdir()
@@ -125,11 +125,11 @@ def stages(raw: Path, root: Path) -> tuple[dict[str, Any], list[bytes | None], l
     """Index and skeleton as the stages run them: (notes, keys of frames to crop, images)."""
     tables.write(root / "index.parquet", build_index(params(raw)).table)
     notes: dict[str, Any] = {}
-    skeletons = SkeletonWork(
+    skeletons = SkeletonStage(
         SkeletonParams(rules="ctrgcn", max_failed=0), root / "index.parquet", raw
     )
     run.run(skeletons, root / "skeleton", notes)
-    work = CropWork(crop_params(), root / "index.parquet", root / "skeleton", raw)
+    work = CropStage(crop_params(), root / "index.parquet", root / "skeleton", raw)
     units = [unit for shard in work.shards() for unit in work.units(shard, "f")]
     return notes, [unit.key for unit in units], read_frames([unit.payload for unit in units])
 
@@ -295,9 +295,9 @@ def two_data_sets(
         tables.write(out / "index.parquet", build_index(data).table)
         notes: dict[str, Any] = {}
         params = SkeletonParams.model_validate({"rules": "ctrgcn", "solo": solo, "max_failed": 0})
-        run.run(SkeletonWork(params, out / "index.parquet", raw), out / "skeleton", notes)
+        run.run(SkeletonStage(params, out / "index.parquet", raw), out / "skeleton", notes)
         computed.append(notes["computed"])
-        work = CropWork(crop_params(), out / "index.parquet", out / "skeleton", raw)
+        work = CropStage(crop_params(), out / "index.parquet", out / "skeleton", raw)
         keys.append([unit.key for shard in work.shards() for unit in work.units(shard, "f")])
         shards.append(sorted((out / "skeleton").glob("*.parquet")))
     return computed, keys, shards

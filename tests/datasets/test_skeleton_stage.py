@@ -64,7 +64,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def ran(project: Path) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     notes: dict[str, Any] = {}
     params = SkeletonParams(rules="ctrgcn", solo="zeros", max_failed=0.8)
-    run.run(SkeletonWork(params, project / "index.parquet", project), project / "out", notes)
+    run.run(SkeletonStage(params, project / "index.parquet", project), project / "out", notes)
     return {row["sample"]: row for row in tables.rows_of(tables.read(project / "out"))}, notes
 
 
@@ -97,9 +97,9 @@ def test_rows_are_the_lines_output_and_the_rest_has_a_reason(project: Path) -> N
 
 WORKER = """
 import os, sys, time
-from c2vl.datasets.skeletons.work import SkeletonWork
+from c2vl.datasets.skeletons.work import SkeletonStage
 if __name__ == "__main__":
-    pool = SkeletonWork.pool(None)
+    pool = SkeletonStage.pool(None)
     print(pool.submit(os.getpid).result(), flush=True)
     pool.submit(time.sleep, 60)
     time.sleep(60)

@@ -89,7 +89,7 @@ def let_workers_write() -> None:
 let_workers_write()  # a real worker imports this file
 
 
-class NotedSkeletons(SkeletonWork):
+class NotedSkeletons(SkeletonStage):
     """Notes what its workers compute; they are forked from a warm process unless `LAB_POOL` is `real`."""
 
     def pool(self) -> Executor:
@@ -103,7 +103,7 @@ class NotedSkeletons(SkeletonWork):
     def prepare(units: Sequence[Any]) -> list[Any]:
         note(units)
         time.sleep(float(os.environ.get("LAB_DELAY", "0")))
-        return SkeletonWork.prepare(units)
+        return SkeletonStage.prepare(units)
 
 
 def noted(kind: type[Any]) -> type[Any]:
@@ -114,7 +114,7 @@ def noted(kind: type[Any]) -> type[Any]:
 
     class Noted(kind):
         def compute(self, units: Sequence[Any], ready: Sequence[Any]) -> Any:
-            engine = detected_now(ready) if issubclass(kind, CropWork) else units
+            engine = detected_now(ready) if issubclass(kind, CropStage) else units
             if engine:
                 note(engine)
             return super().compute(units, ready)
@@ -136,13 +136,13 @@ def work_of(stage: str, world: Path) -> Any:
     if stage == "skeleton":
         return NotedSkeletons(SkeletonParams(**params["skeleton"]), index, world / "raw")
     if stage == "crop":
-        return noted(CropWork)(
+        return noted(CropStage)(
             CropParams(**params["crop"]), index, world / "skeleton", world / "raw"
         )
     if stage == "caption":
-        return noted(CaptionWork)(CaptionParams(**params["caption"]), world / "crop")
+        return noted(CaptionStage)(CaptionParams(**params["caption"]), world / "crop")
     prompts = {"vision": world / "crop", "language": world / "caption"}[stage]
-    return noted(EmbedWork)(EmbedParams(**params["embed"]), stage, prompts)
+    return noted(EmbedStage)(EmbedParams(**params["embed"]), stage, prompts)
 
 
 def warm() -> None:

@@ -16,7 +16,7 @@ from c2vl.datasets.colour_frame import on_video
 from c2vl.datasets.video.decode import Decoded, decode
 from c2vl.prompts import crop as crop_stage
 from c2vl.prompts import frame as frames
-from c2vl.prompts.crop import CropParams, CropWork
+from c2vl.prompts.crop import CropParams, CropStage
 from c2vl.prompts.engines import DetectorParams
 from c2vl.prompts.engines.detector import Detections
 from c2vl.prompts.jpeg import from_jpeg, to_jpeg
@@ -24,7 +24,7 @@ from c2vl.prompts.people import choose, joint_boxes
 from c2vl.prompts.window import Fallback, Window, find_window, grown, squared
 from c2vl.store.keys import content_key
 from c2vl.store.run import run
-from c2vl.store.work import Failure
+from c2vl.store.stage import Failure
 
 NOBODY = np.full((25, 2), np.nan, np.float32)
 NONE = np.zeros((0, 4), np.float32)
@@ -315,14 +315,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def stage(project: Path, **changes: Any) -> CropWork:
+def stage(project: Path, **changes: Any) -> CropStage:
     params = CropParams(**(PARAMS | changes), detector=DetectorParams(model="nowhere"))
-    work = CropWork(params, project / "index.parquet", project / "skeleton", project / "raw")
+    work = CropStage(params, project / "index.parquet", project / "skeleton", project / "raw")
     work._detector = Bright()
     return work
 
 
-def outcomes(work: CropWork) -> dict[tuple[str, int], Any]:
+def outcomes(work: CropStage) -> dict[tuple[str, int], Any]:
     units = work.units(SHARD, "f")
     usable = [unit for unit in units if unit.key is not None]
     ready = dict(zip([id(unit) for unit in usable], work.prepare(usable), strict=True))
@@ -371,7 +371,7 @@ def test_the_crop_key_is_of_what_is_read_and_not_of_where_it_lies(
     keys = [unit.key for unit in stage(project).units(SHARD, "f")]
     (project / "raw").rename(tmp_path / "moved")
     params = CropParams(**PARAMS, detector=DetectorParams(model="elsewhere"))
-    moved = CropWork(params, project / "index.parquet", project / "skeleton", tmp_path / "moved")
+    moved = CropStage(params, project / "index.parquet", project / "skeleton", tmp_path / "moved")
     assert [unit.key for unit in moved.units(SHARD, "f")] == keys
     assert moved.description() == stage(project).description()
     assert moved.description() != stage(project, margin=0.2).description()
@@ -431,7 +431,7 @@ def test_another_margin_cuts_anew_and_detects_nothing(project: Path) -> None:
 
 
 def test_a_feature_that_is_not_finite_is_a_failed_row(tmp_path: Path) -> None:
-    from c2vl.prompts.embed import EmbedWork
+    from c2vl.prompts.embed import EmbedStage
     from c2vl.prompts.embed_params import EmbedParams
     from c2vl.prompts.engines import EncoderParams
     from c2vl.prompts.engines.encoder import TokenIds
@@ -440,7 +440,7 @@ def test_a_feature_that_is_not_finite_is_a_failed_row(tmp_path: Path) -> None:
         def encode_texts(self, ready: object) -> np.ndarray:
             return np.array([[1, 0], [np.inf, 0], [0, np.nan]], np.float16)
 
-    work = EmbedWork(
+    work = EmbedStage(
         EmbedParams(max_failed=1, encoder=EncoderParams(model="any")), "language", tmp_path
     )
     work._encoder = Overflowing()  # type: ignore[assignment]

@@ -10,9 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from c2vl.store.key_index import KeyIndex
-from c2vl.store.keys import content_key
-from c2vl.store.segments import key_array
+from c2vl.store.keys import KeyIndex, content_key, key_array
 
 KEYS = [b"\0" * 16, b"a" + b"\0" * 15, *(content_key("f", number) for number in range(6))]
 

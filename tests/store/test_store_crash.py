@@ -19,7 +19,6 @@ from pathlib import Path
 
 import crash_lab
 import pytest
-
 from c2vl.store.handover import AVAILABLE
 
 pytestmark = pytest.mark.slow

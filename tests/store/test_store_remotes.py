@@ -19,7 +19,7 @@ from tiny_project import TinyProject
 from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.core.tables import schemas
-from c2vl.store.seal import KEY_COLUMN
+from c2vl.store.write_table import KEY_COLUMN
 
 WIDTH = 8
 OUTS = {

@@ -22,8 +22,8 @@ from c2vl.core.params import load_section
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.index import build_index
 from c2vl.store import inventory
-from c2vl.store.outlook import outlook
 from c2vl.store.run import run
+from c2vl.store.status import status_of
 from c2vl.studio.dataset import simulate
 from c2vl.studio.studio_params import StudioParams
 
@@ -70,7 +70,7 @@ class Project:
         )
         computed = {}
         for stage in STAGES:
-            foretold = outlook(work_of(stage), stage.out).count()
+            foretold = status_of(work_of(stage), stage.out).count()
             notes: dict[str, Any] = {}
             run(work_of(stage), stage.out, notes)
             computed[stage.name] = notes["computed"]

@@ -19,7 +19,7 @@ from tiny_project import TinyProject
 
 from c2vl.core import files
 from c2vl.core.errors import UserError
-from c2vl.store import publisher, run, segments
+from c2vl.store import plan, publish, run, segments
 
 
 def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
@@ -123,7 +123,7 @@ def content(out: Path) -> dict[str, bytes]:
 
 
 def known() -> set[bytes]:
-    return run.open_store(Stage(world(), size=4))[0].known()
+    return plan.open_store(Stage(world(), size=4))[0].known()
 
 
 CALLS = {  # the first of them to be refused, and the seconds until batches are made durable: each by itself, or all at last
@@ -156,7 +156,7 @@ def test_a_disk_that_refuses_any_step_of_publishing_is_said_and_a_rerun_goes_on(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(owner, name, refusing)
-        patch.setattr(publisher, "FLUSH_SECONDS", seconds)
+        patch.setattr(publish, "FLUSH_SECONDS", seconds)
         with pytest.raises(UserError, match=ERRORS[number]):
             ran(tmp_path / "out")
     kept = known()

@@ -21,7 +21,7 @@ from synthetic import BENCHMARK, CLASSES, PARAMS, write_data
 from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.core.params import load_section
-from c2vl.datasets.skeletons.work import SkeletonWork
+from c2vl.datasets.skeletons.work import SkeletonStage
 from c2vl.datasets.transfer_targets import TransferTargets
 from c2vl.models.clips import Clips, load_clips
 from c2vl.models.encoders.registry import build_encoder
@@ -280,7 +280,7 @@ def test_transfer_to_pku_mmd_ii_from_its_raw_files(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("C2VL_WORKERS", "1")
     monkeypatch.setattr(
-        SkeletonWork, "pool", lambda self: ThreadPoolExecutor(1)
+        SkeletonStage, "pool", lambda self: ThreadPoolExecutor(1)
     )  # processes take seconds to start
     for stage in ("target_index", "target_skeleton", "transfer"):
         _run(monkeypatch, stage, "pku2")
