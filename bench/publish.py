@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from c2vl.store.publish import Publisher
 
 from c2vl.store import publish
 from c2vl.store.keys import content_key
+from c2vl.store.publish import Publisher
 from c2vl.store.store import Store
 
 # Seconds until a batch is fsynced.

@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 from c2vl.core.errors import UserError
 from c2vl.core.packing import packed, unpacked
 
+DYING_SECONDS = 1.0  # in which a worker whose result cannot be fetched is seen to have died
 NICE = 5  # of 19: an engine on the same core gets three quarters of its time
 
 Item = TypeVar("Item")
@@ -35,12 +36,13 @@ class WorkersEndedError(Exception):
 
     Attributes:
         items: what they were given and did not return, in order.
-        died: whether a worker died, perhaps for lack of memory; else the system refused them.
+        died: whether a worker died, perhaps for lack of memory; else none could be started.
+        sent: whether the function can be pickled.
     """
 
-    def __init__(self, reason: str, items: list[Any], died: bool) -> None:
+    def __init__(self, reason: str, items: list[Any], died: bool, sent: bool = True) -> None:
         super().__init__(reason)
-        self.items, self.died = items, died
+        self.items, self.died, self.sent = items, died, sent
 
 
 def in_threads(
@@ -81,7 +83,7 @@ def in_processes(
     try:
         task = _Task(function)
     except (pickle.PicklingError, TypeError, AttributeError, RuntimeError) as error:
-        raise WorkersEndedError(_short(error), [], died=False) from error
+        raise WorkersEndedError(_short(error), [], died=False, sent=False) from error
     waiting: deque[Item] = deque()
     ours: list[Exception] = []  # raised by `items`, not by the workers
 
@@ -111,7 +113,7 @@ def in_processes(
     except (RuntimeError, OSError, EOFError) as error:
         if ours:
             raise
-        died = any(not worker.is_alive() for worker in workers)
+        died = bool(wait([worker.sentinel for worker in workers], DYING_SECONDS))
         raise WorkersEndedError(_short(error), [*waiting], died) from error
     finally:
         for worker in workers:

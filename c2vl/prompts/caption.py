@@ -64,9 +64,14 @@ class CaptionStage(Stage):
         """One unit a crop."""
         return crop_units(self._crops / f"{shard}.parquet", fingerprint)
 
+    def use(self, captioner: Answerer) -> None:
+        """Use a captioner that is loaded already."""
+        self._captioner = captioner
+
     def load(self) -> None:
         """Load the captioner."""
-        self._captioner = load_captioner(self._params.captioner, engine_device)
+        if self._captioner is None:
+            self._captioner = load_captioner(self._params.captioner, engine_device)
 
     def batch_size(self) -> int:
         """Crops at once (`C2VL_BATCH_CAPTION`)."""

@@ -212,6 +212,10 @@ class CropStage(Stage):
             )
         return units
 
+    def use(self, detector: PeopleDetector) -> None:
+        """Use a detector that is loaded already."""
+        self._detector = detector
+
     def load(self) -> None:
         """Load the detector, unless hardly a frame may need it; it is then loaded when one does."""
         if self._undetected > FEW * self._frames:

@@ -61,9 +61,14 @@ class EmbedStage(Stage):
         units = crop_units if self._knowledge == "vision" else answer_units
         return units(self._prompts / f"{shard}.parquet", fingerprint)
 
+    def use(self, encoder: Encoder) -> None:
+        """Use an encoder that is loaded already."""
+        self._encoder = encoder
+
     def load(self) -> None:
         """Load the encoder."""
-        self._encoder = Encoder.load(self._params.encoder, engine_device())
+        if self._encoder is None:
+            self._encoder = Encoder.load(self._params.encoder, engine_device())
 
     def batch_size(self) -> int:
         """Prompts at once (`C2VL_BATCH_EMBED`)."""

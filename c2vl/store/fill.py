@@ -177,7 +177,9 @@ def _by_engine(
     """
     completes = type(stage).complete is not Stage.complete
     waiting: deque[Future[list[Outcome]]] = deque()
-    with closing(_computed(stage, _prepared(stage, todo, elsewhere, filled), filled)) as computed:
+    with closing(
+        _computed(stage, prepared_batches(stage, todo, elsewhere, filled), filled)
+    ) as computed:
         for batch in computed:
             if not completes:
                 yield from _publish(stage, publisher, batch)
@@ -189,7 +191,7 @@ def _by_engine(
         yield from last.result()
 
 
-def _prepared(
+def prepared_batches(
     stage: Stage, todo: Iterator[list[Unit]], elsewhere: bool, filled: Filled
 ) -> Generator[Prepared, None, None]:
     """Yield batches with their prepared items; threads go on where processes cannot."""
@@ -207,7 +209,8 @@ def _prepared(
             why = f"no process can prepare ({error})"
             if error.died:
                 why = "a process that prepares ended, perhaps for lack of memory"
-            print(f"{stage.name}: {why}; threads go on, which is a little slower", flush=True)
+            if error.sent or os.environ.get(PREPARE):  # else an engine that prepares itself
+                print(f"{stage.name}: {why}; threads go on, which is a little slower", flush=True)
     threads = min(workers_each(), stage.most_threads)
     with closing(in_threads(prepare, todo, threads, min(workers_each(), MOST_AHEAD))) as ready:
         yield from ready

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
 from random import Random
@@ -324,9 +323,7 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two videos with labels, skeletons and pictures."""
     monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("C2VL_WORKERS", "1")
-    monkeypatch.setattr(
-        SkeletonStage, "pool", lambda self: ThreadPoolExecutor(1)
-    )  # processes take seconds to start
+    monkeypatch.setenv("C2VL_PREPARE", "threads")  # processes take seconds to start
     monkeypatch.chdir(tmp_path)
     for folder in ("Skeleton", "Label", "RGB_VIDEO"):
         (tmp_path / "raw" / folder).mkdir(parents=True)
@@ -346,7 +343,9 @@ def rows(raw: Path, **changes: Any) -> dict[str, dict[str, Any]]:
 def denoised(raw: Path, root: Path) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     tables.write(root / "index.parquet", build_index(params(raw)).table)
     notes: dict[str, Any] = {}
-    work = SkeletonStage(SkeletonParams(rules="ctrgcn", max_failed=0.5), root / "index.parquet", raw)
+    work = SkeletonStage(
+        SkeletonParams(rules="ctrgcn", max_failed=0.5), root / "index.parquet", raw
+    )
     run.run(work, root / "skeleton", notes)
     return {row["sample"]: row for row in tables.rows_of(tables.read(root / "skeleton"))}, notes
 
@@ -461,7 +460,8 @@ def test_a_long_file_is_read_once_for_all_its_clips(
         lambda folder, place: read.update([place]) or original(folder, place),
     )
     units = [unit for shard in work.shards() for unit in work.units(shard, "f")]
-    outcomes = [work.prepare([unit])[0] for unit in units]  # even one at a time
+    prepare = work.preparer()
+    outcomes = [prepare([unit.payload])[0] for unit in units]  # even one at a time
     assert len(outcomes) == 6 and all("joints" in outcome for outcome in outcomes)
     assert dict(read) == {f"Skeleton/{name}.txt": 1 for name in (TRAIN, TEST)}
 

@@ -7,7 +7,6 @@ import io
 import os
 import time
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -59,9 +58,7 @@ def raw(tmp_path: Path, avi: bytes, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Four samples, unpacked; no two files alike."""
     monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("C2VL_WORKERS", "1")
-    monkeypatch.setattr(
-        SkeletonStage, "pool", lambda self: ThreadPoolExecutor(1)
-    )  # processes take seconds to start
+    monkeypatch.setenv("C2VL_PREPARE", "threads")  # processes take seconds to start
     folder = tmp_path / "raw"
     folder.mkdir()
     for number, name in enumerate(NAMES):

@@ -97,28 +97,72 @@ def test_rows_are_the_lines_output_and_the_rest_has_a_reason(project: Path) -> N
 
 WORKER = """
 import os, sys, time
-from c2vl.datasets.skeletons.work import SkeletonStage
-if __name__ == "__main__":
-    pool = SkeletonStage.pool(None)
-    print(pool.submit(os.getpid).result(), flush=True)
-    pool.submit(time.sleep, 60)
+from pathlib import Path
+from c2vl.datasets.skeletons import work
+from c2vl.datasets.skeletons.line import SkeletonParams
+from c2vl.store import run
+
+def waiting(payloads):
+    Path("worker").write_text(str(os.getpid()))
     time.sleep(60)
+
+class Waiting(work.SkeletonStage):
+    def preparer(self):
+        return waiting
+
+if __name__ == "__main__":
+    params = SkeletonParams(rules="ctrgcn", solo="zeros", max_failed=0.8)
+    run.run(Waiting(params, Path("index.parquet"), Path(".")), Path("out"), {})
 """
 
 
-def test_workers_end_with_a_killed_stage(tmp_path: Path) -> None:
-    (tmp_path / "stage.py").write_text(WORKER)
+def begun(project: Path) -> tuple[subprocess.Popen[str], int]:
+    """A stage that waits for its worker, and that worker."""
+    (project / "stage.py").write_text(WORKER)
     environment = os.environ | {"C2VL_WORKERS": "1"}
-    with subprocess.Popen(
-        [sys.executable, str(tmp_path / "stage.py")],
-        stdout=subprocess.PIPE,
+    stage = subprocess.Popen(
+        [sys.executable, "stage.py"],
+        cwd=project,
         text=True,
         env=environment,
-    ) as stage:
-        assert stage.stdout is not None
-        worker = int(stage.stdout.readline())
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 120
+    while not (project / "worker").exists() or not (project / "worker").read_text():
+        assert stage.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    return stage, int((project / "worker").read_text())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stage_whose_worker_is_busy_ends_when_it_is_told_to(
+    project: Path, number: signal.Signals
+) -> None:
+    stage, worker = begun(project)
+    with stage:
+        stage.send_signal(number)
+        assert stage.wait(60) != 0
+    wait_for_the_end_of(worker)
+
+
+def test_a_stage_whose_worker_is_killed_says_so_and_ends(project: Path) -> None:
+    stage, worker = begun(project)
+    with stage:
+        os.kill(worker, signal.SIGKILL)
+        _, printed = stage.communicate(timeout=60)
+    assert stage.returncode == 1
+    assert "skeleton: a worker process was killed, most likely for lack of memory" in printed
+
+
+def test_workers_end_with_a_killed_stage(project: Path) -> None:
+    stage, worker = begun(project)
+    with stage:
         assert alive(worker)
         stage.send_signal(signal.SIGKILL)
+    wait_for_the_end_of(worker)
+
+
+def wait_for_the_end_of(worker: int) -> None:
     for _ in range(200):
         if not alive(worker):
             return

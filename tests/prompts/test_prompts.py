@@ -266,7 +266,7 @@ def name(subject: int) -> str:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Four samples, 20 frames of 192x108: whole, cut short, unreadable, and without a usable skeleton."""
-    monkeypatch.setattr(crop_stage, "told", lambda *_: {"detector": "bright"})
+    monkeypatch.setattr(crop_stage, "engine_description", lambda *_: {"detector": "bright"})
     monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("C2VL_STORE", raising=False)
     (tmp_path / "raw").mkdir()
@@ -318,21 +318,22 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def stage(project: Path, **changes: Any) -> CropStage:
     params = CropParams(**(PARAMS | changes), detector=DetectorParams(model="nowhere"))
     work = CropStage(params, project / "index.parquet", project / "skeleton", project / "raw")
-    work._detector = Bright()
+    work.use(Bright())
     return work
 
 
 def outcomes(work: CropStage) -> dict[tuple[str, int], Any]:
     units = work.units(SHARD, "f")
     usable = [unit for unit in units if unit.key is not None]
-    ready = dict(zip([id(unit) for unit in usable], work.prepare(usable), strict=True))
+    prepared = work.preparer()([unit.payload for unit in usable])
+    ready = dict(zip([id(unit) for unit in usable], prepared, strict=True))
     made: dict[tuple[str, int], Any] = {}
     for unit in units:
         item = unit.failure or ready[id(unit)]
         row = (
             item
             if isinstance(item, Failure)
-            else work.completed([unit], [item], work.compute([unit], [item]))[0]
+            else work.complete([unit], [item], work.compute([unit], [item]))[0]
         )
         made[unit.identity["sample"], unit.identity["k"]] = row
     return made
@@ -405,7 +406,7 @@ def test_a_video_is_opened_once_for_all_frames_though_the_detector_takes_fewer_a
     monkeypatch.setattr(frames, "decode", counted)
     monkeypatch.setenv("C2VL_WORKERS", "1")
     work = stage(project, frames_per_clip=5, max_failed=1.0)
-    work._detector, work.load = Small(), lambda: None  # type: ignore[method-assign]
+    work.use(Small())
     run(work, project / "crop", {})
     assert sorted(opened) == [f"{name(subject)}_rgb.avi" for subject in (1, 2, 3)]
     assert calls == [2, 2, 1, 1]  # of the second video one frame is there
@@ -418,14 +419,14 @@ def test_another_margin_cuts_anew_and_detects_nothing(project: Path) -> None:
 
     first = outcomes(stage(project))
     again = stage(project, margin=0.2, jpeg_quality=80, fallback="drop")
-    again._detector = Unwanted()
+    again.use(Unwanted())
     second = outcomes(again)
     for place, row in first.items():
         if not isinstance(row, Failure):
             assert np.array_equal(second[place]["boxes"], row["boxes"])
             assert second[place]["x0"] < row["x0"]
     more = stage(project, frames_per_clip=3)  # frame 10 is new
-    more._detector = Unwanted()
+    more.use(Unwanted())
     with pytest.raises(AssertionError, match="something to detect"):
         outcomes(more)
 

@@ -59,9 +59,7 @@ def content(out: Path) -> dict[str, bytes]:
 
 
 def table(keys: list[bytes], text: str = "a") -> pa.Table:
-    return pa.table(
-        [[f"{text}{key.hex()}" for key in keys], pa.array(keys, KEY.type)], schema=ROWS
-    )
+    return pa.table([[f"{text}{key.hex()}" for key in keys], pa.array(keys, KEY.type)], schema=ROWS)
 
 
 def keys(count: int, seed: int = 0) -> list[bytes]:

@@ -210,10 +210,12 @@ def test_the_pieces_of_a_shard_are_the_shard(
     found = list(write_table.pieces(ledgers, store, failures, schema))
     assert all(len(piece) % 256 == 0 for piece in found[:-1])
     assert len(found) == {1: 4, 10**4: 4, 10**9: 2}[bound]  # the first tells how large rows are
-    assert pa.concat_tables(found).equals(write_table.finished_rows(ledgers, store, failures, schema))
-    assert [len(piece) for piece in write_table.pieces(ledgers.slice(0, 0), store, failures, schema)] == [
-        0
-    ]
+    assert pa.concat_tables(found).equals(
+        write_table.finished_rows(ledgers, store, failures, schema)
+    )
+    assert [
+        len(piece) for piece in write_table.pieces(ledgers.slice(0, 0), store, failures, schema)
+    ] == [0]
 
 
 def test_index_rows_by_shard_are_those_of_plain_dictionaries() -> None:

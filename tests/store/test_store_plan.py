@@ -76,7 +76,8 @@ def test_ledgers_come_back_as_they_were_whatever_is_in_them() -> None:
         Unit({"sample": sample(1, 1), "k": 1}, None, failure=Failure("x", "y")),
     ]
     expected: dict[str, pa.Table] = {
-        name: known_rows(units, CAPTION) for name, units in (("B", some), ("A", []), ("C", some[1:]))
+        name: known_rows(units, CAPTION)
+        for name, units in (("B", some), ("A", []), ("C", some[1:]))
     }
     for name, rows in expected.items():
         kept.add(name, rows)

@@ -6,7 +6,6 @@ import json
 import runpy
 import shutil
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from synthetic import BENCHMARK, CLASSES, PARAMS, write_data
 from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.core.params import load_section
-from c2vl.datasets.skeletons.work import SkeletonStage
 from c2vl.datasets.transfer_targets import TransferTargets
 from c2vl.models.clips import Clips, load_clips
 from c2vl.models.encoders.registry import build_encoder
@@ -279,9 +277,7 @@ def test_transfer_to_pku_mmd_ii_from_its_raw_files(
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(sections))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("C2VL_WORKERS", "1")
-    monkeypatch.setattr(
-        SkeletonStage, "pool", lambda self: ThreadPoolExecutor(1)
-    )  # processes take seconds to start
+    monkeypatch.setenv("C2VL_PREPARE", "threads")  # processes take seconds to start
     for stage in ("target_index", "target_skeleton", "transfer"):
         _run(monkeypatch, stage, "pku2")
     _run(monkeypatch, "protocols")
