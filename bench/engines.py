@@ -230,9 +230,8 @@ def measure(
         stage = rate(len(units), lambda: run(work, root / f"{work.name}-{number}", notes), notes)  # noqa: B023
         both = harmonic_mean((before, model()))
         busy.append(notes["engine_seconds"] * stage / len(units))
-        rates.append(
-            (both, next_to, prepare, stage, rate(16, lambda: [single(unit) for unit in units[:16]]))
-        )
+        singly = rate(16, lambda: [single(unit) for unit in units[:16]])  # noqa: B023
+        rates.append((both, next_to, prepare, stage, singly))
     medians = [median(column) for column in zip(*rates, strict=True)]
     ratios = sorted(stage / both for both, _, _, stage, _ in rates)
     of_beside = median(stage / next_to for _, next_to, _, stage, _ in rates)

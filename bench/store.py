@@ -206,7 +206,7 @@ HEADS = [
         "run that only writes, s",
         "µs a unit: fill",
         "plan",
-        "seal",
+        "write",
     ),
     *(
         "peak MB: fill",

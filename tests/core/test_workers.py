@@ -83,7 +83,8 @@ def test_a_worker_that_dies_is_noticed_and_what_it_was_given_comes_back(function
 def killed_while_it_sends(number: int) -> Any:
     """Ends this process in the call by which it sends the second of its results."""
     if number == 2:
-        connection.Connection._send = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore
+        end = partial(os.kill, os.getpid(), signal.SIGKILL)
+        connection.Connection._send = lambda *_: end()  # type: ignore
     return {"rows": [bytes(100_000)] * 20, **made(number)}
 
 

@@ -1,4 +1,4 @@
-"""What the keys of skeleton, crop, caption and embed cover: every parameter is here, with what a change of it must do."""
+"""What the keys of skeleton, crop, caption and embed cover: what a change of each parameter does."""
 
 from __future__ import annotations
 

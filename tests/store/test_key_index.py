@@ -1,4 +1,4 @@
-"""The key index answers as plain dictionaries do, also while another thread takes in and forgets segments."""
+"""The key index answers as dictionaries do, also while another thread adds and forgets segments."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_it_finds_what_plain_dictionaries_find(
 def test_a_segment_that_another_thread_adds_in_the_middle_of_a_question_moves_no_row(
     monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    """A reading thread asks what was detected already while the engine's takes in what another process merged."""
+    """One thread asks what was detected already while another takes in what a process merged."""
     index, wanted, usual = KeyIndex(), key_array(KEYS), getattr(np, call)
     index.add("m", wanted)
     others: list[threading.Thread] = []

@@ -1,4 +1,4 @@
-"""The sample store: killed, damaged, extended and shared, it loses nothing published and seals the same bytes."""
+"""The sample store: killed, damaged, extended and shared, it loses nothing published."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str
 def test_whatever_happens_on_the_way_the_sealed_out_is_that_of_an_uninterrupted_run(
     harms: list[tuple[Any, ...]], uninterrupted: dict[str, bytes]
 ) -> None:
-    """The stand-in's answers depend on the batch they were computed in, so this also holds resumed batches to theirs."""
+    """The stand-in's answers depend on their batch, so this also holds resumed batches to theirs."""
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         folder = Path(name)
         patch.setenv("C2VL_HOME", str(folder / "home"))
@@ -338,7 +338,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def test_another_data_set_in_the_same_store_does_not_make_failures_look_new(tmp_path: Path) -> None:
-    """A transfer target's skeletons share the fingerprint, and so the folder, of the data set's own."""
+    """A transfer target's skeletons share the fingerprint, and so the folder, of the data set."""
     first, other = world(1, 4), {name.replace("S001", "S002"): [b"fine"] for name in world(1, 4)}
     run.run(Stage(first), tmp_path / "first", {})
     run.run(Stage(other), tmp_path / "other", {})
@@ -413,7 +413,7 @@ def test_too_many_failures_fail_the_stage_in_one_sentence_and_keep_what_succeede
     }
     with pytest.raises(
         UserError,
-        match=r"caption: 4 units failed .* share of 0.1 .*`max_failed`.* most often \(4\): no answer",
+        match=r"caption: 4 units failed .* of 0.1 .*`max_failed`.* most often \(4\): no answer",
     ):
         ran(Stage(contents, max_failed=0.1, size=1), tmp_path / "out")
     assert not (tmp_path / "out").exists()

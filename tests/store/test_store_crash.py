@@ -1,7 +1,7 @@
-"""SIGKILL at any moment of any stage: a rerun ends with an uninterrupted run's bytes, and little is computed twice.
+"""SIGKILL at any moment of any stage: a rerun gives an uninterrupted run's bytes, and loses little.
 
-The stages, their inputs and their engines are real (`crash_lab.py`); half of the kills come after a random time, half
-at a random step of publishing, so that those, too short to be hit by chance, are hit as well.
+The stages, their inputs and their engines are real (`crash_lab.py`). Half of the kills come after a
+random time, half at a random step of publishing: such steps are too short to be hit by chance.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def computed(trial: Path) -> int:
 
 
 def wait_for_orphans(trial: Path) -> None:
-    """Workers end with their parent, but it takes them some milliseconds, and forked ones hold its lock until then."""
+    """Workers end with their parent, but it takes them some milliseconds."""
     deadline = time.monotonic() + 10
     for process in {process for process, _ in notes(trial)}:
         while Path(f"/proc/{process}").exists() and time.monotonic() < deadline:
@@ -144,7 +144,7 @@ def test_killed_at_random_a_rerun_ends_with_the_same_bytes_and_loses_a_batch_a_p
 def test_killed_at_each_step_of_publishing_merging_and_sealing_in_turn(
     lab: Lab, tmp_path: Path
 ) -> None:
-    """Not at random: before every call that makes, flushes, renames or removes a file. The engine is a stand-in."""
+    """Before every call that makes, flushes, renames or removes a file; with a stand-in engine."""
     for step in range(1, lab.steps["standin"] + 1):
         trial = tmp_path / str(step)
         process = lab.begin("standin", trial, ("before", step))

@@ -1,4 +1,4 @@
-"""What the store holds in memory at a time is a chunk, however much it merges or seals; and what that must not change."""
+"""The store holds a chunk in memory at a time, however much it merges or writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan is small and exact: the keys it lacks against plain sets, its ledgers packed, and inputs that change under a run."""
+"""A plan is small and exact: missing keys as plain sets give them, what is known of rows packed."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Many(Stage):
 
 
 def test_a_plan_keeps_few_bytes_a_unit_even_if_all_are_missing(tmp_path: Path) -> None:
-    """The array of keys and the packed ledger make about 42; Python objects would be hundreds, kept of few units only."""
+    """Keys and packed rows make about 42; Python objects would be hundreds, kept of few units only."""
     store = Store(tmp_path, "caption", "f")
     plan.plan(Many(96), store)  # what is imported and cached once
     held = []
@@ -121,7 +121,7 @@ def test_a_plan_keeps_few_bytes_a_unit_even_if_all_are_missing(tmp_path: Path) -
 @pytest.mark.parametrize(
     "kept", [True, False], ids=["what was planned is kept", "all is read again"]
 )
-def test_inputs_that_change_between_plan_and_seal_cannot_spoil_the_out_and_the_next_run_takes_them_in(
+def test_inputs_that_change_under_a_run_cannot_spoil_the_output_and_the_next_run_takes_them_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
 ) -> None:
     class Changing(Stage):

@@ -1,4 +1,4 @@
-"""Shares of a stage and seeds from an out: nothing computed twice, nothing taken that was made in another way."""
+"""Shares of a stage and seeds from an output: nothing is computed twice or taken wrongly."""
 
 from __future__ import annotations
 
@@ -345,7 +345,8 @@ from pathlib import Path
 from c2vl.store import run
 from standin_stage import Stage, world
 notes = {}
-run.run(Stage(world(json.loads(Path("setups.json").read_text())), company=False), Path("data/caption"), notes)
+stage = Stage(world(json.loads(Path("setups.json").read_text())), company=False)
+run.run(stage, Path("data/caption"), notes)
 Path("notes.json").write_text(json.dumps(notes))
 """
 
