@@ -98,14 +98,17 @@ def in_processes(
 
     others = set(multiprocessing.active_children())
     workers: set[Any] = set()
+    # To fetch a result takes some words with its worker: another thread does it one result ahead.
+    # In the main thread, besides, torch would raise errors anywhere, from SIGCHLD.
+    fetcher = ThreadPoolExecutor(1, "fetch")
     try:
         try:
-            # In a thread: in the main one torch would raise errors anywhere, from SIGCHLD.
-            with ThreadPoolExecutor(1) as starter:
-                results = starter.submit(_started, task, noted(), count).result()
+            results = fetcher.submit(_started, task, noted(), count).result()
         finally:
             workers = set(multiprocessing.active_children()) - others
-        while (result := next(results, None)) is not None:
+        coming = fetcher.submit(next, results, None)
+        while (result := coming.result()) is not None:
+            coming = fetcher.submit(next, results, None)
             outcome = unpacked(result)
             if isinstance(outcome, UserError):
                 raise outcome
@@ -118,6 +121,7 @@ def in_processes(
     finally:
         for worker in workers:
             worker.kill()  # it has nothing to finish, and to start may take it long
+        fetcher.shutdown()
 
 
 def _started(task: _Task, items: Iterator[Any], count: int) -> Iterator[Any]:
