@@ -1,4 +1,4 @@
-"""What the keys of skeleton, crop, caption and embed cover: what a change of each parameter does."""
+"""What the keys of skeleton, crop, caption and embed cover: what each parameter does to them."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str
 def test_whatever_happens_on_the_way_the_sealed_out_is_that_of_an_uninterrupted_run(
     harms: list[tuple[Any, ...]], uninterrupted: dict[str, bytes]
 ) -> None:
-    """The stand-in's answers depend on their batch, so this also holds resumed batches to theirs."""
+    """The stand-in's answers depend on their batch: resumed batches are held to theirs, too."""
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         folder = Path(name)
         patch.setenv("C2VL_HOME", str(folder / "home"))

@@ -105,7 +105,7 @@ class Many(Stage):
 
 
 def test_a_plan_keeps_few_bytes_a_unit_even_if_all_are_missing(tmp_path: Path) -> None:
-    """Keys and packed rows make about 42; Python objects would be hundreds, kept of few units only."""
+    """Keys and packed rows make about 42; Python objects, kept of few units only, are hundreds."""
     store = Store(tmp_path, "caption", "f")
     plan.plan(Many(96), store)  # what is imported and cached once
     held = []

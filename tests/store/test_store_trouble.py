@@ -126,7 +126,7 @@ def known() -> set[bytes]:
     return plan.open_store(Stage(world(), size=4))[0].known()
 
 
-# The first call to be refused, and the seconds until batches are made durable: each, or all at last.
+# The first call to be refused, and the seconds until batches are made durable.
 CALLS = {
     "made": (files.tempfile, "mkstemp", 12, 0.0),
     "written": (os, "write", 12, 0.0),
