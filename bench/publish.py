@@ -37,7 +37,7 @@ BATCHES = {
 
 def cost(folder: Path, rows: int, size: int, count: int, seconds: float) -> tuple[float, int]:
     """Milliseconds to publish a batch of `rows` × `size` random bytes, and the remaining files."""
-    publisher.FLUSH_SECONDS = seconds
+    publish.FLUSH_SECONDS = seconds
     noise = np.random.default_rng(0)
     batches = [[{"value": noise.bytes(size)} for _ in range(rows)] for _ in range(8)]
     store = Store(folder, "bench", str(seconds))

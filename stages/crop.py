@@ -22,8 +22,8 @@ def main() -> None:
     params, data = load_section("crop", CropParams), load_section("data", DataParams)
     if PIPELINE.is_file() and (warning := push_warning(data.dataset)):
         print(f"crop: {warning}.", flush=True)
-    carry_out(
-        CropWork(params, Path("data/index/index.parquet"), Path("data/skeleton"), data.raw),
+    run_as_asked(
+        CropStage(params, Path("data/index/index.parquet"), Path("data/skeleton"), data.raw),
         Path("data/crop"),
         chosen,
     )

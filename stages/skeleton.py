@@ -9,8 +9,8 @@ from c2vl.core.errors import one_sentence
 from c2vl.core.params import load_section
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.skeleton_params import SkeletonParams
-from c2vl.datasets.skeletons.source import skeleton_work
-from c2vl.store.stage import add_options, carry_out
+from c2vl.datasets.skeletons.source import skeleton_stage
+from c2vl.store.run import add_options, run_as_asked
 
 
 @one_sentence

@@ -12,7 +12,7 @@ from pathlib import Path
 from c2vl.core.errors import one_sentence
 from c2vl.core.params import load_section
 from c2vl.datasets.skeleton_params import SkeletonParams
-from c2vl.datasets.skeletons.source import skeleton_work
+from c2vl.datasets.skeletons.source import skeleton_stage
 from c2vl.datasets.transfer_targets import load_target
 from c2vl.store.run import add_options, run_as_asked
 

@@ -45,10 +45,11 @@ def stage_lock(stage: str, folder: Path | None = None) -> Iterator[None]:
                 "is kept."
             ) from None
         except OSError as error:  # a network disk without locks; two runs would only waste time
-            print(
-                f"{stage}: {path.parent} cannot be locked ({error.strerror}); do not start it "
-                "twice.",
-                flush=True,
+            log.warning(
+                "%s: %s cannot be locked (%s); do not start it twice.",
+                stage,
+                path.parent,
+                error.strerror,
             )
         with contextlib.suppress(OSError):  # on a full disk; the lock holds without its text
             os.ftruncate(file.fileno(), 0)

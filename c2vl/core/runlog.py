@@ -64,6 +64,9 @@ def records(folder: Path | None = None) -> list[dict[str, Any]]:
 
     Args:
         folder: folder of the records (default: `.c2vl/runs`).
+
+    Raises:
+        UserError: one is damaged.
     """
     folder = folder or state_dir() / "runs"
     found = [_record(path) for path in sorted(folder.glob("*.json"))] if folder.is_dir() else []

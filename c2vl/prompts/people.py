@@ -10,11 +10,6 @@ INSIDE = 0.5  # share of an actor's joints that its box must hold
 SAME_PERSON = 0.5  # IoU from which two boxes are taken for one person
 
 
-def scaled_joints(colour: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Scale colour joints (..., 2) from 1920x1080 to a video of `width` x `height` pixels."""
-    return colour * (np.array([width, height], np.float32) / np.array(COLOUR_SIZE, np.float32))
-
-
 def joint_boxes(joints: np.ndarray) -> list[np.ndarray]:
     """The box (4,) xyxy of the finite joints of each actor present in (A, J, 2) pixels."""
     boxes = []

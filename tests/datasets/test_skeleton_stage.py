@@ -19,7 +19,7 @@ from c2vl.core import tables
 from c2vl.datasets.skeleton_file import parse_skeleton
 from c2vl.datasets.skeleton_params import SkeletonParams
 from c2vl.datasets.skeletons.denoise import denoise
-from c2vl.datasets.skeletons.work import SkeletonWork
+from c2vl.datasets.skeletons.work import SkeletonStage
 from c2vl.store import run
 
 NAMES = [f"S001C001P{subject:03d}R001A001" for subject in range(1, 5)]
@@ -99,7 +99,7 @@ WORKER = """
 import os, sys, time
 from pathlib import Path
 from c2vl.datasets.skeletons import work
-from c2vl.datasets.skeletons.line import SkeletonParams
+from c2vl.datasets.skeleton_params import SkeletonParams
 from c2vl.store import run
 
 def waiting(payloads):

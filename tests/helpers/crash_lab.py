@@ -23,10 +23,10 @@ from c2vl.core.errors import one_sentence
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.index import build_index
 from c2vl.datasets.skeleton_params import SkeletonParams
-from c2vl.datasets.skeletons.work import SkeletonWork
-from c2vl.prompts.caption import CaptionParams, CaptionWork
-from c2vl.prompts.crop import CropParams, CropWork, detected_now
-from c2vl.prompts.embed import EmbedWork
+from c2vl.datasets.skeletons.work import SkeletonStage, denoise_all
+from c2vl.prompts.caption import CaptionParams, CaptionStage
+from c2vl.prompts.crop import CropParams, CropStage, detected_now
+from c2vl.prompts.embed import EmbedStage
 from c2vl.prompts.embed_params import EmbedParams
 from c2vl.store import publish, run
 from c2vl.studio.dataset import film, takes

@@ -40,7 +40,7 @@ class StoredStage:
 def _skeleton(params: Path) -> Stage:
     from c2vl.datasets.data_params import DataParams
     from c2vl.datasets.skeleton_params import SkeletonParams
-    from c2vl.datasets.skeletons.source import skeleton_work
+    from c2vl.datasets.skeletons.source import skeleton_stage
 
     return skeleton_stage(
         load_section("skeleton", SkeletonParams, params),

@@ -110,16 +110,3 @@ class PassedStage(Stage):
             "samples_with_two_actors": self._two,
             "passed_through": self._path.name,
         }
-
-
-def centred(joints: np.ndarray) -> np.ndarray:
-    """Joints (T, 2, 25, 3) with joint 2 of actor 1's first frame as origin; absent frames stay 0.
-
-    A clip that is centred already, as CTR-GCN's are, comes back bit for bit.
-    """
-    real = joints[:, 0].any(axis=(1, 2))
-    if not real.any():  # nobody in the first slot: the second one is somebody all the same
-        return joints
-    moved = joints - joints[real.argmax(), 0, CENTRE]
-    moved[~joints.any(axis=(2, 3))] = 0
-    return moved

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from c2vl.datasets.preprocessed import is_preprocessed
-from c2vl.datasets.skeletons.line import SkeletonParams
+from c2vl.datasets.skeleton_params import SkeletonParams
 from c2vl.datasets.skeletons.passed import PassedStage
 from c2vl.datasets.skeletons.work import SkeletonStage
 

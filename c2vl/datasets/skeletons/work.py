@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -84,7 +83,7 @@ class SkeletonStage(Stage):
                 continue
             source = Source(self._raw, entry["skeleton_file"], entry["skeleton_hash"])
             if entry["clip_begin"] is not None:
-                key = content_key(fingerprint, source.content, "slots", slots.VERSION)
+                key = content_key(fingerprint, source.content, "slots", SLOTS_VERSION)
                 clip = (entry["clip_begin"], entry["clip_stop"])
                 units.append(Unit({"sample": sample}, key, (source, clip)))
                 continue
@@ -155,7 +154,7 @@ def denoised(
     Args:
         source: a `.skeleton` file, or PKU-MMD's file of a long video.
         clip: its first frame and the one after its last in a long file; None: all of the file.
-        rules: as `c2vl.datasets.skeletons.line.denoise`, for NTU's files.
+        rules: as `c2vl.datasets.skeletons.denoise.denoise`, for NTU's files.
     """
     try:
         if clip is not None:
