@@ -23,16 +23,16 @@ class Epoch:
     probe: float | None = None
 
 
-TOLD = ("loss", "temperature", "diagonal", "entropy", "accuracy", "probe")  # what tells a collapse
+SHOWN = ("loss", "temperature", "diagonal", "entropy", "accuracy", "probe")  # they show a collapse
 
 
-def told(epochs: list[Epoch]) -> list[str]:
+def as_text(epochs: list[Epoch]) -> list[str]:
     """The last epoch's loss and diagnostics as a progress bar shows them, and the last probe."""
     if not epochs:
         return []
     probes = [epoch.probe for epoch in epochs if epoch.probe is not None]
     values = asdict(epochs[-1]) | {"probe": probes[-1] if probes else None}
-    return [f"{name} {values[name]:.3g}" for name in TOLD if values[name] is not None]
+    return [f"{name} {values[name]:.3g}" for name in SHOWN if values[name] is not None]
 
 
 def to_csv(epochs: list[Epoch]) -> str:
@@ -45,3 +45,14 @@ def to_csv(epochs: list[Epoch]) -> str:
             {k: f"{v:.7g}" if isinstance(v, float) else v for k, v in asdict(epoch).items()}
         )
     return out.getvalue()
+
+
+def from_csv(text: str) -> list[Epoch]:
+    """The rows of `to_csv`, with the digits that it wrote."""
+    return [
+        Epoch(
+            int(row.pop("epoch")),
+            **{name: float(value) if value else None for name, value in row.items()},  # type: ignore[arg-type]
+        )
+        for row in csv.DictReader(io.StringIO(text))
+    ]

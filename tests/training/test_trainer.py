@@ -34,10 +34,11 @@ from c2vl.models.resident import Resident
 from c2vl.models.views import test_view as view_of
 from c2vl.training import loop
 from c2vl.training.checkpoint import load_checkpoint
-from c2vl.training.curves import told as told_of
+from c2vl.training.curves import as_text
 from c2vl.training.devices import Devices
 from c2vl.training.environment import compiled, save_seconds, threads
-from c2vl.training.keep import LAST_GOOD, LIVE, STATE, Keep, forget, training_key
+from c2vl.training.keep import LAST_GOOD, LIVE, STATE, Keep, forget, read_state
+from c2vl.training.key import Description, data_hash, supervised_params
 from c2vl.training.loop import fit
 from c2vl.training.methods import Trained, train
 from c2vl.training.objective.embeddings import AlignedEncoder
@@ -166,7 +167,7 @@ def test_a_state_older_than_the_kill_is_good_too(tmp_path, monkeypatch, clips, p
             interrupt(patch, Pretraining, after)
             with pytest.raises(Killed):
                 run(clips, prompts, PARAMS, tmp_path)
-    assert torch.load(tmp_path / STATE, weights_only=True)["at"]["step"] == 2
+    assert read_state(tmp_path / STATE)[1]["at"]["step"] == 2
     assert_same(run(clips, prompts, PARAMS, tmp_path), whole)
 
 
@@ -190,7 +191,7 @@ def test_kill_nine_and_again(tmp_path: Path, monkeypatch, clips, prompts) -> Non
         process.kill()
         process.join(60)
         assert process.exitcode == -signal.SIGKILL
-        at = torch.load(state, weights_only=True)["at"]  # whole, whenever the kill fell
+        at = read_state(state)[1]["at"]  # whole, whenever the kill fell
         steps.append(at["epoch"] * STEPS + at["step"])
     assert steps == sorted(set(steps))  # each went on where the one before was
     assert_same(run(clips, prompts, params, tmp_path), whole)
@@ -219,23 +220,47 @@ def test_a_state_of_other_params_data_or_no_state_at_all_is_not_resumed(
     assert_same(run(other, prompts, params, tmp_path), run(other, prompts, params))
     (tmp_path / STATE).write_bytes(kept[:1000])
     assert_same(run(clips, prompts, params, tmp_path), run(clips, prompts, params))
-    assert "cannot be read" in capsys.readouterr().err
+    assert "cannot be used (it is damaged" in capsys.readouterr().err
     forget(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_key_tells_settings_dtype_shape_and_bytes_apart() -> None:
     x = torch.arange(6.0)
-    cases = [
-        ({"a": 1}, x),
-        ({"a": 2}, x),
-        ({"a": 1}, x + 1),
-        ({"a": 1}, x.view(2, 3)),
-        ({"a": 1}, x.half()),
-    ]
-    keys = [training_key(settings, [tensor]) for settings, tensor in cases]
+
+    def key(seed: int, tensor: torch.Tensor) -> str:
+        params = supervised_params(PARAMS.model_copy(update={"seed": seed}), "joint")
+        return Description("name", "supervised", params, data_hash([tensor]), {}).key
+
+    cases = [(1, x), (2, x), (1, x + 1), (1, x.view(2, 3)), (1, x.half())]
+    keys = [key(seed, tensor) for seed, tensor in cases]
     assert len(set(keys)) == len(keys)
-    assert keys[0] == training_key({"a": 1}, [x.clone()])
+    assert keys[0] == key(1, x.clone())
+
+
+def test_a_flipped_bit_anywhere_in_a_state_is_refused_with_a_sentence(
+    tmp_path, monkeypatch, capsys, clips, prompts
+) -> None:
+    """Most places hold weights: without a checksum the training would end in another encoder."""
+    monkeypatch.setenv("C2VL_SAVE_SECONDS", "0")
+    params = PARAMS.model_copy(update={"epochs": 2})
+    with monkeypatch.context() as patch:
+        interrupt(patch, Pretraining, 3)
+        with pytest.raises(Killed):
+            run(clips, prompts, params, tmp_path)
+    path = tmp_path / STATE
+    saved, (key, _) = path.read_bytes(), read_state(path)
+    places = [0, 12, saved.index(b"\n"), *range(200, len(saved), len(saved) // 60), len(saved) - 1]
+    for place in places:
+        bent = bytearray(saved)
+        bent[place] ^= 1 << place % 8
+        path.write_bytes(bent)
+        assert Keep(tmp_path, key).load() is None, place
+        said = capsys.readouterr().err
+        assert "cannot be used (it is damaged" in said and "training starts anew" in said
+    assert_same(run(clips, prompts, params, tmp_path), run(clips, prompts, params))
+    path.write_bytes(saved)
+    assert Keep(tmp_path, key).load() is not None
 
 
 def test_when_the_loss_is_lost_the_last_good_network_is_kept_and_named(
@@ -295,7 +320,7 @@ def test_the_bar_tells_what_a_collapse_would_show(capsys, clips, prompts) -> Non
     assert probe is not None
     told = f"epoch 3/3, loss {last.loss:.3g}, temperature 0.3, diagonal {last.diagonal:.3g}, entropy {last.entropy:.3g}, probe "
     assert told in capsys.readouterr().err
-    assert told_of([*curves[:2], dataclasses.replace(last, probe=None)])[-1] == f"probe {probe:.3g}"
+    assert as_text([*curves[:2], dataclasses.replace(last, probe=None)])[-1] == f"probe {probe:.3g}"
 
 
 def test_dvclive_gets_the_curves_also_of_a_resumed_run(

@@ -1,4 +1,4 @@
-"""The outs of finetuning: metrics, scores of the test split, curves, the network."""
+"""The outputs of finetuning: metrics, scores of the test split, curves, the network."""
 
 from __future__ import annotations
 
@@ -32,8 +32,10 @@ def score_table(
     labels: np.ndarray,
     scores: np.ndarray,
 ) -> pa.Table:
-    """Scores (N, classes) as rows `<key…>, sample, label` (int16), `scores` (fixed_size_list<float32>[classes])."""
-    columns: dict[str, Any] = {name: pa.array([value] * len(scores)) for name, value in key.items()}
+    """Scores (N, classes) as rows `<key…>, sample, label` (int16), `scores` (float32[classes])."""
+    count, classes = scores.shape
+    columns: dict[str, Any] = {name: pa.array([value] * count) for name, value in key.items()}
+    kind = pa.list_(pa.field("element", pa.float32()), classes)
     columns["sample"] = pa.array(list(samples), pa.string())
     columns["label"] = pa.array(labels.astype(np.int16))
     columns["scores"] = tables.vector_column(scores.astype(np.float32))
@@ -79,7 +81,8 @@ def write_curves(folder: Path, rows: Iterable[tuple[Mapping[str, Any], Sequence[
 def save_network(
     folder: Path, finetuned: Finetuned, config: EncoderConfig, classes: int, labelled: int
 ) -> None:
-    """Write encoder and classifier as a checkpoint that `load_checkpoint` reads (`encoder.safetensors`, `config.json`)."""
+    """Write encoder and classifier as a checkpoint that `load_checkpoint` reads."""
+    assert finetuned.network is not None
     update: dict[str, Any] = {
         "prompts": {},
         "dimension": None,
