@@ -1,8 +1,9 @@
-"""What a stage would compute and for which reason, for the data as they lie here now; runs nothing and loads no engine.
+"""What a stage would compute, and why; runs nothing and loads no engine.
 
-The stages are skeleton, crop, caption and embed, which keep every sample's result in the store. DVC may run a stage for
-other reasons too (`dvc status` tells); it then takes everything from the store. Checksums are believed
-here; a run that finds damaged files computes their rows too (`c2vl store verify`).
+skeleton, crop, caption and embed keep every sample in the store; pretrain, baselines, finetune, semi
+and transfer keep every training there. DVC may run a stage for reasons that change no result, such as
+a comment: it then takes everything from the store. Checksums are believed here; a run that finds
+damaged files computes their part too (`c2vl store verify`).
 """
 
 from __future__ import annotations
@@ -17,23 +18,40 @@ if TYPE_CHECKING:
     from c2vl.commands.pipeline.store_stages import StoredStage
 
 MOST_CHANGES = 3  # named of a stage
-HELP = "what skeleton, crop, caption and embed would compute, and why"
+HELP = "what a stage would compute or train, and why"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("stage", nargs="?", help="one of them; default: all")
+    parser.add_argument("stage", nargs="?", help="one of these; default: all")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Print a paragraph a stage.
 
     Raises:
+        UserError: there is no such stage, or a section of params.yaml is wrong.
+    """
+    from c2vl.commands.pipeline.training_cells import TRAINING_STAGES
+    from c2vl.commands.pipeline.training_stages import explained
+
+    trains = (arguments.stage or "").split("@")[0] in TRAINING_STAGES
+    if not trains:
+        explain_samples(arguments.stage)
+    if trains or arguments.stage is None:
+        for line in explained(arguments.stage):
+            print(line, flush=True)
+
+
+def explain_samples(name: str | None) -> None:
+    """Print a paragraph for each stage that keeps samples in the store.
+
+    Raises:
         UserError: there is no such stage.
     """
     from c2vl.commands.pipeline.store_stages import STAGES, stages_named
 
-    chosen = stages_named(arguments.stage)
+    chosen = stages_named(name)
     relevant = {stage.name for stage in chosen}
     for stage in reversed(
         STAGES
@@ -55,7 +73,10 @@ def said_of_files(stale: set[str]) -> Iterator[str]:
 
     changed = changed_before(LISTED)
     if changed is None:
-        yield f"{LISTED}: DVC cannot tell whether it is up to date; the following is for the files that it listed last"
+        yield (
+            f"{LISTED}: DVC cannot tell whether it is up to date; "
+            "the following is for the files that it listed last"
+        )
         return
     for name, what in changed.items():
         more = f" and {len(what) - MOST_CHANGES} more" if len(what) > MOST_CHANGES else ""

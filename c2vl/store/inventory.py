@@ -12,6 +12,7 @@ from c2vl.core.disk_errors import explained
 from c2vl.core.errors import UserError
 from c2vl.store.segments import SUFFIX, is_intact
 from c2vl.store.store import Store
+from c2vl.store.trained import FOLDER as TRAINED
 
 FRESH_SECONDS = 600  # a folder written to since may have a process at work in it
 

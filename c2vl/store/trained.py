@@ -75,6 +75,13 @@ class TrainedStore:
         """Whether there is an entry, sound or not."""
         return (self.folder / key / MANIFEST).is_file()
 
+    def about(self, key: str) -> dict[str, Any] | None:
+        """What the writer of an entry said of it; None where there is none to be read."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            about: dict[str, Any] = read_json(self.folder / key / MANIFEST)["about"]
+            return about
+        return None
+
     def take(self, key: str) -> dict[str, bytes] | None:
         """The files of an entry by name, each as its checksum says; None where there is none.
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from c2vl.training.deciding import Kind, code_by_entry, code_hash, deciding
@@ -46,7 +47,7 @@ class Description:
         """The modules that decide."""
         return deciding(self.kind, self.params["encoder.name"])
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The content key: hex, 128 bits."""
         parts = [self.params, self.data, self.machine, code_hash(self.entries)]

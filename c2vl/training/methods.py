@@ -113,14 +113,33 @@ def train(
         return _supervised(clips, classes, stream, params, baselines, config, folder, reuse)
     if prompts is None:
         raise UserError(f"Pretraining by {method} needs knowledge prompts; run `dvc repro embed`.")
-    if method == "infonce":
-        params = params.model_copy(update={"objective": params.objective.as_infonce()})
+    params = params_of(method, params, baselines)
     return _pretrained(clips, prompts, stream, params, config, folder, reuse)
 
 
-def training_name(method: Method, benchmark: str, stream: Stream) -> str:
-    """What people call a training: `pretrain xsub-joint`, `infonce xsub-joint`."""
-    return f"{'pretrain' if method == 'c2vl' else method} {benchmark}-{stream}"
+def params_of(method: Method, params: PretrainParams, baselines: BaselinesParams) -> PretrainParams:
+    """The parameters that a method trains with."""
+    if method == "infonce":
+        return params.model_copy(update={"objective": params.objective.as_infonce()})
+    return baselines.supervised_schedule(params) if method == "supervised" else params
+
+
+def described(config: EncoderConfig, params: PretrainParams, data: str, device: str) -> Description:
+    """What a training depends on.
+
+    Args:
+        config: its method, benchmark, stream and number of classes.
+        params: of `params_of`.
+        data: `data_hash` of what it reads.
+        device: `cpu` or `cuda`.
+    """
+    method = config.method
+    name = f"{'pretrain' if method == 'c2vl' else method} {config.benchmark}-{config.stream}"
+    if method == "supervised":
+        used = {**supervised_params(params, config.stream), "classes": config.classes}
+        return Description(name, "supervised", used, data, machine_of(device))
+    used = pretraining_params(params, config.stream)
+    return Description(name, "pretraining", used, data, machine_of(device))
 
 
 def _supervised(
@@ -133,17 +152,12 @@ def _supervised(
     folder: Path | None,
     reuse: Reuse | None,
 ) -> Trained:
-    params = baselines.supervised_schedule(params)
+    params = params_of(config.method, params, baselines)
     config = config.model_copy(update={"classes": classes, "training": params.model_dump()})
 
     def description() -> Description:
-        return Description(
-            training_name(config.method, config.benchmark, stream),
-            "supervised",
-            {**supervised_params(params, stream), "classes": classes},
-            data_hash(_tensors(clips)),
-            machine_of(clips.skeletons.device.type),
-        )
+        data = data_hash(_tensors(clips))
+        return described(config, params, data, clips.skeletons.device.type)
 
     def run(keep: Keep | None, save_good: SaveGood | None) -> Result:
         name = f"{config.method} {config.benchmark}-{stream}"
@@ -175,13 +189,8 @@ def _pretrained(
 
     def description() -> Description:
         features = [features.tensor for features in prompts.features.values()]
-        return Description(
-            training_name(config.method, config.benchmark, stream),
-            "pretraining",
-            pretraining_params(params, stream),
-            data_hash([*_tensors(clips), prompts.valid, *features]),
-            machine_of(clips.skeletons.device.type),
-        )
+        data = data_hash([*_tensors(clips), prompts.valid, *features])
+        return described(config, params, data, clips.skeletons.device.type)
 
     def run(keep: Keep | None, save_good: SaveGood | None) -> Result:
         probe = Probe(clips.skeletons, clips.labels, stream, params.view.frames, params.seed)

@@ -57,3 +57,11 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
         "std": deviation,
         "values": [float(value) for value in values],
     }
+
+
+def summarised(draws: list[dict[str, float]], labelled: int) -> dict[str, Any]:
+    """Mean and deviation over the draws of each metric, and the number of labelled clips."""
+    return {
+        "labelled": labelled,
+        **{name: spread([draw[name] for draw in draws]) for name in draws[0]},
+    }

@@ -34,7 +34,7 @@ from c2vl.training.finetuning.finetune_params import (
 from c2vl.training.finetuning.labelled import draw_labelled
 from c2vl.training.finetuning.starts import config_of, starts
 from c2vl.training.finetuning.trainings import Trainings, Where
-from c2vl.training.metrics import spread
+from c2vl.training.metrics import summarised
 from c2vl.training.reuse import Reuse
 
 Done = Sequence[tuple[Where, Finetuned]]
@@ -127,14 +127,6 @@ def semi_all(
     return {
         start: {f: values["top1"]["mean"] for f, values in by.items()}
         for start, by in metrics.items()
-    }
-
-
-def summarised(draws: list[dict[str, float]], labelled: int) -> dict[str, Any]:
-    """Mean and deviation over the draws of each metric, and the number of labelled clips."""
-    return {
-        "labelled": labelled,
-        **{name: spread([draw[name] for draw in draws]) for name in draws[0]},
     }
 
 

@@ -81,21 +81,14 @@ class Trainings:
         device = self.train.skeletons.device
         weights = [value for value in encoder.state_dict().values() if isinstance(value, Tensor)]
         read = [*weights, torch.from_numpy(rows), *self._content]
-        used = {**supervised_params(params, stream), "test_every": params.probe_every}
-        known = Description(
-            name,
-            "finetuning",
-            {**used, "classes": self.classes},
-            data_hash(read),
-            machine_of(device.type),
-        )
+        known = described_run(name, stream, params, self.classes, data_hash(read), device.type)
         needed = [STORED_SCORES, STORED_CURVES, *([WEIGHTS] if with_network else [])]
         files = self.reuse.take(known, needed, self._previous)
         folder = self.states.joinpath(*map(str, where.values()))
         self._folders.append(folder)
         if files is not None:
             self.taken += 1
-            done = self._unpacked(files, encoder)
+            done = self._unpacked(files, encoder, with_network)
         else:
             keep = Keep(folder, known.key)
             done = finetune(
@@ -135,9 +128,9 @@ class Trainings:
         ]
         return [torch.tensor(list(bytes.fromhex(data_hash(tensors))), dtype=torch.uint8)]
 
-    def _unpacked(self, files: Files, encoder: nn.Module) -> Finetuned:
+    def _unpacked(self, files: Files, encoder: nn.Module, with_network: bool) -> Finetuned:
         network = None
-        if WEIGHTS in files:
+        if with_network:
             empty = ClassifyingEncoder(copy.deepcopy(encoder), self.classes)
             loaded = with_weights(empty, files[WEIGHTS], self.train.skeletons.device)
             network = cast(ClassifyingEncoder, loaded).eval()
@@ -180,6 +173,15 @@ class Trainings:
         sums = {name: value for name, value in run["files"].items() if name in found}
         sound = all(checksum(found[name]) == value for name, value in sums.items())
         return found if sound else None
+
+
+def described_run(
+    name: str, stream: Stream, params: PretrainParams, classes: int, data: str, device: str
+) -> Description:
+    """What one training of a protocol depends on; `params` of `finetune.settings`."""
+    used = {**supervised_params(params, stream), "test_every": params.probe_every}
+    used |= {"classes": classes}
+    return Description(name, "finetuning", used, data, machine_of(device))
 
 
 def _packed(done: Finetuned) -> Files:
