@@ -168,7 +168,7 @@ def test_semi_draws_come_from_the_training_split_and_are_written_down(
 
 
 def test_semi_killed_in_its_third_training_goes_on_there(
-    world: Path, monkeypatch: pytest.MonkeyPatch
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Finished draws are not trained again, and the outs are those of a run that was never killed."""
     out = world / "results/finetune/semi" / f"{BENCHMARK}-joint"
@@ -182,20 +182,27 @@ def test_semi_killed_in_its_third_training_goes_on_there(
             raise KeyboardInterrupt
         return real(*arguments, **named)
 
+    def run_anew(store: str) -> None:
+        """As DVC does: the output is removed; the store has none of its trainings."""
+        (tmp_path / store).mkdir(exist_ok=True)
+        monkeypatch.setenv("C2VL_STORE", str(tmp_path / store))
+        shutil.rmtree(out, ignore_errors=True)
+        _run(monkeypatch, "semi", BENCHMARK, "joint")
+
     monkeypatch.setattr(loop, "backward", counted)
     monkeypatch.chdir(world)
     stop = 0
-    _run(monkeypatch, "semi", BENCHMARK, "joint")
+    run_anew("whole")
     whole, stop = (
         len(steps),
         len(steps) * 3 // 4,
     )  # the larger share is the third and fourth training
     steps.clear()
     with pytest.raises((KeyboardInterrupt, SystemExit)):
-        _run(monkeypatch, "semi", BENCHMARK, "joint")
+        run_anew("killed")
     steps.clear()
     stop = 0
-    _run(monkeypatch, "semi", BENCHMARK, "joint")
+    run_anew("killed")
     assert 0 < len(steps) < whole
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert not list((world / ".c2vl/training").rglob("semi*/**/state.pt"))
