@@ -2,8 +2,8 @@
 
 `infonce`: hard targets on the same prompts with the same schedule; `random`: an untrained encoder;
 `supervised`: the same encoder trained on labels. Reads what `pretrain` reads; writes
-`results/baselines/<benchmark>/<method>/` with the same files as `pretrain`, and takes from the store
-what that does (`random` has no key).
+`results/baselines/<benchmark>/<method>/` with the same files as `pretrain`. Known results are taken
+from the store as there; `random` is not trained and has no key.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Stage `pretrain <benchmark> <stream>`: an encoder from knowledge prompts, by the C²VL objective.
 
-Reads `data/index`, `data/skeleton`, `data/embed/*`. Writes `results/pretrain/<benchmark>-<stream>/`:
+Reads `data/index`, `data/skeleton`, `data/embed/*`. Writes
+`results/pretrain/<benchmark>-<stream>/`:
 
 - `encoder.safetensors`: encoder and heads; `config.json`;
 - `curves.csv` (columns: top of `stages/evaluate.py`);

@@ -1,9 +1,9 @@
 """What a stage would compute, and why; runs nothing and loads no engine.
 
-skeleton, crop, caption and embed keep every sample in the store; pretrain, baselines, finetune, semi
-and transfer keep every training there. DVC may run a stage for reasons that change no result, such as
-a comment: it then takes everything from the store. Checksums are believed here; a run that finds
-damaged files computes their part too (`c2vl store verify`).
+skeleton, crop, caption and embed keep every sample in the store; pretrain, baselines, finetune,
+semi and transfer keep every training there. DVC may run a stage for reasons that change no result,
+such as a comment: it then takes everything from the store. Checksums are not verified here
+(`c2vl store verify`): a run that finds damaged files computes their part too.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def explain_samples(name: str | None) -> None:
 
 
 def said_of_files(stale: set[str]) -> Iterator[str]:
-    """A line where the index is not of the files that lie here now; its name then goes to `stale`."""
+    """A line where the index is not of the files that lie here now; it then goes to `stale`."""
     from c2vl.commands.pipeline.dvc_status import changed_before
     from c2vl.commands.pipeline.store_stages import LISTED
 

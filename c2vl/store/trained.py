@@ -1,7 +1,7 @@
 """Results of trainings, by content key: a folder of files each, in `<store>/trained/<key>/`.
 
-An entry is complete or absent. Its `manifest.json` holds a checksum of every file; an entry that does
-not match it is set aside and counts as missing. The entries used last are kept, up to
+An entry is complete or absent. Its `manifest.json` holds a checksum of every file; an entry that
+does not match it is set aside and counts as missing. The entries used last are kept, up to
 `C2VL_TRAINED_GB` (default 10). This module knows nothing of training.
 """
 
@@ -108,7 +108,7 @@ class TrainedStore:
     def put(self, key: str, files: Mapping[str, bytes], about: Mapping[str, Any]) -> None:
         """Publish an entry atomically, and remove those unused for longest beyond the bound.
 
-        A disk that does not take it is a sentence on stderr: the caller has its result all the same.
+        If the disk does not take it, that is a sentence on stderr: the caller has its result.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

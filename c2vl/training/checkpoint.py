@@ -1,4 +1,4 @@
-"""A trained encoder as a folder: safetensors weights, a config that rebuilds it, curves. No pickle."""
+"""A trained encoder as a folder: safetensors weights, a config that rebuilds it, and curves."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ Method = Literal["c2vl", "infonce", "random", "supervised"]
 class EncoderConfig(ParamsModel):
     """`config.json`: what it takes to rebuild the network, and what it was trained on.
 
-    `prompts` (width of the prompts' features by kind) and `dimension` describe the heads of c2vl and
-    infonce, `classes` the classifier of supervised. `clips` were trained on, `left_out` had no
+    `prompts` (width of the prompts' features by kind) and `dimension` describe the heads of c2vl
+    and infonce, `classes` the classifier of supervised. `clips` were trained on, `left_out` had no
     prompt. `training` is the section of params as it was.
     """
 
@@ -84,7 +84,7 @@ class Checkpoint:
 def save_checkpoint(
     folder: Path, network: EncoderNetwork, config: EncoderConfig, curves: list[Epoch]
 ) -> None:
-    """Write `encoder.safetensors` (encoder and heads), `config.json` and `curves.csv` atomically."""
+    """Write `encoder.safetensors` (with heads), `config.json`, `curves.csv`, each atomically."""
     write_bytes(folder / WEIGHTS, weights_of(network))
     write_bytes(folder / CURVES, to_csv(curves).encode())
     write_json(folder / CONFIG, config.model_dump())

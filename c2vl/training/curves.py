@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,9 @@ def to_csv(epochs: list[Epoch]) -> str:
 
 def from_csv(text: str) -> list[Epoch]:
     """The rows of `to_csv`, with the digits that it wrote."""
-    return [
-        Epoch(
-            int(row.pop("epoch")),
-            **{name: float(value) if value else None for name, value in row.items()},  # type: ignore[arg-type]
-        )
-        for row in csv.DictReader(io.StringIO(text))
-    ]
+    rows: list[Epoch] = []
+    for row in csv.DictReader(io.StringIO(text)):
+        epoch = int(row.pop("epoch"))
+        values: dict[str, Any] = {name: float(v) if v else None for name, v in row.items()}
+        rows.append(Epoch(epoch, **values))
+    return rows

@@ -1,4 +1,4 @@
-"""The modules that decide what a training computes. Their code is part of its key, no other code is.
+"""The modules that decide what a training computes: their code, and no other, is in its key.
 
 An entry is a module, a package (all modules in it) or `module:name` (this definition alone).
 A test fails when a training imports a module of `models` or `training` that is missing here.
@@ -80,7 +80,7 @@ def deciding(kind: Kind, encoder: str) -> tuple[str, ...]:
 
 
 def code_hash(entries: Sequence[str]) -> str:
-    """Hash of the code of `entries`; where a definition lies and what its module is called is not in it."""
+    """Hash of the code of `entries`. Moving a definition or renaming a module leaves it."""
     return _digest(sorted(statement for entry in entries for statement in _statements(entry)))
 
 
@@ -98,7 +98,7 @@ def _statements(entry: str) -> frozenset[str]:
         for path in files_of(module)
         for node in _Plain().visit(parsed(path.read_text(encoding="utf-8"))).body
         if not name or getattr(node, "name", None) == name
-        for text in _said(node)
+        for text in _texts(node)
     }
     if not found:
         raise LookupError(f"c2vl/training/deciding.py: there is no code of {entry}")
@@ -106,7 +106,7 @@ def _statements(entry: str) -> frozenset[str]:
 
 
 def files_of(module: str) -> list[Path]:
-    """The files of a module or a package of ours; a package's parameters, listed as harmless, are left out.
+    """The files of a module or a package of ours; a package's harmless modules are left out.
 
     Raises:
         LookupError: there is no such module.
@@ -121,8 +121,8 @@ def files_of(module: str) -> list[Path]:
     return [path for name, path in sorted(inside.items()) if name not in HARMLESS]
 
 
-def _said(node: ast.stmt) -> Iterator[str]:
-    """A top-level statement as text; imports name by name, so that how they are grouped does not matter."""
+def _texts(node: ast.stmt) -> Iterator[str]:
+    """A top-level statement as text; imports name by name, however they are grouped."""
     if isinstance(node, ast.Import | ast.ImportFrom):
         module = getattr(node, "module", None)
         for alias in node.names if module != "__future__" else ():

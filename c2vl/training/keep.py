@@ -1,8 +1,8 @@
 """The state of an unfinished training, so that it resumes where it was killed.
 
-It lies in `C2VL_HOME` (`.c2vl/training/<name>/`), because DVC deletes a stage's output before it runs
-the stage. The file begins with a line of JSON: the training's key and a checksum. A state of another
-key is not resumed, and neither is a damaged one.
+It lies in `C2VL_HOME` (`.c2vl/training/<name>/`), because DVC deletes a stage's output before it
+runs the stage. The file begins with a line of JSON: the training's key and a checksum. A state of
+another key is not resumed, and neither is a damaged one.
 """
 
 from __future__ import annotations

@@ -263,8 +263,8 @@ def _kept(folder: Path, config: EncoderConfig, key: str) -> tuple[Keep, SaveGood
 def random_encoder(clips: RaggedSkeletons, stream: Stream, params: PretrainParams) -> nn.Module:
     """A new encoder whose BatchNorm statistics are the training clips' (no weight is trained).
 
-    With the initial statistics (mean 0, variance 1) ten blocks shrink every input to almost the same
-    feature, and the baseline would say more about that than about random weights.
+    With the initial statistics (mean 0, variance 1) ten blocks shrink every input to almost the
+    same feature, and the baseline would say more about that than about random weights.
     """
     torch.manual_seed(params.seed)
     encoder = build_encoder(params.encoder).to(clips.device).train()

@@ -1,6 +1,6 @@
 """A training whose key is known is not run again: its result is taken from the store.
 
-Where the store lacks it, the last version of the stage's output is looked at, as a clone has it that
+Where the store lacks it, the last version of the stage's output is looked at: a clone has it that
 ran `dvc pull`. An output names its keys in `trained.json`.
 """
 

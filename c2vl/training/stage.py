@@ -1,4 +1,4 @@
-"""What the training stages share: the device, the data of a train split, and publishing a result."""
+"""What the training stages share: the device, the data of a train split, publishing a result."""
 
 from __future__ import annotations
 

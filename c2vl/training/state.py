@@ -17,7 +17,7 @@ from c2vl.training.task import Task
 class Progress:
     """Where a training is: `step` steps of epoch `epoch` (from 0) are done.
 
-    `order` (N,) is the epoch's order of the clips; `sums` adds up loss and diagnostics of its steps.
+    `order` (N,) is the epoch's order of the clips; `sums` adds up its loss and diagnostics.
     """
 
     epoch: int

@@ -1,4 +1,4 @@
-"""`c2vl why` on trainings: what changed, comments or code, and whether a training is taken or run."""
+"""`c2vl why` on trainings: comments or code changed, and whether a training is taken or run."""
 
 from __future__ import annotations
 

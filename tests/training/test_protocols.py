@@ -1,4 +1,4 @@
-"""Finetune, semi-supervised and transfer: what is trained, on which labels, and how streams are fused."""
+"""Finetune, semi and transfer: what is trained, on which labels, and how streams are fused."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_semi_draws_come_from_the_training_split_and_are_written_down(
 def test_semi_killed_in_its_third_training_goes_on_there(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Finished draws are not trained again, and the outs are those of a run that was never killed."""
+    """Finished draws are not trained again; the output is that of a run that was not killed."""
     out = world / "results/finetune/semi" / f"{BENCHMARK}-joint"
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     steps: list[int] = []
@@ -264,7 +264,7 @@ def test_transfer_trains_on_the_target_alone(world: Path) -> None:
 def test_transfer_to_pku_mmd_ii_from_its_raw_files(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two videos, of a training and of a test performer: 51 classes, of which three occur, and no colour joints or videos."""
+    """Two videos, of a training and of a test performer: three of 51 classes, no colour joints."""
     for name in ("A01N01-L", "A01N02-L"):
         (tmp_path / "raw/Skeleton").mkdir(parents=True, exist_ok=True)
         (tmp_path / "raw/Label").mkdir(exist_ok=True)

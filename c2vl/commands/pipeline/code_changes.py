@@ -65,7 +65,7 @@ def code_change(stage: str, dep: str) -> Change:
 
 
 def hash_that_ran(stage: str, dep: str) -> str | None:
-    """What `dvc.lock` says of `dep` of `stage`: md5 of the file, or of the folder's list of files."""
+    """What `dvc.lock` says of a dep: md5 of the file, or of the folder's list of files."""
     entries = _lock(LOCK.stat().st_mtime_ns).get(stage, {}).get("deps") if LOCK.is_file() else None
     return next((entry.get("md5") for entry in entries or () if entry.get("path") == dep), None)
 

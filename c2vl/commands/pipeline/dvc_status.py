@@ -15,9 +15,9 @@ CODE = ("c2vl/", "stages/")
 def changed_before(target: str | None) -> dict[str, list[str]] | None:
     """The dependencies that changed since a stage ran, by stage, data before code.
 
-    Of `target` and the stages before it, or of all (None). Empty where all is up to date or there is
-    no pipeline here; None where DVC cannot tell, which it says on stderr: it may be at work. Files
-    that DVC has not seen yet are hashed, which their stage is then spared.
+    Of `target` and the stages before it, or of all (None). Empty where all is up to date or there
+    is no pipeline here; None where DVC cannot tell, which it says on stderr: it may be at work.
+    Files that DVC has not seen yet are hashed, which their stage is then spared.
     """
     if not PIPELINE.is_file():
         return {}

@@ -1,4 +1,4 @@
-"""The stages that keep their samples in the store, as their scripts build them: for commands that look at them from outside."""
+"""The stages that keep their samples in the store, for commands that look at them from outside."""
 
 from __future__ import annotations
 
@@ -105,7 +105,8 @@ def stages_named(name: str | None) -> list[StoredStage]:
     ]
     if not found:
         raise UserError(
-            f"No stage '{name}' keeps samples in the store; those are {', '.join(stage.name for stage in STAGES)}."
+            f"No stage '{name}' keeps samples in the store; "
+            f"those are {', '.join(stage.name for stage in STAGES)}."
         )
     return found
 
@@ -122,7 +123,7 @@ def work_of(stage: StoredStage, params: Path = PARAMS_FILE) -> Stage:
 def needs_of(
     stage: StoredStage, params: Path = PARAMS_FILE
 ) -> list[tuple[str, str, dict[str, Any]]]:
-    """What `stage` uses of the store under `params`: (name in the store, fingerprint, what that is made of).
+    """What `stage` uses of the store: (name there, fingerprint, what that is made of).
 
     Raises:
         UserError: as `work_of`, or the engine's checkpoint is missing.

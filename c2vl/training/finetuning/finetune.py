@@ -38,10 +38,10 @@ class Finetuning(SupervisedTraining):
 
 @dataclass(frozen=True)
 class Finetuned:
-    """The network after the last epoch, its softmax scores (N, classes) of the test split, the curves.
+    """A result: the network after the last epoch, softmax scores of the test split, and curves.
 
-    `probe` of a curve's row is the accuracy on the test split, where it was looked at. The network is
-    None where a result was taken from an output that does not hold it.
+    `scores` are (N, classes) float32. `probe` of a curve's row is the accuracy on the test split,
+    in the epochs that looked at it. The network is None if nobody needs it.
     """
 
     network: ClassifyingEncoder | None

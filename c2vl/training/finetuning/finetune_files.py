@@ -22,7 +22,7 @@ SCORES, CURVES = "scores.parquet", "finetune.csv"
 
 
 def metrics_of(labels: np.ndarray, finetuned: Finetuned) -> dict[str, float]:
-    """Top 1, top 5 and mean class accuracy after the last epoch; beside them the best look at the test split."""
+    """Top 1, top 5 and mean class accuracy after the last epoch, and the best look at the test."""
     return {**score_metrics(labels, finetuned.scores), "best_on_test": finetuned.best_on_test}
 
 
@@ -32,7 +32,7 @@ def score_table(
     labels: np.ndarray,
     scores: np.ndarray,
 ) -> pa.Table:
-    """Scores (N, classes) as rows `<key…>, sample, label` (int16), `scores` (float32[classes])."""
+    """Scores (N, classes) as rows `<key>, sample, label` (int16), `scores` (float32[classes])."""
     count, classes = scores.shape
     columns: dict[str, Any] = {name: pa.array([value] * count) for name, value in key.items()}
     kind = pa.list_(pa.field("element", pa.float32()), classes)
@@ -48,7 +48,7 @@ def write_scores(folder: Path, parts: Sequence[pa.Table]) -> None:
 
 
 def read_scores(table: pa.Table) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Samples, labels (N,) and scores (N, classes) of rows of `scores.parquet`, sorted by sample."""
+    """Samples, labels (N,), scores (N, classes) of rows of `scores.parquet`, sorted by sample."""
     table = table.sort_by("sample")
     return (
         table["sample"].to_pylist(),
@@ -58,7 +58,7 @@ def read_scores(table: pa.Table) -> tuple[list[str], np.ndarray, np.ndarray]:
 
 
 def write_curves(folder: Path, rows: Iterable[tuple[Mapping[str, Any], Sequence[Epoch]]]) -> None:
-    """Publish `finetune.csv`: the key's columns, then `epoch, learning_rate, loss, accuracy, test`."""
+    """Publish `finetune.csv`: the key, then `epoch, learning_rate, loss, accuracy, test`."""
     flat = [
         {
             **key,

@@ -17,7 +17,10 @@ from c2vl.training.training_params import PretrainParams
 
 
 def starts(folder: Path, chosen: Sequence[Start], seed: int) -> Iterator[tuple[Start, nn.Module]]:
-    """Yield each of `chosen` with its encoder: `c2vl` is the checkpoint in `folder`, `scratch` one of its shape, untrained."""
+    """Yield each of `chosen` with its encoder.
+
+    `c2vl` is the checkpoint in `folder`; `scratch` has its shape and is untrained.
+    """
     checkpoint = load_checkpoint(folder)
     for start in chosen:
         if start == "c2vl":
