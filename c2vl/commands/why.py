@@ -58,15 +58,15 @@ def explain_samples(name: str | None) -> None:
     ):  # those before them, too: quietly, to know whether they are up to date
         relevant |= {*stage.after} if stage.name in relevant else set()
     stale: set[str] = set()
-    for line in said_of_files(stale):
+    for line in lines_on_files(stale):
         print(line, flush=True)
     for stage in STAGES:
-        lines = list(said(stage, stale)) if stage.name in relevant else []
+        lines = list(lines_on(stage, stale)) if stage.name in relevant else []
         for line in lines if stage in chosen else ():
             print(line, flush=True)
 
 
-def said_of_files(stale: set[str]) -> Iterator[str]:
+def lines_on_files(stale: set[str]) -> Iterator[str]:
     """A line where the index is not of the files that lie here now; it then goes to `stale`."""
     from c2vl.commands.pipeline.dvc_status import changed_before
     from c2vl.commands.pipeline.store_stages import LISTED
@@ -86,7 +86,7 @@ def said_of_files(stale: set[str]) -> Iterator[str]:
         yield f"  `dvc repro {LISTED}` runs that alone; then ask again"
 
 
-def said(stage: StoredStage, stale: set[str]) -> Iterator[str]:
+def lines_on(stage: StoredStage, stale: set[str]) -> Iterator[str]:
     """Lines on one stage; the names of stages that are not done go to `stale`."""
     from c2vl.commands.pipeline.store_stages import work_of
     from c2vl.store.status import status_of
@@ -103,13 +103,13 @@ def said(stage: StoredStage, stale: set[str]) -> Iterator[str]:
     if seen.seeded:
         counted += f" · takes {seen.seeded:,} over from the last version of {stage.out}"
     if seen.given:
-        counted += f" · seals {len(seen.given):,} failures of `--fill` as they are"
+        counted += f" · takes over {len(seen.given):,} failures of `--fill`"
     if seen.unusable:
         counted += f" · {seen.unusable:,} have nothing to compute on"
     yield f"{stage.name}: {counted}"
     yield from (f"  {line}" for line in seen.reasons())
-    if not seen.count() and not seen.written:
-        yield f"  {stage.out} lacks some of it or has more: it is sealed anew"
+    if not seen.count() and not seen.sealed:
+        yield f"  {stage.out} does not match the store; its table will be rewritten"
     before = sorted(stale.intersection(stage.after))
     if before:
         runs = f"{before[0]} runs" if len(before) == 1 else f"{' and '.join(before)} run"
