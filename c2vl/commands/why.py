@@ -68,7 +68,8 @@ def explain_samples(name: str | None) -> None:
 
 def lines_on_files(stale: set[str]) -> Iterator[str]:
     """A line where the index is not of the files that lie here now; it then goes to `stale`."""
-    from c2vl.commands.pipeline.dvc_status import changed_before
+    from c2vl.commands.pipeline.code_changes import code_change
+    from c2vl.commands.pipeline.dvc_status import changed_before, dep_of, is_code
     from c2vl.commands.pipeline.store_stages import LISTED
 
     changed = changed_before(LISTED)
@@ -78,7 +79,8 @@ def lines_on_files(stale: set[str]) -> Iterator[str]:
             "the following is for the files that it listed last"
         )
         return
-    for name, what in changed.items():
+    for name, found in changed.items():
+        what = [str(code_change(name, dep_of(text))) if is_code(text) else text for text in found]
         more = f" and {len(what) - MOST_CHANGES} more" if len(what) > MOST_CHANGES else ""
         yield f"{name}: out of date: {', '.join(what[:MOST_CHANGES])}{more}"
     if changed:
