@@ -110,7 +110,7 @@ def lines_on(stage: StoredStage, stale: set[str]) -> Iterator[str]:
         counted += f" · {seen.unusable:,} have nothing to compute on"
     yield f"{stage.name}: {counted}"
     yield from (f"  {line}" for line in seen.reasons())
-    if not seen.count() and not seen.sealed:
+    if not seen.count() and not seen.written:
         yield f"  {stage.out} does not match the store; its table will be rewritten"
     before = sorted(stale.intersection(stage.after))
     if before:

@@ -18,10 +18,10 @@ def parsed(source: str) -> ast.Module:
 
 
 def dump(node: object) -> str:
-    """A tree as text, the same in every version of Python (`ast.dump` is not).
+    r"""A tree as text, the same in every version of Python (`ast.dump` is not).
 
     Examples:
-        >>> dump(parsed("x = 1  # one")) == dump(parsed('''"A docstring."\\nx = (1)'''))
+        >>> dump(parsed("x = 1  # one")) == dump(parsed('''"A docstring."\nx = (1)'''))
         True
     """
     if isinstance(node, ast.AST):

@@ -55,7 +55,9 @@ def holdings(root: Path) -> Iterator[Holding]:
         UserError: the store cannot be read.
     """
     with explained(root):
-        stages = sorted(entry for entry in _entries(root) if entry.is_dir())
+        stages = sorted(
+            entry for entry in _entries(root) if entry.is_dir() and entry.name != TRAINED
+        )
         folders = [path for stage in stages for path in sorted(_entries(stage)) if path.is_dir()]
     for folder in folders:
         with explained(folder):

@@ -24,7 +24,7 @@ from typing import Any
 from c2vl.core.errors import UserError
 from c2vl.core.files import make_durable, read_json, write_bytes, write_json
 from c2vl.core.machine import store_dir
-from c2vl.store.dvc_cache import cached_files
+from c2vl.store.seed import cached_files
 
 FOLDER, MANIFEST = "trained", "manifest.json"
 GIGABYTES = 10.0

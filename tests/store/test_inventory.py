@@ -15,6 +15,7 @@ from c2vl.core.runlog import records
 from c2vl.store.inventory import damaged, holdings
 from c2vl.store.keys import KEY, content_key
 from c2vl.store.store import Store
+from c2vl.store.trained import TrainedStore
 
 ROWS = pa.schema([pa.field("answer", pa.string()), KEY])
 
@@ -55,12 +56,13 @@ def test_verify_names_every_damaged_file_and_nothing_is_renamed_by_looking(
             continue
         segment.write_bytes(content)
         before = listing(tmp_path)
+        trainings = TrainedStore(tmp_path / "trained")
         (holding,) = holdings(tmp_path)
         assert list(damaged(holding)) == [segment], what
         assert holding.files == 1, what
-        command.show([holding])
+        command.show([holding], trainings)
         with pytest.raises(UserError, match=segment.name):
-            command.verify([holding])
+            command.verify([holding], trainings)
         assert listing(tmp_path) == before, what
     capsys.readouterr()
 

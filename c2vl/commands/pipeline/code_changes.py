@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from c2vl.core.syntax import same_code
-from c2vl.store.dvc_cache import LOCK
+from c2vl.store.seed import LOCK
 
 MOST_COMMITS, MOST_NAMED = 100, 3
 Texts = dict[str, bytes]  # by path below the dep; of a file that is the dep, ""

@@ -89,7 +89,7 @@ def described(cell: Cell) -> Iterator[Known]:
 
 
 def _described_encoders(cell: Cell, device: str) -> Iterator[Known]:
-    from c2vl.core.tables.class_list import class_names
+    from c2vl.core.tables.class_list import read_class_list
     from c2vl.training.checkpoint import EncoderConfig
     from c2vl.training.methods import described, params_of
     from c2vl.training.training_params import BaselinesParams, PretrainParams
@@ -111,7 +111,7 @@ def _described_encoders(cell: Cell, device: str) -> Iterator[Known]:
                 "seed": pretrain.seed,
                 "encoder": pretrain.encoder,
                 "frames": pretrain.view.frames,
-                "classes": len(class_names(Path("data"))),
+                "classes": len(read_class_list(Path("data"))),
             }
         )
         params = params_of(config.method, pretrain, baselines)
@@ -120,7 +120,7 @@ def _described_encoders(cell: Cell, device: str) -> Iterator[Known]:
 
 
 def _described_runs(cell: Cell, device: str) -> Iterator[Known]:
-    from c2vl.core.tables.class_list import class_names
+    from c2vl.core.tables.class_list import read_class_list
     from c2vl.training.finetuning.finetune import settings
     from c2vl.training.finetuning.finetune_params import FinetuneParams, SemiParams, TransferParams
     from c2vl.training.finetuning.starts import config_of
@@ -146,7 +146,7 @@ def _described_runs(cell: Cell, device: str) -> Iterator[Known]:
         else:
             section = load_section("finetune", FinetuneParams)
             wheres = _products(start=section.starts)
-    classes = len(class_names(data))
+    classes = len(read_class_list(data))
     for where in wheres:
         config, pretrain = config_of(
             sources.get(where.get("stream", ""), pretrained / cell.out.name)

@@ -33,9 +33,8 @@ def score_table(
     scores: np.ndarray,
 ) -> pa.Table:
     """Scores (N, classes) as rows `<key>, sample, label` (int16), `scores` (float32[classes])."""
-    count, classes = scores.shape
+    count = len(scores)
     columns: dict[str, Any] = {name: pa.array([value] * count) for name, value in key.items()}
-    kind = pa.list_(pa.field("element", pa.float32()), classes)
     columns["sample"] = pa.array(list(samples), pa.string())
     columns["label"] = pa.array(labels.astype(np.int16))
     columns["scores"] = tables.vector_column(scores.astype(np.float32))
