@@ -1,16 +1,22 @@
-"""How busy the stages keep their engines: `python bench/engines.py [--clips N] [--full]`, a Markdown table.
+"""How busy the stages keep their engines, a Markdown table.
 
-For each engine, in one run, items a second: of the model alone on tensors that are ready, in the batches that the stage
-cuts, before and after the stage; of the same while other batches are prepared beside it and thrown away; of preparing alone
-(decoding, cropping, processor), a core; of the whole stage (preparing, engine, rows, store, sealing; without loading, and
-without waiting for processes that prepare where `C2VL_PREPARE` asks for them); and of the usual script that takes one frame
-after the other. Then stage / model, with its lowest and highest round; stage / model beside preparing, where what two busy
-cores take from each other (memory, caches, a host that puts both on one) is in both rates; the most that stage / model can
-be where every preparing thread has a core of its own: 1, or less where preparing costs more than the engine; and the share
-of the stage's time that its engine was at work. On a CPU with the shipped tiny checkpoints and videos of the demo's size;
-`--full` takes the paper's engines at full size with random weights on full-HD videos, and needs a GPU.
-Videos are noise with something upright moving. Settings are this machine's environment variables, as for the stages; a
-GPU's batch is found first and not timed.
+    python bench/engines.py [--clips N] [--rounds N] [--full]
+
+For each engine, items a second in one run of:
+- the model alone on tensors that are ready, in the batches that the stage cuts;
+- the same, while other batches are prepared beside it and thrown away;
+- preparing alone (decoding, cropping, processor), a core;
+- the whole stage (preparing, engine, rows, store, table), without loading and, where
+  `C2VL_PREPARE=processes` asks for processes, without waiting for their first batch;
+- the usual script that takes one frame after the other.
+
+Then stage / model, with its lowest and highest round; stage / model beside preparing, where what
+two busy cores take from each other is in both rates; the most that stage / model can be where every
+preparing thread has a core; and the share of the stage's time that its engine was at work.
+
+On a CPU with the shipped tiny checkpoints and videos of the demo's size. `--full` takes the paper's
+engines at full size with random weights on full-HD videos, and needs a GPU. Videos are noise with
+something upright moving. A GPU's batch is found first and not timed.
 """
 
 from __future__ import annotations
@@ -22,6 +28,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import harmonic_mean, median
@@ -31,10 +38,9 @@ import cv2
 import numpy as np
 
 from c2vl.core import machine, tables
-from c2vl.prompts.base import MOST_THREADS
-from c2vl.prompts.caption import CaptionParams, CaptionWork
-from c2vl.prompts.crop import CropParams, CropWork
-from c2vl.prompts.embed import EmbedWork
+from c2vl.prompts.caption import CaptionParams, CaptionStage
+from c2vl.prompts.crop import CropParams, CropStage
+from c2vl.prompts.embed import EmbedStage
 from c2vl.prompts.embed_params import EmbedParams
 from c2vl.prompts.engines import (
     Captioner,
@@ -46,9 +52,10 @@ from c2vl.prompts.engines import (
 )
 from c2vl.prompts.frame import read_frames
 from c2vl.prompts.jpeg import from_jpeg, to_jpeg
-from c2vl.store.readers import Readers
+from c2vl.store.fill import PREPARE, Filled, prepared_batches
 from c2vl.store.run import run
 from c2vl.store.share import batches, blocks
+from c2vl.store.stage import Stage
 
 TINY = Path(__file__).resolve().parents[1] / "checkpoints/tiny"
 FRAMES, LENGTH, SHARD = 16, 90, "S001C001"  # K, frames of a video
@@ -129,36 +136,31 @@ def rate(count: int, work: Callable[[], object], notes: dict[str, Any] | None = 
 def beside(
     work: Any, batches: list[tuple[list[Any], list[Any]]], alone: Callable[[list[Any]], Any]
 ) -> float:
-    """Items a second of the model, while the next batch is prepared where the stage would have it prepared.
+    """Items a second of the model, while other batches are prepared as the stage has them prepared.
 
     Args:
         work: the stage.
         batches: its units, and what is ready of them, in the model's batches.
         alone: the model.
     """
-    pool = work.pool()
-    readers = Readers(work, pool, sys.maxsize, 1)
-    try:
-        readers.start()
-        for units, _ in batches[:2]:
-            readers.prepared(units, readers.submit(units))
+    elsewhere = os.environ.get(PREPARE) == "processes"
+    todo = (units for units, _ in [*batches[:2], *batches])
+    with closing(prepared_batches(work, todo, elsewhere, Filled())) as preparing:
+        for _ in range(2):
+            next(preparing)
 
         def pass_by() -> None:
-            for units, ready in batches:
-                preparing = readers.submit(units)
+            for _, ready in batches:
+                next(preparing)
                 for batch in ready:
                     alone(batch)
-                readers.prepared(units, preparing)
 
         return rate(sum(len(units) for units, _ in batches), pass_by)
-    finally:
-        readers.shutdown()
-        pool.shutdown()
 
 
 @dataclass
 class Measured:
-    """Medians over the rounds; a ratio is of one round's two rates, taken within the same minute."""
+    """Medians over the rounds; a ratio is of one round's two rates, of the same minute."""
 
     items: int
     batch: int
@@ -182,14 +184,13 @@ def measure(
     alone: Callable[[list[Any]], Any],
     single: Callable[[Any], Any],
 ) -> Measured:
-    """Time the model alone, the stage on an empty store and one item after the other, `rounds` times in turn."""
+    """Time the model, the stage on an empty store and one item after the other, in turn."""
     rates: list[tuple[float, ...]] = []
     busy: list[float] = []
     for number in range(rounds):
         (root / f"store-{number}").mkdir(exist_ok=True)  # all stages share it
         os.environ["C2VL_STORE"] = str(root / f"store-{number}")
         work = make()
-        work.load = lambda: None
         size = work.batch_size()
         units = [
             unit
@@ -205,9 +206,11 @@ def measure(
         ]
         cut = cut[: max(1, AHEAD // size)]
         count = sum(map(len, cut))
-        work.prepare(cut[0])  # what is found out once, is
+        prepare_batch = work.preparer()
+        payloads = [[unit.payload for unit in batch] for batch in cut]
+        prepare_batch(payloads[0])  # what is found out once, is
         began = time.process_time()
-        made = [work.prepare(batch) for batch in cut]
+        made = [prepare_batch(batch) for batch in payloads]
         prepare = count / (time.process_time() - began)
         at_once = getattr(
             work, "_at_once", size
@@ -224,11 +227,11 @@ def measure(
         before = model()
         next_to = beside(work, list(zip(cut, ready, strict=True)), alone)
         notes: dict[str, Any] = {}
-        stage = rate(len(units), lambda: run(work, root / f"{work.stage}-{number}", notes), notes)  # noqa: B023
+        stage = rate(len(units), lambda: run(work, root / f"{work.name}-{number}", notes), notes)  # noqa: B023
         both = harmonic_mean((before, model()))
         busy.append(notes["engine_seconds"] * stage / len(units))
-        one_by_one = rate(16, lambda: [single(unit) for unit in units[:16]])  # noqa: B023
-        rates.append((both, next_to, prepare, stage, one_by_one))
+        singly = rate(16, lambda: [single(unit) for unit in units[:16]])  # noqa: B023
+        rates.append((both, next_to, prepare, stage, singly))
     medians = [median(column) for column in zip(*rates, strict=True)]
     ratios = sorted(stage / both for both, _, _, stage, _ in rates)
     of_beside = median(stage / next_to for _, next_to, _, stage, _ in rates)
@@ -285,14 +288,16 @@ def main() -> None:
     print("| engine | " + " | ".join(heads) + " |")
     print("|---" + "|---:" * len(heads) + "|")
     for name, one in rows.items():
-        most = min(1.0, one.prepare * min(machine.workers(), MOST_THREADS) / one.model)
-        models = f"{one.items} | {one.batch} | {one.model:.1f} | {one.beside:.1f} | {one.prepare:.1f} | {one.stage:.1f}"
-        ratios = f"{one.of_model:.2f} | {one.lowest:.2f}, {one.highest:.2f} | {one.of_beside:.2f} | {most:.2f} | {one.busy:.2f}"
-        print(f"| {name} | {models} | {ratios} | {one.singly:.1f} | {one.of_singly:.1f} |")
+        most = min(1.0, one.prepare * min(machine.workers(), Stage.most_threads) / one.model)
+        rates = (one.model, one.beside, one.prepare, one.stage)
+        models = " | ".join([str(one.items), str(one.batch), *(f"{rate:.1f}" for rate in rates)])
+        ratios = f"{one.of_model:.2f} | {one.lowest:.2f}, {one.highest:.2f} | {one.of_beside:.2f}"
+        shares = f"{most:.2f} | {one.busy:.2f} | {one.singly:.1f} | {one.of_singly:.1f}"
+        print(f"| {name} | {models} | {ratios} | {shares} |")
 
 
 def stages(root: Path, full: bool, rounds: int) -> dict[str, Measured]:
-    """Time crop, caption and the crops' embedding on the clips in `root`; each reads what the one before wrote."""
+    """Time crop, caption and embed on the clips in `root`; each reads the table before it."""
     common = {"dtype": "bfloat16"} if full else {}
     found = DetectorParams(model=str(TINY / "detector"), **common)
     asked = CaptionerParams(
@@ -302,10 +307,10 @@ def stages(root: Path, full: bool, rounds: int) -> dict[str, Measured]:
     keep = {"margin": 0.08, "jpeg_quality": 92, "fallback": "skeleton", "max_failed": 1.0}
     rows = {}
 
-    def crops() -> CropWork:
+    def crops() -> CropStage:
         params = CropParams(frames_per_clip=FRAMES, detector=found, **keep)
-        work = CropWork(params, root / "index.parquet", root / "skeleton", root)
-        work._detector = detector
+        work = CropStage(params, root / "index.parquet", root / "skeleton", root)
+        work.use(detector)
         return work
 
     def one_frame(unit: Any) -> None:  # the usual script: open, decode, detect, write a file
@@ -318,9 +323,9 @@ def stages(root: Path, full: bool, rounds: int) -> dict[str, Measured]:
     rows["detector"] = measure(crops, root, rounds, detector.detect, one_frame)
     detector = None
 
-    def captions() -> CaptionWork:
-        work = CaptionWork(CaptionParams(max_failed=1.0, captioner=asked), root / "crop-0")
-        work._captioner = captioner
+    def captions() -> CaptionStage:
+        work = CaptionStage(CaptionParams(max_failed=1.0, captioner=asked), root / "crop-0")
+        work.use(captioner)
         return work
 
     def one_answer(unit: Any) -> None:
@@ -330,9 +335,9 @@ def stages(root: Path, full: bool, rounds: int) -> dict[str, Measured]:
     rows["captioner"] = measure(captions, root, rounds, captioner.answer, one_answer)
     captioner = None
 
-    def features() -> EmbedWork:
-        work = EmbedWork(EmbedParams(max_failed=1.0, encoder=shown), "vision", root / "crop-0")
-        work._encoder = encoder
+    def features() -> EmbedStage:
+        work = EmbedStage(EmbedParams(max_failed=1.0, encoder=shown), "vision", root / "crop-0")
+        work.use(encoder)
         return work
 
     def one_crop(unit: Any) -> None:

@@ -16,15 +16,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from c2vl.store import publisher
+from c2vl.store import publish
 from c2vl.store.keys import content_key
-from c2vl.store.publisher import Publisher
+from c2vl.store.publish import Publisher
 from c2vl.store.store import Store
 
 # Seconds until a batch is fsynced.
 WAYS = {
     "durable each": 0.0,
-    "as it is": publisher.FLUSH_SECONDS,
+    "as it is": publish.FLUSH_SECONDS,
     "durable once": 1e9,
 }
 BATCHES = {
@@ -37,7 +37,7 @@ BATCHES = {
 
 def cost(folder: Path, rows: int, size: int, count: int, seconds: float) -> tuple[float, int]:
     """Milliseconds to publish a batch of `rows` × `size` random bytes, and the remaining files."""
-    publisher.FLUSH_SECONDS = seconds
+    publish.FLUSH_SECONDS = seconds
     noise = np.random.default_rng(0)
     batches = [[{"value": noise.bytes(size)} for _ in range(rows)] for _ in range(8)]
     store = Store(folder, "bench", str(seconds))

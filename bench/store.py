@@ -1,10 +1,13 @@
-"""The sample store at full size, a Markdown table: `python bench/store.py [--sizes 1000 10000 114480] [--payloads caption]`.
+"""The sample store at full size, a Markdown table.
 
-Synthetic samples with 16 prompts each go through the store as a stage's do: filled, planned, sealed, and run once more by
-DVC with nothing changed. Only the engine is replaced, by one that hands out random bytes of a real result's size. Each
-step runs in a process of its own; its peak memory is given above that of its imports, its time as processor / clock
-seconds (a busy machine lengthens only the latter; µs are the former's). Crops of 114,480 samples would
-take 30 GB three times (store, out, DVC's cache), so `crop` is not in the default.
+    python bench/store.py [--sizes 1000 10000 114480] [--payloads caption]
+
+Synthetic samples with 16 prompts each go through the store as a stage's do: filled, planned,
+written, and run once more by DVC with nothing changed. Only the engine is replaced, by one that
+returns random bytes of a real result's size. Each step runs in a process of its own. Its peak
+memory is above that of its imports; its time is in processor / clock seconds (a busy machine
+lengthens only the latter; µs are the former's). Crops of 114,480 samples would take 30 GB three
+times (store, output, DVC's cache), so `crop` is not in the default.
 """
 
 from __future__ import annotations
@@ -19,7 +22,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,23 +29,21 @@ import numpy as np
 import pyarrow as pa
 
 from c2vl.core.tables import schemas
-from c2vl.store import run
+from c2vl.store import plan, run
 from c2vl.store.keys import content_key
 from c2vl.store.share import ALL
-from c2vl.store.work import Failure, Row, Unit
+from c2vl.store.stage import Failure, Row, Stage, Unit
 
 HERE = Path(__file__).resolve()
 SHARDS, PROMPTS = 96, 16  # NTU RGB+D 120: 32 setups, 3 cameras
 BATCHES = {"crop": 16, "caption": 32, "embed": 128}  # as on one large GPU
 WIDTH = 768
-POOL = (
-    np.random.default_rng(0).integers(0, 256, 2**22, np.uint8).tobytes()
-)  # what results are cut from
+POOL = np.random.default_rng(0).integers(0, 256, 2**22, np.uint8).tobytes()  # cut into results
 SCHEMAS = {"caption": schemas.CAPTION, "embed": schemas.feature(WIDTH), "crop": schemas.CROP}
 CONFIG = "[core]\n    no_scm = true\n    analytics = false\n    check_update = false\n"
 
 
-class Synthetic:
+class Synthetic(Stage):
     """A stage without inputs whose engine costs nothing.
 
     Args:
@@ -51,16 +51,16 @@ class Synthetic:
         samples: how many; spread evenly over the shards.
     """
 
-    done, max_failed = "made", 0.1
+    done, max_failed, most_threads = "made", 0.1, 1
 
     def __init__(self, payload: str, samples: int) -> None:
-        self.stage, self.samples, self.rows = payload, samples, 0
+        self.name, self.samples, self.rows = payload, samples, 0
 
     def description(self) -> dict[str, Any]:
         return {"synthetic": 1}
 
     def schema(self, stored: pa.Schema | None) -> pa.Schema:
-        return SCHEMAS[self.stage]
+        return SCHEMAS[self.name]
 
     def shards(self) -> list[str]:
         return [
@@ -70,7 +70,7 @@ class Synthetic:
 
     def units(self, shard: str, fingerprint: str) -> list[Unit]:
         number = (int(shard[1:4]) - 1) * 3 + int(shard[5:]) - 1
-        identities = ({"frame": 7} if self.stage == "crop" else {}) | {"sample": "", "k": 0}
+        identities = ({"frame": 7} if self.name == "crop" else {}) | {"sample": "", "k": 0}
         units = []
         for index in range(number, self.samples, SHARDS):
             sample = f"{shard}P{index // 12000:03d}R{index // 120 % 100:03d}A{index % 120:03d}"
@@ -81,26 +81,17 @@ class Synthetic:
                 )
         return units
 
-    def load(self) -> None:
-        pass
-
     def batch_size(self) -> int:
-        return BATCHES[self.stage]
-
-    def pool(self) -> Executor:
-        return ThreadPoolExecutor(1)
-
-    def prepare(self, units: Sequence[Unit]) -> list[Any]:
-        return [unit.payload for unit in units]
+        return BATCHES[self.name]
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
         return [self.row(number * 7919 % (len(POOL) - 40_000)) for number in ready]
 
     def row(self, at: int) -> Row:
         """A result of a real one's size, cut from the pool at `at`."""
-        if self.stage == "caption":
+        if self.name == "caption":
             return {"answer": POOL[at : at + 50].hex(), "finished": True}
-        if self.stage == "embed":
+        if self.name == "embed":
             return {"feature": np.frombuffer(POOL, np.int16, WIDTH, at).astype(np.float16)}
         numbers = np.frombuffer(POOL, np.uint8, 5, at).astype(np.float32)
         corners = dict(zip(("x0", "y0", "x1", "y1"), numbers, strict=False))
@@ -114,9 +105,6 @@ class Synthetic:
 
     def observe(self, table: pa.Table) -> None:
         self.rows += len(table)
-
-    def metrics(self) -> dict[str, Any]:
-        return {}
 
 
 def peak() -> float:
@@ -133,7 +121,7 @@ def step(name: str, payload: str, samples: int) -> dict[str, float]:
     if name == "fill":
         run.fill_share(work, out, ALL, {})
     elif name == "plan":
-        assert not len(run.plan(work, run.open_store(work, verify=False)[0]).missing)
+        assert not len(plan.plan(work, plan.open_store(work, verify=False)[0]).missing)
     else:
         run.run(work, out, {})
         assert work.rows == samples * PROMPTS
@@ -166,10 +154,10 @@ def size_of(folder: Path) -> tuple[int, float]:
 
 
 def dvc(payload: str, samples: int) -> float:
-    """Seconds of a `dvc repro` that finds nothing changed, the sealed out being a stage's."""
+    """Seconds of a `dvc repro` that finds nothing changed; the output is a stage's."""
     Path(".dvc").mkdir()
     Path(".dvc/config").write_text(CONFIG, encoding="utf-8")
-    command = f"{sys.executable} {HERE} --step seal --payloads {payload} --sizes {samples}"
+    command = f"{sys.executable} {HERE} --step write --payloads {payload} --sizes {samples}"
     stage = {"cmd": command, "deps": [str(HERE)], "outs": ["out"]}
     Path("dvc.yaml").write_text(json.dumps({"stages": {payload: stage}}), encoding="utf-8")
     subprocess.run(["dvc", "repro", "-q"], check=True, stdout=sys.stderr)
@@ -188,8 +176,8 @@ def lines(payload: str, sizes: Sequence[int]) -> Iterator[str]:
             os.chdir(place)
             os.environ["C2VL_HOME"], units = str(Path(place) / "home"), samples * PROMPTS
             try:
-                fill, plan, seal = (
-                    measured(name, payload, samples) for name in ("fill", "plan", "seal")
+                fill, planned, written = (
+                    measured(name, payload, samples) for name in ("fill", "plan", "write")
                 )
                 store, out = size_of(Path("home/store")), size_of(Path("out"))
                 shutil.rmtree("out")
@@ -197,9 +185,11 @@ def lines(payload: str, sizes: Sequence[int]) -> Iterator[str]:
             finally:
                 os.chdir(before)
         cells = [payload, f"{samples:,}", f"{units:,}"]
-        cells += [f"{one['processor']:.1f} / {one['seconds']:.1f}" for one in (fill, plan, seal)]
-        cells += [f"{one['processor'] / units * 1e6:.0f}" for one in (fill, plan, seal)]
-        cells += [f"{one['megabytes']:.0f}" for one in (fill, plan, seal)]
+        cells += [
+            f"{one['processor']:.1f} / {one['seconds']:.1f}" for one in (fill, planned, written)
+        ]
+        cells += [f"{one['processor'] / units * 1e6:.0f}" for one in (fill, planned, written)]
+        cells += [f"{one['megabytes']:.0f}" for one in (fill, planned, written)]
         cells += [f"{count} / {megabytes:,.0f}" for count, megabytes in (store, out)] + [
             f"{unchanged:.1f}"
         ]
@@ -213,17 +203,17 @@ HEADS = [
         "units",
         "fill, s",
         "plan, s",
-        "run that only seals, s",
+        "run that only writes, s",
         "µs a unit: fill",
         "plan",
-        "seal",
+        "write",
     ),
     *(
         "peak MB: fill",
         "plan",
-        "seal",
+        "write",
         "store, files / MB",
-        "out, files / MB",
+        "output, files / MB",
         "no-change `dvc repro`, s",
     ),
 ]
@@ -238,7 +228,7 @@ def main() -> None:
         "--sizes", type=int, nargs="+", default=[1_000, 10_000, 114_480], help="samples"
     )
     parser.add_argument("--payloads", nargs="+", choices=SCHEMAS, default=["caption", "embed"])
-    parser.add_argument("--step", choices=["fill", "plan", "seal"], help=argparse.SUPPRESS)
+    parser.add_argument("--step", choices=["fill", "plan", "write"], help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.step:
         print(json.dumps(step(chosen.step, chosen.payloads[0], chosen.sizes[0])))

@@ -1,8 +1,9 @@
 """Stage `baselines <benchmark>`: what C²VL is held against, joint stream.
 
-`infonce`: hard targets on the same prompts with the same schedule; `random`: an untrained encoder; `supervised`: the
-same encoder trained on labels. Reads what `pretrain` reads; writes `results/baselines/<benchmark>/<method>/` with the
-same files as `pretrain`.
+`infonce`: hard targets on the same prompts with the same schedule; `random`: an untrained encoder;
+`supervised`: the same encoder trained on labels. Reads what `pretrain` reads; writes
+`results/baselines/<benchmark>/<method>/` with the same files as `pretrain`. Known results are taken
+from the store as there; `random` is not trained and has no key.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def main() -> None:
     from c2vl.training.devices import Devices, prepare
     from c2vl.training.keep import forget
     from c2vl.training.methods import train
+    from c2vl.training.reuse import Reuse
     from c2vl.training.stage import load_labelled, load_training, publish, recorded, state_folder
     from c2vl.training.training_params import BaselinesParams, PretrainParams
 
@@ -50,14 +52,15 @@ def main() -> None:
             else load_training(Path("data"), benchmark, params.objective.kinds, device)
         )
         for method in METHODS:
+            out, state = Path("results/baselines") / benchmark / method, states[method]
             if method == "infonce" and bare:
                 if Devices(device).main:
-                    out = Path("results/baselines") / benchmark / method
                     note_absent(out, method, benchmark, "joint", params)
                 continue
-            trained = train(method, *data, benchmark, "joint", params, baselines, states[method])
-            notes[method] = publish(Path("results/baselines") / benchmark / method, trained)
-        # Not before: after a kill in the last of them DVC deletes what the others published, and they go on from their states.
+            reuse = Reuse(out, Devices(device))
+            trained = train(method, *data, benchmark, "joint", params, baselines, state, reuse)
+            notes[method] = publish(out, trained)
+        # Only now: after a kill DVC deletes all that was published.
         if Devices(device).main:
             for state in states.values():
                 forget(state)

@@ -8,9 +8,9 @@ from pathlib import Path
 from c2vl.core.errors import one_sentence
 from c2vl.core.params import load_section
 from c2vl.core.tables.schemas import OK
-from c2vl.prompts.caption import CaptionParams, CaptionWork, crop_statuses
-from c2vl.prompts.published import PublishedWork
-from c2vl.store.stage import add_options, carry_out
+from c2vl.prompts.caption import CaptionParams, CaptionStage, crop_statuses
+from c2vl.prompts.published import PublishedStage
+from c2vl.store.run import add_options, run_as_asked
 
 
 @one_sentence
@@ -20,16 +20,16 @@ def main() -> None:
     add_options(parser)
     chosen = parser.parse_args()
     params, crops = load_section("caption", CaptionParams), Path("data/crop")
-    work: CaptionWork | PublishedWork = CaptionWork(params, crops)
+    work: CaptionStage | PublishedStage = CaptionStage(params, crops)
     if params.published is None and OK not in crop_statuses(crops):
         print(
             "caption: there is no crop to ask about; `caption.published` takes answers from a file "
             "instead (docs/datasets.md)."
         )
     if params.published is not None:
-        work = PublishedWork(params.published, crops)
+        work = PublishedStage(params.published, crops)
         print(work.summary())
-    carry_out(work, Path("data/caption"), chosen)
+    run_as_asked(work, Path("data/caption"), chosen)
 
 
 if __name__ == "__main__":

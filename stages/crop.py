@@ -9,8 +9,8 @@ from c2vl.core.errors import one_sentence
 from c2vl.core.params import load_section
 from c2vl.core.sharing import PIPELINE, push_warning
 from c2vl.datasets.data_params import DataParams
-from c2vl.prompts.crop import CropParams, CropWork
-from c2vl.store.stage import add_options, carry_out
+from c2vl.prompts.crop import CropParams, CropStage
+from c2vl.store.run import add_options, run_as_asked
 
 
 @one_sentence
@@ -22,8 +22,8 @@ def main() -> None:
     params, data = load_section("crop", CropParams), load_section("data", DataParams)
     if PIPELINE.is_file() and (warning := push_warning(data.dataset)):
         print(f"crop: {warning}.", flush=True)
-    carry_out(
-        CropWork(params, Path("data/index/index.parquet"), Path("data/skeleton"), data.raw),
+    run_as_asked(
+        CropStage(params, Path("data/index/index.parquet"), Path("data/skeleton"), data.raw),
         Path("data/crop"),
         chosen,
     )

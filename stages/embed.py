@@ -7,9 +7,9 @@ from pathlib import Path
 
 from c2vl.core.errors import one_sentence
 from c2vl.core.params import load_section
-from c2vl.prompts.embed import EmbedWork
+from c2vl.prompts.embed import EmbedStage
 from c2vl.prompts.embed_params import EmbedParams
-from c2vl.store.stage import add_options, carry_out
+from c2vl.store.run import add_options, run_as_asked
 
 PROMPTS = {"vision": Path("data/crop"), "language": Path("data/caption")}
 
@@ -21,10 +21,10 @@ def main() -> None:
     parser.add_argument("knowledge", choices=PROMPTS)
     add_options(parser)
     chosen = parser.parse_args()
-    work = EmbedWork(
+    work = EmbedStage(
         load_section("embed", EmbedParams), chosen.knowledge, PROMPTS[chosen.knowledge]
     )
-    carry_out(work, Path("data/embed") / chosen.knowledge, chosen)
+    run_as_asked(work, Path("data/embed") / chosen.knowledge, chosen)
 
 
 if __name__ == "__main__":

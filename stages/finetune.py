@@ -1,12 +1,19 @@
-"""Stage `finetune <benchmark> <stream>`: the pretrained encoder and a new classifier trained on all training labels.
+"""Stage `finetune <benchmark> <stream>`: train encoder and a new classifier on all training labels.
 
-Reads `data/index`, `data/skeleton`, `results/pretrain/<benchmark>-<stream>`. Starts are `c2vl` (that checkpoint) and `scratch`
-(the same encoder untrained, same schedule). Writes `results/finetune/full/<benchmark>-<stream>/`:
+Reads `data/index`, `data/skeleton`, `results/pretrain/<benchmark>-<stream>`. Starts are `c2vl`
+(that checkpoint) and `scratch` (the same encoder untrained, same schedule). Writes
+`results/finetune/full/<benchmark>-<stream>/`:
 
-- `metrics.json`: `[start] = {top1, top5, mean_class, best_on_test}`, shares in 0…1 after the last epoch;
-- `scores.parquet`, a row a test clip and start: `start, sample, label` (int16), `scores` (fixed_size_list<float32>[classes]);
-- `finetune.csv`: `start, epoch, learning_rate, loss, accuracy` (training), `test` (accuracy, where it was looked at);
-- `encoder.safetensors`, `config.json`: C²VL's finetuned network, as of `pretrain`.
+- `metrics.json`: `[start] = {top1, top5, mean_class, best_on_test}`, shares in 0…1 after the last
+  epoch;
+- `scores.parquet`, a row a test clip and start: `start, sample, label` (int16),
+  `scores` (fixed_size_list<float32>[classes]);
+- `finetune.csv`: `start, epoch, learning_rate, loss, accuracy` (training),
+  `test` (accuracy, in the epochs that looked at it);
+- `encoder.safetensors`, `config.json`: C²VL's finetuned network, as of `pretrain`;
+- `trained.json`: of each training its content key, the hash of its data, curves and checksums.
+
+A training that the store has under the same key is taken from there.
 
 Streams are fused by stage `protocols`.
 """

@@ -1,10 +1,17 @@
 """Stage `pretrain <benchmark> <stream>`: an encoder from knowledge prompts, by the C²VL objective.
 
-Reads `data/index`, `data/skeleton`, `data/embed/*`; writes `results/pretrain/<benchmark>-<stream>/`:
-`encoder.safetensors` (encoder and heads), `config.json`, `curves.csv` (columns: top of `stages/evaluate.py`). While it runs,
-its state lies in `.c2vl/training/pretrain-<benchmark>-<stream>/`, and a killed run goes on from there (docs/training.md).
+Reads `data/index`, `data/skeleton`, `data/embed/*`. Writes
+`results/pretrain/<benchmark>-<stream>/`:
 
-    accelerate launch --num_processes 8 stages/pretrain.py xsub joint     # one process a GPU; then `dvc commit`
+- `encoder.safetensors`: encoder and heads; `config.json`;
+- `curves.csv` (columns: top of `stages/evaluate.py`);
+- `trained.json`: the training's content key, the hash of its data, a checksum of each file.
+
+A result that the store has under the same key is taken from there. While the stage runs, its state
+lies in `.c2vl/training/pretrain-<benchmark>-<stream>/`; a killed run resumes (docs/training.md).
+
+    # one process a GPU; then `dvc commit`
+    accelerate launch --num_processes 8 stages/pretrain.py xsub joint
 """
 
 from __future__ import annotations
@@ -30,23 +37,24 @@ def main() -> None:
     from c2vl.training.absent import note_absent, without_prompts
     from c2vl.training.devices import Devices, prepare
     from c2vl.training.methods import train
+    from c2vl.training.reuse import Reuse
     from c2vl.training.stage import load_training, publish, recorded, state_folder
     from c2vl.training.training_params import BaselinesParams, PretrainParams
 
     params = load_section("pretrain", PretrainParams)
     name = f"{arguments.benchmark}-{arguments.stream}"
-    device, state = prepare(), state_folder(f"pretrain-{name}")
+    out, state = Path("results/pretrain") / name, state_folder(f"pretrain-{name}")
+    device = prepare()
     with recorded(f"pretrain-{name}", device) as notes:
         if without_prompts(Path("data")):
             if Devices(device).main:
-                out = Path("results/pretrain") / name
                 note_absent(out, "c2vl", arguments.benchmark, arguments.stream, params)
             return
         data = load_training(Path("data"), arguments.benchmark, params.objective.kinds, device)
-        trained = train(
-            "c2vl", *data, arguments.benchmark, arguments.stream, params, BaselinesParams(), state
-        )
-        notes.update(publish(Path("results/pretrain") / name, trained, state))
+        cell = arguments.benchmark, arguments.stream
+        reuse = Reuse(out, Devices(device))
+        trained = train("c2vl", *data, *cell, params, BaselinesParams(), state, reuse)
+        notes.update(publish(out, trained, state))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
 """Stage `semi <benchmark> <stream>`: finetuning with labels on a small share of the training clips.
 
-Reads `data/index`, `data/skeleton`, `results/pretrain/<benchmark>-<stream>` (pretrained on all training clips, without labels).
-Every draw takes the same share of each class, at least one clip. Writes `results/finetune/semi/<benchmark>-<stream>/`:
+Reads `data/index`, `data/skeleton`, `results/pretrain/<benchmark>-<stream>` (pretrained on all
+training clips, without labels). Every draw takes the same share of each class, at least one clip.
+Writes `results/finetune/semi/<benchmark>-<stream>/`:
 
-- `metrics.json`: `[start][fraction] = {labelled, top1, top5, mean_class, best_on_test}`, the latter four
-  `{mean, std, values}` over the draws (sample deviation, null of one draw), shares in 0…1; fractions as text, such as `0.01`;
+- `metrics.json`: `[start][fraction] = {labelled, top1, top5, mean_class, best_on_test}`, the latter
+  four `{mean, std, values}` over the draws (sample deviation, null of one draw), shares in 0…1;
+  fractions as text, such as `0.01`;
 - `scores.parquet`: as of `finetune`, with `fraction` (double) and `draw` (int64) before `sample`;
 - `draws.parquet`: `fraction, draw, sample`: the clips that had labels;
-- `finetune.csv`: as of `finetune`, with `fraction, draw`.
+- `finetune.csv`, `trained.json`: as of `finetune`, with `fraction, draw`.
+
+Every training has a key of its own: a new fraction or draw trains only what is new.
 """
 
 from __future__ import annotations

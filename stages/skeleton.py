@@ -9,8 +9,8 @@ from c2vl.core.errors import one_sentence
 from c2vl.core.params import load_section
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.skeleton_params import SkeletonParams
-from c2vl.datasets.skeletons.source import skeleton_work
-from c2vl.store.stage import add_options, carry_out
+from c2vl.datasets.skeletons.source import skeleton_stage
+from c2vl.store.run import add_options, run_as_asked
 
 
 @one_sentence
@@ -20,8 +20,8 @@ def main() -> None:
     add_options(parser)
     chosen = parser.parse_args()
     params, raw = load_section("skeleton", SkeletonParams), load_section("data", DataParams).raw
-    work = skeleton_work(params, Path("data/index/index.parquet"), raw)
-    carry_out(work, Path("data/skeleton"), chosen)
+    work = skeleton_stage(params, Path("data/index/index.parquet"), raw)
+    run_as_asked(work, Path("data/skeleton"), chosen)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from pathlib import Path
 from c2vl.core.errors import one_sentence
 from c2vl.core.params import load_section
 from c2vl.datasets.skeleton_params import SkeletonParams
-from c2vl.datasets.skeletons.source import skeleton_work
+from c2vl.datasets.skeletons.source import skeleton_stage
 from c2vl.datasets.transfer_targets import load_target
-from c2vl.store.stage import add_options, carry_out
+from c2vl.store.run import add_options, run_as_asked
 
 
 @one_sentence
@@ -28,10 +28,10 @@ def main() -> None:
     chosen = parser.parse_args()
     target = load_target(chosen.target)
     folder = Path("data/targets") / chosen.target
-    work = skeleton_work(
+    work = skeleton_stage(
         load_section("skeleton", SkeletonParams), folder / "index" / "index.parquet", target.raw
     )
-    carry_out(work, folder / "skeleton", chosen, name=f"target_skeleton-{chosen.target}")
+    run_as_asked(work, folder / "skeleton", chosen, name=f"target_skeleton-{chosen.target}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Stage `transfer <target>`: encoders pretrained on this data set, finetuned on another one's training split.
+"""Stage `transfer <target>`: pretrained encoders, finetuned on another data set's training split.
 
-Reads `data/targets/<target>/{index,skeleton}` and `results/pretrain/<transfer.source>-<stream>`. Writes
-`results/finetune/transfer/<target>/`:
+Reads `data/targets/<target>/{index,skeleton}` and `results/pretrain/<transfer.source>-<stream>`.
+Writes `results/finetune/transfer/<target>/`:
 
 - `metrics.json`: `source, dataset, benchmark, train, test, classes`, and
   `streams[stream][start] = {top1, top5, mean_class, best_on_test}`;
 - `scores.parquet`: `stream, start, sample, label, scores` as of `finetune`;
-- `finetune.csv`: as of `finetune`, with `stream`.
+- `finetune.csv`, `trained.json`: as of `finetune`, with `stream`.
 """
 
 from __future__ import annotations

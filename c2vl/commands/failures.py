@@ -76,15 +76,15 @@ def run(arguments: argparse.Namespace) -> None:
 def rows_of(stage: StoredStage) -> list[dict[str, Any]]:
     """Failed rows of the out; of the store's notes where it is missing."""
     from c2vl.commands.pipeline.store_stages import work_of
-    from c2vl.store.listing import failed_rows, noted_rows
-    from c2vl.store.run import open_store, plan
+    from c2vl.store.failures import failed_rows, noted_rows
+    from c2vl.store.plan import open_store, plan
 
     try:
         rows = failed_rows(stage.out)
     except UserError as error:
         try:
             work = work_of(stage)
-            store, _ = open_store(work, verify=False)
+            store, _ = open_store(work, verify=False, look=True)
             rows = noted_rows(store, plan(work, store))
         except UserError:
             raise error from None
@@ -121,18 +121,17 @@ def show(name: str, rows: list[dict[str, Any]], everything: bool) -> None:
 def retry(stage: StoredStage) -> None:
     """Run the stage through DVC, so that its lock file knows the new out; only if nothing but failures is missing."""
     from c2vl.commands.pipeline.store_stages import work_of
-    from c2vl.store.failures import failed_last_time, forget_handed_over, handed_over
-    from c2vl.store.listing import failed_rows
-    from c2vl.store.run import open_store, plan
+    from c2vl.store.failures import failed_last_time, failed_rows, forget_passed_on, passed_on
+    from c2vl.store.plan import open_store, plan
     from c2vl.store.seed import drop_available, versions_of
 
     work = work_of(stage)
-    store, _ = open_store(work, verify=False)
+    store, _ = open_store(work, verify=False, look=True)
     missing = plan(work, store).missing
     drop_available(
         missing, [source for source in versions_of(stage.out) if source.md5]
     )  # DVC removes those in the out itself
-    failed = {bytes.fromhex(note["key"]) for note in failed_last_time(store.folder)} | handed_over(
+    failed = {bytes.fromhex(note["key"]) for note in failed_last_time(store.folder)} | passed_on(
         store.folder
     ).keys()
     if stage.out.is_dir():
@@ -148,7 +147,7 @@ def retry(stage: StoredStage) -> None:
             f"{stage.name}: {others:,} other units are missing as well; `c2vl why {stage.name}` says why, "
             f"`dvc repro {stage.target}` computes them and tries the failed ones too."
         )
-    forget_handed_over(store.folder)
+    forget_passed_on(store.folder)
     command = [sys.executable, "-m", "dvc", "repro", "--force", "--single-item", stage.target]
     print(
         f"{stage.name}: trying {len(missing):,} again with `dvc repro --force --single-item {stage.target}`",

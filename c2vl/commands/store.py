@@ -17,6 +17,7 @@ from c2vl.core.errors import UserError
 
 if TYPE_CHECKING:
     from c2vl.store.inventory import Holding
+    from c2vl.store.trained import TrainedStore
 
 HELP = "size of the sample store by stage and fingerprint; verify checksums; clean what is no longer needed"
 MOST_DIFFERENCES = 4
@@ -51,21 +52,25 @@ def run(arguments: argparse.Namespace) -> None:
     """
     from c2vl.core.machine import store_dir
     from c2vl.store.inventory import holdings
+    from c2vl.store.trained import TrainedStore
 
+    trainings = TrainedStore()
     found = list(holdings(store_dir()))
-    if not found:
+    if not found and not trainings.entries():
         print(f"{store_dir()} holds nothing yet; `dvc repro` fills it.")
         return
     if arguments.action == "verify":
-        verify(found)
+        verify(found, trainings)
     elif arguments.action == "clean":
-        clean(found, arguments.keep, arguments.yes)
+        clean(found, trainings, arguments.keep, arguments.yes)
     else:
-        show(found)
+        show(found, trainings)
 
 
-def show(found: list[Holding]) -> None:
+def show(found: list[Holding], trainings: TrainedStore) -> None:
     """Print a table, and under what is not in use how it differs from what is."""
+    from c2vl.commands.pipeline.stored_trainings import shown
+
     needed, trouble = fingerprints([Path("params.yaml")])
     print(f"  {'stage':16} {'fingerprint':34} {'rows':>10} {'files':>6} {'size':>10}  written")
     for holding in found:
@@ -78,16 +83,20 @@ def show(found: list[Holding]) -> None:
             print(
                 f"      {holding.set_aside[0]:,} damaged or half-written files set aside, {size(holding.set_aside[1])}"
             )
+        if holding.damaged:
+            print(f"      {holding.damaged:,} files cannot be read; `c2vl store verify` names them")
         if not used and holding.stage in needed:
             print(f"      differs in {differences(holding, needed[holding.stage])}")
-    print(
-        f"  together {size(sum(holding.size + holding.set_aside[1] for holding in found))}; * is what params.yaml needs"
-    )
+    total = sum(holding.size + holding.set_aside[1] for holding in found)
+    for line, count in shown(trainings):
+        print(f"{line}  {size(count):>10}")
+        total += count
+    print(f"  together {size(total)}; * is what params.yaml needs, of trainings what outputs have")
     for stage, why in trouble.items():
         print(f"  ? {stage}: what it needs cannot be told: {why}")
 
 
-def verify(found: list[Holding]) -> None:
+def verify(found: list[Holding], trainings: TrainedStore) -> None:
     """Read everything.
 
     Raises:
@@ -104,6 +113,10 @@ def verify(found: list[Holding]) -> None:
             f"{holding.stage} {holding.fingerprint}: {holding.files:,} files, {size(holding.size)}, {said}",
             flush=True,
         )
+    if kept := len(trainings.entries()):
+        wrong = trainings.damaged()
+        bad += wrong
+        print(f"trainings: {kept:,}, {f'{len(wrong):,} damaged' if wrong else 'whole'}", flush=True)
     if bad:
         raise UserError(
             f"{len(bad):,} files of the store are damaged, first {bad[0]}; the next run of their stages sets them aside "
@@ -111,12 +124,13 @@ def verify(found: list[Holding]) -> None:
         )
 
 
-def clean(found: list[Holding], keep: list[Path], yes: bool) -> None:
+def clean(found: list[Holding], trainings: TrainedStore, keep: list[Path], yes: bool) -> None:
     """Remove what no fingerprint of params.yaml (and of the files in `keep`) names, and what was set aside.
 
     Raises:
         UserError: nobody is there to be asked, or it cannot be removed.
     """
+    from c2vl.commands.pipeline.stored_trainings import superfluous as superfluous_trainings
     from c2vl.store.inventory import left_over, remove, superfluous
 
     needed, trouble = fingerprints([Path("params.yaml"), *keep])
@@ -131,7 +145,8 @@ def clean(found: list[Holding], keep: list[Path], yes: bool) -> None:
     scraps = [
         path for holding in found if holding not in goes for path in left_over(holding.folder)
     ]
-    if not goes and not scraps:
+    trained = superfluous_trainings(trainings)
+    if not goes and not scraps and not trained:
         print("nothing to remove")
         return
     for holding in goes:
@@ -139,9 +154,10 @@ def clean(found: list[Holding], keep: list[Path], yes: bool) -> None:
         print(f"      differs in {differences(holding, needed[holding.stage])}")
     for path in scraps:
         print(f"{path}: set aside, {size(path.stat().st_size)}")
-    total = sum(holding.size + holding.set_aside[1] for holding in goes) + sum(
-        path.stat().st_size for path in scraps
-    )
+    for folder, what, count in trained:
+        print(f"{folder}: {what}, {size(count)}")
+    total = sum(holding.size + holding.set_aside[1] for holding in goes)
+    total += sum(path.stat().st_size for path in scraps) + sum(count for *_, count in trained)
     if not yes:
         if not sys.stdin.isatty():
             raise UserError(
@@ -155,6 +171,8 @@ def clean(found: list[Holding], keep: list[Path], yes: bool) -> None:
         remove(holding.folder)
     for path in scraps:
         path.unlink(missing_ok=True)
+    for folder, *_ in trained:
+        trainings.remove(folder)
     print(f"removed {size(total)}")
 
 
@@ -189,7 +207,7 @@ def fingerprints(files: list[Path]) -> tuple[dict[str, dict[str, Description]], 
 
 def differences(holding: Holding, needed: dict[str, Description]) -> str:
     """How the fingerprint differs from the first needed one: its value there and now."""
-    from c2vl.store.why import apart, changes
+    from c2vl.store.status import apart, changes
 
     found = changes(holding.folder, next(iter(needed.values())))
     told = [

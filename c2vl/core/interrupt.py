@@ -1,4 +1,4 @@
-"""SIGTERM, a scheduler's way to end a job, treated as Ctrl-C: finished work is published and the way on is said."""
+"""SIGTERM, by which a scheduler ends a job, treated as Ctrl-C: finished work is published."""
 
 from __future__ import annotations
 

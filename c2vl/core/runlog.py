@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from c2vl.core.errors import UserError
 from c2vl.core.files import read_json, write_json
 from c2vl.core.machine import state_dir
 
@@ -63,7 +64,23 @@ def records(folder: Path | None = None) -> list[dict[str, Any]]:
 
     Args:
         folder: folder of the records (default: `.c2vl/runs`).
+
+    Raises:
+        UserError: one is damaged.
     """
     folder = folder or state_dir() / "runs"
-    found = [read_json(path) for path in sorted(folder.glob("*.json"))] if folder.is_dir() else []
+    found = [_record(path) for path in sorted(folder.glob("*.json"))] if folder.is_dir() else []
     return sorted(found, key=lambda record: record["started"])
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        record = read_json(path)
+        float(record["started"]), float(record["seconds"]), str(record["stage"])
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise UserError(
+            f"The run log {path} cannot be read ({type(error).__name__}: {reason}); `rm {path}`, "
+            "and the next run of its stage writes it again."
+        ) from None
+    return dict(record)

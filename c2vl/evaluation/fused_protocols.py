@@ -16,8 +16,7 @@ from c2vl.core.files import read_json
 from c2vl.evaluation.fusion import fuse_streams
 from c2vl.models.streams import STREAMS
 from c2vl.training.finetuning.finetune_files import SCORES, read_scores
-from c2vl.training.finetuning.protocols import summarised
-from c2vl.training.metrics import score_metrics
+from c2vl.training.metrics import score_metrics, summarised
 
 Nested = dict[str, Any]
 METRICS = "metrics.json"

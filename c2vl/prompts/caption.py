@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,13 @@ from pydantic import Field
 from c2vl.core import machine, tables
 from c2vl.core.params import ParamsModel
 from c2vl.core.tables.schemas import CAPTION, OK
-from c2vl.prompts.base import engine_device, mean, reading_threads, told
+from c2vl.prompts.base import engine_description, engine_device, mean
 from c2vl.prompts.distinct import Distinct
 from c2vl.prompts.engines.adapters import load_captioner
 from c2vl.prompts.engines.captioner import Answer, Answerer, CaptionerParams, NoAnswer
 from c2vl.prompts.inputs import crop_units
-from c2vl.prompts.reading import ReadCrops, portable
-from c2vl.store.work import Failure, Row, Unit
+from c2vl.prompts.reading import ReadCrops
+from c2vl.store.stage import Failure, Row, Stage, Unit
 
 VERSION = 2  # of everything here that changes a row; raise it with the change
 
@@ -29,7 +28,7 @@ class CaptionParams(ParamsModel):
     """Section `caption`: the engine, and the share of failed rows above which the stage fails.
 
     Attributes:
-        published: a published answers file or a folder of them to take the sentences from instead of asking an engine.
+        published: published answers, a file or a folder, to take instead of asking an engine.
     """
 
     published: Path | None = None
@@ -37,10 +36,10 @@ class CaptionParams(ParamsModel):
     captioner: CaptionerParams
 
 
-class CaptionWork:
-    """The stage for `c2vl.store.run`: one question a distinct crop of the crop table in folder `crops`."""
+class CaptionStage(Stage):
+    """Stage `caption`: one question a distinct crop of the crop table in folder `crops`."""
 
-    stage = "caption"
+    name = "caption"
     done = "captioned"
 
     def __init__(self, params: CaptionParams, crops: Path) -> None:
@@ -50,15 +49,9 @@ class CaptionWork:
         self._answers = Distinct()
         self._rows = self._unfinished = self._repeating = self._words = 0
 
-    @property
-    def may_be_empty(self) -> bool:
-        """Whether the data set is one of skeletons alone, which has no crops to ask about."""
-        statuses = crop_statuses(self._crops)
-        return "no_video" in statuses and statuses <= {"no_video", "no_skeleton"}
-
     def description(self) -> dict[str, Any]:
         """The captioner and its parameters."""
-        return {"version": VERSION, **told("captioner", self._params.captioner)}
+        return {"version": VERSION, **engine_description("captioner", self._params.captioner)}
 
     def schema(self, stored: pa.Schema | None) -> pa.Schema:
         """The caption table."""
@@ -66,37 +59,33 @@ class CaptionWork:
 
     def shards(self) -> Iterable[str]:
         """Those of the crop table."""
-        return [path.stem for path in tables.shard_paths(self._crops)]
+        found = [path.stem for path in tables.shard_paths(self._crops)]
+        statuses = crop_statuses(self._crops)  # skeletons alone have no crops to ask about
+        self.may_be_empty = "no_video" in statuses and statuses <= {"no_video", "no_skeleton"}
+        return found
 
     def units(self, shard: str, fingerprint: str) -> list[Unit]:
         """One unit a crop."""
         return crop_units(self._crops / f"{shard}.parquet", fingerprint)
 
+    def use(self, captioner: Answerer) -> None:
+        """Use a captioner that is loaded already."""
+        self._captioner = captioner
+
     def load(self) -> None:
         """Load the captioner."""
-        self._captioner = load_captioner(self._params.captioner, engine_device)
+        if self._captioner is None:
+            self._captioner = load_captioner(self._params.captioner, engine_device)
 
     def batch_size(self) -> int:
         """Crops at once (`C2VL_BATCH_CAPTION`)."""
         assert self._captioner is not None
         return machine.batch_size("caption", self._captioner.batch_size)
 
-    def pool(self) -> Executor:
-        """Threads that decode JPEG."""
-        return reading_threads()
-
-    def preparer(self) -> ReadCrops | None:
-        """For other processes, unless a server answers."""
-        return portable(ReadCrops, self._captioner)
-
-    def columns(self, units: Sequence[Unit]) -> tuple[Sequence[Any], ...]:
-        """The crops, JPEG."""
-        return ([unit.payload for unit in units],)
-
-    def prepare(self, units: Sequence[Unit]) -> list[Any]:
-        """Decode the crops and make them ready for the captioner."""
+    def preparer(self) -> ReadCrops:
+        """Decode the crops and prepare them for the captioner."""
         assert self._captioner is not None
-        return ReadCrops(self._captioner.prepare)(*self.columns(units))
+        return ReadCrops(getattr(self._captioner, "preparer", None) or self._captioner.prepare)
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
         """Ask."""
@@ -104,7 +93,7 @@ class CaptionWork:
         return [_row(answer) for answer in self._captioner.answer(ready)]
 
     def close(self) -> None:
-        """Wait for no server's answers any more."""
+        """Do not wait for a server's answers any more."""
         if self._captioner is not None:
             self._captioner.close()
 

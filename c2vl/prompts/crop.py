@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor
-from functools import cached_property, lru_cache
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -19,25 +20,23 @@ from pydantic import Field
 from c2vl.core import machine, tables
 from c2vl.core.params import ParamsModel
 from c2vl.core.tables.schemas import CROP, OK
+from c2vl.core.workers import step_back
 from c2vl.datasets.video.middle_frames import middle_frames
-from c2vl.prompts.base import engine_device, mean, reading_threads, told
+from c2vl.prompts.base import engine_description, engine_device, mean
 from c2vl.prompts.cutting import CutCrops
 from c2vl.prompts.engines.adapters import load_detector
 from c2vl.prompts.engines.detector import DetectorParams, PeopleDetector
 from c2vl.prompts.frame import Frame
-from c2vl.prompts.reading import ReadFrames, portable
+from c2vl.prompts.reading import ReadFrames
 from c2vl.prompts.window import Fallback
 from c2vl.store.keys import content_key
-from c2vl.store.remembered import Remembered
-from c2vl.store.work import Failure, Row, Unit
+from c2vl.store.publish import StepCache
+from c2vl.store.stage import Failure, Row, Stage, Unit
 
-VERSION = (
-    1  # of everything here and in c2vl.datasets.video that changes a row; raise it with the change
-)
-DECODING = 1  # of what the detector is shown of a video; raise it when c2vl.datasets.video gives other pixels
+VERSION = 1  # of what here and in c2vl.datasets.video changes a row; raise it with the change
+DECODING = 1  # raise it when c2vl.datasets.video gives the detector other pixels
 DETECTION = pa.schema([CROP.field("boxes"), CROP.field("scores")])
 CUT_AT_ONCE = 16  # frames, where no detector has a say
-MOST_KEYS = 4096  # of frames
 FEW = 0.05  # share of frames; some are never detected in, because they do not decode
 INDEX_COLUMNS = [
     "sample",
@@ -57,10 +56,11 @@ class CropParams(ParamsModel):
     Attributes:
         frames_per_clip: K, the middle frames of K equal segments.
         margin: added on each side of the box, as a share of its size.
-        square: widen the window to a square, with what is around the people, as far as the image goes.
+        square: widen the window to a square, as far as the image goes.
         jpeg_quality: of the stored crops, 1 to 100.
-        fallback: crop of a frame in which nobody of the action was found: `skeleton` (the box of the colour joints,
-            where there are any), `frame` (all of it), or `drop` (no crop; the row fails).
+        fallback: crop of a frame in which nobody of the action was found: `skeleton` (the box of
+            the colour joints, where there are any), `frame` (all of it), or `drop` (no crop; the
+            row fails).
         max_failed: share of failed rows above which the stage fails.
         detector: the engine.
     """
@@ -74,11 +74,11 @@ class CropParams(ParamsModel):
     detector: DetectorParams
 
 
-class CropWork:
-    """The stage for `c2vl.store.run`.
+class CropStage(Stage):
+    """Stage `crop`.
 
-    What the detector found is remembered apart from the crops made of it: another margin, JPEG quality or fallback cuts
-    anew and detects nothing.
+    Detections are kept apart from the crops cut from them: another margin, JPEG quality or fallback
+    cuts again and detects nothing.
 
     Args:
         params: section `crop`.
@@ -87,14 +87,14 @@ class CropWork:
         raw: folder that the index's paths are relative to.
     """
 
-    stage = "crop"
+    name = "crop"
     done = "cropped"
 
     def __init__(self, params: CropParams, index: Path, skeletons: Path, raw: Path) -> None:
         self._params, self._skeletons, self._raw = params, skeletons, raw
         rows = tables.read(index, INDEX_COLUMNS)
         rows = rows.filter(pc.equal(rows.column("status"), OK))
-        # Skeletons alone are a data set too (their prompts come from a published file): a row each says `no_video`.
+        # Skeletons alone are a data set too: their prompts come from a published file.
         self._filmed = rows.column("video_file").null_count < len(rows)
         self.max_failed = params.max_failed if self._filmed else 1.0
         self._index = tables.Grouped(rows)
@@ -107,38 +107,24 @@ class CropWork:
         self._notes: Counter[str] = Counter()
 
     def description(self) -> dict[str, Any]:
-        """K is not here: the key holds the frame's index, so that another K reuses the frames that coincide."""
+        """K is not here: the key holds the frame's index, so another K reuses frames they share."""
         step = self._params.model_dump(
             mode="json", include={"margin", "square", "jpeg_quality", "fallback"}
         )
-        if (
-            not self._filmed
-        ):  # then nothing is computed, and the detector need not even be on this machine
+        if not self._filmed:  # then the detector need not even be on this machine
             return {"version": VERSION, **step}
-        return {"version": VERSION, **step, **told("detector", self._params.detector)}
+        detector = engine_description("detector", self._params.detector)
+        return {"version": VERSION, **step, **detector}
 
     @cached_property
-    def detections(self) -> Remembered:
+    def detections(self) -> StepCache:
         """Boxes and scores by frame of a video."""
-        return Remembered(
-            "detect", {"decoding": DECODING, **told("detector", self._params.detector)}, DETECTION
-        )
+        detector = engine_description("detector", self._params.detector)
+        return StepCache("detect", {"decoding": DECODING, **detector}, DETECTION)
 
-    def remembered(self) -> list[Remembered]:
-        """What lies in the store besides the stage's own rows."""
+    def step_caches(self) -> list[StepCache]:
+        """The detections."""
         return [self.detections] if self._filmed else []
-
-    def _lack_detections(self, frames: Sequence[Frame]) -> np.ndarray:
-        return self.detections.missing([self._detection_key(frame) for frame in frames])
-
-    def _detection_key(self, frame: Frame) -> bytes:
-        return self._detection_keys(frame.video_hash, frame.index)
-
-    @cached_property
-    def _detection_keys(self) -> Callable[[str, int], bytes]:
-        return lru_cache(MOST_KEYS)(
-            self.detections.key
-        )  # asked for before, in and after the engine
 
     def schema(self, stored: pa.Schema | None) -> pa.Schema:
         """The crop table."""
@@ -158,12 +144,17 @@ class CropWork:
             for entry in entries
             for unit in self._of_sample(entry, skeletons.get(entry["sample"]), fingerprint)
         ]
-        frames = [unit.payload for unit in units if unit.key is not None]
-        self._frames += len(frames)
-        self._undetected += (
-            int(self._lack_detections(frames).sum()) if frames else 0
-        )  # without frames there may be no engine
+        usable = [at for at, unit in enumerate(units) if unit.key is not None]
+        if usable:  # without frames there may be no detector
+            keys = [self._detection_key(units[at].payload) for at in usable]
+            for at, lacks in zip(usable, self.detections.missing(keys).tolist(), strict=True):
+                units[at] = replace(units[at], payload=replace(units[at].payload, detect=lacks))
+                self._undetected += lacks
+            self._frames += len(usable)
         return units
+
+    def _detection_key(self, frame: Frame) -> bytes:
+        return self.detections.key(frame.video_hash, frame.index)
 
     def _of_sample(
         self, entry: dict[str, Any], skeleton: dict[str, Any] | None, fingerprint: str
@@ -191,15 +182,11 @@ class CropWork:
         colour = skeleton["colour"].reshape(-1, 2, 25, 2)
         tracked = skeleton["tracked"].reshape(-1, 2, 25)
         units = []
-        begin, stop = (
-            entry["clip_begin"] or 0,
-            min(entry["video_frames"], entry["clip_stop"] or entry["video_frames"]),
-        )
+        begin = entry["clip_begin"] or 0
+        stop = min(entry["video_frames"], entry["clip_stop"] or entry["video_frames"])
         for k, offset in enumerate(middle_frames(stop - begin, self._params.frames_per_clip)):
             index = begin + offset
-            at = min(
-                offset, len(colour) - 1
-            )  # both files number the frames alike, but one may be some frames shorter
+            at = min(offset, len(colour) - 1)  # one file may be some frames shorter
             frame = Frame(
                 self._raw,
                 entry["video_file"],
@@ -225,78 +212,59 @@ class CropWork:
             )
         return units
 
+    def use(self, detector: PeopleDetector) -> None:
+        """Use a detector that is loaded already."""
+        self._detector = detector
+
     def load(self) -> None:
         """Load the detector, unless hardly a frame may need it; it is then loaded when one does."""
         if self._undetected > FEW * self._frames:
             self._loaded()
 
     def _loaded(self) -> PeopleDetector:
-        with self._loading:  # it may be missed first in a reading thread
+        with self._loading:  # a thread that prepares may be the first to need it
             if self._detector is None:
                 self._detector = load_detector(self._params.detector, engine_device)
             return self._detector
 
     def batch_size(self) -> int:
-        """Frames at once (`C2VL_BATCH_CROP`), but no fewer than a sample has: its video is opened once for all of them."""
-        self._at_once = machine.batch_size(
-            "crop", self._detector.batch_size if self._detector is not None else CUT_AT_ONCE
-        )
+        """Frames at once (`C2VL_BATCH_CROP`), and at least a sample's: its video is opened once."""
+        default = self._detector.batch_size if self._detector is not None else CUT_AT_ONCE
+        self._at_once = machine.batch_size("crop", default)
         return max(self._at_once, self._params.frames_per_clip)
 
-    def pool(self) -> Executor:
-        """Decoding threads."""
-        return reading_threads()
-
-    def preparer(self) -> ReadFrames | None:
-        """For other processes, where there is a detector to prepare for."""
-        return portable(ReadFrames, self._detector)
-
-    def columns(self, units: Sequence[Unit]) -> tuple[Sequence[Any], ...]:
-        """Frames, and in which of them nothing was detected yet."""
-        frames = [unit.payload for unit in units]
-        return frames, self._lack_detections(frames).tolist()
-
-    def prepare(self, units: Sequence[Unit]) -> list[Any]:
-        """Decode each unit's frame and, where nothing was detected in it yet, make it ready for the detector."""
-        return ReadFrames(lambda images: self._loaded().prepare(images))(*self.columns(units))
+    def preparer(self) -> ReadFrames:
+        """Decode and prepare for the detector, which is loaded when it is first needed."""
+        prepare = getattr(self._detector, "preparer", None)
+        return ReadFrames(prepare or (lambda images: self._loaded().prepare(images)))
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
-        """Boxes and scores of each frame: remembered where there are no inputs for the detector, and from now on."""
+        """Boxes and scores of each frame: detected, and kept from now on, or known already."""
+        frames = [unit.payload for unit in units]
         new, found = detected_now(ready), dict[int, dict[str, np.ndarray]]()
         for begin in range(0, len(new), self._at_once):
             part = new[begin : begin + self._at_once]
             results = self._loaded().detect([ready[at][1] for at in part])
             rows = [{"boxes": result.boxes, "scores": result.scores} for result in results]
-            # At once: a kill while more is detected, or crops are cut, must not cost what the detector did.
-            self.detections.add([self._detection_key(units[at].payload) for at in part], rows)
+            # At once: a kill while more is detected must not cost what the detector did.
+            self.detections.add([self._detection_key(frames[at]) for at in part], rows)
             found |= zip(part, rows, strict=True)
         known = [at for at in range(len(units)) if at not in found]
-        keys = [self._detection_key(units[at].payload) for at in known]
+        keys = [self._detection_key(frames[at]) for at in known]
         found |= zip(known, self.detections.get(keys), strict=True)
         return [found[at] for at in range(len(units))]
 
-    def completer(self) -> CutCrops:
-        """Choose, crop, encode."""
-        return CutCrops(
-            **self._params.model_dump(include={"margin", "square", "jpeg_quality", "fallback"})
-        )
-
-    def to_complete(
-        self, units: Sequence[Unit], computed: Sequence[Any]
-    ) -> tuple[Sequence[Any], ...]:
-        """Frames, and what was found in them."""
-        return [unit.payload for unit in units], computed
-
-    def completed(
+    def complete(
         self, units: Sequence[Unit], ready: Sequence[Any], computed: Sequence[Any]
     ) -> list[Row | Failure]:
-        """Choose, crop, encode."""
-        cut, frames = self.completer(), [unit.payload for unit in units]
+        """Choose the people of the action, cut them out, encode."""
+        named = {"margin", "square", "jpeg_quality", "fallback"}
+        cut = CutCrops(**self._params.model_dump(include=named))
+        frames = [unit.payload for unit in units]
         if machine.workers_each() == 1:  # this is a thread of its own already
             return cut(ready, frames, computed)
-        with (
-            reading_threads() as threads
-        ):  # a JPEG of a full-HD crop takes as long as a tenth of the engine's work
+        count = min(machine.workers_each(), self.most_threads)
+        with ThreadPoolExecutor(count, "cut", step_back) as threads:
             return cut(ready, frames, computed, threads)
 
     def observe(self, table: pa.Table) -> None:
@@ -326,5 +294,5 @@ class CropWork:
 
 
 def detected_now(ready: Sequence[Any]) -> list[int]:
-    """Positions of prepared frames that are the detector's to look at: those with inputs for it."""
+    """Positions of prepared frames that the detector has to look at: those with inputs for it."""
     return [position for position, (_, inputs) in enumerate(ready) if inputs is not None]

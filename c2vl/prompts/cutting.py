@@ -1,4 +1,4 @@
-"""From what the detector found to the rows of the crop table: what stage `crop` does after it, in any thread or process."""
+"""From what the detector found to the rows of the crop table."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 from c2vl.prompts.frame import Frame
 from c2vl.prompts.jpeg import to_jpeg
 from c2vl.prompts.window import Fallback, find_window
-from c2vl.store.work import Failure, Row
+from c2vl.store.stage import Failure, Row
 
 
 @dataclass(frozen=True)
 class CutCrops:
-    """Chooses the people of the action, cuts them out, encodes; the attributes are those of `CropParams`."""
+    """Chooses the people of the action, cuts them out, encodes; attributes as of `CropParams`."""
 
     margin: float
     square: bool
@@ -34,10 +34,10 @@ class CutCrops:
         """A row or a failure a frame.
 
         Args:
-            ready: images (H, W, 3) uint8 RGB, and what the detector was given of them, which is not looked at.
+            ready: images (H, W, 3) uint8 RGB, each in a pair with the detector's item, not used.
             frames: what is known of them.
             found: of each, `boxes` (4 N,) or (N, 4) float32 xyxy in pixels and `scores` (N,).
-            threads: to share the work among; None: this one.
+            threads: to share the work among; None: this one alone.
         """
         each = map if threads is None else threads.map
         return list(each(self._row, frames, [image for image, _ in ready], found))

@@ -1,9 +1,8 @@
-"""Stage `embed`: features of crops (vision) and of answers (language) in the encoder's shared space."""
+"""Stage `embed`: features of crops (vision) and of answers (language) in one space."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,19 +11,19 @@ import pyarrow as pa
 
 from c2vl.core import machine, tables
 from c2vl.core.tables.schemas import feature
-from c2vl.prompts.base import engine_device, reading_threads, told
+from c2vl.prompts.base import engine_description, engine_device
 from c2vl.prompts.embed_params import EmbedParams
 from c2vl.prompts.engines.encoder import Encoder
 from c2vl.prompts.inputs import answer_units, crop_units
-from c2vl.prompts.reading import ReadCrops, portable
-from c2vl.store.work import Failure, Row, Unit
+from c2vl.prompts.reading import ReadCrops
+from c2vl.store.stage import Failure, Row, Stage, Unit
 
 VERSION = 2  # of everything here that changes a row; raise it with the change
 Knowledge = Literal["vision", "language"]
 
 
-class EmbedWork:
-    """The stage for `c2vl.store.run`.
+class EmbedStage(Stage):
+    """Stage `embed`, of crops or of answers.
 
     Args:
         params: section `embed`.
@@ -35,7 +34,7 @@ class EmbedWork:
     done = "embedded"
 
     def __init__(self, params: EmbedParams, knowledge: Knowledge, prompts: Path) -> None:
-        self.stage = f"embed-{knowledge}"
+        self.name = f"embed-{knowledge}"
         self.may_be_empty = True  # skeletons alone: no crops, and answers only if published
         self.max_failed = params.max_failed
         self._params, self._knowledge, self._prompts = params, knowledge, prompts
@@ -44,10 +43,10 @@ class EmbedWork:
 
     def description(self) -> dict[str, Any]:
         """The encoder and its parameters."""
-        return {"version": VERSION, **told("encoder", self._params.encoder)}
+        return {"version": VERSION, **engine_description("encoder", self._params.encoder)}
 
     def schema(self, stored: pa.Schema | None) -> pa.Schema:
-        """The table of features; their width comes from the encoder or, where that need not be loaded, from the store."""
+        """The table of features, as wide as the encoder's or, if it is not loaded, the store's."""
         unit = self._params.encoder.normalise
         if self._encoder is not None:
             return feature(self._encoder.width, unit)
@@ -62,36 +61,28 @@ class EmbedWork:
         units = crop_units if self._knowledge == "vision" else answer_units
         return units(self._prompts / f"{shard}.parquet", fingerprint)
 
+    def use(self, encoder: Encoder) -> None:
+        """Use an encoder that is loaded already."""
+        self._encoder = encoder
+
     def load(self) -> None:
         """Load the encoder."""
-        self._encoder = Encoder.load(self._params.encoder, engine_device())
+        if self._encoder is None:
+            self._encoder = Encoder.load(self._params.encoder, engine_device())
 
     def batch_size(self) -> int:
         """Prompts at once (`C2VL_BATCH_EMBED`)."""
         assert self._encoder is not None
         return machine.batch_size("embed", self._encoder.batch_size)
 
-    def pool(self) -> Executor:
-        """Threads that decode JPEG."""
-        return reading_threads()
-
-    def preparer(self) -> ReadCrops | None:
-        """For other processes; texts are tokenised faster than they are sent."""
-        return portable(ReadCrops, self._encoder) if self._knowledge == "vision" else None
-
-    def columns(self, units: Sequence[Unit]) -> tuple[Sequence[Any], ...]:
-        """The crops, JPEG, or the answers."""
-        return ([unit.payload for unit in units],)
-
-    def prepare(self, units: Sequence[Unit]) -> list[Any]:
-        """Decode the crops and make them ready for the encoder, or tokenise the answers."""
+    def preparer(self) -> Callable[[list[Any]], Sequence[Any]]:
+        """Decode the crops and prepare them for the encoder, or tokenise the answers."""
         assert self._encoder is not None
-        read = (
-            ReadCrops(self._encoder.prepare_images)
+        return (
+            ReadCrops(self._encoder.preparer)
             if self._knowledge == "vision"
             else self._encoder.prepare_texts
         )
-        return list(read(*self.columns(units)))
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
         """Encode."""
@@ -117,9 +108,7 @@ class EmbedWork:
 
 
 def _row(feature: np.ndarray, **columns: bool) -> Row | Failure:
-    if not np.isfinite(
-        feature
-    ).all():  # one such number would make a whole batch of pretraining NaN
+    if not np.isfinite(feature).all():  # one would make a whole batch of pretraining NaN
         return Failure(
             "not_finite", "the encoder computed numbers that are not finite; try another `dtype`"
         )

@@ -13,20 +13,38 @@ import numpy as np
 from c2vl.datasets import raw_files as places
 from c2vl.datasets.raw_files import PlaceError
 from c2vl.datasets.video.decode import VideoError, decode
-from c2vl.store.work import Failure
+from c2vl.store.stage import Failure
+
+CHANGED = Failure("changed", "the video file changed after the index was made; run `dvc repro`")
+CUT_SHORT = Failure(
+    "missing_frame",
+    "the video ends before this frame; the file is cut short or its header is wrong",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What there is to know of a frame before it is decoded."""
+    """What is known of a frame before it is decoded.
+
+    Attributes:
+        raw: folder of the raw files.
+        video: the video's place in it.
+        video_hash: digest of the video, as in the index.
+        index: of the frame.
+        colour: joints of both actors, (2, 25, 2) float32, pixels of 1920x1080, NaN where absent.
+        tracked: their tracking states, (2, 25) uint8.
+        people: actors of the clip, 1 or 2.
+        detect: whether the detector has to look at it; else its boxes are known.
+    """
 
     raw: Path
-    video: str  # its place in the raw folder
+    video: str
     video_hash: str
     index: int
-    colour: np.ndarray  # (2, 25, 2) float32, pixels of 1920x1080, NaN where absent
-    tracked: np.ndarray  # (2, 25) uint8
+    colour: np.ndarray
+    tracked: np.ndarray
     people: int
+    detect: bool = True
 
 
 def read_frames(frames: Iterable[Frame]) -> list[Any]:
@@ -42,15 +60,8 @@ def _decoded(raw: Path, place: str, frames: list[Frame]) -> list[Any]:
     """The images of `frames`, all of one video, or why there is none."""
     try:
         with places.as_file(raw, place) as path:
-            if (
-                places.digest(path) != frames[0].video_hash
-            ):  # else the store would keep a result under a key that is not its own
-                return [
-                    Failure(
-                        "changed",
-                        "the video file changed after the index was made; run `dvc repro`",
-                    )
-                ] * len(frames)
+            if places.digest(path) != frames[0].video_hash:  # the key is of another content
+                return [CHANGED] * len(frames)
             decoded = decode(path, [frame.index for frame in frames])
     except (VideoError, PlaceError, OSError) as error:
         reason = (
@@ -59,8 +70,4 @@ def _decoded(raw: Path, place: str, frames: list[Frame]) -> list[Any]:
             else str(error)
         )
         return [Failure("unreadable", reason)] * len(frames)
-    cut = Failure(
-        "missing_frame",
-        "the video ends before this frame; the file is cut short or its header is wrong",
-    )
-    return [decoded.frames.get(frame.index, cut) for frame in frames]
+    return [decoded.frames.get(frame.index, CUT_SHORT) for frame in frames]

@@ -7,11 +7,11 @@ from pathlib import Path
 from c2vl.core import tables
 from c2vl.core.tables.schemas import OK
 from c2vl.store.keys import content_key
-from c2vl.store.work import Failure, Unit
+from c2vl.store.stage import Failure, Unit
 
 
 def crop_units(path: Path, fingerprint: str) -> list[Unit]:
-    """A unit for each row of a shard of the crop table; the payload is the JPEG, which is also the content."""
+    """A unit for each row of a shard of the crop table; payload and content are the JPEG."""
     return _units(path, "crop", fingerprint)
 
 

@@ -1,4 +1,4 @@
-"""Which of the people found in a frame do the action: those that the skeletons' colour joints lie on."""
+"""Which of the people found in a frame do the action: those with the skeletons' colour joints."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def joint_boxes(joints: np.ndarray) -> list[np.ndarray]:
 
 
 def share_inside(joints: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Share (N,) of the finite joints of (J, 2) that each of `boxes` (N, 4) holds; 0 where none is finite."""
+    """Share (N,) of the finite joints of (J, 2) in each of `boxes` (N, 4); 0 if none is finite."""
     seen = joints[np.isfinite(joints).all(axis=-1)]
     inside = (seen[None] >= boxes[:, None, :2]).all(axis=2) & (
         seen[None] <= boxes[:, None, 2:]
@@ -32,9 +32,10 @@ def share_inside(joints: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 def choose(boxes: np.ndarray, scores: np.ndarray, joints: np.ndarray, people: int) -> list[int]:
     """Choose the boxes of the people of the action.
 
-    With joints: for each actor present, among the boxes that hold at least half of its joints, the one whose extent
-    fits its joints best (IoU with their box; the score settles ties). Two actors may share a box when they embrace.
-    Without any joint in this frame: the `people` best scored boxes that are not the same person twice.
+    With joints: for each actor present, among the boxes that hold at least half of its joints, the
+    one that fits its joints best (IoU with their box; the score settles ties). Two actors may share
+    a box when they embrace. Without any joint in this frame: the `people` best scored boxes that
+    are not the same person twice.
 
     Args:
         boxes: (N, 4) xyxy, video pixels.

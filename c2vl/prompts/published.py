@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,26 +13,26 @@ import pyarrow.compute as pc
 from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.core.tables.schemas import CAPTION, OK
-from c2vl.prompts.base import mean, reading_threads
+from c2vl.prompts.base import mean
 from c2vl.prompts.distinct import Distinct
 from c2vl.prompts.engines.repeats import repeats
 from c2vl.prompts.published_file import read_published
 from c2vl.store.keys import content_key
-from c2vl.store.work import Failure, Row, Unit
+from c2vl.store.stage import Failure, Row, Stage, Unit
 
 VERSION = 2  # of everything here that changes a row; raise it with the change
-NAMES_TOLD = 5  # of unmatched clips
-UNTOLD = Failure(
+NAMES_SHOWN = 5  # of unmatched clips
+NOT_PUBLISHED = Failure(
     "not_published",
     "the published file has no sentence for this prompt of the clip",
     inherited=True,
 )
 
 
-class PublishedWork:
-    """The stage for `c2vl.store.run`: sentence k of a clip is its prompt k.
+class PublishedStage(Stage):
+    """Stage `caption` from a published file: sentence k of a clip is its prompt k.
 
-    Clips of the crop table that the file lacks are rows `not_published`; they do not count as failures of the stage.
+    Clips that the file lacks are rows `not_published`, which do not count against `max_failed`.
 
     Args:
         path: the published file or folder.
@@ -43,7 +42,7 @@ class PublishedWork:
         UserError: the file cannot be used, or no clip of it is among the samples.
     """
 
-    stage = "caption"
+    name = "caption"
     done = "taken as published"
     max_failed = 1.0  # an empty sentence is the publisher's, nobody here can mend it
 
@@ -56,17 +55,18 @@ class PublishedWork:
             last = pc.max(table.filter(pc.equal(table["status"], OK))["k"]).as_py()
             self._cropped = max(self._cropped, 0 if last is None else last + 1)
         samples = [sample for members in self._shards.values() for sample in members]
-        told = self._published.sentences
-        self._matched = sum(sample in told for sample in samples)
+        sentences = self._published.sentences
+        self._matched = sum(sample in sentences for sample in samples)
         if not self._matched:
             raise UserError(
-                f"no clip of {path} (`caption.published`) is in the index: it names clips such as {next(iter(told))[:60]!r}, "
-                f"the index {samples[0] if samples else 'none'}; is it another data set's?"
+                f"no clip of {path} (`caption.published`) is in the index: it names clips such as "
+                f"{next(iter(sentences))[:60]!r}, the index {samples[0] if samples else 'none'}; "
+                "is it another data set's?"
             )
         known = set(samples)
         self._unmatched = {
-            "clips_not_in_the_index": [name for name in told if name not in known],
-            "clips_without_sentences": [sample for sample in samples if sample not in told],
+            "clips_not_in_the_index": [name for name in sentences if name not in known],
+            "clips_without_sentences": [one for one in samples if one not in sentences],
         }
         self._rows = self._words = 0
         self._answers = Distinct()
@@ -90,28 +90,17 @@ class PublishedWork:
         ]
 
     def _of_sample(self, sample: str, fingerprint: str) -> list[Unit]:
-        told = self._published.sentences.get(sample, [])
+        texts = self._published.sentences.get(sample, [])
         return [
-            Unit({"sample": sample, "k": k}, content_key(fingerprint, told[k]), told[k])
-            if k < len(told)
-            else Unit({"sample": sample, "k": k}, None, failure=UNTOLD)
+            Unit({"sample": sample, "k": k}, content_key(fingerprint, texts[k]), texts[k])
+            if k < len(texts)
+            else Unit({"sample": sample, "k": k}, None, failure=NOT_PUBLISHED)
             for k in range(self._published.most)
         ]
-
-    def load(self) -> None:
-        """No engine."""
 
     def batch_size(self) -> int:
         """Sentences at once; nothing is computed with them."""
         return 16384
-
-    def pool(self) -> Executor:
-        """Nothing is read ahead."""
-        return reading_threads()
-
-    def prepare(self, units: Sequence[Unit]) -> list[Any]:
-        """The sentences."""
-        return [unit.payload for unit in units]
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
         """Pass them on."""
@@ -137,7 +126,7 @@ class PublishedWork:
     def metrics(self) -> dict[str, Any]:
         """Over the usable rows; and which clips found no partner, on either side."""
         unmatched = {
-            what: {"count": len(names), "first": names[:NAMES_TOLD]}
+            what: {"count": len(names), "first": names[:NAMES_SHOWN]}
             for what, names in self._unmatched.items()
         }
         return {
@@ -152,19 +141,20 @@ class PublishedWork:
         }
 
     def summary(self) -> str:
-        """One line about matching, for people; it also says where crops and sentences are not of the same frames."""
+        """One line about matching, for people, and on crops and sentences of other frames."""
         parts = [
-            f"caption: {self._matched:,} of {len(self._published.sentences):,} published clips are in the index"
+            f"caption: {self._matched:,} of {len(self._published.sentences):,} published clips are "
+            "in the index"
         ]
         for what, names in self._unmatched.items():
             if names:
-                shown = ", ".join(name[:40] for name in islice(names, NAMES_TOLD))
-                parts.append(
-                    f"{len(names):,} {what.replace('_', ' ')} ({shown}{', …' if len(names) > NAMES_TOLD else ''})"
-                )
+                shown = ", ".join(name[:40] for name in islice(names, NAMES_SHOWN))
+                more = ", …" if len(names) > NAMES_SHOWN else ""
+                parts.append(f"{len(names):,} {what.replace('_', ' ')} ({shown}{more})")
         if self._cropped not in (0, self._published.most):
             parts.append(
-                f"crops are of {self._cropped} frames a clip and the file has {self._published.most} sentences, so sentence k "
-                "is not about crop k: set crop.frames_per_clip to the latter, or learn from language alone"
+                f"crops are of {self._cropped} frames a clip and the file has "
+                f"{self._published.most} sentences, so sentence k is not about crop k: set "
+                "crop.frames_per_clip to the latter, or learn from language alone"
             )
         return "; ".join(parts) + "."

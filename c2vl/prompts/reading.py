@@ -1,4 +1,7 @@
-"""From bytes to what an engine takes: what a stage of prompts does ahead of it, in this process or sent to another."""
+"""From bytes to what an engine takes: what a stage of prompts does ahead of it.
+
+In this process or, pickled, in workers.
+"""
 
 from __future__ import annotations
 
@@ -10,29 +13,25 @@ import numpy as np
 
 from c2vl.prompts.frame import Frame, read_frames
 from c2vl.prompts.jpeg import from_jpeg
-from c2vl.store.work import Failure
+from c2vl.store.stage import Failure
 
-Prepare = Callable[
-    [Sequence[np.ndarray]], Sequence[Any]
-]  # images (H, W, 3) uint8 RGB to the engine's items
+# Images (H, W, 3) uint8 RGB to the engine's items.
+Prepare = Callable[[Sequence[np.ndarray]], Sequence[Any]]
 
 
 @dataclass(frozen=True)
 class ReadFrames:
-    """Frames of videos to (image, the detector's item)."""
+    """Frames of videos to pairs (image, the detector's item); None for one it need not look at."""
 
     prepare: Prepare
 
-    def __call__(self, frames: Sequence[Frame], lacks: Sequence[bool]) -> list[Any]:
-        """Decode, and make ready for the detector where nothing was detected yet; neighbours of one video share its opening.
-
-        Args:
-            frames: to decode.
-            lacks: which of them the detector has to look at; the others' item is None.
-        """
+    def __call__(self, frames: Sequence[Frame]) -> list[Any]:
+        """Decode, and prepare for the detector; neighbours of one video share its opening."""
         images = read_frames(frames)
         new = [
-            at for at, image in enumerate(images) if lacks[at] and not isinstance(image, Failure)
+            at
+            for at, (frame, image) in enumerate(zip(frames, images, strict=True))
+            if frame.detect and not isinstance(image, Failure)
         ]
         items = dict(zip(new, self.prepare([images[at] for at in new]), strict=True)) if new else {}
         return [
@@ -48,11 +47,5 @@ class ReadCrops:
     prepare: Prepare
 
     def __call__(self, crops: Sequence[bytes]) -> list[Any]:
-        """Decode and make ready."""
+        """Decode and prepare."""
         return list(self.prepare([from_jpeg(crop) for crop in crops]))
-
-
-def portable(reader: Callable[[Prepare], Any], engine: Any) -> Any:
-    """`reader` for other processes; None where the engine must prepare itself, as a server or another environment does."""
-    preparer = getattr(engine, "preparer", None)
-    return None if preparer is None else reader(preparer)

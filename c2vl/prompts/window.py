@@ -25,7 +25,7 @@ class Window:
     Attributes:
         corners: x0, y0, x1, y1 in whole video pixels, or None when there is no crop.
         chosen: indices of the detections in it.
-        coverage: share of the tracked colour joints within the image that are inside, NaN when there are none.
+        coverage: share of the tracked colour joints in the image that are inside; NaN without any.
         reason: what was done when nobody, or not everybody, was found; else empty.
     """
 
@@ -91,7 +91,7 @@ def union(boxes: np.ndarray) -> np.ndarray:
 
 
 def grown(box: np.ndarray, margin: float, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """`box` with `margin` of its size added on each side, widened to whole pixels and cut to the image."""
+    """`box` with `margin` of its size on each side, in whole pixels, cut to the image."""
     extra = margin * (box[2:] - box[:2])
     limits = np.array([*size, *size])
     low, high = np.floor(box[:2] - extra), np.ceil(box[2:] + extra)
@@ -100,7 +100,7 @@ def grown(box: np.ndarray, margin: float, size: tuple[int, int]) -> tuple[int, i
 
 
 def squared(corners: tuple[int, int, int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The window with its shorter side widened around the middle, moved into the image, cut where the image is smaller.
+    """Widen the window's shorter side around the middle; move it into the image or cut it.
 
     Examples:
         >>> squared((10, 0, 20, 40), (100, 40))
@@ -123,7 +123,7 @@ def coverage(
     tracked: np.ndarray,
     size: tuple[int, int],
 ) -> float:
-    """Share of tracked joints (A, J, 2), of those that lie in the image, that are inside the window."""
+    """Share of the tracked joints (A, J, 2) in the image that are inside the window."""
     if corners is None:
         return float("nan")
     seen = joints[(tracked == TRACKED) & np.isfinite(joints).all(axis=-1)]

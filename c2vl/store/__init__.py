@@ -1,4 +1,5 @@
-"""The sample store: results by content, published atomically, sealed into reproducible tables.
+"""The sample store: results by content key, published atomically, written as reproducible tables.
 
-A stage hands its `work.Work` to `run.run`; `store.Store` is what lies on the disk.
+A stage subclasses `stage.Stage`; `run.run` computes what is missing and writes its table;
+`store.Store` is what lies on the disk.
 """

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -17,201 +19,249 @@ import pyarrow as pa
 from c2vl.core.errors import UserError
 from c2vl.core.machine import workers_each
 from c2vl.core.progress import progress
-from c2vl.core.workers import deaf_to_interrupts, step_back
-from c2vl.store.batch import Done, done_here, each, rows_with_keys
-from c2vl.store.filled import Filled, TooManyError, too_many
-from c2vl.store.missing import Missing
-from c2vl.store.publisher import Publisher
-from c2vl.store.readers import Prepared, Readers
+from c2vl.core.workers import WorkersEndedError, in_processes, in_threads, step_back
+from c2vl.store.failures import TooManyError, too_many
+from c2vl.store.plan import Plan, missing_batches
+from c2vl.store.publish import Publisher, done_in_worker
 from c2vl.store.segments import Written
+from c2vl.store.stage import Failure, Row, Stage, Unit, each
 from c2vl.store.store import Store
-from c2vl.store.todo import ahead, missing_batches, unit_key
-from c2vl.store.work import Closing, Completing, Failure, Row, Unit, Work
 
-Outcome = tuple[bytes, Row | Failure | None]  # key, failure or something else
-Batch = tuple[
-    list[Unit], Prepared, list[Any]
-]  # units, what was prepared, what the engine made of it; failures in both
-MOST_AHEAD = 8  # prepared batches that may wait for the engine; 16 full-HD frames each are 100 MB
+MOST_AHEAD = 8  # prepared batches that may wait for the engine; 16 full-HD frames are 100 MB
 MOST_BEHIND = 2  # computed batches that may wait to be completed
+MOST_PROCESSES = 8  # they prepare for one engine
+LONG = 512  # batches from which on it pays to start processes, which takes seconds
+PREPARE, WAYS = "C2VL_PREPARE", ("auto", "threads", "processes")
+
+Outcome = tuple[bytes, Failure | None]  # key; None: it has a row
+Prepared = tuple[list[Unit], Sequence[Any]]
+Batch = tuple[list[Unit], Sequence[Any], Sequence[Any]]  # units, what was prepared, what computed
 
 
-def fill(
-    store: Store,
-    work: Work,
-    missing: Missing,
-    allowed: float,
-    columns: pa.Schema,
-    kept: dict[str, Sequence[Unit]] | None = None,
-) -> Filled:
+@dataclass
+class Filled:
+    """What one run did.
+
+    Attributes:
+        computed: units with a row.
+        failures: of the others, by key.
+        engine_seconds: in the engine.
+        starting_seconds: until processes that prepare for an engine gave their first batch.
+        seconds: in all of the filling, without `starting_seconds`.
+        first_units: in the first batch that an engine computed; a start-up is in its time.
+        later_seconds: from then to the end of the last batch.
+    """
+
+    computed: int = 0
+    failures: dict[bytes, Failure] = field(default_factory=dict)
+    engine_seconds: float = 0.0
+    starting_seconds: float = 0.0
+    seconds: float = 0.0
+    first_units: int = 0
+    later_seconds: float = 0.0
+
+    def notes(self) -> dict[str, float]:
+        """For the run log."""
+        return {
+            "engine_seconds": round(self.engine_seconds, 3),
+            "fill_seconds": round(self.seconds, 3),
+            "starting_seconds": round(self.starting_seconds, 3),
+            "first_units": self.first_units,
+            "later_seconds": round(self.later_seconds, 3),
+        }
+
+
+def fill(store: Store, stage: Stage, plan: Plan, allowed: float, columns: pa.Schema) -> Filled:
     """Compute and publish what `store` lacks.
 
-    What other processes publish meanwhile is noticed before each block of units (`c2vl.store.share.blocks`) and not
-    computed again.
+    What other processes publish meanwhile is noticed before each block of units, and not computed.
 
     Args:
         store: where results go.
-        work: the stage; its engine is loaded already.
-        missing: keys to compute; batches are cut as if all were computed. Those that others compute are dropped from it.
+        stage: its engine is loaded already.
+        plan: what is missing; what others compute is dropped from it.
         allowed: number of failures above which it makes no sense to go on.
-        columns: schema of the rows that `work.compute` returns.
-        kept: units of shards that were read already; they are let go one by one.
+        columns: schema of the rows that are computed.
 
     Raises:
-        TooManyError: as its name says.
+        TooManyError: more than `allowed` units failed.
         UserError: the store cannot be written.
         KeyboardInterrupt: whatever ends the stage; finished batches are published.
     """
     filled = Filled()
-    size = work.batch_size()  # on a GPU found by trying, which is no part of the filling's rate
-    pool = work.pool()
-    readers = Readers(work, pool, len(missing), min(workers_each(), MOST_AHEAD))
-    asked = began = time.perf_counter()
-    gc.freeze()  # engine and libraries are no garbage; to look through them now and then takes as long as some small batches
+    size = stage.batch_size()  # found by trying on a GPU, which is no part of the filling's time
+    elsewhere = _in_processes(stage, len(plan.missing) // size)
+    todo = missing_batches(store, stage, plan, size)
+    began = time.perf_counter()
+    gc.freeze()  # engine and libraries are no garbage, and to look through them takes long
     try:
-        readers.start()
-        began = time.perf_counter()
-        filled.starting_seconds = began - asked
         # The writer ends, with what it was given, before the publisher does.
         with (
             Publisher(store, columns) as publisher,
             ThreadPoolExecutor(1, "write", step_back) as writer,
+            closing(
+                _by_workers(store, stage, todo, publisher)
+                if stage.in_processes and elsewhere
+                else _by_engine(stage, todo, elsewhere, publisher, writer, filled)
+            ) as outcomes,
         ):
-            todo = missing_batches(store, work, missing, size, {} if kept is None else kept)
-            if isinstance(pool, ProcessPoolExecutor):
-                outcomes = _done_elsewhere(store, work, todo, publisher, pool)
-            else:
-                computed, publish = (
-                    _computed(work, todo, readers, filled),
-                    partial(_publish, work, readers, store, publisher),
-                )
-                if isinstance(work, Completing):
-                    outcomes = _meanwhile(computed, publish, writer)
-                else:  # publishing takes milliseconds; done meanwhile, a kill could cost two batches of the engine
-                    outcomes = chain.from_iterable(publish(*batch) for batch in computed)
-            for key, outcome in progress(outcomes, work.stage, "units", len(missing)):
-                if not isinstance(outcome, Failure):
+            for key, failure in progress(outcomes, stage.name, "units", len(plan.missing)):
+                if failure is None:
                     filled.computed += 1
                     continue
-                filled.failures[key] = outcome
+                filled.failures[key] = failure
                 if len(filled.failures) > allowed:
                     reasons = Counter(failure.reason for failure in filled.failures.values())
-                    raise TooManyError(
-                        too_many(work, reasons, f"{filled.computed:,} succeeded so far"),
-                        filled.failures,
-                    )
-    except BrokenProcessPool:
-        raise UserError(
-            f"{work.stage}: a worker process was killed, most likely for lack of memory; "
-            "lower C2VL_WORKERS and run again: what it finished is kept."
-        ) from None
+                    text = too_many(stage, reasons, f"{filled.computed:,} succeeded so far")
+                    raise TooManyError(text, filled.failures)
     finally:
         gc.unfreeze()
-        readers.shutdown()
-        if isinstance(work, Closing):
-            work.close()
-        pool.shutdown(cancel_futures=True)
-    filled.seconds = time.perf_counter() - began
+        stage.close()
+    filled.seconds = time.perf_counter() - began - filled.starting_seconds
     return filled
 
 
-def _done_elsewhere(
-    store: Store, work: Work, todo: Iterator[list[Unit]], publisher: Publisher, pool: Executor
-) -> Iterator[Outcome]:
-    """Yield each unit's outcome, its batch done by a worker process and handed to the publisher before."""
-    store.describe()
-    whole = partial(done_here, work.prepare, store.folder, publisher.schema)
+def _in_processes(stage: Stage, count: int) -> bool:
+    """Whether worker processes prepare `count` batches.
 
-    def submit(batch: list[Unit]) -> Future[Done]:
-        with deaf_to_interrupts():  # the first calls start processes
-            return pool.submit(whole, batch)
-
-    # Each process should have some, and one more to go on with.
-    for batch, done in ahead(todo, submit, lambda _, done: done.result(), workers_each()):
-        _hand_over(done, publisher)
-        yield from _outcomes(batch, done.failures)
-
-
-def _computed(
-    work: Work, todo: Iterator[list[Unit]], readers: Readers, filled: Filled
-) -> Iterator[Batch]:
-    """Yield batches that the engine is done with."""
-    first = 0.0
-    for batch, ready in ahead(
-        todo, readers.submit, readers.prepared, min(workers_each(), MOST_AHEAD)
-    ):
-        began = time.perf_counter()
-        computed = _of_good(work.compute, ready.items, batch, ready.items)
-        ended = time.perf_counter()
-        filled.engine_seconds += ended - began
-        if not filled.first_units:
-            filled.first_units, first = len(batch), ended
-        filled.later_seconds = ended - first
-        yield batch, ready, computed
-
-
-def _meanwhile(
-    computed: Iterator[Batch],
-    publish: Callable[[list[Unit], Prepared, list[Any]], list[Outcome]],
-    writer: Executor,
-) -> Iterator[Outcome]:
-    """Yield each unit's outcome once its batch is completed and published, which is done while the engine computes the next.
-
-    A batch more may wait: where processes complete, behind one that they prepare.
+    Raises:
+        UserError: `C2VL_PREPARE` is none of its values.
     """
+    way = os.environ.get(PREPARE) or WAYS[0]
+    if way not in WAYS:
+        raise UserError(
+            f"The environment variable {PREPARE} must be one of {', '.join(WAYS)}, not '{way}'."
+        )
+    return way == "processes" or (way == "auto" and (stage.in_processes or count >= LONG))
+
+
+def _by_workers(
+    store: Store, stage: Stage, todo: Iterator[list[Unit]], publisher: Publisher
+) -> Generator[Outcome, None, None]:
+    """Yield each unit's outcome; worker processes do whole batches.
+
+    Raises:
+        UserError: a worker died.
+    """
+    store.describe()
+    whole = partial(done_in_worker, stage.preparer(), store.folder, publisher.schema)
+    try:
+        with closing(in_processes(whole, todo, workers_each())) as done:
+            for batch, (failures, rows) in done:
+                if isinstance(rows, Written):
+                    publisher.add_written(rows)
+                else:
+                    publisher.add_table(rows)
+                yield from _outcomes(batch, failures)
+    except WorkersEndedError as error:
+        why = f"could not start ({error})"
+        if error.died:
+            why = "was killed, most likely for lack of memory; lower C2VL_WORKERS"
+        raise UserError(
+            f"{stage.name}: a worker process {why} and run again: what it finished is kept."
+        ) from None
+
+
+def _by_engine(
+    stage: Stage,
+    todo: Iterator[list[Unit]],
+    elsewhere: bool,
+    publisher: Publisher,
+    writer: Executor,
+    filled: Filled,
+) -> Generator[Outcome, None, None]:
+    """Yield each unit's outcome once it is published.
+
+    Batches that are completed are completed and published by `writer` while the engine goes on.
+    Others are published first: a kill may cost one batch of the engine's work, not two.
+    """
+    completes = type(stage).complete is not Stage.complete
     waiting: deque[Future[list[Outcome]]] = deque()
-    for batch in computed:
-        waiting.append(writer.submit(publish, *batch))
-        if len(waiting) > MOST_BEHIND:
-            yield from waiting.popleft().result()
+    with closing(
+        _computed(stage, prepared_batches(stage, todo, elsewhere, filled), filled)
+    ) as computed:
+        for batch in computed:
+            if not completes:
+                yield from _publish(stage, publisher, batch)
+                continue
+            waiting.append(writer.submit(_publish, stage, publisher, batch))
+            if len(waiting) > MOST_BEHIND:
+                yield from waiting.popleft().result()
     for last in waiting:
         yield from last.result()
 
 
-def _publish(
-    work: Work,
-    readers: Readers,
-    store: Store,
-    publisher: Publisher,
-    batch: list[Unit],
-    ready: Prepared,
-    computed: list[Any],
-) -> list[Outcome]:
-    """Complete a batch's rows and hand them to the publisher."""
-    rows = computed
-    if isinstance(work, Completing):
-        store.describe()
-        done = readers.completed(batch, ready, computed, store.folder, publisher.schema)
-        if done is not None:
-            _hand_over(done, publisher)
-            return _outcomes(batch, done.failures)
-        rows = _of_good(work.completed, computed, batch, ready.items, computed)
-    publisher.add_table(rows_with_keys([unit.key for unit in batch], rows, publisher.schema))
-    return _outcomes(batch, rows)
+def prepared_batches(
+    stage: Stage, todo: Iterator[list[Unit]], elsewhere: bool, filled: Filled
+) -> Generator[Prepared, None, None]:
+    """Yield batches with their prepared items; threads go on where processes cannot."""
+    prepare = partial(prepared_batch, stage.preparer())
+    if elsewhere:
+        began = time.perf_counter()
+        try:
+            with closing(in_processes(prepare, todo, min(workers_each(), MOST_PROCESSES))) as ready:
+                for batch in ready:
+                    filled.starting_seconds = filled.starting_seconds or time.perf_counter() - began
+                    yield batch
+            return
+        except WorkersEndedError as error:
+            todo = chain(error.items, todo)
+            why = f"no process can prepare ({error})"
+            if error.died:
+                why = "a process that prepares ended, perhaps for lack of memory"
+            if error.sent or os.environ.get(PREPARE):  # else an engine that prepares itself
+                print(f"{stage.name}: {why}; threads go on, which is a little slower", flush=True)
+    threads = min(workers_each(), stage.most_threads)
+    with closing(in_threads(prepare, todo, threads, min(workers_each(), MOST_AHEAD))) as ready:
+        yield from ready
 
 
-def _hand_over(done: Done, publisher: Publisher) -> None:
-    if isinstance(done.rows, Written):
-        publisher.add_published(done.rows)
-    else:
-        publisher.add_table(done.rows)
+def prepared_batch(
+    prepare: Callable[[list[Any]], Sequence[Any]], units: Sequence[Unit]
+) -> Sequence[Any]:
+    """Prepare a batch, here or in a worker process; those that raise are failures."""
+    return each(prepare, [unit.payload for unit in units])
+
+
+def _computed(
+    stage: Stage, prepared: Generator[Prepared, None, None], filled: Filled
+) -> Generator[Batch, None, None]:
+    """Yield batches that the engine is done with."""
+    first = 0.0
+    with closing(prepared):
+        for batch, ready in prepared:
+            began = time.perf_counter()
+            computed = _of_good(stage.compute, ready, batch, ready)
+            ended = time.perf_counter()
+            filled.engine_seconds += ended - began
+            if not filled.first_units:
+                filled.first_units, first = len(batch), ended
+            filled.later_seconds = ended - first
+            yield batch, ready, computed
+
+
+def _publish(stage: Stage, publisher: Publisher, batch: Batch) -> list[Outcome]:
+    """Complete a batch's rows and publish them."""
+    units, ready, computed = batch
+    rows = _of_good(stage.complete, computed, units, ready, computed)
+    publisher.add([unit.key for unit in units], rows)
+    return _outcomes(units, rows)
 
 
 def _outcomes(batch: Sequence[Unit], outcomes: Sequence[Row | Failure | None]) -> list[Outcome]:
-    return [(unit_key(unit), outcome) for unit, outcome in zip(batch, outcomes, strict=True)]
+    return [
+        (unit.key or b"", outcome if isinstance(outcome, Failure) else None)
+        for unit, outcome in zip(batch, outcomes, strict=True)
+    ]
 
 
 def _of_good(
-    function: Callable[..., list[Any]], items: Sequence[Any], *columns: Sequence[Any]
+    function: Callable[..., Sequence[Any]], items: Sequence[Any], *columns: Sequence[Any]
 ) -> list[Any]:
     """`function` of the columns' rows where `items` holds no failure; the failure elsewhere."""
     good = [position for position, item in enumerate(items) if not isinstance(item, Failure)]
-    made = (
-        each(function, *([column[position] for position in good] for column in columns))
-        if good
-        else []
-    )
+    chosen = [[column[position] for position in good] for column in columns]
     outcomes = list(items)
-    for position, outcome in zip(good, made, strict=True):
+    for position, outcome in zip(good, each(function, *chosen) if good else [], strict=True):
         outcomes[position] = outcome
     return outcomes

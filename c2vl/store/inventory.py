@@ -1,4 +1,4 @@
-"""What lies in the store: by stage and fingerprint, how much, whether it is whole, and what nobody needs."""
+"""What lies in the store, by stage and fingerprint: how much, is it whole, who needs it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from c2vl.core.disk_errors import said_plainly
+from c2vl.core.disk_errors import explained
 from c2vl.core.errors import UserError
 from c2vl.store.segments import SUFFIX, is_intact
 from c2vl.store.store import Store
+from c2vl.store.trained import FOLDER as TRAINED
 
-FRESH_SECONDS = (
-    600  # a folder written to since may have a worker, perhaps one with other parameters
-)
+FRESH_SECONDS = 600  # a folder written to since may have a process at work in it
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,8 @@ class Holding:
     Attributes:
         rows: results; one in two segments counts once.
         files, size: of the segments, in bytes.
-        set_aside: files and bytes of what is no segment: damaged ones, and what killed processes left half-written.
+        set_aside: number and bytes of damaged and half-written files that no longer count.
+        damaged: segments whose keys cannot be read; the next run sets them aside.
         written: when a file was last added, seconds since 1970.
     """
 
@@ -35,6 +35,7 @@ class Holding:
     files: int
     size: int
     set_aside: tuple[int, int]
+    damaged: int
     written: float
 
     @property
@@ -48,26 +49,44 @@ class Holding:
 
 
 def holdings(root: Path) -> Iterator[Holding]:
-    """All that lies in the store `root`, by stage and fingerprint; only keys are read."""
-    for folder in sorted(path for path in root.glob("*/*") if path.is_dir()):
-        store = Store(root, folder.parent.name, folder.name, verify=False)
-        segments = [path.stat() for path in folder.glob(f"*{SUFFIX}")]
-        aside = [path.stat().st_size for path in left_over(folder)]
-        written = max([status.st_mtime for status in segments], default=folder.stat().st_mtime)
-        size = sum(status.st_size for status in segments)
-        yield Holding(
-            store.folder.parent.name,
-            folder,
-            store.count(),
-            len(segments),
-            size,
-            (len(aside), sum(aside)),
-            written,
+    """All that lies in the store `root`, by stage and fingerprint. Reads keys, changes nothing.
+
+    Raises:
+        UserError: the store cannot be read.
+    """
+    with explained(root):
+        stages = sorted(
+            entry for entry in _entries(root) if entry.is_dir() and entry.name != TRAINED
         )
+        folders = [path for stage in stages for path in sorted(_entries(stage)) if path.is_dir()]
+    for folder in folders:
+        with explained(folder):
+            yield _holding(root, folder)
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What lies in a folder, and an error where `Path.glob` would find nothing."""
+    return [*folder.iterdir()] if folder.exists() else []
+
+
+def _holding(root: Path, folder: Path) -> Holding:
+    store = Store(root, folder.parent.name, folder.name, verify=False, look=True)
+    segments = [path.stat() for path in folder.glob(f"*{SUFFIX}")]
+    aside = [path.stat().st_size for path in left_over(folder)]
+    return Holding(
+        stage=folder.parent.name,
+        folder=folder,
+        rows=store.count(),
+        files=len(segments),
+        size=sum(status.st_size for status in segments),
+        set_aside=(len(aside), sum(aside)),
+        damaged=store.damaged,
+        written=max([one.st_mtime for one in segments], default=folder.stat().st_mtime),
+    )
 
 
 def left_over(folder: Path) -> list[Path]:
-    """Damaged segments that were set aside, and half-written files of processes that are gone."""
+    """Damaged segments that were set aside, and files that killed processes half-wrote."""
     parts = [
         path
         for path in folder.glob(".*.part")
@@ -77,7 +96,7 @@ def left_over(folder: Path) -> list[Path]:
 
 
 def damaged(holding: Holding) -> Iterator[Path]:
-    """Hold every segment to its checksum; yield those that fail. Changes nothing."""
+    """Hold every segment to its checksum; yield those that fail, and change nothing."""
     for path in sorted(holding.folder.glob(f"*{SUFFIX}")):
         try:
             if not is_intact(holding.folder, path.stem):
@@ -108,7 +127,7 @@ def remove(folder: Path) -> None:
     Raises:
         UserError: it cannot be removed.
     """
-    with said_plainly(folder):
+    with explained(folder):
         away = folder.with_name(f".{folder.name}.removed")
         folder.rename(away)
         shutil.rmtree(away, ignore_errors=True)

@@ -1,14 +1,16 @@
-"""Seed the store from an out: rows that somebody else computed, or that this store has lost.
+"""Seed the store from an output table: rows that somebody else computed, or that the store lost.
 
-The shards of an out carry the content key of each row. Only rows whose key the present content, parameters and engine
-ask for are taken, so an out made in any other way gives nothing; and of DVC's cache only files that still have the
-checksum DVC knows them by.
+The shards of an output hold the content key of each row. Only rows whose key the present content,
+parameters and engine ask for are taken, so an output made in another way gives nothing. Of DVC's
+cache only files are taken that still have the checksum DVC knows them by. DVC removes outputs
+before it runs a stage, but not their files in its cache.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,24 +20,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import yaml
 
 from c2vl.core.tables.schemas import OK
-from c2vl.store.dvc_cache import cached_files
 from c2vl.store.failures import LAST, Note, failed_last_time
-from c2vl.store.ledgers import REASON, STATUS
-from c2vl.store.missing import Missing
-from c2vl.store.seal import stored_columns
-from c2vl.store.segments import KEY, as_keys
+from c2vl.store.keys import KEY, Missing, as_keys
+from c2vl.store.stage import REASON, STATUS, Stage
 from c2vl.store.store import Store
-from c2vl.store.work import Work
+from c2vl.store.write_table import stored_columns
 
 SEED_BYTES = 64 * 2**20  # of one segment
 BATCH_ROWS = 1024
+LOCK = Path("dvc.lock")  # until a stage has succeeded it still has the version before
 
 
 @dataclass(frozen=True)
 class Source:
-    """A Parquet shard of an out's last version; `md5` is None where nobody knows what it should be."""
+    """A Parquet shard of an output's last version; `md5` is None where nobody knows it."""
 
     path: Path
     md5: str | None = None
@@ -48,27 +49,68 @@ class Source:
             return hashlib.file_digest(file, "md5").hexdigest() == self.md5
 
 
-def versions_of(out: Path) -> list[Source]:
-    """The shards of `out` as DVC last had them in its cache, which it has also after it removed `out`, and those in `out`."""
+def versions_of(output: Path) -> list[Source]:
+    """The shards of `output` that DVC last had in its cache, and those in `output`."""
     cached = [
         Source(path, md5)
-        for name, (path, md5) in sorted(cached_files(out).items())
+        for name, (path, md5) in sorted(cached_files(output).items())
         if name.endswith(".parquet")
     ]
-    return cached + [Source(path) for path in sorted(out.glob("*.parquet"))]
+    return cached + [Source(path) for path in sorted(output.glob("*.parquet"))]
+
+
+def cached_files(output: Path) -> dict[str, tuple[Path, str]]:
+    """Files of a folder in DVC's cache, as `dvc.lock` knows it: name -> (path, md5).
+
+    Empty where there is no DVC, no lock file, or nothing of it in the cache. Nothing is fetched.
+    """
+    digest = _digest(output)
+    if digest is None:
+        return {}
+    try:
+        from dvc.repo import Repo
+
+        with Repo() as repo:
+            cache = repo.cache.local
+            listing = json.loads(Path(cache.oid_to_path(digest)).read_text(encoding="utf-8"))
+            files = {
+                str(entry["relpath"]): (Path(cache.oid_to_path(entry["md5"])), str(entry["md5"]))
+                for entry in listing
+            }
+    except Exception:  # whatever keeps DVC from telling: the rows are then computed
+        return {}
+    return {name: (path, md5) for name, (path, md5) in files.items() if path.is_file()}
+
+
+def _digest(output: Path) -> str | None:
+    """The `….dir` digest of `output` in the lock file."""
+    try:
+        lock: Any = yaml.load(
+            LOCK.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        )
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    stages = lock.get("stages") if isinstance(lock, dict) else None
+    for stage in stages.values() if isinstance(stages, dict) else ():
+        for entry in stage.get("outs") or ():
+            if entry.get("path") == output.as_posix() and str(entry.get("md5", "")).endswith(
+                ".dir"
+            ):
+                return str(entry["md5"])
+    return None
 
 
 def seed(
-    store: Store, work: Work, known: Sequence[str], missing: Missing, sources: list[Source]
+    store: Store, stage: Stage, known: Sequence[str], missing: Missing, sources: list[Source]
 ) -> int:
     """Publish the rows of `sources` whose keys are missing, and drop these from `missing`.
 
     Args:
         store: where they are missing.
-        work: the stage.
-        known: columns of its ledgers, which tell those that are stored from those that are known beforehand.
-        missing: keys that the stage asks for, computed from what it reads and how it works on it now.
-        sources: shards to look in; one that is gone, damaged or of other columns gives nothing.
+        stage: the stage.
+        known: columns that are known beforehand, and so not stored.
+        missing: keys that the stage asks for now.
+        sources: shards; one that is gone, damaged or has other columns gives nothing.
 
     Returns:
         How many there were.
@@ -80,14 +122,14 @@ def seed(
         with contextlib.suppress(OSError, pa.ArrowException, KeyError):
             if not missing.has(keys_of(source.path)).any() or not source.is_intact():
                 continue
-            for found in _found(source.path, work, known, missing):
+            for found in _found(source.path, stage, known, missing):
                 store.publish(found)
                 taken += missing.drop(as_keys(found.column(KEY.name)))
     return taken
 
 
 def drop_available(missing: Missing, sources: list[Source]) -> int:
-    """Drop from `missing` what `seed` would find, and return how many these are; only keys are read."""
+    """Drop from `missing` what `seed` would find; return how many. Only keys are read."""
     found = 0
     for source in sources:
         with contextlib.suppress(OSError, pa.ArrowException, KeyError):
@@ -96,32 +138,25 @@ def drop_available(missing: Missing, sources: list[Source]) -> int:
 
 
 def failed_before(store: Store, sources: list[Source]) -> list[Note]:
-    """Notes of what failed in the last run, as the store has them or, where no run has ended yet, the out's last version."""
+    """Notes of what failed in the last run: the store's, or else from the output's last version."""
     return failed_last_time(store.folder) if (store.folder / LAST).exists() else failed_in(sources)
 
 
 def failed_in(sources: list[Source]) -> list[Note]:
-    """Notes of the rows of `sources` that failed: on a machine that only pulled them the store has none of its own."""
-    found: dict[tuple[Any, ...], Note] = {}  # a row of the out may be in DVC's cache as well
+    """Notes of the rows of `sources` that failed, for a machine that only pulled them."""
+    found: dict[tuple[Any, ...], Note] = {}  # a row may be in DVC's cache and in the output
     for source in sources:
         with contextlib.suppress(OSError, pa.ArrowException, KeyError):
-            if not pc.all(
-                pc.equal(pq.read_table(source.path, columns=[STATUS]).column(STATUS), OK)
-            ).as_py():
-                told = [
-                    name
-                    for name in pq.read_schema(source.path).names
-                    if name in ("sample", "k", STATUS, REASON, KEY.name)
-                ]
-                rows = pq.read_table(
-                    source.path, columns=told, page_checksum_verification=True
-                ).to_pylist()
-                notes = (
-                    {**row, "key": row["key"].hex()}
-                    for row in rows
-                    if row[STATUS] != OK and row["key"]
-                )
-                found |= {(note["sample"], note.get("k"), note["key"]): note for note in notes}
+            status = pq.read_table(source.path, columns=[STATUS]).column(STATUS)
+            if pc.all(pc.equal(status, OK)).as_py():
+                continue
+            wanted = ("sample", "k", STATUS, REASON, KEY.name)
+            columns = [name for name in pq.read_schema(source.path).names if name in wanted]
+            table = pq.read_table(source.path, columns=columns, page_checksum_verification=True)
+            for row in table.to_pylist():
+                if row[STATUS] != OK and row["key"]:
+                    note = {**row, "key": row["key"].hex()}
+                    found[note["sample"], note.get("k"), note["key"]] = note
     return [*found.values()]
 
 
@@ -139,18 +174,18 @@ def keys_of(path: Path) -> np.ndarray:
     return as_keys(usable.column(KEY.name).cast(KEY.type))
 
 
-def _found(path: Path, work: Work, known: Sequence[str], missing: Missing) -> Iterator[pa.Table]:
+def _found(path: Path, stage: Stage, known: Sequence[str], missing: Missing) -> Iterator[pa.Table]:
     """The rows of `path` among `missing`, each once, as the store keeps them."""
     waiting: list[pa.Table] = []
     seen: set[bytes] = set()
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        schema = stored_columns(work.schema(file.schema_arrow), known).append(KEY)
+        schema = stored_columns(stage.schema(file.schema_arrow), known).append(KEY)
         for batch in file.iter_batches(BATCH_ROWS, columns=[*schema.names, STATUS]):
             status, keys = batch.column(STATUS).to_pylist(), batch.column(KEY.name).to_pylist()
             usable = {
                 key: i
-                for i, (said, key) in reversed([*enumerate(zip(status, keys, strict=True))])
-                if said == OK and key
+                for i, (state, key) in reversed([*enumerate(zip(status, keys, strict=True))])
+                if state == OK and key
             }
             positions = sorted(usable[key] for key in missing.among(usable.keys() - seen))
             if not positions:

@@ -1,14 +1,15 @@
-"""Segments: the store's files. An Arrow file of rows, named by the digest of its bytes, never changed once there.
+"""Segments, the store's files: Arrow files of rows, named by a digest of their bytes.
 
-The name is the checksum: a half-written or flipped segment does not hash to its name. Writing the same rows
-twice gives the same file. Segments are read, never mapped: a mapped file that another machine removes from a
-shared disk kills the process that maps it, a read one raises.
+A segment is never changed. Its name is its checksum: a half-written or flipped segment does not
+hash to its name. The same rows give the same file. Segments are read, never mapped: a process that
+maps a file dies when another machine removes it from a shared disk; reading only fails.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -17,17 +18,23 @@ import numpy as np
 import pyarrow as pa
 
 from c2vl.core.files import draft, put_in_place, write_bytes
-from c2vl.store.keys import KEY_BYTES
-from c2vl.store.pick import pick
+from c2vl.store.keys import KEY, KEY_BYTES, as_keys, key_array
 
 SUFFIX = ".arrow"
-KEY = pa.field("key", pa.binary(KEY_BYTES), nullable=False)
 CHUNK_BYTES = 2**20  # what is read at least to get at one row
+SCATTERED = 4  # rows a run on average; below, slices cost more than copies
 
 
 @dataclass(frozen=True)
 class Written:
-    """A segment: its name, its rows' keys `S16`, about how many bytes they are, and whether a power cut leaves it."""
+    """A segment that was just written.
+
+    Attributes:
+        name: of the file, without suffix.
+        keys: of its rows, `S16`.
+        size: about how many bytes they are.
+        durable: whether it survives a power cut.
+    """
 
     name: str
     keys: np.ndarray
@@ -35,10 +42,14 @@ class Written:
     durable: bool
 
 
+class DamagedError(Exception):
+    """A segment's bytes are not an Arrow file of rows; the text names the file."""
+
+
 def write_segment(folder: Path, rows: pa.Table, durable: bool = True) -> str:
     """Publish `rows` (with a column `key`) atomically in `folder`; return the segment's name.
 
-    The bytes are those of `write_stream`. A segment of one chunk is made in memory: an engine waits for it.
+    The bytes are those of `write_stream`. One of a single chunk is made in memory: it is quicker.
     """
     if rows.nbytes > CHUNK_BYTES:
         return write_stream(folder, rows.schema, [rows], len(rows), rows.nbytes, durable)
@@ -81,7 +92,7 @@ def write_stream(
 
 
 def _bare(schema: pa.Schema) -> pa.Schema:
-    """`schema` without descriptions, which may change where rows may not."""
+    """`schema` without its metadata, which may change where rows may not."""
     return pa.schema([field.remove_metadata() for field in schema])
 
 
@@ -134,14 +145,40 @@ def is_intact(folder: Path, name: str) -> bool:
         )
 
 
+@contextlib.contextmanager
+def _opened(
+    folder: Path, name: str, columns: Sequence[str] = ()
+) -> Iterator[pa.ipc.RecordBatchFileReader]:
+    """A reader of the segment; of all columns, or of some.
+
+    Raises:
+        DamagedError: here or inside the block, whatever Arrow makes of damaged bytes.
+        OSError: the file is not there or cannot be read.
+    """
+    path = folder / (name + SUFFIX)
+    try:
+        with pa.OSFile(str(path)) as source:
+            reader = pa.ipc.open_file(source)
+            if columns:
+                fields = [reader.schema.get_field_index(column) for column in columns]
+                only = pa.ipc.IpcReadOptions(included_fields=fields)
+                reader = pa.ipc.open_file(source, options=only)
+            yield reader
+    except OSError as error:
+        if error.errno is not None:  # the system's; Arrow's own have no number
+            raise
+        raise DamagedError(f"{path}: {error}") from None
+    except (pa.ArrowException, ValueError, LookupError, MemoryError, OverflowError) as error:
+        raise DamagedError(f"{path}: {error}") from None
+
+
 def read_keys(folder: Path, name: str) -> np.ndarray:
-    """Keys of the segment's rows, (N,) `S16`; the other columns are not read."""
-    path = str(folder / (name + SUFFIX))
-    with pa.OSFile(path) as source:
-        position = pa.ipc.open_file(source).schema.get_field_index(KEY.name)
-    with pa.OSFile(path) as source:
-        only = pa.ipc.IpcReadOptions(included_fields=[position])
-        reader = pa.ipc.open_file(source, options=only)
+    """Keys of the segment's rows, (N,) `S16`; the other columns are not read.
+
+    Raises:
+        DamagedError, OSError: as for all that read a segment.
+    """
+    with _opened(folder, name, [KEY.name]) as reader:
         # One by one: Arrow makes room for the columns that it does not read, too.
         chunks = (
             as_keys(reader.get_batch(number).column(0))
@@ -150,25 +187,10 @@ def read_keys(folder: Path, name: str) -> np.ndarray:
         return np.concatenate([key_array(()), *chunks])
 
 
-def key_array(keys: Sequence[bytes] | np.ndarray) -> np.ndarray:
-    """`keys` as (N,) `S16`."""
-    return np.asarray(keys, f"S{KEY_BYTES}")
-
-
-def as_keys(column: pa.Array) -> np.ndarray:
-    """Copy a fixed-size binary column into (N,) `S16`."""
-    if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
-    return np.frombuffer(
-        column.buffers()[1], f"S{KEY_BYTES}", len(column), column.offset * KEY_BYTES
-    ).copy()
-
-
 def take_rows(folder: Path, name: str, positions: np.ndarray | Sequence[int]) -> pa.Table:
     """Rows of the segment at `positions`; only the chunks that hold them are read."""
     wanted = np.asarray(positions, np.int64)
-    with pa.OSFile(str(folder / (name + SUFFIX))) as source:
-        reader = pa.ipc.open_file(source)
+    with _opened(folder, name) as reader:
         if not reader.num_record_batches or not len(wanted):
             return reader.schema.empty_table()
         first = reader.get_batch(0)
@@ -180,13 +202,69 @@ def take_rows(folder: Path, name: str, positions: np.ndarray | Sequence[int]) ->
 
 def read_chunks(folder: Path, name: str) -> Iterator[pa.Table]:
     """The segment's rows, chunk by chunk."""
-    with pa.OSFile(str(folder / (name + SUFFIX))) as source:
-        reader = pa.ipc.open_file(source)
+    with _opened(folder, name) as reader:
         for number in range(reader.num_record_batches):
             yield pa.Table.from_batches([reader.get_batch(number)])
 
 
 def read_schema(folder: Path, name: str) -> pa.Schema:
     """Schema of the segment's rows."""
-    with pa.OSFile(str(folder / (name + SUFFIX))) as source:
-        return pa.ipc.open_file(source).schema
+    with _opened(folder, name) as reader:
+        return reader.schema
+
+
+def merge_segments(
+    folder: Path, keys: Mapping[str, np.ndarray], size: int, held: Mapping[str, pa.Table]
+) -> Written:
+    """Publish the rows of several segments as one durable segment; of rows with one key the first.
+
+    Args:
+        folder: of the store.
+        keys: of the segments' rows, by name.
+        size: of the segments, in bytes.
+        held: rows of those that need not be read.
+    """
+    every = np.concatenate([*keys.values()])
+    first = np.zeros(len(every), bool)
+    first[np.unique(every, return_index=True)[1]] = True
+
+    def once() -> Iterator[pa.Table]:
+        begin = 0
+        for name in keys:
+            for chunk in [held[name]] if name in held else read_chunks(folder, name):
+                kept = first[begin : begin + len(chunk)]
+                begin += len(chunk)
+                yield chunk if kept.all() else pick(chunk, np.flatnonzero(kept))
+
+    schema = read_schema(folder, next(iter(keys)))
+    name = write_stream(folder, schema, once(), len(every), size)
+    return Written(name, every[first], size, durable=True)
+
+
+def pick(table: pa.Table, positions: np.ndarray) -> pa.Table:
+    """The rows at `positions` (N,) in that order, as `take` gives them; -1 is a row of nulls.
+
+    Rows that lie together are not copied. `pyarrow.Table.take` copies lists number by number, about
+    a millisecond for the joints of one clip.
+    """
+    positions = np.asarray(positions, np.int64)
+    if not len(positions):
+        return table.slice(0, 0)
+    begins = np.flatnonzero(np.diff(positions, prepend=-9) != 1)
+    begins = np.unique(
+        np.concatenate(
+            [begins, np.flatnonzero(positions < 0), np.flatnonzero(positions[:-1] < 0) + 1]
+        )
+    )
+    ends = np.append(begins[1:], len(positions))
+    if len(begins) > 16 and len(begins) * SCATTERED > len(positions):
+        return table.take(pa.array(positions, mask=positions < 0))
+    runs = zip(begins.tolist(), ends.tolist(), strict=True)
+    return pa.concat_tables(_run(table, int(positions[begin]), end - begin) for begin, end in runs)
+
+
+def _run(table: pa.Table, first: int, rows: int) -> pa.Table:
+    if first < 0:
+        schema = pa.schema([field.with_nullable(True) for field in table.schema])
+        return pa.table([pa.nulls(rows, field.type) for field in schema], schema=schema)
+    return table.slice(first, rows)

@@ -1,7 +1,7 @@
-"""Which part of a stage's work is this process's: shares of whole blocks, the same cut for everybody, no one to ask.
+"""Shares of a stage's units for several processes, cut so that no process has to ask another.
 
-Every process reads the same units, cuts them into the same blocks and takes every n-th. So shares are disjoint and
-even without a server, a lock or a word between the processes.
+Every process reads the same units, cuts them into the same blocks and takes every n-th. So shares
+are disjoint and even without a server or a lock.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from c2vl.core.errors import UserError
-from c2vl.store.work import Unit
+from c2vl.store.stage import Unit
 
 MOST_UNITS, FEWEST_UNITS = 256, 16  # of a block; powers of two, as batches mostly are
 BLOCKS_A_SHARD = 8  # at least, where the shard has units enough
@@ -40,8 +40,8 @@ ALL = Share()
 def batches(units: Sequence[Unit], size: int) -> Iterator[list[Unit]]:
     """Cut units into batches of at most `size`, keeping a sample's units together where they fit.
 
-    Depends on nothing but the units and `size`. So a resumed run cuts as the first did, and results that move
-    in the last bit with the batch they are computed in come out the same.
+    Depends on nothing but the units and `size`. So a resumed run cuts as the first did, and results
+    that depend in the last bit on their batch come out the same.
     """
     batch: list[Unit] = []
     for _, members in groupby(units, key=lambda unit: unit.identity["sample"]):
@@ -60,8 +60,8 @@ def batches(units: Sequence[Unit], size: int) -> Iterator[list[Unit]]:
 def blocks(units: Sequence[Unit]) -> Iterator[list[Unit]]:
     """The units of a shard that have something to compute, each key once, in blocks.
 
-    Batches are cut within blocks, so that neither the batch size of a machine moves the shares, nor the number of
-    shares a batch.
+    Batches are cut within blocks: a machine's batch size does not move the shares, nor do the
+    shares move the batches.
     """
     first = list({unit.key: unit for unit in reversed(units) if unit.key is not None}.values())[
         ::-1
@@ -87,8 +87,9 @@ def share_of(text: str) -> Share:
 def share_of_environment(environment: Mapping[str, str] = os.environ) -> Share:
     """The share that the launcher of this process gave it; all of the work where there was none.
 
-    Known are `accelerate launch` and `torchrun` (RANK of WORLD_SIZE), `srun` (SLURM_PROCID of SLURM_STEP_NUM_TASKS) and
-    Slurm's job arrays; with an array of launches each array task's part is divided further.
+    Known are `accelerate launch` and `torchrun` (RANK of WORLD_SIZE), `srun` (SLURM_PROCID of
+    SLURM_STEP_NUM_TASKS) and Slurm's job arrays. With an array of launches each array task's part
+    is divided further.
 
     Raises:
         UserError: the array's numbers have gaps.
@@ -116,6 +117,6 @@ def _array(environment: Mapping[str, str]) -> Share:
     index, rest = divmod(number - first, max(step, 1))
     if rest or not 0 <= index < count:
         raise UserError(
-            "The numbers of this Slurm array have gaps, so the shares cannot be told from them; give --share I/N."
+            "This Slurm array's numbers have gaps, so its shares are unknown; give --share I/N."
         )
     return Share(index + 1, count)

@@ -1,7 +1,7 @@
 """BatchNorm whose statistics are the global batch's, for processes on CPUs.
 
-`torch.nn.SyncBatchNorm` does this on GPUs and refuses CPUs; with this module a training over two CPU processes computes
-what one process computes, which is how the tests know that the code for many GPUs is right.
+`torch.nn.SyncBatchNorm` does this on GPUs and refuses CPUs. With this module two CPU processes
+compute what one computes, so the tests can check the code for many GPUs.
 """
 
 from __future__ import annotations
@@ -15,14 +15,17 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class GlobalBatchNorm(_BatchNorm):
-    """BatchNorm of (N, C) or (N, C, …); N may differ from process to process. Parameters and buffers as of BatchNorm."""
+    """BatchNorm of (N, C) or (N, C, …), with BatchNorm's parameters and buffers.
+
+    N may differ from process to process.
+    """
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() < 2:
             raise ValueError(f"expected (N, C, …), not {input.dim()} dimensions")
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalise by the mean and the biased variance over all processes; in evaluation mode by the running ones."""
+        """Normalise by mean and biased variance of all processes; by the running ones in `eval`."""
         if not self.training:
             return super().forward(input)
         dims = [0, *range(2, input.dim())]
@@ -50,7 +53,7 @@ class GlobalBatchNorm(_BatchNorm):
 
 
 class _Sum(torch.autograd.Function):
-    """Sum over the processes. What each of them does with it depends on everybody's part, so gradients are summed too."""
+    """Sum over the processes, of gradients too: every process uses every part."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -68,7 +71,7 @@ def _summed(x: Tensor) -> Tensor:
 
 
 def with_global_batchnorm(module: nn.Module) -> nn.Module:
-    """Put a `GlobalBatchNorm` with the same parameters and buffers in place of every BatchNorm of `module`."""
+    """Replace every BatchNorm of `module` by a `GlobalBatchNorm` with its parameters, buffers."""
     if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
         made = GlobalBatchNorm(
             module.num_features,

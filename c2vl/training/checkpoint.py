@@ -1,4 +1,4 @@
-"""A trained encoder as a folder: safetensors weights, a config that rebuilds it, curves. No pickle."""
+"""A trained encoder as a folder: safetensors weights, a config that rebuilds it, and curves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import nn
 
 from c2vl.core.errors import UserError
@@ -19,6 +19,7 @@ from c2vl.models.streams import Stream
 from c2vl.training.curves import Epoch, to_csv
 from c2vl.training.objective.embeddings import AlignedEncoder
 from c2vl.training.supervised import ClassifyingEncoder
+from c2vl.training.weights import weights_of
 
 WEIGHTS, CONFIG, CURVES = "encoder.safetensors", "config.json", "curves.csv"
 ABSENT = "absent.json"  # in their place, where there were no prompts to learn from
@@ -29,9 +30,9 @@ Method = Literal["c2vl", "infonce", "random", "supervised"]
 class EncoderConfig(ParamsModel):
     """`config.json`: what it takes to rebuild the network, and what it was trained on.
 
-    `prompts` (width of the prompts' features by kind) and `dimension` describe the heads of c2vl and infonce, `classes`
-    the classifier of supervised. `clips` were trained on, `left_out` had no prompt. `training` is the section of params
-    as it was.
+    `prompts` (width of the prompts' features by kind) and `dimension` describe the heads of c2vl
+    and infonce, `classes` the classifier of supervised. `clips` were trained on, `left_out` had no
+    prompt. `training` is the section of params as it was.
     """
 
     method: Method
@@ -84,11 +85,8 @@ class Checkpoint:
 def save_checkpoint(
     folder: Path, network: EncoderNetwork, config: EncoderConfig, curves: list[Epoch]
 ) -> None:
-    """Write `encoder.safetensors` (encoder and heads), `config.json` and `curves.csv`, each atomically."""
-    state = {
-        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
-    }
-    write_bytes(folder / WEIGHTS, save(state))
+    """Write `encoder.safetensors` (with heads), `config.json`, `curves.csv`, each atomically."""
+    write_bytes(folder / WEIGHTS, weights_of(network))
     write_bytes(folder / CURVES, to_csv(curves).encode())
     write_json(folder / CONFIG, config.model_dump())
 

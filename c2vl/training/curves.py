@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,16 @@ class Epoch:
     probe: float | None = None
 
 
-TOLD = ("loss", "temperature", "diagonal", "entropy", "accuracy", "probe")  # what tells a collapse
+SHOWN = ("loss", "temperature", "diagonal", "entropy", "accuracy", "probe")  # they show a collapse
 
 
-def told(epochs: list[Epoch]) -> list[str]:
+def as_text(epochs: list[Epoch]) -> list[str]:
     """The last epoch's loss and diagnostics as a progress bar shows them, and the last probe."""
     if not epochs:
         return []
     probes = [epoch.probe for epoch in epochs if epoch.probe is not None]
     values = asdict(epochs[-1]) | {"probe": probes[-1] if probes else None}
-    return [f"{name} {values[name]:.3g}" for name in TOLD if values[name] is not None]
+    return [f"{name} {values[name]:.3g}" for name in SHOWN if values[name] is not None]
 
 
 def to_csv(epochs: list[Epoch]) -> str:
@@ -45,3 +46,13 @@ def to_csv(epochs: list[Epoch]) -> str:
             {k: f"{v:.7g}" if isinstance(v, float) else v for k, v in asdict(epoch).items()}
         )
     return out.getvalue()
+
+
+def from_csv(text: str) -> list[Epoch]:
+    """The rows of `to_csv`, with the digits that it wrote."""
+    rows: list[Epoch] = []
+    for row in csv.DictReader(io.StringIO(text)):
+        epoch = int(row.pop("epoch"))
+        values: dict[str, Any] = {name: float(v) if v else None for name, v in row.items()}
+        rows.append(Epoch(epoch, **values))
+    return rows

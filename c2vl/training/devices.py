@@ -1,9 +1,9 @@
 """The processes that train together, one a device, and this one's place among them.
 
-`accelerate launch` (or torchrun) starts the processes; one process without a launcher is a group of one, for which
-everything here is the identity. All processes draw the same global batch from equally seeded generators and compute on
-their share of it; `gather` then gives each of them the outputs of the global batch, and every process computes the
-same loss from them.
+`accelerate launch` (or torchrun) starts the processes; without a launcher there is one. All
+processes draw the same global batch, from equally seeded generators, and compute on their share of
+it. `gather` then gives each of them the outputs of the global batch, and each computes the same
+loss from them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Devices:
         device = torch.device(device)
         if device.type == "cuda" and device.index is not None:
             torch.cuda.set_device(device)
-        # Precision is a parameter of ours because it changes results; what a launcher's config says of it is not heard.
+        # Precision changes results, so it is a parameter; a launcher's config does not count.
         self.accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
         self.device = device if self.accelerator.num_processes == 1 else self.accelerator.device
         self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
@@ -51,16 +51,16 @@ class Devices:
         """
         if batch % self.world:
             raise UserError(
-                f"A batch of {batch} clips cannot be divided among {self.world} processes; change `pretrain.batch` in "
-                "params.yaml or the number of processes."
+                f"A batch of {batch} clips cannot be divided among {self.world} processes; "
+                "change `pretrain.batch` in params.yaml or the number of processes."
             )
         own = batch // self.world
         return slice(self.rank * own, (self.rank + 1) * own)
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """The network to call in training: gradients averaged over the processes, BatchNorm over the global batch.
+        """The network to call in training: it averages gradients over the processes.
 
-        The modules are changed in place, so that `network` itself stays the one to save; of a group of one it is returned.
+        `network` itself stays the one to save. A group of one gets it back.
         """
         if self.world == 1:
             return network
@@ -68,7 +68,7 @@ class Devices:
         return prepared
 
     def with_global_statistics(self, network: nn.Module) -> nn.Module:
-        """The network with BatchNorm over the global batch; to be called before parameters are given to an optimiser."""
+        """The network with BatchNorm over the global batch; call it before making an optimiser."""
         if self.world == 1:
             return network
         if self.device.type == "cpu":
@@ -77,7 +77,7 @@ class Devices:
         return converted
 
     def gather(self, x: Tensor) -> Tensor:
-        """Rows (b, …) of every process as (world * b, …), in the order of the global batch, with gradient."""
+        """Rows (b, …) of every process as (world * b, …), in the batch's order, with gradient."""
         if self.world == 1:
             return x
         gathered: Tensor = _Gather.apply(x, self.rank, self.world)
@@ -115,11 +115,11 @@ class Devices:
 
 
 class _Gather(torch.autograd.Function):
-    """All-gather whose backward takes this process' rows of the gradient, times the number of processes.
+    """All-gather whose backward takes this process' rows of the gradient, times the processes.
 
-    Every process computes the whole loss, so its gradient with respect to its own rows is already complete: no
-    communication is needed. The factor undoes the mean that DistributedDataParallel takes over the processes' gradients
-    of the weights, whose sum is the gradient of the global batch.
+    Every process computes the whole loss, so the gradient of its own rows is complete without any
+    communication. The factor undoes the mean that DistributedDataParallel takes over the processes'
+    gradients of the weights: their sum is the gradient of the global batch.
     """
 
     @staticmethod
@@ -135,6 +135,6 @@ class _Gather(torch.autograd.Function):
 
 
 def prepare() -> torch.device:
-    """The device of this process; on a CPU one thread, so that results do not depend on the number of cores."""
+    """The device of this process, after setting the number of threads (`environment.threads`)."""
     torch.set_num_threads(threads())
     return Devices(machine.device()).device

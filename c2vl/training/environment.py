@@ -13,8 +13,8 @@ SAVE_SECONDS = 60.0
 def threads() -> int:
     """Threads of a training on a CPU (`C2VL_THREADS`, default 1).
 
-    One, whatever the number of cores: another number sums in another order and changes the last bits of the weights, so a
-    laptop's result would differ from a server's. What a second thread would gain was not measured on a quiet machine.
+    One, whatever the number of cores: another number sums in another order and changes the last
+    bits of the weights, so a laptop's result would differ from a server's.
     """
     text = os.environ.get("C2VL_THREADS", "")
     if text and (not text.isdigit() or int(text) < 1):
@@ -25,7 +25,7 @@ def threads() -> int:
 
 
 def save_seconds() -> float:
-    """Seconds between two saves of the state of a training (`C2VL_SAVE_SECONDS`, default 60; 0: after every step)."""
+    """Seconds between two saves of a state (`C2VL_SAVE_SECONDS`, default 60; 0: every step)."""
     text = os.environ.get("C2VL_SAVE_SECONDS", "")
     try:
         seconds = float(text or SAVE_SECONDS)
@@ -39,7 +39,7 @@ def save_seconds() -> float:
 
 
 def compiled() -> bool:
-    """Whether encoders are compiled by `torch.compile` (`C2VL_COMPILE=1`): the same function, other last bits."""
+    """Whether `torch.compile` compiles encoders (`C2VL_COMPILE=1`); this changes the last bits."""
     text = os.environ.get("C2VL_COMPILE", "")
     if text not in ("", "0", "1"):
         raise UserError(f"The environment variable C2VL_COMPILE must be 1 or 0, not '{text}'.")

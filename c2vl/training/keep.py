@@ -1,32 +1,28 @@
-"""The state of a training that is under way, so that it goes on where it was killed.
+"""The state of an unfinished training, so that it resumes where it was killed.
 
-It lies under `C2VL_HOME` (`.c2vl/training/<name>/`), because DVC deletes a stage's outs before it runs it. One name has
-one state, which says what it belongs to: a hash of the parameters, the data and the code. Another's is not resumed.
+It lies in `C2VL_HOME` (`.c2vl/training/<name>/`), because DVC deletes a stage's output before it
+runs the stage. The file begins with a line of JSON: the training's key and a checksum. A state of
+another key is not resumed, and neither is a damaged one.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-import c2vl
 from c2vl.core.files import published
 from c2vl.training.environment import save_seconds
 
 STATE, LAST_GOOD, LIVE = "state.pt", "last-good", "live"
-CODE = (
-    "training",
-    "models",
-)  # packages that say what a training computes
 
 
 class Keep:
@@ -34,8 +30,8 @@ class Keep:
 
     Args:
         folder: of this training alone.
-        key: of everything the result depends on, see `training_key`.
-        seconds: between saves; `C2VL_SAVE_SECONDS`, default 60.
+        key: of everything the result depends on, see `c2vl.training.key`.
+        seconds: between saves; default: `C2VL_SAVE_SECONDS`.
     """
 
     def __init__(self, folder: Path, key: str, seconds: float | None = None) -> None:
@@ -44,17 +40,19 @@ class Keep:
         self._saved = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
-        """The state of this very training, tensors on the CPU; None where there is none."""
+        """The state of this training, tensors on the CPU; None where there is none.
+
+        A damaged state is refused with a sentence on stderr.
+        """
+        path = self.folder / STATE
         try:
-            state: dict[str, Any] = torch.load(
-                self.folder / STATE, map_location="cpu", weights_only=True
-            )
+            key, state = read_state(path)
         except FileNotFoundError:
             return None
-        except Exception:  # whatever torch, pickle or zipfile say of a file that is none of ours
-            print(f"{self.folder / STATE} cannot be read; training starts anew.", file=sys.stderr)
+        except (OSError, ValueError) as error:
+            print(f"{path} cannot be used ({error}); training starts anew.", file=sys.stderr)
             return None
-        return state if state.get("key") == self.key else None
+        return state if key == self.key else None
 
     def due(self) -> bool:
         """Whether it is time to save again."""
@@ -62,26 +60,42 @@ class Keep:
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Publish the state atomically: a kill at any moment leaves this one or the one before."""
-        with published(self.folder / STATE) as temporary:
-            torch.save({**state, "key": self.key}, temporary)
+        buffer = io.BytesIO()
+        torch.save(dict(state), buffer)
+        content = buffer.getbuffer()
+        head = {"key": self.key, "checksum": _checksum(self.key, content)}
+        with published(self.folder / STATE) as temporary, temporary.open("wb") as file:
+            file.write(json.dumps(head).encode() + b"\n")
+            file.write(content)
         self._saved = time.monotonic()
 
 
+def read_state(path: Path) -> tuple[str, dict[str, Any]]:
+    """The key and the state in a file that `Keep.save` wrote.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: the file is damaged, or no state.
+    """
+    first, _, content = path.read_bytes().partition(b"\n")
+    try:
+        head = json.loads(first)
+        key, expected = str(head["key"]), head["checksum"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError("it is damaged, or of another version of c2vl") from None
+    if _checksum(key, content) != expected:
+        raise ValueError("it is damaged: its checksum is wrong")
+    state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    return key, state
+
+
 def forget(folder: Path) -> None:
-    """Delete what is kept of a training whose result is published; the curves of its tracker stay."""
+    """Delete the state of a training whose result is published; the tracker's curves stay."""
     (folder / STATE).unlink(missing_ok=True)
     shutil.rmtree(folder / LAST_GOOD, ignore_errors=True)
 
 
-def training_key(settings: Mapping[str, Any], tensors: Iterable[Tensor]) -> str:
-    """Hash of the settings, the data's bytes, this package's code that trains, and torch's version."""
-    digest = hashlib.blake2b(digest_size=16)
-    digest.update(json.dumps(settings, sort_keys=True).encode())
-    digest.update(torch.__version__.encode())
-    for tensor in tensors:
-        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().data)
-    root = Path(c2vl.__file__).parent
-    for path in sorted(file for package in CODE for file in (root / package).rglob("*.py")):
-        digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
+def _checksum(key: str, content: bytes | memoryview) -> str:
+    digest = hashlib.blake2b(key.encode(), digest_size=32)
+    digest.update(content)
     return digest.hexdigest()

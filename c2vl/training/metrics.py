@@ -15,7 +15,10 @@ def top1(labels: np.ndarray, predictions: np.ndarray) -> float:
 
 
 def top_k(labels: np.ndarray, scores: np.ndarray, k: int = 5) -> float:
-    """Share of samples whose label (N,) is among the k best of the scores (N, classes); 1 where k covers all classes."""
+    """Share of samples whose label (N,) is among the k best scores (N, classes).
+
+    It is 1 where k covers all classes.
+    """
     classes = scores.shape[1]
     if k >= classes:
         return 1.0
@@ -35,7 +38,10 @@ def mean_class(labels: np.ndarray, predictions: np.ndarray) -> float:
 
 
 def best(scores: np.ndarray, k: int = 5) -> np.ndarray:
-    """Labels of the k best scores of each row, best first; equal scores in the order of the labels. (N, min(k, classes))"""
+    """Labels of the k best scores of each row, best first, (N, min(k, classes)).
+
+    Equal scores come in the order of the labels.
+    """
     return np.argsort(-scores, axis=1, kind="stable")[:, :k]
 
 
@@ -50,10 +56,18 @@ def score_metrics(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:
-    """Mean and sample standard deviation (None of one value) of `values`, with the values: `{mean, std, values}`."""
+    """`{mean, std, values}` of some values; `std` is the sample deviation, None of one value."""
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return {
         "mean": float(np.mean(values)),
         "std": deviation,
         "values": [float(value) for value in values],
+    }
+
+
+def summarised(draws: list[dict[str, float]], labelled: int) -> dict[str, Any]:
+    """Mean and deviation over the draws of each metric, and the number of labelled clips."""
+    return {
+        "labelled": labelled,
+        **{name: spread([draw[name] for draw in draws]) for name in draws[0]},
     }

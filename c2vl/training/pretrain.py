@@ -160,8 +160,9 @@ def pretrain(
 ) -> Pretrained:
     """Train an encoder with the C²VL objective (or InfoNCE, see `ObjectiveParams`).
 
-    The same arguments give the same weights on the same machine and device settings; torch's global generator is
-    seeded. `probe` only fills a column of the curves. `keep` and `save_good` are those of `fit`.
+    The same arguments give the same weights on the same machine and device settings; torch's global
+    generator is seeded. `probe` only fills a column of the curves. `keep` and `save_good` are those
+    of `fit`.
 
     Raises:
         UserError: the loss is not a number, or fewer than two clips have a prompt.
@@ -169,7 +170,8 @@ def pretrain(
     torch.manual_seed(params.seed)
     if len(prompts.usable()) < 2:
         raise UserError(
-            "Pretraining needs at least two clips with prompts; look at the `reason` column of data/embed."
+            "Pretraining needs at least two clips with prompts; "
+            "look at the `reason` column of data/embed."
         )
     devices = Devices(skeletons.device)
     task = Pretraining(skeletons, prompts, stream, params)

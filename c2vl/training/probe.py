@@ -1,7 +1,7 @@
-"""A KNN probe within the training split, printed while an encoder trains: it shows a collapse as it happens.
+"""A KNN probe within the training split, while an encoder trains: it shows a collapse.
 
-This is a diagnostic: no parameter, stopping or choice of a model depends on it, and no test sample is in it. It is the
-only place of pretraining that sees labels (training labels).
+This is a diagnostic: no parameter, stopping or choice of a model depends on it, and it sees no test
+sample. It is the only place of pretraining that sees labels (training labels).
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ QUERIES, GALLERY = 500, 2000  # at most; enough to see a collapse, cheap on any 
 
 
 class Probe:
-    """Nearest-neighbour accuracy of held-out training clips (every fifth, at random) among the other training clips."""
+    """Nearest-neighbour accuracy of held-out training clips among the others.
+
+    A fifth of the clips, at random, is held out.
+    """
 
     def __init__(
         self, clips: RaggedSkeletons, labels: np.ndarray, stream: Stream, frames: int, seed: int

@@ -1,4 +1,4 @@
-"""Order and number of batches, the learning rate over the epochs, and the optimiser of the paper."""
+"""Order and number of batches, the learning rate over the epochs, the optimiser of the paper."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def shuffled(rows: Tensor, generator: torch.Generator) -> Tensor:
 def steps_an_epoch(clips: int, batch: int) -> int:
     """How many whole batches an epoch has.
 
-    An incomplete last batch is left out, because the loss of a batch depends on its size (every clip's turn comes in
-    other epochs); fewer clips than a batch make one batch of them all.
+    An incomplete last batch is left out, because the loss depends on the batch's size; its clips
+    come in other epochs. Fewer clips than a batch make one batch.
     """
     return max(1, clips // batch)
 
 
 def rate_at(epoch: int, step: int, steps: int, params: PretrainParams) -> float:
-    """Learning rate of a step (both from 0): linear warm-up over the steps, then ×0.1 after each milestone."""
+    """Rate of a step (both from 0): linear warm-up over the steps, then ×0.1 after a milestone."""
     done = epoch * steps + step + 1
     warmup = params.warmup_epochs * steps
     if done < warmup:
@@ -38,9 +38,10 @@ def rate_at(epoch: int, step: int, steps: int, params: PretrainParams) -> float:
 def sgd(
     network: nn.Module, params: PretrainParams, extra: list[dict[str, object]] | None = None
 ) -> torch.optim.SGD:
-    """The paper's optimiser over the network's parameters; `extra` are parameter groups with settings of their own.
+    """The paper's optimiser over the network's parameters.
 
-    Only groups without a `fixed_rate` follow the schedule of `set_rate`.
+    `extra` are parameter groups with settings of their own. Only groups without a `fixed_rate`
+    follow the schedule of `set_rate`.
     """
     nesterov = params.nesterov and params.momentum > 0
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]

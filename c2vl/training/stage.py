@@ -1,4 +1,4 @@
-"""What the training stages share: the device, the data of a train split, and publishing a result."""
+"""What the training stages share: the device, the data of a train split, publishing a result."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from c2vl.core import machine
+from c2vl.core.files import write_json
 from c2vl.core.lock import stage_lock
 from c2vl.core.runlog import logged
 from c2vl.core.tables.class_list import read_class_list
@@ -20,6 +21,7 @@ from c2vl.training.checkpoint import save_checkpoint
 from c2vl.training.devices import Devices
 from c2vl.training.keep import forget
 from c2vl.training.methods import Trained
+from c2vl.training.reuse import RECORD
 
 
 class TrainingData(NamedTuple):
@@ -32,7 +34,7 @@ class TrainingData(NamedTuple):
 
 @contextlib.contextmanager
 def recorded(stage: str, device: torch.device) -> Iterator[dict[str, Any]]:
-    """The stage's lock and run log, see `stage_lock` and `logged`; of several processes only the main one has them."""
+    """The stage's lock and run log (`stage_lock`, `logged`); only the main process has them."""
     if not Devices(device).main:
         yield {}
         return
@@ -66,13 +68,15 @@ def load_labelled(data: Path, benchmark: str, device: torch.device) -> TrainingD
 
 
 def publish(folder: Path, trained: Trained, state: Path | None = None) -> dict[str, Any]:
-    """Write the checkpoint, forget the state it was trained from, print one line, and return what the run log keeps.
+    """Write the checkpoint and its key, forget the unfinished state, and print one line.
 
-    Of several processes only the main one writes.
+    Of several processes only the main one writes. Returns what the run log keeps.
     """
     if not Devices(next(trained.network.parameters()).device).main:
         return {}
     save_checkpoint(folder, trained.network, trained.config, trained.curves)
+    if trained.record is not None:
+        write_json(folder / RECORD, trained.record)
     if state is not None:
         forget(state)
     notes: dict[str, Any] = {"clips": trained.config.clips, "left_out": trained.config.left_out}
@@ -80,6 +84,6 @@ def publish(folder: Path, trained: Trained, state: Path | None = None) -> dict[s
         last = trained.curves[-1]
         notes |= {"epochs": last.epoch, "loss": last.loss}
         notes |= {"probe": last.probe} if last.probe is not None else {}
-    told = ", ".join(f"{name} {value:.4g}" for name, value in notes.items())
-    print(f"{folder}: {told}", file=sys.stderr)
+    shown = ", ".join(f"{name} {value:.4g}" for name, value in notes.items())
+    print(f"{folder}: {shown}", file=sys.stderr)
     return notes

@@ -1,10 +1,16 @@
-"""One optimiser step's gradient: of the global batch's loss, in one pass or, where memory is short, in two.
+"""The gradient of one optimiser step, in one pass or, where memory is short, in two.
 
-A contrastive loss needs all embeddings of a batch at once, so summing the losses of small batches would be another loss.
-With `micro_batch` the embeddings are first computed without keeping activations, then the loss and its gradient with
-respect to them, and then each small batch runs again and carries its part of that gradient to the weights (gradient
-caching: Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup", RepL4NLP 2021). Loss and
-targets are the global batch's exactly; only BatchNorm sees the small batch, as it does in any accumulation of gradients.
+A contrastive loss needs all embeddings of a batch at once: the sum over small batches is another
+loss. With `micro_batch`, gradient caching is used:
+
+1. Compute the embeddings without keeping activations.
+2. Compute the loss, and its gradient with respect to the embeddings.
+3. Run each small batch again, and carry its part of that gradient to the weights.
+
+Loss and targets are exactly those of the global batch. Only BatchNorm sees the small batch.
+
+Source: Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup",
+RepL4NLP 2021.
 """
 
 from __future__ import annotations
@@ -33,7 +39,9 @@ def backward(
     precision: Precision = "fp32",
     micro_batch: int | None = None,
 ) -> Tensor:
-    """Add the gradient of the batch `rows` (B,) to the parameters; returns loss and diagnostics as one vector.
+    """Add the gradient of the batch `rows` (B,) to the parameters.
+
+    Returns loss and diagnostics as one vector.
 
     Args:
         network: the task's, perhaps wrapped for several devices.
@@ -61,7 +69,7 @@ def backward(
     loss, diagnostics = task.loss(
         devices.gather(outputs), devices.gather(constants), rows, generator
     )
-    loss.backward()  # not the accelerator's, which divides by the gradient accumulation of a launcher's config
+    loss.backward()  # the accelerator's would divide by the accumulation of a launcher's config
     if len(parts) > 1:
         assert outputs.grad is not None
         for number, (part, gradient) in enumerate(
@@ -96,7 +104,7 @@ def _seed(seed: int, rank: int, part: int) -> int:
 
 
 def _seed_dropout(seed: int, device: torch.device) -> None:
-    """What `torch.manual_seed` does, for one device; that one writes down a stack trace where no GPU is in use."""
+    """Do what `torch.manual_seed` does, for one device; that one is slow where no GPU is in use."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)
@@ -104,7 +112,7 @@ def _seed_dropout(seed: int, device: torch.device) -> None:
 
 @contextlib.contextmanager
 def _statistics_left_alone(network: nn.Module) -> Iterator[None]:
-    """Within it BatchNorm normalises by the batch as in training, and its running statistics stay as they are."""
+    """Within it BatchNorm normalises by the batch, and its running statistics stay as they are."""
     norms = [
         module
         for module in network.modules()

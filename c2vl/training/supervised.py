@@ -1,4 +1,4 @@
-"""The end-to-end baseline: the same encoder, views and schedule, trained on labels with a linear classifier."""
+"""The end-to-end baseline: the same encoder, trained on labels with a linear classifier."""
 
 from __future__ import annotations
 

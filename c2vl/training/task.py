@@ -1,4 +1,4 @@
-"""What is trained: a network, what a step feeds it, and what its outputs are worth. `fit` does the rest."""
+"""What is trained: a network, what a step feeds it, and the loss. `fit` does the rest."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Task:
     advice: str
 
     def inputs(self, rows: Tensor, own: slice, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Inputs of this process' part `own` of the global batch `rows` (B,); every tensor has one row a clip.
+        """Inputs of this process' part `own` of the global batch `rows` (B,), one row a clip each.
 
-        Random numbers are drawn from `generator` for the whole batch, so that all processes draw alike.
+        Random numbers are drawn from `generator` for the whole batch: all processes draw alike.
         """
         raise NotImplementedError
 
@@ -36,13 +36,16 @@ class Task:
         raise NotImplementedError
 
     def constants(self, inputs: tuple[Tensor, ...], outputs: Tensor) -> Tensor:
-        """What else the loss needs of every clip, (b, …) without gradient: a teacher's outputs. By default the student's."""
+        """What else the loss needs, (b, …) without gradient: a teacher's outputs.
+
+        By default these are the student's.
+        """
         return outputs.detach()
 
     def loss(
         self, outputs: Tensor, constants: Tensor, rows: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Loss of the global batch, a scalar, and diagnostics, a vector without gradient, for the curves.
+        """Loss of the global batch, a scalar, and a vector of diagnostics without gradient.
 
         Args:
             outputs: of the global batch, (B, …).
@@ -53,7 +56,7 @@ class Task:
         raise NotImplementedError
 
     def row(self, epoch: int, rate: float, means: list[float]) -> Epoch:
-        """The epoch's row of the curves from the means over its steps: loss, then the diagnostics."""
+        """The epoch's row of the curves, from the means over its steps of loss and diagnostics."""
         raise NotImplementedError
 
     def groups(self) -> list[dict[str, Any]]:

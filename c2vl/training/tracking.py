@@ -1,7 +1,7 @@
 """Curves while a training runs: DVCLive or TensorBoard, a row an epoch.
 
-What they write has times and lies beside the state (`.c2vl/training/<name>/live`), never in an out: `curves.csv` there has
-the same numbers.
+What they write has times, so it lies beside the state (`.c2vl/training/<name>/live`) and never in
+an output: `curves.csv` there has the same numbers.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class NoTracker:
 
 
 class DVCLiveTracker:
-    """`dvc plots show .c2vl/training/<name>/live/plots/metrics` or the VS Code extension of DVC draws them."""
+    """Curves for DVC's VS Code extension, or for `dvc plots show <folder>/plots/metrics`."""
 
     def __init__(self, folder: Path, resumed: bool) -> None:
         from dvclive import Live
@@ -102,5 +102,6 @@ def make_tracker(name: TrackerName, folder: Path, done: int) -> Tracker:
         )
     except ImportError:
         raise UserError(
-            f"`pretrain.tracker: {name}` needs the package {name}; run `pip install {name}` or set it to none."
+            f"`pretrain.tracker: {name}` needs the package {name}; "
+            f"run `pip install {name}` or set it to none."
         ) from None

@@ -63,13 +63,14 @@ class PretrainParams(ParamsModel):
         frames = getattr(self.encoder, "frames", self.view.frames)
         if frames != self.view.frames:
             raise ValueError(
-                f"`encoder.frames` ({frames}) and `view.frames` ({self.view.frames}) have to be the same"
+                f"`encoder.frames` ({frames}) and `view.frames` ({self.view.frames}) "
+                "have to be the same"
             )
         return self
 
 
 class SupervisedParams(ParamsModel):
-    """What supervised training sets by itself; all else (encoder, view, batch, optimiser) is as in `pretrain`."""
+    """What supervised training sets by itself; all else is as in `pretrain`."""
 
     epochs: int = Field(default=150, ge=1)
     learning_rate: float = Field(default=0.1, gt=0)
@@ -82,5 +83,5 @@ class BaselinesParams(ParamsModel):
     supervised: SupervisedParams = SupervisedParams()
 
     def supervised_schedule(self, pretrain: PretrainParams) -> PretrainParams:
-        """The parameters of supervised training: those of pretraining with the schedule of `supervised`."""
+        """The parameters of pretraining with the schedule of `supervised`."""
         return pretrain.model_copy(update=self.supervised.model_dump())

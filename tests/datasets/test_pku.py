@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
 from random import Random
@@ -31,8 +30,8 @@ from c2vl.datasets.pku_splits import parse_splits
 from c2vl.datasets.skeleton_file import SkeletonError
 from c2vl.datasets.skeleton_params import SkeletonParams
 from c2vl.datasets.skeletons.actors import actors_of_slots
-from c2vl.datasets.skeletons.work import SkeletonWork
-from c2vl.prompts.crop import CropParams, CropWork
+from c2vl.datasets.skeletons.work import SkeletonStage
+from c2vl.prompts.crop import CropParams, CropStage
 from c2vl.prompts.engines.detector import DetectorParams
 from c2vl.prompts.frame import Frame, read_frames
 from c2vl.store import run
@@ -324,9 +323,7 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two videos with labels, skeletons and pictures."""
     monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("C2VL_WORKERS", "1")
-    monkeypatch.setattr(
-        SkeletonWork, "pool", lambda self: ThreadPoolExecutor(1)
-    )  # processes take seconds to start
+    monkeypatch.setenv("C2VL_PREPARE", "threads")  # processes take seconds to start
     monkeypatch.chdir(tmp_path)
     for folder in ("Skeleton", "Label", "RGB_VIDEO"):
         (tmp_path / "raw" / folder).mkdir(parents=True)
@@ -346,7 +343,9 @@ def rows(raw: Path, **changes: Any) -> dict[str, dict[str, Any]]:
 def denoised(raw: Path, root: Path) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     tables.write(root / "index.parquet", build_index(params(raw)).table)
     notes: dict[str, Any] = {}
-    work = SkeletonWork(SkeletonParams(rules="ctrgcn", max_failed=0.5), root / "index.parquet", raw)
+    work = SkeletonStage(
+        SkeletonParams(rules="ctrgcn", max_failed=0.5), root / "index.parquet", raw
+    )
     run.run(work, root / "skeleton", notes)
     return {row["sample"]: row for row in tables.rows_of(tables.read(root / "skeleton"))}, notes
 
@@ -396,7 +395,7 @@ def test_clips_go_through_index_skeleton_and_crop(raw: Path, tmp_path: Path) -> 
         max_failed=0,
         detector=DetectorParams(model=DETECTOR),
     )
-    units = CropWork(crop, tmp_path / "index.parquet", tmp_path / "skeleton", raw).units(
+    units = CropStage(crop, tmp_path / "index.parquet", tmp_path / "skeleton", raw).units(
         "N001V001", "f"
     )
     frames = {
@@ -450,7 +449,7 @@ def test_a_long_file_is_read_once_for_all_its_clips(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables.write(tmp_path / "index.parquet", build_index(params(raw)).table)
-    work = SkeletonWork(
+    work = SkeletonStage(
         SkeletonParams(rules="ctrgcn", max_failed=0), tmp_path / "index.parquet", raw
     )
     read: Counter[str] = Counter()
@@ -461,7 +460,8 @@ def test_a_long_file_is_read_once_for_all_its_clips(
         lambda folder, place: read.update([place]) or original(folder, place),
     )
     units = [unit for shard in work.shards() for unit in work.units(shard, "f")]
-    outcomes = [work.prepare([unit])[0] for unit in units]  # even one at a time
+    prepare = work.preparer()
+    outcomes = [prepare([unit.payload])[0] for unit in units]  # even one at a time
     assert len(outcomes) == 6 and all("joints" in outcome for outcome in outcomes)
     assert dict(read) == {f"Skeleton/{name}.txt": 1 for name in (TRAIN, TEST)}
 

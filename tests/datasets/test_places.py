@@ -7,7 +7,6 @@ import io
 import os
 import time
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -26,8 +25,8 @@ from c2vl.datasets.raw_files import PlaceError
 from c2vl.datasets.skeleton_file import parse_skeleton
 from c2vl.datasets.skeleton_params import SkeletonParams
 from c2vl.datasets.skeletons.denoise import denoise
-from c2vl.datasets.skeletons.work import SkeletonWork
-from c2vl.prompts.crop import CropParams, CropWork
+from c2vl.datasets.skeletons.work import SkeletonStage
+from c2vl.prompts.crop import CropParams, CropStage
 from c2vl.prompts.engines.detector import DetectorParams
 from c2vl.prompts.frame import Frame, read_frames
 from c2vl.store import run
@@ -59,9 +58,7 @@ def raw(tmp_path: Path, avi: bytes, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Four samples, unpacked; no two files alike."""
     monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("C2VL_WORKERS", "1")
-    monkeypatch.setattr(
-        SkeletonWork, "pool", lambda self: ThreadPoolExecutor(1)
-    )  # processes take seconds to start
+    monkeypatch.setenv("C2VL_PREPARE", "threads")  # processes take seconds to start
     folder = tmp_path / "raw"
     folder.mkdir()
     for number, name in enumerate(NAMES):
@@ -125,11 +122,11 @@ def stages(raw: Path, root: Path) -> tuple[dict[str, Any], list[bytes | None], l
     """Index and skeleton as the stages run them: (notes, keys of frames to crop, images)."""
     tables.write(root / "index.parquet", build_index(params(raw)).table)
     notes: dict[str, Any] = {}
-    skeletons = SkeletonWork(
+    skeletons = SkeletonStage(
         SkeletonParams(rules="ctrgcn", max_failed=0), root / "index.parquet", raw
     )
     run.run(skeletons, root / "skeleton", notes)
-    work = CropWork(crop_params(), root / "index.parquet", root / "skeleton", raw)
+    work = CropStage(crop_params(), root / "index.parquet", root / "skeleton", raw)
     units = [unit for shard in work.shards() for unit in work.units(shard, "f")]
     return notes, [unit.key for unit in units], read_frames([unit.payload for unit in units])
 
@@ -295,9 +292,9 @@ def two_data_sets(
         tables.write(out / "index.parquet", build_index(data).table)
         notes: dict[str, Any] = {}
         params = SkeletonParams.model_validate({"rules": "ctrgcn", "solo": solo, "max_failed": 0})
-        run.run(SkeletonWork(params, out / "index.parquet", raw), out / "skeleton", notes)
+        run.run(SkeletonStage(params, out / "index.parquet", raw), out / "skeleton", notes)
         computed.append(notes["computed"])
-        work = CropWork(crop_params(), out / "index.parquet", out / "skeleton", raw)
+        work = CropStage(crop_params(), out / "index.parquet", out / "skeleton", raw)
         keys.append([unit.key for shard in work.shards() for unit in work.units(shard, "f")])
         shards.append(sorted((out / "skeleton").glob("*.parquet")))
     return computed, keys, shards

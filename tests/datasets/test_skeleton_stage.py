@@ -19,7 +19,7 @@ from c2vl.core import tables
 from c2vl.datasets.skeleton_file import parse_skeleton
 from c2vl.datasets.skeleton_params import SkeletonParams
 from c2vl.datasets.skeletons.denoise import denoise
-from c2vl.datasets.skeletons.work import SkeletonWork
+from c2vl.datasets.skeletons.work import SkeletonStage
 from c2vl.store import run
 
 NAMES = [f"S001C001P{subject:03d}R001A001" for subject in range(1, 5)]
@@ -64,7 +64,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def ran(project: Path) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     notes: dict[str, Any] = {}
     params = SkeletonParams(rules="ctrgcn", solo="zeros", max_failed=0.8)
-    run.run(SkeletonWork(params, project / "index.parquet", project), project / "out", notes)
+    run.run(SkeletonStage(params, project / "index.parquet", project), project / "out", notes)
     return {row["sample"]: row for row in tables.rows_of(tables.read(project / "out"))}, notes
 
 
@@ -97,28 +97,72 @@ def test_rows_are_the_lines_output_and_the_rest_has_a_reason(project: Path) -> N
 
 WORKER = """
 import os, sys, time
-from c2vl.datasets.skeletons.work import SkeletonWork
-if __name__ == "__main__":
-    pool = SkeletonWork.pool(None)
-    print(pool.submit(os.getpid).result(), flush=True)
-    pool.submit(time.sleep, 60)
+from pathlib import Path
+from c2vl.datasets.skeletons import work
+from c2vl.datasets.skeleton_params import SkeletonParams
+from c2vl.store import run
+
+def waiting(payloads):
+    Path("worker").write_text(str(os.getpid()))
     time.sleep(60)
+
+class Waiting(work.SkeletonStage):
+    def preparer(self):
+        return waiting
+
+if __name__ == "__main__":
+    params = SkeletonParams(rules="ctrgcn", solo="zeros", max_failed=0.8)
+    run.run(Waiting(params, Path("index.parquet"), Path(".")), Path("out"), {})
 """
 
 
-def test_workers_end_with_a_killed_stage(tmp_path: Path) -> None:
-    (tmp_path / "stage.py").write_text(WORKER)
+def begun(project: Path) -> tuple[subprocess.Popen[str], int]:
+    """A stage that waits for its worker, and that worker."""
+    (project / "stage.py").write_text(WORKER)
     environment = os.environ | {"C2VL_WORKERS": "1"}
-    with subprocess.Popen(
-        [sys.executable, str(tmp_path / "stage.py")],
-        stdout=subprocess.PIPE,
+    stage = subprocess.Popen(
+        [sys.executable, "stage.py"],
+        cwd=project,
         text=True,
         env=environment,
-    ) as stage:
-        assert stage.stdout is not None
-        worker = int(stage.stdout.readline())
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 120
+    while not (project / "worker").exists() or not (project / "worker").read_text():
+        assert stage.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    return stage, int((project / "worker").read_text())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stage_whose_worker_is_busy_ends_when_it_is_told_to(
+    project: Path, number: signal.Signals
+) -> None:
+    stage, worker = begun(project)
+    with stage:
+        stage.send_signal(number)
+        assert stage.wait(60) != 0
+    wait_for_the_end_of(worker)
+
+
+def test_a_stage_whose_worker_is_killed_says_so_and_ends(project: Path) -> None:
+    stage, worker = begun(project)
+    with stage:
+        os.kill(worker, signal.SIGKILL)
+        _, printed = stage.communicate(timeout=60)
+    assert stage.returncode == 1
+    assert "skeleton: a worker process was killed, most likely for lack of memory" in printed
+
+
+def test_workers_end_with_a_killed_stage(project: Path) -> None:
+    stage, worker = begun(project)
+    with stage:
         assert alive(worker)
         stage.send_signal(signal.SIGKILL)
+    wait_for_the_end_of(worker)
+
+
+def wait_for_the_end_of(worker: int) -> None:
     for _ in range(200):
         if not alive(worker):
             return

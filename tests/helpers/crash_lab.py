@@ -11,8 +11,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +18,17 @@ import yaml
 from standin_stage import Stage
 from standin_stage import world as standin_world
 
-from c2vl.core import files, machine, tables
+from c2vl.core import files, tables
 from c2vl.core.errors import one_sentence
-from c2vl.core.workers import follow_parent
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.index import build_index
 from c2vl.datasets.skeleton_params import SkeletonParams
-from c2vl.datasets.skeletons.work import SkeletonWork
-from c2vl.prompts.caption import CaptionParams, CaptionWork
-from c2vl.prompts.crop import CropParams, CropWork, detected_now
-from c2vl.prompts.embed import EmbedWork
+from c2vl.datasets.skeletons.work import SkeletonStage, denoise_all
+from c2vl.prompts.caption import CaptionParams, CaptionStage
+from c2vl.prompts.crop import CropParams, CropStage, detected_now
+from c2vl.prompts.embed import EmbedStage
 from c2vl.prompts.embed_params import EmbedParams
-from c2vl.store import batch, publisher, run
+from c2vl.store import publish, run
 from c2vl.studio.dataset import film, takes
 from c2vl.studio.studio_params import StudioParams
 from c2vl.studio.vocabulary import ACTIONS
@@ -83,27 +80,24 @@ def note(units: Sequence[Any]) -> None:
 def let_workers_write() -> None:
     """With `LAB_WRITE`, worker processes write their batches themselves, small as they are."""
     if os.environ.get("LAB_WRITE"):
-        batch.LARGE_BYTES = 0
+        publish.LARGE_BYTES = 0
 
 
 let_workers_write()  # a real worker imports this file
 
 
-class NotedSkeletons(SkeletonWork):
-    """Notes what its workers compute; they are forked from a warm process unless `LAB_POOL` is `real`."""
+class NotedSkeletons(SkeletonStage):
+    """Notes what is computed, in a thread or, with `LAB_WORKERS=processes`, in real workers."""
 
-    def pool(self) -> Executor:
-        if os.environ["LAB_POOL"] == "real":
-            return super().pool()
-        return ProcessPoolExecutor(
-            machine.workers(), mp_context=get_context("fork"), initializer=follow_parent
-        )
+    def preparer(self) -> Callable[[list[Any]], Sequence[Any]]:
+        return noted_denoising
 
-    @staticmethod
-    def prepare(units: Sequence[Any]) -> list[Any]:
-        note(units)
-        time.sleep(float(os.environ.get("LAB_DELAY", "0")))
-        return SkeletonWork.prepare(units)
+
+def noted_denoising(payloads: Sequence[Any]) -> list[Any]:
+    """`denoise_all` with a note of what it does."""
+    note(payloads)
+    time.sleep(float(os.environ.get("LAB_DELAY", "0")))
+    return denoise_all(payloads)
 
 
 def noted(kind: type[Any]) -> type[Any]:
@@ -114,35 +108,43 @@ def noted(kind: type[Any]) -> type[Any]:
 
     class Noted(kind):
         def compute(self, units: Sequence[Any], ready: Sequence[Any]) -> Any:
-            engine = detected_now(ready) if issubclass(kind, CropWork) else units
+            engine = detected_now(ready) if issubclass(kind, CropStage) else units
             if engine:
                 note(engine)
             return super().compute(units, ready)
 
-        def prepare(self, units: Sequence[Any]) -> Any:
+        def preparer(self) -> Any:
+            prepare = super().preparer()
             if os.environ.get("LAB_THREADS") == "forbidden":
-                raise AssertionError("prepared in this process")
-            return super().prepare(units)
+                return functools.partial(elsewhere, os.getpid(), prepare)
+            return prepare
 
     return Noted
+
+
+def elsewhere(process: int, prepare: Callable[..., Any], payloads: Sequence[Any]) -> Any:
+    """`prepare` in another process than this one."""
+    if os.getpid() == process:
+        raise AssertionError("prepared in this process")
+    return prepare(payloads)
 
 
 def work_of(stage: str, world: Path) -> Any:
     """The real work of a stage over what lies in `world`."""
     if stage == "standin":
-        publisher.FLUSH_SECONDS, publisher.MERGE_AFTER = 0.0, 3
+        publish.FLUSH_SECONDS, publish.MERGE_AFTER = 0.0, 3
         return noted(Stage)(standin_world(1, 6), size=4)
     params, index = profile(), world / "index.parquet"
     if stage == "skeleton":
         return NotedSkeletons(SkeletonParams(**params["skeleton"]), index, world / "raw")
     if stage == "crop":
-        return noted(CropWork)(
+        return noted(CropStage)(
             CropParams(**params["crop"]), index, world / "skeleton", world / "raw"
         )
     if stage == "caption":
-        return noted(CaptionWork)(CaptionParams(**params["caption"]), world / "crop")
+        return noted(CaptionStage)(CaptionParams(**params["caption"]), world / "crop")
     prompts = {"vision": world / "crop", "language": world / "caption"}[stage]
-    return noted(EmbedWork)(EmbedParams(**params["embed"]), stage, prompts)
+    return noted(EmbedStage)(EmbedParams(**params["embed"]), stage, prompts)
 
 
 def warm() -> None:
@@ -179,7 +181,7 @@ def attempt(
         "C2VL_HOME": str(trial / "home"),
         "C2VL_WORKERS": "1",
         "LAB_NOTES": str(trial / "notes"),
-        "LAB_POOL": "warm",
+        "C2VL_PREPARE": "threads",  # processes take seconds to start
     }
     os.environ |= {
         f"C2VL_BATCH_{name}": str(BATCH) for name in ("SKELETON", "CROP", "CAPTION", "EMBED")

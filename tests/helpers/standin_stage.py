@@ -9,7 +9,6 @@ import hashlib
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,12 @@ import pyarrow as pa
 from c2vl.core.errors import one_sentence
 from c2vl.core.tables import by_shard
 from c2vl.core.tables.schemas import CAPTION
-from c2vl.store import run
+from c2vl.store import run, stage
 from c2vl.store.keys import content_key
-from c2vl.store.work import Failure, Row, Unit
+from c2vl.store.stage import Failure, Row, Unit
 
-Contents = dict[
-    str, list[bytes | None]
-]  # of each sample's prompts; None: an earlier stage failed; b"bad…": this one will
+# Of each sample's prompts; None: an earlier stage failed; b"bad…": this one will.
+Contents = dict[str, list[bytes | None]]
 
 
 def sample(setup: int, subject: int, action: int = 1) -> str:
@@ -47,7 +45,7 @@ def world(setups: int = 2, subjects: int = 12) -> Contents:
     return contents
 
 
-class Stage:
+class Stage(stage.Stage):
     """Answers are digests of the content and of the batch it was computed in.
 
     Args:
@@ -55,7 +53,7 @@ class Stage:
         raise_at: raise `Stop` before this batch, as if the process were killed there.
     """
 
-    stage, done = "caption", "captioned"
+    name, done, most_threads = "caption", "captioned", 2
 
     def __init__(
         self,
@@ -100,12 +98,6 @@ class Stage:
     def batch_size(self) -> int:
         return self.size
 
-    def pool(self) -> Executor:
-        return ThreadPoolExecutor(2)
-
-    def prepare(self, units: Sequence[Unit]) -> list[Any]:
-        return [unit.payload for unit in units]
-
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
         if self.batches == self.raise_at:
             raise Stop
@@ -128,12 +120,6 @@ class Stage:
             }
             for content in ready
         ]
-
-    def observe(self, table: pa.Table) -> None:
-        pass
-
-    def metrics(self) -> dict[str, Any]:
-        return {}
 
 
 class Stop(BaseException):

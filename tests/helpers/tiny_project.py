@@ -21,8 +21,8 @@ from standin_stage import Stage, world
 from whole_project import RUN, Project
 
 from c2vl.core.errors import one_sentence
-from c2vl.store.stage import add_options, carry_out
-from c2vl.store.work import Failure, Row, Unit
+from c2vl.store.run import add_options, run_as_asked
+from c2vl.store.stage import Failure, Row, Unit
 
 HERE = Path(__file__).resolve()
 OUT = Path("data/caption")
@@ -148,7 +148,7 @@ def main() -> None:
     question = os.environ.get("STANDIN_QUESTION", "what?")
     company = "STANDIN_ALONE" not in os.environ  # True: answers depend on the batch
     work = GatedStage(described(Path("world.json")), size=4, question=question, company=company)
-    carry_out(work, OUT, parser.parse_args())
+    run_as_asked(work, OUT, parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -206,13 +206,10 @@ def test_a_containers_quota_limits_the_workers(
 
 
 def test_the_processes_of_a_machine_divide_its_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    from c2vl.prompts.base import reading_threads
-
     monkeypatch.setenv("C2VL_WORKERS", "8")
     for processes, each in (("1", 8), ("4", 2), ("16", 1)):
         monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
-        with reading_threads() as threads:
-            assert threads._max_workers == each  # type: ignore[attr-defined]
+        assert machine.workers_each() == each
 
 
 def test_a_gpu_that_does_not_answer_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:

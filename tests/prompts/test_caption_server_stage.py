@@ -14,7 +14,7 @@ import pytest
 from caption_server import Handler, Server, crop, params, running_server
 
 from c2vl.core import tables
-from c2vl.prompts.caption import CaptionParams, CaptionWork
+from c2vl.prompts.caption import CaptionParams, CaptionStage
 from c2vl.prompts.jpeg import to_jpeg
 from c2vl.store.run import run
 
@@ -29,12 +29,12 @@ ENDING = """
 import sys
 from pathlib import Path
 from caption_server import params
-from c2vl.prompts.caption import CaptionParams, CaptionWork
+from c2vl.prompts.caption import CaptionParams, CaptionStage
 from c2vl.store.run import run
 sys.stderr = sys.stdout
 try:
     stage = CaptionParams(max_failed=0.0, captioner=params())
-    run(CaptionWork(stage, Path("crop")), Path("caption"), {})
+    run(CaptionStage(stage, Path("crop")), Path("caption"), {})
 except Exception as error:
     print(type(error).__name__)
 """
@@ -100,7 +100,7 @@ def test_the_stage_keeps_every_answer_and_retries_failures_only(
         )
 
     def stage() -> list[dict[str, Any]]:
-        work = CaptionWork(CaptionParams(max_failed=0.2, captioner=params()), tmp_path / "crop")
+        work = CaptionStage(CaptionParams(max_failed=0.2, captioner=params()), tmp_path / "crop")
         run(work, tmp_path / "caption", {})
         return list(tables.rows_of(tables.read(tmp_path / "caption" / f"{shard}.parquet")))
 

@@ -16,7 +16,7 @@ from c2vl.datasets.colour_frame import on_video
 from c2vl.datasets.video.decode import Decoded, decode
 from c2vl.prompts import crop as crop_stage
 from c2vl.prompts import frame as frames
-from c2vl.prompts.crop import CropParams, CropWork
+from c2vl.prompts.crop import CropParams, CropStage
 from c2vl.prompts.engines import DetectorParams
 from c2vl.prompts.engines.detector import Detections
 from c2vl.prompts.jpeg import from_jpeg, to_jpeg
@@ -24,7 +24,7 @@ from c2vl.prompts.people import choose, joint_boxes
 from c2vl.prompts.window import Fallback, Window, find_window, grown, squared
 from c2vl.store.keys import content_key
 from c2vl.store.run import run
-from c2vl.store.work import Failure
+from c2vl.store.stage import Failure
 
 NOBODY = np.full((25, 2), np.nan, np.float32)
 NONE = np.zeros((0, 4), np.float32)
@@ -266,7 +266,7 @@ def name(subject: int) -> str:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Four samples, 20 frames of 192x108: whole, cut short, unreadable, and without a usable skeleton."""
-    monkeypatch.setattr(crop_stage, "told", lambda *_: {"detector": "bright"})
+    monkeypatch.setattr(crop_stage, "engine_description", lambda *_: {"detector": "bright"})
     monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("C2VL_STORE", raising=False)
     (tmp_path / "raw").mkdir()
@@ -315,24 +315,25 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def stage(project: Path, **changes: Any) -> CropWork:
+def stage(project: Path, **changes: Any) -> CropStage:
     params = CropParams(**(PARAMS | changes), detector=DetectorParams(model="nowhere"))
-    work = CropWork(params, project / "index.parquet", project / "skeleton", project / "raw")
-    work._detector = Bright()
+    work = CropStage(params, project / "index.parquet", project / "skeleton", project / "raw")
+    work.use(Bright())
     return work
 
 
-def outcomes(work: CropWork) -> dict[tuple[str, int], Any]:
+def outcomes(work: CropStage) -> dict[tuple[str, int], Any]:
     units = work.units(SHARD, "f")
     usable = [unit for unit in units if unit.key is not None]
-    ready = dict(zip([id(unit) for unit in usable], work.prepare(usable), strict=True))
+    prepared = work.preparer()([unit.payload for unit in usable])
+    ready = dict(zip([id(unit) for unit in usable], prepared, strict=True))
     made: dict[tuple[str, int], Any] = {}
     for unit in units:
         item = unit.failure or ready[id(unit)]
         row = (
             item
             if isinstance(item, Failure)
-            else work.completed([unit], [item], work.compute([unit], [item]))[0]
+            else work.complete([unit], [item], work.compute([unit], [item]))[0]
         )
         made[unit.identity["sample"], unit.identity["k"]] = row
     return made
@@ -371,7 +372,7 @@ def test_the_crop_key_is_of_what_is_read_and_not_of_where_it_lies(
     keys = [unit.key for unit in stage(project).units(SHARD, "f")]
     (project / "raw").rename(tmp_path / "moved")
     params = CropParams(**PARAMS, detector=DetectorParams(model="elsewhere"))
-    moved = CropWork(params, project / "index.parquet", project / "skeleton", tmp_path / "moved")
+    moved = CropStage(params, project / "index.parquet", project / "skeleton", tmp_path / "moved")
     assert [unit.key for unit in moved.units(SHARD, "f")] == keys
     assert moved.description() == stage(project).description()
     assert moved.description() != stage(project, margin=0.2).description()
@@ -405,7 +406,7 @@ def test_a_video_is_opened_once_for_all_frames_though_the_detector_takes_fewer_a
     monkeypatch.setattr(frames, "decode", counted)
     monkeypatch.setenv("C2VL_WORKERS", "1")
     work = stage(project, frames_per_clip=5, max_failed=1.0)
-    work._detector, work.load = Small(), lambda: None  # type: ignore[method-assign]
+    work.use(Small())
     run(work, project / "crop", {})
     assert sorted(opened) == [f"{name(subject)}_rgb.avi" for subject in (1, 2, 3)]
     assert calls == [2, 2, 1, 1]  # of the second video one frame is there
@@ -418,20 +419,20 @@ def test_another_margin_cuts_anew_and_detects_nothing(project: Path) -> None:
 
     first = outcomes(stage(project))
     again = stage(project, margin=0.2, jpeg_quality=80, fallback="drop")
-    again._detector = Unwanted()
+    again.use(Unwanted())
     second = outcomes(again)
     for place, row in first.items():
         if not isinstance(row, Failure):
             assert np.array_equal(second[place]["boxes"], row["boxes"])
             assert second[place]["x0"] < row["x0"]
     more = stage(project, frames_per_clip=3)  # frame 10 is new
-    more._detector = Unwanted()
+    more.use(Unwanted())
     with pytest.raises(AssertionError, match="something to detect"):
         outcomes(more)
 
 
 def test_a_feature_that_is_not_finite_is_a_failed_row(tmp_path: Path) -> None:
-    from c2vl.prompts.embed import EmbedWork
+    from c2vl.prompts.embed import EmbedStage
     from c2vl.prompts.embed_params import EmbedParams
     from c2vl.prompts.engines import EncoderParams
     from c2vl.prompts.engines.encoder import TokenIds
@@ -440,7 +441,7 @@ def test_a_feature_that_is_not_finite_is_a_failed_row(tmp_path: Path) -> None:
         def encode_texts(self, ready: object) -> np.ndarray:
             return np.array([[1, 0], [np.inf, 0], [0, np.nan]], np.float16)
 
-    work = EmbedWork(
+    work = EmbedStage(
         EmbedParams(max_failed=1, encoder=EncoderParams(model="any")), "language", tmp_path
     )
     work._encoder = Overflowing()  # type: ignore[assignment]

@@ -18,7 +18,7 @@ from c2vl.cli import main
 from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.datasets.video.middle_frames import middle_frames
-from c2vl.prompts.published import PublishedWork
+from c2vl.prompts.published import PublishedStage
 from c2vl.prompts.published_file import read_published
 from c2vl.training.checkpoint import load_checkpoint
 
@@ -65,11 +65,11 @@ def test_a_zip_a_json_file_and_a_folder_say_the_same(tmp_path: Path) -> None:
 
 def test_any_change_of_the_file_is_another_key(tmp_path: Path) -> None:
     crops = crops_of(tmp_path / "crop", A)
-    first = PublishedWork(zipped(tmp_path / "a.zip", {A: ["x", "y"]}), crops).description()
-    same = PublishedWork(
+    first = PublishedStage(zipped(tmp_path / "a.zip", {A: ["x", "y"]}), crops).description()
+    same = PublishedStage(
         zipped(tmp_path / "b.zip", {A: ["x", "y"]}, "other.json"), crops
     ).description()
-    other = PublishedWork(zipped(tmp_path / "c.zip", {A: ["x", "z"]}), crops).description()
+    other = PublishedStage(zipped(tmp_path / "c.zip", {A: ["x", "z"]}), crops).description()
     assert first == same != other
 
 
@@ -123,7 +123,7 @@ def test_a_damaged_zip_and_contradictions_are_one_sentence(tmp_path: Path) -> No
 
 def test_names_of_another_data_set_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="another data set"):
-        PublishedWork(
+        PublishedStage(
             zipped(tmp_path / "a.zip", {"A013N008V002C048L005": ["x"]}),
             crops_of(tmp_path / "crop", A),
         )
@@ -131,15 +131,15 @@ def test_names_of_another_data_set_are_one_sentence(tmp_path: Path) -> None:
 
 def test_sentences_of_other_frames_than_the_crops_are_said(tmp_path: Path) -> None:
     path = zipped(tmp_path / "a.zip", {A: ["x", "y", "z"]})
-    assert "not about crop k" not in PublishedWork(path, crops_of(tmp_path / "none", A)).summary()
+    assert "not about crop k" not in PublishedStage(path, crops_of(tmp_path / "none", A)).summary()
     crops = crops_of(tmp_path / "crop", A, status="ok")
     assert (
         "crops are of 2 frames a clip and the file has 3 sentences"
-        in PublishedWork(path, crops).summary()
+        in PublishedStage(path, crops).summary()
     )
     assert (
         "not about crop k"
-        not in PublishedWork(zipped(tmp_path / "b.zip", {A: ["x", "y"]}), crops).summary()
+        not in PublishedStage(zipped(tmp_path / "b.zip", {A: ["x", "y"]}), crops).summary()
     )
 
 

@@ -1,4 +1,4 @@
-"""What the keys of skeleton, crop, caption and embed cover: every parameter is here, with what a change of it must do."""
+"""What the keys of skeleton, crop, caption and embed cover: what each parameter does to them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 from c2vl.commands.pipeline.store_stages import STAGES, stages_named, work_of
 from c2vl.core import tables
 from c2vl.core.files import write_json
-from c2vl.store.run import described
+from c2vl.store.plan import described
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARD, NAME = "S001C001", "S001C001P001R001A001"

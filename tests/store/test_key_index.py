@@ -1,4 +1,4 @@
-"""The key index answers as plain dictionaries do, also while another thread takes in and forgets segments."""
+"""The key index answers as dictionaries do, also while another thread adds and forgets segments."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from c2vl.store.key_index import KeyIndex
-from c2vl.store.keys import content_key
-from c2vl.store.segments import key_array
+from c2vl.store.keys import KeyIndex, content_key, key_array
 
 KEYS = [b"\0" * 16, b"a" + b"\0" * 15, *(content_key("f", number) for number in range(6))]
 
@@ -49,7 +47,7 @@ def test_it_finds_what_plain_dictionaries_find(
 def test_a_segment_that_another_thread_adds_in_the_middle_of_a_question_moves_no_row(
     monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    """A reading thread asks what was detected already while the engine's takes in what another process merged."""
+    """One thread asks what was detected already while another takes in what a process merged."""
     index, wanted, usual = KeyIndex(), key_array(KEYS), getattr(np, call)
     index.add("m", wanted)
     others: list[threading.Thread] = []

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from c2vl.core import tables
-from c2vl.store.pick import pick
+from c2vl.store.segments import pick
 
 ROWS = 40
 LISTS = pa.array(

@@ -1,4 +1,4 @@
-"""The sample store: killed, damaged, extended and shared, it loses nothing published and seals the same bytes."""
+"""The sample store: killed, damaged, extended and shared, it loses nothing published."""
 
 from __future__ import annotations
 
@@ -28,20 +28,21 @@ from standin_stage import Stage, Stop, sample, world
 from c2vl.core.errors import UserError
 from c2vl.core.lock import stage_lock
 from c2vl.core.runlog import logged
-from c2vl.store import batch, failures, publisher, run, segments, share
-from c2vl.store.keys import content_key, fingerprint_of
-from c2vl.store.listing import noted_rows
+from c2vl.store import failures, plan, publish, run, segments, share
+from c2vl.store import stage as stages
+from c2vl.store.failures import noted_rows
+from c2vl.store.keys import KEY, as_keys, content_key, fingerprint_of
+from c2vl.store.stage import Unit
 from c2vl.store.store import Store
-from c2vl.store.work import Unit
 
-ROWS = pa.schema([pa.field("answer", pa.string()), segments.KEY])
+ROWS = pa.schema([pa.field("answer", pa.string()), KEY])
 
 
 @pytest.fixture(autouse=True)
 def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("C2VL_STORE", raising=False)
-    monkeypatch.setattr(publisher, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(publish, "FLUSH_SECONDS", 0.0)
     monkeypatch.setattr(
         os, "fsync", lambda handle: None
     )  # no test cuts the power, and this one waits for the disk
@@ -58,9 +59,7 @@ def content(out: Path) -> dict[str, bytes]:
 
 
 def table(keys: list[bytes], text: str = "a") -> pa.Table:
-    return pa.table(
-        [[f"{text}{key.hex()}" for key in keys], pa.array(keys, segments.KEY.type)], schema=ROWS
-    )
+    return pa.table([[f"{text}{key.hex()}" for key in keys], pa.array(keys, KEY.type)], schema=ROWS)
 
 
 def keys(count: int, seed: int = 0) -> list[bytes]:
@@ -119,9 +118,9 @@ def test_merging_keeps_every_row_once_and_readers_who_know_the_old_files_still_f
 def test_many_short_batches_leave_few_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher, "MERGE_AFTER", 8)
+    monkeypatch.setattr(publish, "MERGE_AFTER", 8)
     store, wanted = Store(tmp_path, "s", "f"), keys(2 * 8 + 5)
-    with publisher.Publisher(store, ROWS.remove(1)) as writer:
+    with publish.Publisher(store, ROWS.remove(1)) as writer:
         for key in wanted:
             writer.add([key], [{"answer": key.hex()}])
     assert len(list(store.folder.glob("*.arrow"))) == 2 + 5
@@ -176,17 +175,17 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str
 def test_whatever_happens_on_the_way_the_sealed_out_is_that_of_an_uninterrupted_run(
     harms: list[tuple[Any, ...]], uninterrupted: dict[str, bytes]
 ) -> None:
-    """The stand-in's answers depend on the batch they were computed in, so this also holds resumed batches to theirs."""
+    """The stand-in's answers depend on their batch: resumed batches are held to theirs, too."""
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         folder = Path(name)
         patch.setenv("C2VL_HOME", str(folder / "home"))
         for kind, *how in harms:
-            store = run.open_store(Stage(world()))[0]
+            store = plan.open_store(Stage(world()))[0]
             files = sorted(store.folder.glob("*.arrow"))
             if kind == "killed before batch":
                 with pytest.MonkeyPatch.context() as killed:
                     killed.setattr(
-                        publisher.Publisher, "__exit__", lambda *_: None
+                        publish.Publisher, "__exit__", lambda *_: None
                     )  # SIGKILL flushes nothing
                     with contextlib.suppress(Stop):
                         ran(Stage(world(), raise_at=how[0]), folder / "out")
@@ -322,7 +321,7 @@ def test_failures_are_rows_and_are_tried_again(tmp_path: Path) -> None:
     )
     assert rows[sample(1, 1), 0]["status"] == "ok"
     assert rows[sample(1, 1), 2]["answer"] == rows[sample(2, 6), 2]["answer"]
-    store = run.open_store(Stage(world(), company=False))[0]
+    store = plan.open_store(Stage(world(), company=False))[0]
     assert failed["key"] not in store.known()
     assert {row["key"] for row in rows.values() if row["status"] == "ok"} == store.known()
     again = Stage(world(), company=False)
@@ -339,7 +338,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def test_another_data_set_in_the_same_store_does_not_make_failures_look_new(tmp_path: Path) -> None:
-    """A transfer target's skeletons share the fingerprint, and so the folder, of the data set's own."""
+    """A transfer target's skeletons share the fingerprint, and so the folder, of the data set."""
     first, other = world(1, 4), {name.replace("S001", "S002"): [b"fine"] for name in world(1, 4)}
     run.run(Stage(first), tmp_path / "first", {})
     run.run(Stage(other), tmp_path / "other", {})
@@ -350,7 +349,7 @@ def test_another_data_set_in_the_same_store_does_not_make_failures_look_new(tmp_
 
 def test_a_flipped_bit_in_the_notes_on_failures_costs_no_run(tmp_path: Path) -> None:
     ran(Stage(world(1)), tmp_path / "out")
-    store = run.open_store(Stage(world(1)))[0]
+    store = plan.open_store(Stage(world(1)))[0]
     path = store.folder / failures.LAST
     whole = path.read_bytes()
     assert len(failures.failed_last_time(store.folder)) == 1
@@ -388,7 +387,7 @@ def test_a_lost_gpu_ends_the_stage_and_fails_no_row(
         def compute(self, units: Any, ready: Any) -> Any:
             if f"{sample(2, 2)} 0".encode() in ready:
                 monkeypatch.setattr(
-                    batch, "lost_device", lambda: "CUDA error: unspecified launch failure"
+                    stages, "lost_device", lambda: "CUDA error: unspecified launch failure"
                 )
                 raise RuntimeError("CUDA error: unspecified launch failure")
             return super().compute(units, ready)
@@ -397,11 +396,11 @@ def test_a_lost_gpu_ends_the_stage_and_fails_no_row(
         UserError, match=r"The GPU answers no more \(CUDA error: unspecified launch failure\)"
     ):
         ran(Lost(world(), company=False), tmp_path / "out")
-    store = run.open_store(Stage(world(), company=False))[0]
+    store = plan.open_store(Stage(world(), company=False))[0]
     assert 0 < len(store.known()) < 3 * 24  # what was finished is kept
     assert all(
         row["status"] != "error"
-        for row in noted_rows(store, run.plan(Stage(world(), company=False), store))
+        for row in noted_rows(store, plan.plan(Stage(world(), company=False), store))
     )
 
 
@@ -414,13 +413,13 @@ def test_too_many_failures_fail_the_stage_in_one_sentence_and_keep_what_succeede
     }
     with pytest.raises(
         UserError,
-        match=r"caption: 4 units failed .* share of 0.1 .*`max_failed`.* most often \(4\): no answer",
+        match=r"caption: 4 units failed .* of 0.1 .*`max_failed`.* most often \(4\): no answer",
     ):
         ran(Stage(contents, max_failed=0.1, size=1), tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    store = run.open_store(Stage(contents))[0]
+    store = plan.open_store(Stage(contents))[0]
     assert len(store.known()) == 1
-    listed = noted_rows(store, run.plan(Stage(contents), store))
+    listed = noted_rows(store, plan.plan(Stage(contents), store))
     assert [(row["sample"], row["reason"]) for row in listed] == [
         (sample(1, n), "no answer") for n in (1, 2, 4, 5)
     ]
@@ -436,7 +435,7 @@ def test_too_many_failures_fail_the_stage_in_one_sentence_and_keep_what_succeede
             tmp_path / "out",
         )
     assert {sample(1, n) for n in (1, 2, 4, 5)} <= {
-        row["sample"] for row in noted_rows(store, run.plan(Stage(contents), store))
+        row["sample"] for row in noted_rows(store, plan.plan(Stage(contents), store))
     }
     for prompts in contents.values():
         prompts[0] = None if prompts[0] and prompts[0].startswith(b"bad") else prompts[0]
@@ -463,7 +462,7 @@ def test_trouble_with_the_disk_is_one_sentence_and_loses_nothing_published(
     with pytest.raises(UserError, match=said):
         ran(Stage(world()), tmp_path / "out")
     monkeypatch.setattr(os, "write", write)
-    kept = run.open_store(Stage(world()))[0].known()
+    kept = plan.open_store(Stage(world()))[0].known()
     assert len(kept) > 10
     assert ran(Stage(world()), tmp_path / "out")["computed"] == len(set(good(world()))) - len(kept)
 
@@ -498,12 +497,20 @@ def test_what_worker_processes_write_into_a_store_that_vanished_is_not_taken_for
     store = Store(tmp_path / "store", "s", "f")
     store.describe()
     (tmp_path / "store").rename(tmp_path / "elsewhere")
-    segment = batch.written(store.folder, table(keys(3)))
+    units = [Unit({}, key, key) for key in keys(3)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(publish, "LARGE_BYTES", 0)
+        _, segment = publish.done_in_worker(answers, store.folder, ROWS, units)
+    assert isinstance(segment, segments.Written)
     with (
-        publisher.Publisher(store, ROWS.remove(1)) as writer,
+        publish.Publisher(store, ROWS.remove(1)) as writer,
         pytest.raises(UserError, match="vanished during the run"),
     ):
-        writer.add_published(segment)
+        writer.add_written(segment)
+
+
+def answers(contents: list[bytes]) -> list[dict[str, str]]:
+    return [{"answer": f"a{content.hex()}"} for content in contents]
 
 
 @pytest.mark.parametrize("harm", ["flip", "cut", "empty", "gone"])
@@ -661,7 +668,7 @@ def test_a_polite_end_publishes_what_is_finished(
         == "c2vl: interrupted; what was finished is kept, run the same command to go on."
     )
     monkeypatch.setenv("C2VL_STORE", str(tmp_path / "store"))
-    assert len(run.open_store(Stage(world(), size=4))[0].known()) >= 8
+    assert len(plan.open_store(Stage(world(), size=4))[0].known()) >= 8
 
 
 def test_two_processes_fill_one_store_at_once(tmp_path: Path) -> None:
@@ -689,7 +696,7 @@ def test_take_rows_copies_so_that_a_merged_segment_can_go(tmp_path: Path) -> Non
     name = store.publish(table(keys(3)))
     rows = segments.take_rows(store.folder, name, np.array([2, 0]))
     (store.folder / f"{name}.arrow").unlink()
-    assert segments.as_keys(rows.column("key").combine_chunks()).tolist() == [
+    assert as_keys(rows.column("key").combine_chunks()).tolist() == [
         keys(3)[2],
         keys(3)[0],
     ]

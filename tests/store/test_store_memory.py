@@ -1,4 +1,4 @@
-"""What the store holds in memory at a time is a chunk, however much it merges or seals; and what that must not change."""
+"""The store holds a chunk in memory at a time, however much it merges or writes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ import pytest
 from c2vl.core import tables
 from c2vl.core.tables import schemas
 from c2vl.prompts.distinct import Distinct
-from c2vl.store import batch, publisher, seal, segments
+from c2vl.store import publish, segments, write_table
 from c2vl.store import store as stores
-from c2vl.store.keys import content_key
-from c2vl.store.ledgers import ledger
-from c2vl.store.remembered import Remembered
+from c2vl.store.keys import KEY, content_key
+from c2vl.store.plan import known_rows
+from c2vl.store.publish import StepCache
+from c2vl.store.stage import Failure, Unit
 from c2vl.store.store import Store
-from c2vl.store.work import Failure, Unit
 
 MEGABYTE = 2**20
-ROWS = pa.schema([pa.field("answer", pa.string()), segments.KEY])
+ROWS = pa.schema([pa.field("answer", pa.string()), KEY])
 
 
 def keys(count: int, seed: int = 0) -> list[bytes]:
@@ -32,7 +32,7 @@ def keys(count: int, seed: int = 0) -> list[bytes]:
 
 def answers(of: Sequence[bytes], size: int = 64) -> pa.Table:
     texts = [(key.hex() * size)[: size - number % 7] for number, key in enumerate(of)]
-    return pa.table([texts, pa.array(of, segments.KEY.type)], schema=ROWS)
+    return pa.table([texts, pa.array(of, KEY.type)], schema=ROWS)
 
 
 @contextlib.contextmanager
@@ -122,7 +122,7 @@ def test_a_segment_that_goes_while_it_is_merged_or_is_damaged_is_left_out(
         )  # as another process would, having merged it
         return read(folder, name)
 
-    monkeypatch.setattr(stores, "read_chunks", removing)
+    monkeypatch.setattr(segments, "read_chunks", removing)
     (name,) = store.merge(names)
     assert set(segments.read_keys(store.folder, name).tolist()) == {*wanted[:10], *wanted[30:]}
     assert sorted(path.stem for path in store.folder.glob("*.arrow")) == sorted([name, names[1]])
@@ -133,28 +133,28 @@ def test_a_worker_process_writes_large_batches_itself_and_failures_are_in_their_
     tmp_path: Path, count: int, many: bool
 ) -> None:
     store = Store(tmp_path, "s", "f")
-    units = [Unit({}, key) for key in keys(count)]
+    units = [Unit({}, key, key) for key in keys(count)]
 
-    def prepare(some: Sequence[Unit]) -> list[Any]:
+    def prepare(some: Sequence[bytes]) -> list[Any]:
         if len(some) > 1:
             raise ValueError("one of them is bad")
-        (unit,) = some
-        return [Failure("bad", "no") if unit is units[3] else {"answer": unit.key.hex() * 2}]
+        (key,) = some
+        return [Failure("bad", "no") if key == units[3].key else {"answer": key.hex() * 2}]
 
-    with publisher.Publisher(store, ROWS.remove(1)) as writer:
-        done = batch.done_here(
-            prepare if not many else lambda some: [{"answer": u.key.hex() * 2} for u in some],
+    with publish.Publisher(store, ROWS.remove(1)) as writer:
+        failed, rows = publish.done_in_worker(
+            prepare if not many else lambda some: [{"answer": key.hex() * 2} for key in some],
             store.folder,
             writer.schema,
             units,
         )
-        if isinstance(done.rows, segments.Written):
-            writer.add_published(done.rows)
+        if isinstance(rows, segments.Written):
+            writer.add_written(rows)
         else:
-            writer.add_table(done.rows)
-    assert isinstance(done.rows, segments.Written) == many
-    assert [at for at, failure in enumerate(done.failures) if failure] == ([] if many else [3])
-    good = [unit.key for unit, failure in zip(units, done.failures, strict=True) if failure is None]
+            writer.add_table(rows)
+    assert isinstance(rows, segments.Written) == many
+    assert [at for at, failure in enumerate(failed) if failure] == ([] if many else [3])
+    good = [unit.key for unit, failure in zip(units, failed, strict=True) if failure is None]
     for reader in (store, Store(tmp_path, "s", "f")):
         assert reader.rows(good)["answer"].to_pylist() == [key.hex() * 2 for key in good]
 
@@ -194,26 +194,28 @@ def test_a_shard_written_in_pieces_has_the_bytes_of_one_written_at_once(
 def test_the_pieces_of_a_shard_are_the_shard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: int
 ) -> None:
-    monkeypatch.setattr(seal, "PIECE_BYTES", bound)
+    monkeypatch.setattr(write_table, "PIECE_BYTES", bound)
     schema = pa.schema(
         [schemas.SAMPLE, pa.field("joints", pa.list_(pa.float32())), *schemas.OUTCOME]
     )
     store, wanted = Store(tmp_path, "s", "f"), keys(1000)
     rows = tables.table_of(
         [{"joints": np.full(3, at, np.float32), "key": key} for at, key in enumerate(wanted)],
-        pa.schema([schema.field("joints"), segments.KEY]),
+        pa.schema([schema.field("joints"), KEY]),
     )
     store.publish(rows.take(np.random.default_rng(0).permutation(1000)))
     units = [Unit({"sample": str(at)}, key) for at, key in enumerate(wanted)]
-    ledgers = ledger(units, schema)
+    ledgers = known_rows(units, schema)
     failures = {wanted[at]: Failure("bad", "no") for at in (0, 255, 256, 999)}
-    found = list(seal.pieces(ledgers, store, failures, schema))
+    found = list(write_table.pieces(ledgers, store, failures, schema))
     assert all(len(piece) % 256 == 0 for piece in found[:-1])
     assert len(found) == {1: 4, 10**4: 4, 10**9: 2}[bound]  # the first tells how large rows are
-    assert pa.concat_tables(found).equals(seal.sealed(ledgers, store, failures, schema))
-    assert [len(piece) for piece in seal.pieces(ledgers.slice(0, 0), store, failures, schema)] == [
-        0
-    ]
+    assert pa.concat_tables(found).equals(
+        write_table.finished_rows(ledgers, store, failures, schema)
+    )
+    assert [
+        len(piece) for piece in write_table.pieces(ledgers.slice(0, 0), store, failures, schema)
+    ] == [0]
 
 
 def test_index_rows_by_shard_are_those_of_plain_dictionaries() -> None:
@@ -247,10 +249,10 @@ def test_what_is_remembered_is_told_from_what_is_not(
 ) -> None:
     monkeypatch.setenv("C2VL_STORE", str(tmp_path))
     fields = pa.schema([pa.field("answer", pa.string())])
-    step = Remembered("detect", {"version": 1}, fields)
+    step = StepCache("detect", {"version": 1}, fields)
     wanted = [step.key(number) for number in range(5)]
     step.add(wanted[:3], [{"answer": str(number)} for number in range(3)])
-    again = Remembered("detect", {"version": 1}, fields)
+    again = StepCache("detect", {"version": 1}, fields)
     assert again.missing(wanted[::-1]).tolist() == [True, True, False, False, False]
     assert again.missing([]).tolist() == []
     assert Store(tmp_path, "detect", again.fingerprint).count() == 3

@@ -1,4 +1,4 @@
-"""A plan is small and exact: the keys it lacks against plain sets, its ledgers packed, and inputs that change under a run."""
+"""A plan is small and exact: missing keys as plain sets give them, what is known of rows packed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ from standin_stage import Stage, sample, world
 
 from c2vl.core.errors import UserError
 from c2vl.core.tables.schemas import CAPTION
-from c2vl.store import run
-from c2vl.store.keys import content_key
-from c2vl.store.ledgers import Ledgers, ledger
-from c2vl.store.missing import Missing
+from c2vl.store import plan, run
+from c2vl.store.keys import Missing, content_key
+from c2vl.store.plan import KnownRows, known_rows
+from c2vl.store.stage import Failure, Unit
 from c2vl.store.store import Store
-from c2vl.store.work import Failure, Unit
 
 KEYS = [bytes([number]) + b"\0" * 15 for number in range(4)] + [
     b"\0" * 15 + bytes([number]) for number in range(1, 5)
@@ -71,13 +70,14 @@ def test_missing_keys_are_those_of_plain_sets(
 
 
 def test_ledgers_come_back_as_they_were_whatever_is_in_them() -> None:
-    kept = Ledgers()
+    kept = KnownRows()
     some = [
         Unit({"sample": sample(1, 1), "k": 0}, b"k" * 16),
         Unit({"sample": sample(1, 1), "k": 1}, None, failure=Failure("x", "y")),
     ]
     expected: dict[str, pa.Table] = {
-        name: ledger(units, CAPTION) for name, units in (("B", some), ("A", []), ("C", some[1:]))
+        name: known_rows(units, CAPTION)
+        for name, units in (("B", some), ("A", []), ("C", some[1:]))
     }
     for name, rows in expected.items():
         kept.add(name, rows)
@@ -105,13 +105,13 @@ class Many(Stage):
 
 
 def test_a_plan_keeps_few_bytes_a_unit_even_if_all_are_missing(tmp_path: Path) -> None:
-    """The array of keys and the packed ledger make about 42; Python objects would be hundreds, kept of few units only."""
+    """Keys and packed rows make about 42; Python objects, kept of few units only, are hundreds."""
     store = Store(tmp_path, "caption", "f")
-    run.plan(Many(96), store)  # what is imported and cached once
+    plan.plan(Many(96), store)  # what is imported and cached once
     held = []
     for samples in (96 * 2, 96 * 12):
         tracemalloc.start()
-        planned = run.plan(Many(samples), store)
+        planned = plan.plan(Many(samples), store)
         held.append(tracemalloc.get_traced_memory()[0])
         tracemalloc.stop()
         assert len(planned.missing) == planned.rows == 16 * samples
@@ -121,7 +121,7 @@ def test_a_plan_keeps_few_bytes_a_unit_even_if_all_are_missing(tmp_path: Path) -
 @pytest.mark.parametrize(
     "kept", [True, False], ids=["what was planned is kept", "all is read again"]
 )
-def test_inputs_that_change_between_plan_and_seal_cannot_spoil_the_out_and_the_next_run_takes_them_in(
+def test_inputs_that_change_under_a_run_cannot_spoil_the_output_and_the_next_run_takes_them_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
 ) -> None:
     class Changing(Stage):
@@ -129,7 +129,7 @@ def test_inputs_that_change_between_plan_and_seal_cannot_spoil_the_out_and_the_n
             self.contents[sample(2, 1)][0] = b"another picture"
             return super().compute(units, ready)
 
-    monkeypatch.setattr(run, "MOST_KEPT", run.MOST_KEPT if kept else 0)
+    monkeypatch.setattr(plan, "MOST_KEPT", plan.MOST_KEPT if kept else 0)
     with (
         contextlib.nullcontext()
         if kept

@@ -1,4 +1,4 @@
-"""Sealed outs: readable without us, uploaded only where they are new, and worth as much on the next machine."""
+"""Outputs: readable without us, uploaded only where they are new, of use on the next machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tiny_project import TinyProject
 from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.core.tables import schemas
-from c2vl.store.seal import KEY_COLUMN
+from c2vl.store.write_table import KEY_COLUMN
 
 WIDTH = 8
 OUTS = {
@@ -51,7 +51,7 @@ def value(field: pa.Field, row: int) -> Any:
 def shard(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> tuple[Path, pa.Schema, list[dict[str, Any]]]:
-    """A shard as the stage of that name seals it, and its rows: the last one failed and has nulls."""
+    """A shard as the stage of that name writes it, and its rows: the last failed and has nulls."""
     schema = OUTS[request.param].append(KEY_COLUMN)
     rows = [{field.name: value(field, row) for field in schema} for row in range(5)]
     rows.append({"sample": "the last", "status": "empty", "reason": "nothing"})
@@ -188,7 +188,7 @@ def test_on_a_second_machine_only_new_samples_are_computed(
     record = other.record()
     assert (
         record["computed"] == 23
-    )  # 12 samples with two prompts of their own, one of them missing; the third they share with others
+    )  # 12 samples with two prompts of their own, one of them missing; the third they share
     assert record["reused"] == 70 + 12
     both = other.shards()
     assert {name: both[name] for name in lab if name != "metrics.json"} == {

@@ -1,4 +1,4 @@
-"""Shares of a stage and seeds from an out: nothing computed twice, nothing taken that was made in another way."""
+"""Shares of a stage and seeds from an output: nothing is computed twice or taken wrongly."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from standin_stage import Stage, Stop, sample, world
 from c2vl.commands.pipeline.dvc_status import changed_before
 from c2vl.core import tables
 from c2vl.core.errors import UserError
-from c2vl.store import failures, publisher, run, seed
-from c2vl.store.missing import Missing
-from c2vl.store.outlook import outlook
+from c2vl.store import failures, plan, publish, run, seed
+from c2vl.store.keys import Missing
 from c2vl.store.share import ALL, Share, blocks, share_of, share_of_environment
-from c2vl.store.work import Unit
+from c2vl.store.stage import Unit
+from c2vl.store.status import status_of
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +75,7 @@ def prompts(contents: standin_stage.Contents) -> list[bytes]:
 def test_what_is_foretold_of_an_empty_store_tells_equal_prompts_from_those_that_are_there(
     tmp_path: Path,
 ) -> None:
-    seen = outlook(Stage(world()), tmp_path / "out")
+    seen = status_of(Stage(world()), tmp_path / "out")
     assert (seen.count(), seen.kept(), seen.lacking, seen.rows) == (
         len(good(world())) + 1,
         0,
@@ -83,7 +83,7 @@ def test_what_is_foretold_of_an_empty_store_tells_equal_prompts_from_those_that_
         71,
     )
     filled(Stage(world()), ALL, tmp_path / "out")
-    seen = outlook(Stage(world()), tmp_path / "out")
+    seen = status_of(Stage(world()), tmp_path / "out")
     assert (seen.count(), seen.kept(), seen.lacking, len(seen.given)) == (0, 70, 1, 1)
 
 
@@ -154,17 +154,17 @@ def test_failures_handed_over_are_sealed_once_and_tried_again_by_the_next_run(
     tmp_path: Path,
 ) -> None:
     filled(Stage(world()), ALL, tmp_path / "out")
-    store = run.open_store(Stage(world()))[0]
-    assert [failure.reason for failure in failures.handed_over(store.folder).values()] == [
+    store = plan.open_store(Stage(world()))[0]
+    assert [failure.reason for failure in failures.passed_on(store.folder).values()] == [
         "no answer"
     ]
     (tmp_path / "full").touch()
     with pytest.raises(
-        UserError, match=r"The out .*full cannot be used"
+        UserError, match=r"The output .*full cannot be used"
     ):  # not sealed, so they are still to be taken over
         ran(Stage(world(), raise_at=0), tmp_path / "full")
     assert ran(Stage(world(), raise_at=0), tmp_path / "out")["failed"] == 2
-    assert failures.handed_over(store.folder) == {}
+    assert failures.passed_on(store.folder) == {}
     noted = failures.failed_last_time(store.folder)
     assert [(note["sample"], note["k"], note["status"]) for note in noted] == [
         (sample(1, 2), 1, "empty")
@@ -248,12 +248,12 @@ def test_every_block_is_in_one_share(blocks: int, count: int) -> None:
 def test_a_batch_is_in_the_store_as_soon_as_it_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher, "FLUSH_SECONDS", 3600.0)
-    monkeypatch.setattr(publisher.Publisher, "__exit__", lambda *_: None)  # SIGKILL flushes nothing
+    monkeypatch.setattr(publish, "FLUSH_SECONDS", 3600.0)
+    monkeypatch.setattr(publish.Publisher, "__exit__", lambda *_: None)  # SIGKILL flushes nothing
     killed = Stage(world(), size=4, raise_at=5)
     with pytest.raises(Stop):
         ran(killed, tmp_path / "out")
-    assert len(run.open_store(Stage(world()))[0].known()) == len(
+    assert len(plan.open_store(Stage(world()))[0].known()) == len(
         set(killed.asked) - {b"bad pixels"}
     )
 
@@ -270,7 +270,7 @@ def test_an_out_seeds_an_empty_store_and_only_the_difference_is_computed(tmp_pat
     old = content(tmp_path / "out")
     without_store(tmp_path)
     again = Stage(world(2), company=False)
-    seen = outlook(again, tmp_path / "out")
+    seen = status_of(again, tmp_path / "out")
     assert (seen.count(), seen.kept(), seen.seeded, seen.lacking) == (
         1,
         0,
@@ -301,13 +301,13 @@ def test_an_out_made_under_another_question_seeds_nothing(tmp_path: Path) -> Non
 def test_a_damaged_or_foreign_shard_seeds_nothing(tmp_path: Path) -> None:
     ran(Stage(world(1), company=False), tmp_path / "out")
     shard = tmp_path / "out" / "S001C001.parquet"
-    store, _ = run.open_store(Stage(world(1), company=False))
-    planned = run.plan(Stage(world(1), company=False), store)
+    store, _ = plan.open_store(Stage(world(1), company=False))
+    planned = plan.plan(Stage(world(1), company=False), store)
     work, keys = Stage(world(1), company=False), sorted(store.known())
 
     def taken(*sources: seed.Source) -> int:
         missing = Missing(["S001C001"], [np.array(keys, "S16")], [np.ones(len(keys), bool)])
-        return seed.seed(store, work, planned.known, missing, list(sources))
+        return seed.seed(store, work, planned.columns, missing, list(sources))
 
     assert taken(seed.Source(shard)) == len(keys)
     assert taken(seed.Source(shard, "0" * 32)) == 0  # not what DVC put there
@@ -345,7 +345,8 @@ from pathlib import Path
 from c2vl.store import run
 from standin_stage import Stage, world
 notes = {}
-run.run(Stage(world(json.loads(Path("setups.json").read_text())), company=False), Path("data/caption"), notes)
+stage = Stage(world(json.loads(Path("setups.json").read_text())), company=False)
+run.run(stage, Path("data/caption"), notes)
 Path("notes.json").write_text(json.dumps(notes))
 """
 

@@ -1,4 +1,4 @@
-"""The stages themselves on six clips of the studio, and the commands that look at the store: a story, told in this order."""
+"""The stages on six clips of the studio, and the commands that look at the store, in this order."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from c2vl.core.params import load_section
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.index import build_index
 from c2vl.store import inventory
-from c2vl.store.outlook import outlook
 from c2vl.store.run import run
+from c2vl.store.status import status_of
 from c2vl.studio.dataset import simulate
 from c2vl.studio.studio_params import StudioParams
 
@@ -70,7 +70,7 @@ class Project:
         )
         computed = {}
         for stage in STAGES:
-            foretold = outlook(work_of(stage), stage.out).count()
+            foretold = status_of(work_of(stage), stage.out).count()
             notes: dict[str, Any] = {}
             run(work_of(stage), stage.out, notes)
             computed[stage.name] = notes["computed"]
@@ -147,7 +147,8 @@ def test_another_question_costs_answers_and_their_features_alone(
     assert f"caption: computes {6 * K} · has 0 of {6 * K}" in told
     assert "captioner.question: Is he/she or are they holding anything" in told
     assert "more may come" not in told
-    assert "→ Is he/she standing or sitting?" in told and "captioner.max_new_tokens: 40 → 6" in told
+    assert "→ Is he/she standing or sitting?" in told
+    assert "captioner.max_new_tokens: 40 → 6" in told
     computed = project.run()
     answers = {
         row["answer"] for row in tables.rows_of(tables.read(Path("data/caption"), ["answer"]))
@@ -291,8 +292,8 @@ def test_clean_removes_what_params_do_not_need_and_verify_finds_what_is_damaged(
         )
     main(["store", "clean", "--yes", "--keep", "other.yaml"])
     assert (
-        "crop: left alone, for what it needs cannot be told: The checkpoint directory 'checkpoints/tiny/not-here'"
-        in (capsys.readouterr().out)
+        "crop: left alone, for what it needs cannot be told: The checkpoint directory "
+        "'checkpoints/tiny/not-here'" in (capsys.readouterr().out)
     )
     assert all(Path("home/store", name, "0" * 32).is_dir() for name in ("crop", "detect"))
     terminal = io.StringIO()

@@ -1,4 +1,4 @@
-"""A killed `dvc`, an interrupt, a full disk, a read-only store: one sentence, and nothing published is lost."""
+"""A killed `dvc`, an interrupt, a full or read-only disk: one sentence, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tiny_project import TinyProject
 
 from c2vl.core import files
 from c2vl.core.errors import UserError
-from c2vl.store import publisher, run, segments
+from c2vl.store import plan, publish, run, segments
 
 
 def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
@@ -123,10 +123,11 @@ def content(out: Path) -> dict[str, bytes]:
 
 
 def known() -> set[bytes]:
-    return run.open_store(Stage(world(), size=4))[0].known()
+    return plan.open_store(Stage(world(), size=4))[0].known()
 
 
-CALLS = {  # the first of them to be refused, and the seconds until batches are made durable: each by itself, or all at last
+# The first call to be refused, and the seconds until batches are made durable.
+CALLS = {
     "made": (files.tempfile, "mkstemp", 12, 0.0),
     "written": (os, "write", 12, 0.0),
     "made durable": (os, "fsync", 12, 0.0),
@@ -156,7 +157,7 @@ def test_a_disk_that_refuses_any_step_of_publishing_is_said_and_a_rerun_goes_on(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(owner, name, refusing)
-        patch.setattr(publisher, "FLUSH_SECONDS", seconds)
+        patch.setattr(publish, "FLUSH_SECONDS", seconds)
         with pytest.raises(UserError, match=ERRORS[number]):
             ran(tmp_path / "out")
     kept = known()
@@ -190,7 +191,7 @@ def test_a_disk_that_refuses_the_sealed_out_is_said(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KB, where this machine lets us mount one; refusing calls stand in for it above."""
+    """A file system of 64 KB, where this machine lets us mount one; refusing calls do above."""
     place = tmp_path / "disk"
     place.mkdir()
     if subprocess.run(
@@ -214,7 +215,7 @@ def test_a_disk_that_really_fills_up_and_one_that_really_is_read_only(
     monkeypatch.setenv("C2VL_STORE", str(small_disk))
     with pytest.raises(
         UserError,
-        match=r"is on a full disk; free some space or .*, then run again: what was published is kept",
+        match=r"is on a full disk; free some space or .*, then run again: what was published is",
     ):
         ran(tmp_path / "out")
     kept = known()
@@ -250,7 +251,7 @@ def test_an_out_on_a_disk_that_fills_up(
 def test_what_a_run_leaves_was_flushed_before_it_was_named(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The order that makes a power cut harmless; segments may have their names, which are checksums, a second earlier."""
+    """The order that makes a power cut harmless; segments may have their names a second earlier."""
     flushed: set[int] = set()
     named: dict[Path, bool] = {}
     fsync, replace = os.fsync, os.replace

@@ -1,4 +1,4 @@
-"""Several processes fill one store at once, without a word between them: one may die, and nothing is computed twice."""
+"""Several processes fill one store at once: one may die, and nothing is computed twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finetune, semi-supervised and transfer: what is trained, on which labels, and how streams are fused."""
+"""Finetune, semi and transfer: what is trained, on which labels, and how streams are fused."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import runpy
 import shutil
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from synthetic import BENCHMARK, CLASSES, PARAMS, write_data
 from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.core.params import load_section
-from c2vl.datasets.skeletons.work import SkeletonWork
 from c2vl.datasets.transfer_targets import TransferTargets
 from c2vl.models.clips import Clips, load_clips
 from c2vl.models.encoders.registry import build_encoder
@@ -171,9 +169,9 @@ def test_semi_draws_come_from_the_training_split_and_are_written_down(
 
 
 def test_semi_killed_in_its_third_training_goes_on_there(
-    world: Path, monkeypatch: pytest.MonkeyPatch
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Finished draws are not trained again, and the outs are those of a run that was never killed."""
+    """Finished draws are not trained again; the output is that of a run that was not killed."""
     out = world / "results/finetune/semi" / f"{BENCHMARK}-joint"
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     steps: list[int] = []
@@ -185,20 +183,27 @@ def test_semi_killed_in_its_third_training_goes_on_there(
             raise KeyboardInterrupt
         return real(*arguments, **named)
 
+    def run_anew(store: str) -> None:
+        """As DVC does: the output is removed; the store has none of its trainings."""
+        (tmp_path / store).mkdir(exist_ok=True)
+        monkeypatch.setenv("C2VL_STORE", str(tmp_path / store))
+        shutil.rmtree(out, ignore_errors=True)
+        _run(monkeypatch, "semi", BENCHMARK, "joint")
+
     monkeypatch.setattr(loop, "backward", counted)
     monkeypatch.chdir(world)
     stop = 0
-    _run(monkeypatch, "semi", BENCHMARK, "joint")
+    run_anew("whole")
     whole, stop = (
         len(steps),
         len(steps) * 3 // 4,
     )  # the larger share is the third and fourth training
     steps.clear()
     with pytest.raises((KeyboardInterrupt, SystemExit)):
-        _run(monkeypatch, "semi", BENCHMARK, "joint")
+        run_anew("killed")
     steps.clear()
     stop = 0
-    _run(monkeypatch, "semi", BENCHMARK, "joint")
+    run_anew("killed")
     assert 0 < len(steps) < whole
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert not list((world / ".c2vl/training").rglob("semi*/**/state.pt"))
@@ -260,7 +265,7 @@ def test_transfer_trains_on_the_target_alone(world: Path) -> None:
 def test_transfer_to_pku_mmd_ii_from_its_raw_files(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two videos, of a training and of a test performer: 51 classes, of which three occur, and no colour joints or videos."""
+    """Two videos, of a training and of a test performer: three of 51 classes, no colour joints."""
     for name in ("A01N01-L", "A01N02-L"):
         (tmp_path / "raw/Skeleton").mkdir(parents=True, exist_ok=True)
         (tmp_path / "raw/Label").mkdir(exist_ok=True)
@@ -280,9 +285,7 @@ def test_transfer_to_pku_mmd_ii_from_its_raw_files(
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(sections))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("C2VL_WORKERS", "1")
-    monkeypatch.setattr(
-        SkeletonWork, "pool", lambda self: ThreadPoolExecutor(1)
-    )  # processes take seconds to start
+    monkeypatch.setenv("C2VL_PREPARE", "threads")  # processes take seconds to start
     for stage in ("target_index", "target_skeleton", "transfer"):
         _run(monkeypatch, stage, "pku2")
     _run(monkeypatch, "protocols")

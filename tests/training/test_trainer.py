@@ -1,4 +1,4 @@
-"""The trainer: killed anywhere it ends as if it had not been; many devices and small batches compute one loss."""
+"""The trainer: killed anywhere it ends as if it had not been; devices and batches agree."""
 
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ from c2vl.models.resident import Resident
 from c2vl.models.views import test_view as view_of
 from c2vl.training import loop
 from c2vl.training.checkpoint import load_checkpoint
-from c2vl.training.curves import told as told_of
+from c2vl.training.curves import as_text
 from c2vl.training.devices import Devices
 from c2vl.training.environment import compiled, save_seconds, threads
-from c2vl.training.keep import LAST_GOOD, LIVE, STATE, Keep, forget, training_key
+from c2vl.training.keep import LAST_GOOD, LIVE, STATE, Keep, forget, read_state
+from c2vl.training.key import Description, data_hash, supervised_params
 from c2vl.training.loop import fit
 from c2vl.training.methods import Trained, train
 from c2vl.training.objective.embeddings import AlignedEncoder
@@ -112,7 +113,7 @@ class Killed(BaseException):
 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, task: type, after: int) -> None:
-    """Stop the training in the `after`-th optimiser step of the process (from 1), before its state is saved."""
+    """Stop the training in its `after`-th optimiser step (from 1), before the state is saved."""
     counter, original = itertools.count(1), task.after_step
 
     def after_step(self) -> None:
@@ -166,12 +167,12 @@ def test_a_state_older_than_the_kill_is_good_too(tmp_path, monkeypatch, clips, p
             interrupt(patch, Pretraining, after)
             with pytest.raises(Killed):
                 run(clips, prompts, PARAMS, tmp_path)
-    assert torch.load(tmp_path / STATE, weights_only=True)["at"]["step"] == 2
+    assert read_state(tmp_path / STATE)[1]["at"]["step"] == 2
     assert_same(run(clips, prompts, PARAMS, tmp_path), whole)
 
 
 def test_kill_nine_and_again(tmp_path: Path, monkeypatch, clips, prompts) -> None:
-    """SIGKILL of a real process at three different moments; a fourth one ends with the uninterrupted weights."""
+    """SIGKILL of a process at three moments; a fourth one ends with the uninterrupted weights."""
     params = PARAMS.model_copy(
         update={"epochs": 30, "objective": PARAMS.objective.model_copy(update={"teacher": "ema"})}
     )
@@ -190,7 +191,7 @@ def test_kill_nine_and_again(tmp_path: Path, monkeypatch, clips, prompts) -> Non
         process.kill()
         process.join(60)
         assert process.exitcode == -signal.SIGKILL
-        at = torch.load(state, weights_only=True)["at"]  # whole, whenever the kill fell
+        at = read_state(state)[1]["at"]  # whole, whenever the kill fell
         steps.append(at["epoch"] * STEPS + at["step"])
     assert steps == sorted(set(steps))  # each went on where the one before was
     assert_same(run(clips, prompts, params, tmp_path), whole)
@@ -219,23 +220,47 @@ def test_a_state_of_other_params_data_or_no_state_at_all_is_not_resumed(
     assert_same(run(other, prompts, params, tmp_path), run(other, prompts, params))
     (tmp_path / STATE).write_bytes(kept[:1000])
     assert_same(run(clips, prompts, params, tmp_path), run(clips, prompts, params))
-    assert "cannot be read" in capsys.readouterr().err
+    assert "cannot be used (it is damaged" in capsys.readouterr().err
     forget(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_key_tells_settings_dtype_shape_and_bytes_apart() -> None:
     x = torch.arange(6.0)
-    cases = [
-        ({"a": 1}, x),
-        ({"a": 2}, x),
-        ({"a": 1}, x + 1),
-        ({"a": 1}, x.view(2, 3)),
-        ({"a": 1}, x.half()),
-    ]
-    keys = [training_key(settings, [tensor]) for settings, tensor in cases]
+
+    def key(seed: int, tensor: torch.Tensor) -> str:
+        params = supervised_params(PARAMS.model_copy(update={"seed": seed}), "joint")
+        return Description("name", "supervised", params, data_hash([tensor]), {}).key
+
+    cases = [(1, x), (2, x), (1, x + 1), (1, x.view(2, 3)), (1, x.half())]
+    keys = [key(seed, tensor) for seed, tensor in cases]
     assert len(set(keys)) == len(keys)
-    assert keys[0] == training_key({"a": 1}, [x.clone()])
+    assert keys[0] == key(1, x.clone())
+
+
+def test_a_flipped_bit_anywhere_in_a_state_is_refused_with_a_sentence(
+    tmp_path, monkeypatch, capsys, clips, prompts
+) -> None:
+    """Most places hold weights: without a checksum the training would end in another encoder."""
+    monkeypatch.setenv("C2VL_SAVE_SECONDS", "0")
+    params = PARAMS.model_copy(update={"epochs": 2})
+    with monkeypatch.context() as patch:
+        interrupt(patch, Pretraining, 3)
+        with pytest.raises(Killed):
+            run(clips, prompts, params, tmp_path)
+    path = tmp_path / STATE
+    saved, (key, _) = path.read_bytes(), read_state(path)
+    places = [0, 12, saved.index(b"\n"), *range(200, len(saved), len(saved) // 60), len(saved) - 1]
+    for place in places:
+        bent = bytearray(saved)
+        bent[place] ^= 1 << place % 8
+        path.write_bytes(bent)
+        assert Keep(tmp_path, key).load() is None, place
+        said = capsys.readouterr().err
+        assert "cannot be used (it is damaged" in said and "training starts anew" in said
+    assert_same(run(clips, prompts, params, tmp_path), run(clips, prompts, params))
+    path.write_bytes(saved)
+    assert Keep(tmp_path, key).load() is not None
 
 
 def test_when_the_loss_is_lost_the_last_good_network_is_kept_and_named(
@@ -255,7 +280,8 @@ def test_when_the_loss_is_lost_the_last_good_network_is_kept_and_named(
     )
     with pytest.raises(
         UserError,
-        match=rf"epoch 2 \(.* after epoch 1 is kept in .*{LAST_GOOD}\); lower .pretrain.learning_rate",
+        match=rf"epoch 2 \(.* after epoch 1 is kept in .*{LAST_GOOD}\); "
+        "lower .pretrain.learning_rate",
     ):
         run(clips, prompts, params, tmp_path)
     kept = load_checkpoint(tmp_path / LAST_GOOD)
@@ -279,7 +305,8 @@ def test_weights_lost_in_the_very_last_step_are_not_published(
     monkeypatch.setattr(Pretraining, "after_step", lose)
     with pytest.raises(
         UserError,
-        match=rf"weights are not numbers after epoch 2 \(.* after epoch 1 is kept in .*{LAST_GOOD}\)",
+        match=r"weights are not numbers after epoch 2 "
+        rf"\(.* after epoch 1 is kept in .*{LAST_GOOD}\)",
     ):
         run(clips, prompts, params, tmp_path)
     assert all(
@@ -293,9 +320,10 @@ def test_the_bar_tells_what_a_collapse_would_show(capsys, clips, prompts) -> Non
     curves = run(clips, prompts, PARAMS).curves
     last, probe = curves[-1], curves[1].probe
     assert probe is not None
-    told = f"epoch 3/3, loss {last.loss:.3g}, temperature 0.3, diagonal {last.diagonal:.3g}, entropy {last.entropy:.3g}, probe "
-    assert told in capsys.readouterr().err
-    assert told_of([*curves[:2], dataclasses.replace(last, probe=None)])[-1] == f"probe {probe:.3g}"
+    shown = f"epoch 3/3, loss {last.loss:.3g}, temperature 0.3, diagonal {last.diagonal:.3g}, "
+    shown += f"entropy {last.entropy:.3g}, probe "
+    assert shown in capsys.readouterr().err
+    assert as_text([*curves[:2], dataclasses.replace(last, probe=None)])[-1] == f"probe {probe:.3g}"
 
 
 def test_dvclive_gets_the_curves_also_of_a_resumed_run(
@@ -320,7 +348,7 @@ def test_dvclive_gets_the_curves_also_of_a_resumed_run(
 def test_the_tracker_is_closed_when_a_training_ends_badly(
     tmp_path, monkeypatch, clips, prompts
 ) -> None:
-    """What it has not written to the disk yet would be lost, and these are the curves that somebody wants to see."""
+    """What it has not written yet would be lost, and these curves somebody wants to see."""
     said: list[str] = []
     tracker = SimpleNamespace(
         log=lambda row: said.append("log"), close=lambda: said.append("close")
@@ -421,7 +449,7 @@ def gradients(
 
 @pytest.mark.parametrize("teacher", ["self", "ema"])
 def test_small_batches_give_the_gradient_of_the_whole_batch(teacher: str, clips, prompts) -> None:
-    """BatchNorm frozen, because its statistics are the small batch's by definition; sizes 5, 5, 5 and 1."""
+    """BatchNorm frozen: its statistics are the small batch's by definition. Sizes 5, 5, 5, 1."""
     results = []
     for micro in (None, 5):
         task = pretraining(clips, prompts, teacher=teacher, learnable_temperature=True)
@@ -436,7 +464,7 @@ def test_small_batches_give_the_gradient_of_the_whole_batch(teacher: str, clips,
 
 
 def test_small_batches_repeat_dropout_and_count_statistics_once(clips, prompts) -> None:
-    """Against the same computed in one pass, with activations kept, part by part and with the same dropout."""
+    """Against the same computed in one pass, part by part and with the same dropout."""
     task = pretraining(clips, prompts)
     seen, found = gradients(task, prompts.usable()[:16], micro_batch=8)
     assert int(task.network.encoder.input_norm.num_batches_tracked) == 2
@@ -480,7 +508,7 @@ two_process_results(Path({data!r}), Path({out!r}))
 
 
 def two_process_results(data: Path, out: Path) -> None:
-    """What one process of a group (or a single one) computes: a gradient in one pass and in small ones, and a training."""
+    """What one process computes: a gradient in one pass and in small ones, and a training."""
     clips = load_clips(data, BENCHMARK, "train", "cpu")
     prompts = load_prompts(data, clips.samples, ("vision", "language"), "cpu")
     params = PARAMS.model_copy(
@@ -527,7 +555,7 @@ def two_process_results(data: Path, out: Path) -> None:
 def refused_without_a_shared_state(
     clips: Clips, prompts: Prompts, params: PretrainParams, folder: Path
 ) -> str:
-    """What is said where each process has a folder of its own: only the main one's holds a state after the first run."""
+    """The message where each process has a folder of its own: only the main one saves a state."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("C2VL_SAVE_SECONDS", "0")
         run(clips, prompts, params, folder)
@@ -590,7 +618,7 @@ def test_a_batch_that_cannot_be_divided_is_one_sentence() -> None:
 
 
 def test_data_left_on_the_host_give_the_same_batches(clips, prompts) -> None:
-    """`cpu:0` is the CPU, but not the home of a tensor on `cpu`: rows then travel as they would to a GPU."""
+    """`cpu:0` is not the home of a tensor on `cpu`: rows then travel as they would to a GPU."""
     rows = torch.tensor([5, 3, 3, 40])
     here = view_of(clips.skeletons, rows, 8)
     taken = prompts.take(rows, "mean", torch.Generator())
@@ -609,7 +637,7 @@ def test_data_left_on_the_host_give_the_same_batches(clips, prompts) -> None:
 
 
 def test_rows_of_the_only_gpu_are_taken_there(monkeypatch) -> None:
-    """`cuda` and the device of what was put there, `cuda:0`, are two for torch; `meta` stands in for the latter."""
+    """For torch `cuda` and `cuda:0` are two devices; `meta` stands in for the latter."""
     put = torch.Tensor.to
     monkeypatch.setattr("c2vl.models.resident.fits", lambda *_: True)
     monkeypatch.setattr(

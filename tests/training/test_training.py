@@ -1,4 +1,4 @@
-"""Training on a small synthetic data set: it learns, it repeats itself to the byte, it says what is wrong."""
+"""Training on a small synthetic data set: it learns, and repeats itself to the byte."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_checkpoints_rebuild_the_network(
 
 
 def test_the_probe_and_its_labels_change_nothing(clips: Clips, prompts: Prompts) -> None:
-    """Pretraining takes no labels: with the probe, with shuffled labels and without, the weights are the same."""
+    """Pretraining takes no labels: with the probe, shuffled or not, and without: same weights."""
     params = PARAMS.model_copy(update={"epochs": 2, "probe_every": 1})
     weights = [pretrain(clips.skeletons, prompts, "joint", params).network.state_dict()]
     for labels in (clips.labels, np.roll(clips.labels, 5)):

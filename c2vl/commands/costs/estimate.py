@@ -15,7 +15,7 @@ from c2vl.commands.pipeline.store_stages import StoredStage, work_of
 from c2vl.core.errors import UserError
 from c2vl.core.tables.schemas import OK
 from c2vl.datasets import raw_files as places
-from c2vl.store.outlook import outlook
+from c2vl.store.status import status_of
 
 SIZED = 1000  # raw files whose size is read, at most
 # Stage -> column of the index with the raw file that it reads.
@@ -134,7 +134,7 @@ def _made_of(
 def _counted(stage: StoredStage) -> tuple[int | None, int]:
     """Units to compute and units that exist; (None, 0) if the earlier stage has no output."""
     try:
-        seen = outlook(work_of(stage), stage.out)
+        seen = status_of(work_of(stage), stage.out)
     except UserError:
         return None, 0
     return seen.count(), seen.rows - seen.unusable - seen.count()

@@ -62,7 +62,7 @@ class ExportedNetwork(nn.Module):
         """Pre-process clips (B, F, 2, V, 3); return (B, 3, T, V, 2).
 
         Centre on joint 2 of person 1's first frame, keep the middle 95 % of the frames, resize
-        them in time. Equals `c2vl.datasets.skeletons.line.centred` with
+        them in time. Equals `c2vl.datasets.skeletons.actors.centred` with
         `c2vl.models.views.test_view` for clips without empty frames.
         """
         real = joints.ne(0).flatten(3).any(3)  # (B, F, M)

@@ -1,4 +1,4 @@
-"""The stages that keep their samples in the store, as their scripts build them: for commands that look at them from outside."""
+"""The stages that keep their samples in the store, for commands that look at them from outside."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from c2vl.core.errors import UserError
 from c2vl.core.params import PARAMS_FILE, load_section
 
 if TYPE_CHECKING:
-    from c2vl.store.remembered import Remembered
-    from c2vl.store.work import Work
+    from c2vl.store.stage import Stage
 
 DATA = Path("data")
 LISTED = "index"  # the stage that lists the raw files
@@ -35,51 +34,51 @@ class StoredStage:
     target: str
     out: Path
     after: tuple[str, ...]
-    make: Callable[[Path], Work]
+    make: Callable[[Path], Stage]
 
 
-def _skeleton(params: Path) -> Work:
+def _skeleton(params: Path) -> Stage:
     from c2vl.datasets.data_params import DataParams
     from c2vl.datasets.skeleton_params import SkeletonParams
-    from c2vl.datasets.skeletons.source import skeleton_work
+    from c2vl.datasets.skeletons.source import skeleton_stage
 
-    return skeleton_work(
+    return skeleton_stage(
         load_section("skeleton", SkeletonParams, params),
         INDEX,
         load_section("data", DataParams, params).raw,
     )
 
 
-def _crop(params: Path) -> Work:
+def _crop(params: Path) -> Stage:
     from c2vl.datasets.data_params import DataParams
-    from c2vl.prompts.crop import CropParams, CropWork
+    from c2vl.prompts.crop import CropParams, CropStage
 
     raw = load_section("data", DataParams, params).raw
-    return CropWork(load_section("crop", CropParams, params), INDEX, DATA / "skeleton", raw)
+    return CropStage(load_section("crop", CropParams, params), INDEX, DATA / "skeleton", raw)
 
 
-def _caption(params: Path) -> Work:
-    from c2vl.prompts.caption import CaptionParams, CaptionWork
-    from c2vl.prompts.published import PublishedWork
+def _caption(params: Path) -> Stage:
+    from c2vl.prompts.caption import CaptionParams, CaptionStage
+    from c2vl.prompts.published import PublishedStage
 
     section = load_section("caption", CaptionParams, params)
     if section.published is not None:
-        return PublishedWork(section.published, DATA / "crop")
-    return CaptionWork(section, DATA / "crop")
+        return PublishedStage(section.published, DATA / "crop")
+    return CaptionStage(section, DATA / "crop")
 
 
-def _vision(params: Path) -> Work:
-    from c2vl.prompts.embed import EmbedWork
+def _vision(params: Path) -> Stage:
+    from c2vl.prompts.embed import EmbedStage
     from c2vl.prompts.embed_params import EmbedParams
 
-    return EmbedWork(load_section("embed", EmbedParams, params), "vision", DATA / "crop")
+    return EmbedStage(load_section("embed", EmbedParams, params), "vision", DATA / "crop")
 
 
-def _language(params: Path) -> Work:
-    from c2vl.prompts.embed import EmbedWork
+def _language(params: Path) -> Stage:
+    from c2vl.prompts.embed import EmbedStage
     from c2vl.prompts.embed_params import EmbedParams
 
-    return EmbedWork(load_section("embed", EmbedParams, params), "language", DATA / "caption")
+    return EmbedStage(load_section("embed", EmbedParams, params), "language", DATA / "caption")
 
 
 STAGES = (
@@ -106,12 +105,13 @@ def stages_named(name: str | None) -> list[StoredStage]:
     ]
     if not found:
         raise UserError(
-            f"No stage '{name}' keeps samples in the store; those are {', '.join(stage.name for stage in STAGES)}."
+            f"No stage '{name}' keeps samples in the store; "
+            f"those are {', '.join(stage.name for stage in STAGES)}."
         )
     return found
 
 
-def work_of(stage: StoredStage, params: Path = PARAMS_FILE) -> Work:
+def work_of(stage: StoredStage, params: Path = PARAMS_FILE) -> Stage:
     """The work of `stage` under `params`.
 
     Raises:
@@ -123,17 +123,15 @@ def work_of(stage: StoredStage, params: Path = PARAMS_FILE) -> Work:
 def needs_of(
     stage: StoredStage, params: Path = PARAMS_FILE
 ) -> list[tuple[str, str, dict[str, Any]]]:
-    """What `stage` uses of the store under `params`: (name in the store, fingerprint, what that is made of).
+    """What `stage` uses of the store: (name there, fingerprint, what that is made of).
 
     Raises:
         UserError: as `work_of`, or the engine's checkpoint is missing.
     """
-    from c2vl.store.remembered import Remembers
-    from c2vl.store.run import described
+    from c2vl.store.plan import described
 
     work = work_of(stage, params)
-    steps: list[Remembered] = work.remembered() if isinstance(work, Remembers) else []
     return [
         (stage.name, *described(work)),
-        *((step.step, step.fingerprint, step.description) for step in steps),
+        *((step.step, step.fingerprint, step.description) for step in work.step_caches()),
     ]

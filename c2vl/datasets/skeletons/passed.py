@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,13 @@ from c2vl.core.tables.schemas import OK, SKELETON
 from c2vl.datasets.preprocessed import ReadyFile, open_preprocessed
 from c2vl.datasets.skeletons.actors import ONE_POINT, moved_to_actor
 from c2vl.store.keys import content_key
-from c2vl.store.work import Failure, Row, Unit
+from c2vl.store.stage import Failure, Row, Stage, Unit
 
 VERSION = 2  # of everything here that changes a row; raise it with the change
 
 
-class PassedWork:
-    """The stage for `c2vl.store.run`.
+class PassedStage(Stage):
+    """Stage `skeleton` on a preprocessed file.
 
     Args:
         index: the index table.
@@ -30,8 +29,9 @@ class PassedWork:
         max_failed: share of failed samples above which the stage fails.
     """
 
-    stage = "skeleton"
+    name = "skeleton"
     done = "passed through"
+    most_threads = 1  # there is one file, and next to nothing to compute
 
     def __init__(self, index: Path, file: Path, max_failed: float) -> None:
         self.max_failed = max_failed
@@ -65,20 +65,13 @@ class PassedWork:
     def _file(self) -> ReadyFile:
         return open_preprocessed(self._path)
 
-    def load(self) -> None:
-        """No engine."""
-
     def batch_size(self) -> int:
         """Clips at once."""
         return machine.batch_size("skeleton", 256)
 
-    def pool(self) -> Executor:
-        """One thread: there is one file, and next to nothing to compute."""
-        return ThreadPoolExecutor(1, thread_name_prefix="read")
-
-    def prepare(self, units: Sequence[Unit]) -> list[Any]:
+    def preparer(self) -> Callable[[list[Any]], Sequence[Any]]:
         """Read the clips."""
-        return [self._clip(*unit.payload) for unit in units]
+        return lambda payloads: [self._clip(*payload) for payload in payloads]
 
     def _clip(self, sample: str, content: str) -> Row | Failure:
         try:
@@ -102,10 +95,6 @@ class PassedWork:
             "tracked": np.zeros(0, np.uint8),
             "note": "preprocessed elsewhere: joints passed through, only centred",
         }
-
-    def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
-        """Nothing is left to do."""
-        return list(ready)
 
     def observe(self, table: pa.Table) -> None:
         """Count frames."""

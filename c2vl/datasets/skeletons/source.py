@@ -1,4 +1,4 @@
-"""Which work the stage `skeleton` is: denoising raw files, or passing a preprocessed one through."""
+"""Which class the stage `skeleton` is: for raw files, or for a preprocessed one."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from pathlib import Path
 
 from c2vl.datasets.preprocessed import is_preprocessed
 from c2vl.datasets.skeleton_params import SkeletonParams
-from c2vl.datasets.skeletons.passed import PassedWork
-from c2vl.datasets.skeletons.work import SkeletonWork
+from c2vl.datasets.skeletons.passed import PassedStage
+from c2vl.datasets.skeletons.work import SkeletonStage
 
 
-def skeleton_work(params: SkeletonParams, index: Path, raw: Path) -> SkeletonWork | PassedWork:
-    """The work on `raw`, a folder or one preprocessed file, whose samples the table `index` lists."""
+def skeleton_stage(params: SkeletonParams, index: Path, raw: Path) -> SkeletonStage | PassedStage:
+    """The stage for `raw`, a folder or a preprocessed file, whose samples `index` lists."""
     return (
-        PassedWork(index, raw, params.max_failed)
+        PassedStage(index, raw, params.max_failed)
         if is_preprocessed(raw)
-        else SkeletonWork(params, index, raw)
+        else SkeletonStage(params, index, raw)
     )

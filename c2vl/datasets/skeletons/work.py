@@ -1,11 +1,9 @@
-"""Stage `skeleton`: parse and denoise all files, in processes, because both hold the interpreter."""
+"""Stage `skeleton`: parse and denoise all files, in processes, as both hold Python's lock."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +15,6 @@ import pyarrow.compute as pc
 from c2vl.core import machine, tables
 from c2vl.core.digest import digest_of
 from c2vl.core.tables.schemas import OK, SKELETON
-from c2vl.core.workers import follow_parent
 from c2vl.datasets import raw_files as places
 from c2vl.datasets.pku_skeleton import LongSkeleton
 from c2vl.datasets.raw_files import PlaceError
@@ -27,9 +24,9 @@ from c2vl.datasets.skeletons.actors import SLOTS_VERSION, actors_of_slots
 from c2vl.datasets.skeletons.denoise import denoise
 from c2vl.datasets.skeletons.skeleton_table import with_second_slot
 from c2vl.store.keys import content_key
-from c2vl.store.work import Failure, Row, Unit
+from c2vl.store.stage import Failure, Row, Stage, Unit
 
-VERSION = 2  # of the parser, the rules and this file, as far as they change a row; raise it with the change
+VERSION = 2  # of what in the parser, the rules and here changes a row; raise it with the change
 INDEX_COLUMNS = [
     "sample",
     "dataset",
@@ -43,8 +40,8 @@ INDEX_COLUMNS = [
 CHANGED = Failure("changed", "the skeleton file changed after the index was made; run `dvc repro`")
 
 
-class SkeletonWork:
-    """The stage for `c2vl.store.run`.
+class SkeletonStage(Stage):
+    """Stage `skeleton` on raw files.
 
     Args:
         params: section `skeleton`.
@@ -52,8 +49,9 @@ class SkeletonWork:
         raw: folder that the index's paths are relative to.
     """
 
-    stage = "skeleton"
+    name = "skeleton"
     done = "denoised"
+    in_processes = True
 
     def __init__(self, params: SkeletonParams, index: Path, raw: Path) -> None:
         self.max_failed = params.max_failed
@@ -63,7 +61,7 @@ class SkeletonWork:
         self._frames = self._two = self._bodies_dropped = self._differ = 0
 
     def description(self) -> dict[str, Any]:
-        """The rules; what the second slot of one-person clips holds is no part of a result, see `finished`."""
+        """The rules. What the second slot of one-person clips holds is set in `finish`."""
         return {"version": VERSION, "rules": self._params.rules}
 
     def schema(self, stored: pa.Schema | None) -> pa.Schema:
@@ -80,61 +78,38 @@ class SkeletonWork:
         for entry in self._index.rows(shard):
             sample = entry["sample"]
             if entry["skeleton_file"] is None:
-                units.append(
-                    Unit(
-                        {"sample": sample},
-                        None,
-                        failure=Failure("no_file", "the sample has no skeleton file"),
-                    )
-                )
+                failure = Failure("no_file", "the sample has no skeleton file")
+                units.append(Unit({"sample": sample}, None, failure=failure))
                 continue
             source = Source(self._raw, entry["skeleton_file"], entry["skeleton_hash"])
             if entry["clip_begin"] is not None:
                 key = content_key(fingerprint, source.content, "slots", SLOTS_VERSION)
-                units.append(
-                    Unit(
-                        {"sample": sample}, key, (source, (entry["clip_begin"], entry["clip_stop"]))
-                    )
-                )
+                clip = (entry["clip_begin"], entry["clip_stop"])
+                units.append(Unit({"sample": sample}, key, (source, clip)))
                 continue
             key = content_key(fingerprint, source.content)
             units.append(Unit({"sample": sample}, key, (source, None, self._params.rules)))
         return units
 
-    def load(self) -> None:
-        """No engine."""
-
     def batch_size(self) -> int:
-        """Files a task: some 10 MB of results, which then make a segment that need not be merged."""
+        """Files a batch: some 10 MB of results, a segment that need not be merged."""
         return machine.batch_size("skeleton", 128)
 
-    def pool(self) -> Executor:
-        """Fresh processes; a fork would inherit the stage's lock and outlive its parent with it."""
-        context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(
-            machine.workers_each(), mp_context=context, initializer=follow_parent
-        )
+    def preparer(self) -> Callable[[list[Any]], Sequence[Any]]:
+        """All there is to do."""
+        return denoise_all
 
-    @staticmethod
-    def prepare(units: Sequence[Unit]) -> list[Any]:
-        """Do the work, in a worker process."""
-        return [denoised(*unit.payload) for unit in units]
-
-    def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
-        """Nothing is left to do."""
-        return list(ready)
-
-    def finished(self, table: pa.Table) -> pa.Table:
-        """The shard with the second slot of one-person clips as params or the data set want it; PKU-MMD's slots are its own."""
+    def finish(self, table: pa.Table) -> pa.Table:
+        """Fill the second slot of one-person clips as params say; PKU-MMD's slots are its own."""
         if not len(table):
             return table
         entries = self._index.rows(tables.shard_of(table.column("sample")[0].as_py()))
-        wanted = {
-            entry["sample"]: entry["dataset"] for entry in entries if entry["clip_begin"] is None
+        solo = {
+            entry["sample"]: self._params.solo_of(entry["dataset"])
+            for entry in entries
+            if entry["clip_begin"] is None
         }
-        return with_second_slot(
-            table, {name: self._params.solo_of(dataset) for name, dataset in wanted.items()}
-        )
+        return with_second_slot(table, solo)
 
     def observe(self, table: pa.Table) -> None:
         """Count frames and what the rules did."""
@@ -159,11 +134,16 @@ class SkeletonWork:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the bytes of a sample are: the raw folder, the file's place in it, and the digest that the index holds."""
+    """Where the bytes of a sample are: raw folder, place in it, and digest as in the index."""
 
     raw: Path
     place: str
     content: str
+
+
+def denoise_all(payloads: Sequence[Any]) -> list[Row | Failure]:
+    """Rows of a batch, in a worker process."""
+    return [denoised(*payload) for payload in payloads]
 
 
 def denoised(
@@ -173,7 +153,7 @@ def denoised(
 
     Args:
         source: a `.skeleton` file, or PKU-MMD's file of a long video.
-        clip: its first frame and the one after its last in the long video; None for a file of its own.
+        clip: its first frame and the one after its last in a long file; None: all of the file.
         rules: as `c2vl.datasets.skeletons.denoise.denoise`, for NTU's files.
     """
     try:

@@ -1,1 +1,1 @@
-"""Protocols that train the encoder on labels: finetune, semi-supervised, transfer to another data set."""
+"""Protocols that train the encoder on labels: finetune, semi-supervised, transfer."""

@@ -1,9 +1,12 @@
-"""Train an encoder, pretrained or not, with a new linear classifier on labels; every weight and BatchNorm statistic moves."""
+"""Train an encoder, pretrained or not, with a new linear classifier on labels.
+
+Every weight and every BatchNorm statistic moves.
+"""
 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -35,18 +38,23 @@ class Finetuning(SupervisedTraining):
 
 @dataclass(frozen=True)
 class Finetuned:
-    """The network after the last epoch, its softmax scores (N, classes) of the test split, and the curves.
+    """A result: the network after the last epoch, softmax scores of the test split, and curves.
 
-    `probe` of a curve's row is the accuracy on the test split, where it was looked at.
+    `scores` are (N, classes) float32. `probe` of a curve's row is the accuracy on the test split,
+    in the epochs that looked at it. The network is None if nobody needs it.
     """
 
-    network: ClassifyingEncoder
+    network: ClassifyingEncoder | None
     scores: np.ndarray
     curves: list[Epoch]
 
+    def without_network(self) -> Finetuned:
+        """The same, with the network's memory freed."""
+        return replace(self, network=None)
+
     @property
     def best_on_test(self) -> float:
-        """The highest test accuracy at any look: chosen by test labels, so no result, only told beside the last."""
+        """The highest test accuracy at any look: chosen by test labels, so it is no result."""
         return max(row.probe for row in self.curves if row.probe is not None)
 
 
@@ -85,12 +93,19 @@ def finetune(
 ) -> Finetuned:
     """Train a copy of `encoder` on the labelled clips `rows` of the train split.
 
-    Test clips are only looked at: nothing depends on what is seen. The same arguments give the same weights on one machine.
+    Test clips are only looked at: nothing depends on what is seen. The same arguments give the same
+    weights on one machine.
 
     Args:
+        encoder: where training starts; left as it is.
+        train: clips and labels.
+        rows: (n,) int64, which of them are trained on.
+        test: clips to look at.
+        classes: how many labels there are.
+        stream: joint, bone or motion.
         params: of `settings`.
         name: of the progress bar.
-        keep: where the state lies while training runs, so that it goes on after a kill.
+        keep: where the state is saved, so that a killed training resumes.
 
     Raises:
         UserError: the loss is not a number.

@@ -1,4 +1,4 @@
-"""The outs of finetuning: metrics, scores of the test split, curves, the network."""
+"""The outputs of finetuning: metrics, scores of the test split, curves, the network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCORES, CURVES = "scores.parquet", "finetune.csv"
 
 
 def metrics_of(labels: np.ndarray, finetuned: Finetuned) -> dict[str, float]:
-    """Top 1, top 5 and mean class accuracy after the last epoch; beside them the best look at the test split."""
+    """Top 1, top 5 and mean class accuracy after the last epoch, and the best look at the test."""
     return {**score_metrics(labels, finetuned.scores), "best_on_test": finetuned.best_on_test}
 
 
@@ -32,8 +32,9 @@ def score_table(
     labels: np.ndarray,
     scores: np.ndarray,
 ) -> pa.Table:
-    """Scores (N, classes) as rows `<key…>, sample, label` (int16), `scores` (fixed_size_list<float32>[classes])."""
-    columns: dict[str, Any] = {name: pa.array([value] * len(scores)) for name, value in key.items()}
+    """Scores (N, classes) as rows `<key>, sample, label` (int16), `scores` (float32[classes])."""
+    count = len(scores)
+    columns: dict[str, Any] = {name: pa.array([value] * count) for name, value in key.items()}
     columns["sample"] = pa.array(list(samples), pa.string())
     columns["label"] = pa.array(labels.astype(np.int16))
     columns["scores"] = tables.vector_column(scores.astype(np.float32))
@@ -46,7 +47,7 @@ def write_scores(folder: Path, parts: Sequence[pa.Table]) -> None:
 
 
 def read_scores(table: pa.Table) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Samples, labels (N,) and scores (N, classes) of rows of `scores.parquet`, sorted by sample."""
+    """Samples, labels (N,), scores (N, classes) of rows of `scores.parquet`, sorted by sample."""
     table = table.sort_by("sample")
     return (
         table["sample"].to_pylist(),
@@ -56,7 +57,7 @@ def read_scores(table: pa.Table) -> tuple[list[str], np.ndarray, np.ndarray]:
 
 
 def write_curves(folder: Path, rows: Iterable[tuple[Mapping[str, Any], Sequence[Epoch]]]) -> None:
-    """Publish `finetune.csv`: the key's columns, then `epoch, learning_rate, loss, accuracy, test`."""
+    """Publish `finetune.csv`: the key, then `epoch, learning_rate, loss, accuracy, test`."""
     flat = [
         {
             **key,
@@ -79,7 +80,8 @@ def write_curves(folder: Path, rows: Iterable[tuple[Mapping[str, Any], Sequence[
 def save_network(
     folder: Path, finetuned: Finetuned, config: EncoderConfig, classes: int, labelled: int
 ) -> None:
-    """Write encoder and classifier as a checkpoint that `load_checkpoint` reads (`encoder.safetensors`, `config.json`)."""
+    """Write encoder and classifier as a checkpoint that `load_checkpoint` reads."""
+    assert finetuned.network is not None
     update: dict[str, Any] = {
         "prompts": {},
         "dimension": None,

@@ -1,4 +1,4 @@
-"""Sections `finetune`, `semi` and `transfer` of `params.yaml`; each default says whose setting it is."""
+"""Sections `finetune`, `semi` and `transfer` of `params.yaml`; defaults say whose they are."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Start = Literal["c2vl", "scratch"]
 
 
 class ScheduleParams(ParamsModel):
-    """Training of an encoder and a new linear classifier on labels by SGD; BatchNorm in training mode, as in the field."""
+    """SGD of an encoder and a new linear classifier on labels; BatchNorm in training mode."""
 
     epochs: int = Field(ge=1)
     batch: int = Field(ge=2)
@@ -34,7 +34,7 @@ class ScheduleParams(ParamsModel):
 
 
 class FinetuneParams(ScheduleParams):
-    """Section `finetune`. Defaults are ActCLR's (LanglandsLin/ActCLR, `config/ntu60/finetune_eval`)."""
+    """Section `finetune`. Defaults: LanglandsLin/ActCLR, `config/ntu60/finetune_eval`."""
 
     seed: int = 0
     streams: list[Stream] = Field(min_length=1)
@@ -48,7 +48,7 @@ class FinetuneParams(ScheduleParams):
 
 
 class SemiParams(ScheduleParams):
-    """Section `semi`. Schedule: HiCLR's (JHang2020/HiCLR, `config/gcn_ntu60/semi`); five draws: CMD's script."""
+    """Section `semi`. Schedule: JHang2020/HiCLR, `config/gcn_ntu60/semi`; draws: CMD's."""
 
     seed: int = 0
     streams: list[Stream] = Field(min_length=1)
@@ -78,7 +78,7 @@ class SemiParams(ScheduleParams):
 
 
 class TargetSplit(ParamsModel):
-    """What finetuning needs to know of a target; `c2vl.datasets.transfer_targets` checks the rest of it."""
+    """What finetuning needs to know of a target; `datasets.transfer_targets` checks the rest."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -87,7 +87,10 @@ class TargetSplit(ParamsModel):
 
 
 class TransferParams(ScheduleParams):
-    """Section `transfer`. Defaults are CMD's (maoyunyao/CMD, `script_action_classification_cmd_transfer.sh`)."""
+    """Section `transfer`. Defaults are CMD's.
+
+    Source: maoyunyao/CMD, `script_action_classification_cmd_transfer.sh`.
+    """
 
     seed: int = 0
     source: str = Field(default="xsub", description="benchmark whose encoders are transferred")
@@ -111,6 +114,7 @@ class TransferParams(ScheduleParams):
         """
         if name not in self.targets:
             raise UserError(
-                f"params.yaml: `transfer.targets` has no '{name}', only: {', '.join(self.targets) or 'none'}."
+                f"params.yaml: `transfer.targets` has no '{name}', "
+                f"only: {', '.join(self.targets) or 'none'}."
             )
         return self.targets[name]

@@ -1,4 +1,4 @@
-"""Which training clips have labels in the semi-supervised protocol: class-balanced, seeded draws."""
+"""Which clips have labels in the semi-supervised protocol: class-balanced, seeded draws."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 def draw_labelled(
     samples: Sequence[str], labels: np.ndarray, fraction: float, draw: int, seed: int
 ) -> np.ndarray:
-    """Rows (int64, sorted) of the clips that keep their label: the same share of every class, at least one clip of each.
+    """Rows (int64, sorted) of the clips that keep their label: the same share of every class.
 
-    The draw depends on the clips' ids, not on their order, so that every stream and every start sees the same ones.
+    Every class keeps at least one. The draw depends on the clips' ids, not on their order, so that
+    every stream and every start sees the same ones.
 
     Args:
         samples: ids of the N training clips.

@@ -1,0 +1,180 @@
+"""The DVC stages that train, and what their trainings depend on under the present params.yaml."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from c2vl.core.files import read_json
+from c2vl.core.params import load_section
+
+if TYPE_CHECKING:
+    from c2vl.training.key import Description
+
+RESULTS = Path("results")
+DATA_STAGES = ("index", "skeleton", "crop", "caption", "embed@vision", "embed@language")
+TRAINING_STAGES = ("pretrain", "baselines", "finetune", "semi", "transfer")
+Known = tuple[dict[str, Any] | None, "Description"]
+"""What the last output says of a training (None: nothing), and its present description."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One DVC stage that trains.
+
+    Attributes:
+        stage: such as `semi`.
+        name: DVC's, such as `semi@xsub-joint`.
+        out: its output folder.
+        after: the stages that it reads from.
+    """
+
+    stage: str
+    name: str
+    out: Path
+    after: tuple[str, ...]
+
+
+def cells(stage: str | None = None) -> list[Cell]:
+    """The cells of a stage, or of all, that params.yaml has.
+
+    Raises:
+        UserError: a section of params.yaml is wrong.
+    """
+    from c2vl.datasets.data_params import DataParams
+    from c2vl.models.streams import STREAMS
+    from c2vl.training.finetuning.finetune_params import FinetuneParams, SemiParams, TransferParams
+
+    found: list[Cell] = []
+    benchmarks = load_section("data", DataParams).benchmarks
+    for benchmark, stream in itertools.product(benchmarks, STREAMS):
+        name = f"{benchmark}-{stream}"
+        found.append(Cell("pretrain", f"pretrain@{name}", RESULTS / "pretrain" / name, DATA_STAGES))
+    for benchmark in benchmarks:
+        out = RESULTS / "baselines" / benchmark
+        found.append(Cell("baselines", f"baselines@{benchmark}", out, DATA_STAGES))
+    for kind, folder, section in (
+        ("finetune", "full", load_section("finetune", FinetuneParams)),
+        ("semi", "semi", load_section("semi", SemiParams)),
+    ):
+        for name in map("-".join, itertools.product(benchmarks, section.streams)):
+            out = RESULTS / "finetune" / folder / name
+            reads = ("index", "skeleton", f"pretrain@{name}")
+            found.append(Cell(kind, f"{kind}@{name}", out, reads))
+    transfer = load_section("transfer", TransferParams)
+    sources = tuple(f"pretrain@{transfer.source}-{stream}" for stream in transfer.streams)
+    for target in transfer.targets:
+        after = (f"target_index@{target}", f"target_skeleton@{target}", *sources)
+        out = RESULTS / "finetune/transfer" / target
+        found.append(Cell("transfer", f"transfer@{target}", out, after))
+    return [cell for cell in found if stage in (None, cell.stage, cell.name)]
+
+
+def described(cell: Cell) -> Iterator[Known]:
+    """Each training of a cell: what its last output says of it, and its present description.
+
+    The data's hash is that of the last output: whether the data changed is DVC's to say.
+    """
+    from c2vl.core import machine
+
+    device = machine.device().type
+    if cell.stage in ("pretrain", "baselines"):
+        yield from _described_encoders(cell, device)
+    else:
+        yield from _described_runs(cell, device)
+
+
+def _described_encoders(cell: Cell, device: str) -> Iterator[Known]:
+    from c2vl.core.tables.class_list import read_class_list
+    from c2vl.training.checkpoint import EncoderConfig
+    from c2vl.training.methods import described, params_of
+    from c2vl.training.training_params import BaselinesParams, PretrainParams
+
+    pretrain = load_section("pretrain", PretrainParams)
+    baselines = load_section("baselines", BaselinesParams)
+    name, methods = cell.out.name, ["infonce", "supervised"]
+    benchmark, stream = name, "joint"
+    if cell.stage == "pretrain":
+        methods = ["c2vl"]
+        benchmark, _, stream = name.rpartition("-")
+    for method in methods:
+        record = _record(cell.out if method == "c2vl" else cell.out / method)
+        config = EncoderConfig.model_validate(
+            {
+                "method": method,
+                "benchmark": benchmark,
+                "stream": stream,
+                "seed": pretrain.seed,
+                "encoder": pretrain.encoder,
+                "frames": pretrain.view.frames,
+                "classes": len(read_class_list(Path("data"))),
+            }
+        )
+        params = params_of(config.method, pretrain, baselines)
+        data = record["data"] if record else ""
+        yield record, described(config, params, data, device)
+
+
+def _described_runs(cell: Cell, device: str) -> Iterator[Known]:
+    from c2vl.core.tables.class_list import read_class_list
+    from c2vl.training.finetuning.finetune import settings
+    from c2vl.training.finetuning.finetune_params import FinetuneParams, SemiParams, TransferParams
+    from c2vl.training.finetuning.starts import config_of
+    from c2vl.training.finetuning.trainings import described_run
+
+    record = _record(cell.out) or {"runs": []}
+    last = {frozenset(run["where"].items()): run for run in record["runs"]}
+    pretrained = RESULTS / "pretrain"
+    wheres: list[dict[str, Any]]
+    sources: dict[str, Path] = {}
+    section: FinetuneParams | SemiParams | TransferParams
+    if cell.stage == "transfer":
+        section = load_section("transfer", TransferParams)
+        data, streams = Path("data/targets") / cell.out.name, section.streams
+        wheres = _products(stream=streams, start=section.starts)
+        sources = {str(stream): pretrained / f"{section.source}-{stream}" for stream in streams}
+    else:
+        data = Path("data")
+        if cell.stage == "semi":
+            semi = section = load_section("semi", SemiParams)
+            draws = range(semi.draws)
+            wheres = _products(start=semi.starts, fraction=semi.fractions, draw=draws)
+        else:
+            section = load_section("finetune", FinetuneParams)
+            wheres = _products(start=section.starts)
+    classes = len(read_class_list(data))
+    for where in wheres:
+        config, pretrain = config_of(
+            sources.get(where.get("stream", ""), pretrained / cell.out.name)
+        )
+        run = last.get(frozenset(where.items()))
+        yield (
+            run,
+            described_run(
+                f"{cell.stage} {cell.out.name} {' '.join(map(str, where.values()))}",
+                config.stream,
+                settings(pretrain, section, section.seed + where.get("draw", 0)),
+                classes,
+                run["data"] if run else "",
+                device,
+            ),
+        )
+
+
+def _products(**values: Iterable[Any]) -> list[dict[str, Any]]:
+    """Every combination of the values, by name."""
+    return [dict(zip(values, each, strict=True)) for each in itertools.product(*values.values())]
+
+
+def _record(out: Path) -> dict[str, Any] | None:
+    """What the last version of an output says of its trainings."""
+    from c2vl.store.trained import previous_files
+
+    try:
+        record: dict[str, Any] = read_json(previous_files(out)["trained.json"])
+    except (OSError, ValueError, KeyError):
+        return None
+    return record

@@ -1,0 +1,226 @@
+"""Rows on their way into the store: each batch is a file at once, made durable and merged later."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from c2vl.core import machine
+from c2vl.core.disk_errors import explained
+from c2vl.core.files import make_durable
+from c2vl.core.tables import rows_of, table_of
+from c2vl.store.keys import KEY, as_keys, content_key, fingerprint_of
+from c2vl.store.segments import SUFFIX, Written, write_segment
+from c2vl.store.stage import Failure, Row, Unit, each
+from c2vl.store.store import SMALL_BYTES, Store
+
+FLUSH_SECONDS = 1.0  # what a power cut may cost, besides the batch in flight
+FLUSH_BYTES = 32 * 2**20
+HELD_BYTES = 4 * 2**20  # of them that stay in memory until then; others are read back
+LARGE_BYTES = 2**20  # a batch that is waited for at once: writing it twice would cost more
+MERGE_AFTER = 128  # segments of a second each; merged, 1.8 million calls leave some thousand files
+
+
+class Publisher:
+    """Publishes batches; on leaving, also after an interrupt, makes them durable.
+
+    A batch is a file as soon as it is done, so SIGKILL costs nothing that is finished. Only a large
+    one waits for the disk: once a second, the others since then are merged into a durable segment.
+
+    A batch is never split over two segments. So after a crash the missing units are whole batches
+    again, and the engine, which sees them in the same company, gives the same bits.
+
+    Args:
+        store: where batches go.
+        schema: of a row, without its key.
+    """
+
+    def __init__(self, store: Store, schema: pa.Schema) -> None:
+        self._store, self.schema = store, schema.append(KEY)
+        self._waiting: dict[str, pa.Table | None] = {}  # not durable yet; None: not in memory
+        self._waiting_bytes = 0
+        self._small: list[str] = []  # durable, to be merged
+        self._since = time.monotonic()
+
+    def __enter__(self) -> Publisher:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.flush()
+
+    def add(self, keys: Sequence[bytes | None], rows: Sequence[Row | Failure]) -> None:
+        """Publish one batch; failures among its rows are left out.
+
+        Raises:
+            UserError: the store cannot be written.
+        """
+        self.add_table(rows_with_keys(keys, rows, self.schema))
+
+    def add_table(self, batch: pa.Table) -> None:
+        """Publish one batch as a table of `schema`.
+
+        Raises:
+            UserError: the store cannot be written.
+        """
+        if len(batch):
+            large = batch.nbytes >= LARGE_BYTES
+            self._published(self._store.publish(batch, durable=large), batch.nbytes, large, batch)
+        self._flush_in_time()
+
+    def add_written(self, segment: Written) -> None:
+        """Take in a segment that a worker process has written.
+
+        Raises:
+            UserError: the store cannot be written.
+        """
+        self._store.describe()
+        self._store.note(segment.name, segment.keys)
+        self._published(segment.name, segment.size, segment.durable)
+        self._flush_in_time()
+
+    def _published(self, name: str, size: int, durable: bool, rows: pa.Table | None = None) -> None:
+        if durable:
+            self._now_durable([name], size)
+        else:
+            self._waiting_bytes += size
+            self._waiting[name] = rows if self._waiting_bytes <= HELD_BYTES else None
+
+    def _flush_in_time(self) -> None:
+        waited = time.monotonic() - self._since
+        if waited >= FLUSH_SECONDS or self._waiting_bytes >= FLUSH_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Make durable what was published.
+
+        Raises:
+            UserError: the store cannot be written.
+        """
+        self._since = time.monotonic()
+        if not self._waiting:
+            return
+        names, size = [*self._waiting], self._waiting_bytes
+        held = {name: rows for name, rows in self._waiting.items() if rows is not None}
+        with explained(self._store.folder):
+            if len(names) > 1:
+                names = self._store.merge(names, held)
+            else:
+                with contextlib.suppress(FileNotFoundError):  # another process merged it, durably
+                    make_durable(self._store.folder / (names[0] + SUFFIX))
+        self._waiting, self._waiting_bytes = {}, 0
+        self._now_durable(names, size)
+
+    def _now_durable(self, names: list[str], size: int) -> None:
+        if size < SMALL_BYTES:
+            self._small += names
+        if len(self._small) >= MERGE_AFTER:
+            self._store.merge(self._small)
+            self._small = []
+
+
+def rows_with_keys(
+    keys: Sequence[bytes | None], rows: Sequence[Row | Failure], schema: pa.Schema
+) -> pa.Table:
+    """The rows that are no failures, each with its key, as a table of `schema`."""
+    pairs = zip(keys, rows, strict=True)
+    good = [{**row, KEY.name: key} for key, row in pairs if not isinstance(row, Failure)]
+    return table_of(good, schema)
+
+
+def done_in_worker(
+    prepare: Callable[[list[Any]], Sequence[Any]],
+    folder: Path,
+    schema: pa.Schema,
+    units: Sequence[Unit],
+) -> tuple[list[Failure | None], pa.Table | Written]:
+    """Do a batch in a worker process, and write its rows to the store where they are many bytes.
+
+    Args:
+        prepare: gives a row or a failure for each payload.
+        folder: of the store.
+        schema: of a segment.
+        units: the batch.
+
+    Returns:
+        Of each unit the failure, None where it has a row; those rows, or their segment.
+
+    Raises:
+        UserError: the store cannot be written.
+    """
+    outcomes = each(prepare, [unit.payload for unit in units])
+    rows = rows_with_keys([unit.key for unit in units], outcomes, schema)
+    failures = [one if isinstance(one, Failure) else None for one in outcomes]
+    if rows.nbytes < LARGE_BYTES:  # the parent makes larger segments of small batches
+        return failures, rows
+    with explained(folder):
+        name = write_segment(folder, rows)
+    return failures, Written(name, as_keys(rows.column(KEY.name)), rows.nbytes, durable=True)
+
+
+class StepCache:
+    """Results of a costly step inside a stage, in a folder of their own in the store.
+
+    They have a fingerprint of their own, so what follows the step may change without repeating it.
+
+    Args:
+        step: name of the folder.
+        description: everything besides the bytes it reads that changes its results.
+        schema: of a result.
+    """
+
+    def __init__(self, step: str, description: Mapping[str, Any], schema: pa.Schema) -> None:
+        self.step, self.schema = step, schema
+        self.description = {**description, "columns": schema.names}
+        self.fingerprint = fingerprint_of(self.description)
+
+    @cached_property
+    def _before(self) -> Store:
+        """What there was when it was first asked for; not this run's own results."""
+        return self._open(look=True)  # `c2vl why` asks, too
+
+    @cached_property
+    def _publisher(self) -> Publisher:
+        store = self._open(look=False)
+        store.compact()
+        return Publisher(store, self.schema)
+
+    def _open(self, look: bool) -> Store:
+        root = machine.store_dir()
+        return Store(root, self.step, self.fingerprint, self.description, look=look)
+
+    def key(self, *parts: bytes | str | int) -> bytes:
+        """Key of the step's work on `parts`."""
+        return content_key(self.fingerprint, *parts)
+
+    def missing(self, keys: Sequence[bytes]) -> np.ndarray:
+        """Which of `keys` have no result, (N,) bool."""
+        return self._before.missing(keys)
+
+    def get(self, keys: Sequence[bytes]) -> list[dict[str, Any]]:
+        """Results of `keys`, in their order.
+
+        Raises:
+            KeyError: one has none.
+        """
+        return rows_of(self._before.rows(keys)) if keys else []
+
+    def add(self, keys: Sequence[bytes], rows: Sequence[Row]) -> None:
+        """Keep what was computed.
+
+        Raises:
+            UserError: the store cannot be written.
+        """
+        self._publisher.add(keys, rows)

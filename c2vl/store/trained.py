@@ -1,0 +1,264 @@
+"""Results of trainings, by content key: a folder of files each, in `<store>/trained/<key>/`.
+
+An entry is complete or absent. Its `manifest.json` holds a checksum of every file; an entry that
+does not match it is set aside and counts as missing. The entries used last are kept, up to
+`C2VL_TRAINED_GB` (default 10). This module knows nothing of training.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from c2vl.core.errors import UserError
+from c2vl.core.files import make_durable, read_json, write_bytes, write_json
+from c2vl.core.machine import store_dir
+from c2vl.store.seed import cached_files
+
+FOLDER, MANIFEST = "trained", "manifest.json"
+GIGABYTES = 10.0
+FRESH_SECONDS = 600  # a half-written folder younger than this may have a living writer
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One result of a training.
+
+    Attributes:
+        about: what the writer says of it: `name`, and whatever tells it from others.
+        size: bytes of its files.
+        used: when it was last written or taken, seconds since 1970.
+    """
+
+    key: str
+    folder: Path
+    about: dict[str, Any]
+    size: int
+    used: float
+
+    @property
+    def name(self) -> str:
+        """What people call the training."""
+        return str(self.about.get("name", ""))
+
+
+class TrainedStore:
+    """The entries in one folder.
+
+    Args:
+        folder: default: `trained` in the sample store.
+        most_bytes: of all entries together; default: `C2VL_TRAINED_GB`.
+
+    Example:
+        >>> store = TrainedStore(Path("somewhere/trained"))
+        >>> store.put("0a1b", {"weights": b"123"}, {"name": "pretrain xsub-joint"})
+        >>> store.take("0a1b")
+        {'weights': b'123'}
+    """
+
+    def __init__(self, folder: Path | None = None, most_bytes: int | None = None) -> None:
+        self.folder = store_dir() / FOLDER if folder is None else folder
+        self.most_bytes = most_bytes if most_bytes is not None else _bytes_allowed()
+
+    def has(self, key: str) -> bool:
+        """Whether there is an entry, sound or not."""
+        return (self.folder / key / MANIFEST).is_file()
+
+    def about(self, key: str) -> dict[str, Any] | None:
+        """What the writer of an entry said of it; None where there is none to be read."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            about: dict[str, Any] = read_json(self.folder / key / MANIFEST)["about"]
+            return about
+        return None
+
+    def take(self, key: str) -> dict[str, bytes] | None:
+        """The files of an entry by name, each as its checksum says; None where there is none.
+
+        A damaged entry is set aside with a sentence on stderr.
+        """
+        folder = self.folder / key
+        try:
+            files = _sound_files(folder, key)
+        except FileNotFoundError:
+            if not self.has(key):
+                return None
+            files = None
+        except OSError as error:
+            print(f"{folder} cannot be read ({error.strerror}); not used.", file=sys.stderr)
+            return None
+        if files is None:
+            print(f"{folder} is damaged; it is set aside and not used.", file=sys.stderr)
+            self._set_aside(folder)
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(folder / MANIFEST)
+        return files
+
+    def put(self, key: str, files: Mapping[str, bytes], about: Mapping[str, Any]) -> None:
+        """Publish an entry atomically, and remove those unused for longest beyond the bound.
+
+        If the disk does not take it, that is a sentence on stderr: the caller has its result.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(dir=self.folder, prefix=f".{key}.", suffix=".part"))
+            try:
+                _write(temporary, key, files, about)
+                temporary.chmod(0o755)
+                there = {path.name for path in (self.folder / key).glob("*")}
+                if not files.keys() <= there:  # else another process was quicker
+                    self.remove(self.folder / key)
+                    temporary.rename(self.folder / key)
+                    make_durable(self.folder / key / MANIFEST)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+            self._make_room(key)
+        except OSError as error:
+            why = error.strerror or error
+            print(
+                f"{self.folder} does not take {about.get('name', key)} ({why}); it will be trained "
+                "again when its stage runs again. Free some space there.",
+                file=sys.stderr,
+            )
+
+    def entries(self) -> list[Entry]:
+        """All entries, last used first; what cannot be read is left out."""
+        found = []
+        for path in self.folder.glob(f"[!.]*/{MANIFEST}"):
+            if path.parent.suffix:  # set aside
+                continue
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                about = read_json(path)["about"]
+                size = sum(file.stat().st_size for file in path.parent.iterdir())
+                used = path.stat().st_mtime
+                found.append(Entry(path.parent.name, path.parent, about, size, used))
+        return sorted(found, key=lambda entry: (-entry.used, entry.key))
+
+    def damaged(self) -> list[Path]:
+        """Folders of entries whose files do not have their checksums. Changes nothing."""
+        wrong = []
+        for entry in self.entries():
+            with contextlib.suppress(FileNotFoundError):
+                if _sound_files(entry.folder, entry.key) is None:
+                    wrong.append(entry.folder)
+        return wrong
+
+    def left_over(self) -> list[Path]:
+        """Entries that were set aside, and folders that killed processes left half-written."""
+        now = time.time()
+        parts = [
+            path for path in self.folder.glob(".*") if now - path.stat().st_mtime > FRESH_SECONDS
+        ]
+        return sorted([*self.folder.glob("*.damaged"), *parts])
+
+    def superfluous(self, needed: Collection[str]) -> list[Entry]:
+        """Entries that no key in `needed` names and that are not the last used of their name."""
+        names: set[str] = set()
+        goes = []
+        for entry in self.entries():
+            fresh = time.time() - entry.used < FRESH_SECONDS
+            if entry.key not in needed and entry.name in names and not fresh:
+                goes.append(entry)
+            names.add(entry.name)
+        return goes
+
+    def remove(self, folder: Path) -> None:
+        """Remove an entry or a left-over; it disappears for other processes at once."""
+        away = folder.with_name(f".{folder.name.lstrip('.')}.removed")
+        with contextlib.suppress(FileNotFoundError):
+            folder.rename(away)
+        shutil.rmtree(away, ignore_errors=True)
+
+    def _make_room(self, key: str) -> None:
+        """Remove the entries unused for longest until the rest fits; never that of `key`."""
+        left = self.most_bytes
+        for entry in self.entries():
+            left -= entry.size
+            if left < 0 and entry.key != key:
+                self.remove(entry.folder)
+
+    def _set_aside(self, folder: Path) -> None:
+        aside = folder.with_name(f"{folder.name}.damaged")
+        with contextlib.suppress(OSError):
+            shutil.rmtree(aside, ignore_errors=True)
+            folder.rename(aside)
+
+
+def previous_files(out: Path) -> dict[str, Path]:
+    """Files of an output's last version by name: those there, else those in DVC's cache.
+
+    DVC removes an output before it runs its stage; its cache still has it. `out` may lie inside the
+    output that DVC knows.
+    """
+    if out.is_dir() and any(out.iterdir()):
+        return {path.relative_to(out).as_posix(): path for path in out.rglob("*") if path.is_file()}
+    for outer in (out, out.parent):
+        inside = out.relative_to(outer).as_posix()
+        found = {
+            Path(name).relative_to(inside).as_posix(): path
+            for name, (path, _) in cached_files(outer).items()
+            if inside == "." or name.startswith(f"{inside}/")
+        }
+        if found:
+            return found
+    return {}
+
+
+def checksum(content: bytes) -> str:
+    """blake2b of some bytes, hex."""
+    return hashlib.blake2b(content, digest_size=32).hexdigest()
+
+
+def _write(folder: Path, key: str, files: Mapping[str, bytes], about: Mapping[str, Any]) -> None:
+    for name, content in files.items():
+        write_bytes(folder / name, content)
+    sums = {name: checksum(content) for name, content in files.items()}
+    manifest = {"key": key, "about": dict(about), "files": sums}
+    write_json(folder / MANIFEST, {**manifest, "checksum": _sum_of(manifest)})
+
+
+def _sum_of(manifest: Mapping[str, Any]) -> str:
+    return checksum(json.dumps(manifest, sort_keys=True, ensure_ascii=False).encode())
+
+
+def _sound_files(folder: Path, key: str) -> dict[str, bytes] | None:
+    """The files of an entry; None where one of them or the manifest is damaged.
+
+    Raises:
+        FileNotFoundError: one is missing.
+    """
+    try:
+        manifest = read_json(folder / MANIFEST)
+        expected = manifest.pop("checksum")
+        if manifest["key"] != key or _sum_of(manifest) != expected:
+            return None
+        files = {name: (folder / name).read_bytes() for name in manifest["files"]}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    sound = all(checksum(files[name]) == value for name, value in manifest["files"].items())
+    return files if sound else None
+
+
+def _bytes_allowed() -> int:
+    text = os.environ.get("C2VL_TRAINED_GB", "")
+    try:
+        gigabytes = float(text or GIGABYTES)
+    except ValueError:
+        gigabytes = math.nan
+    if not 0 <= gigabytes < math.inf:
+        raise UserError(
+            "The environment variable C2VL_TRAINED_GB must be a number of gigabytes, "
+            f"not '{text}'; unset it for {GIGABYTES:g}."
+        )
+    return int(gigabytes * 1e9)

@@ -1,0 +1,133 @@
+"""What a training's result depends on, and the content key made of it.
+
+The number of processes is not in the key: the loss is the global batch's with any number, and
+`dvc repro` starts one process where `accelerate launch` started eight.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from c2vl.training.deciding import Kind, code_by_entry, code_hash, deciding
+from c2vl.training.environment import compiled, threads
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from c2vl.training.training_params import PretrainParams
+
+OPTIMISER = ("batch", "epochs", "warmup_epochs", "learning_rate", "momentum", "weight_decay")
+
+
+@dataclass(frozen=True)
+class Description:
+    """All that a training's result depends on.
+
+    Attributes:
+        name: what people call the training, such as `pretrain xsub-joint`; not in the key.
+        kind: which modules decide.
+        params: the parameters in use, by their dotted names.
+        data: `data_hash` of the tensors it is trained on.
+        machine: torch's version, and what else of this machine changes the bits.
+    """
+
+    name: str
+    kind: Kind
+    params: Mapping[str, Any]
+    data: str
+    machine: Mapping[str, Any]
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """The modules that decide."""
+        return deciding(self.kind, self.params["encoder.name"])
+
+    @cached_property
+    def key(self) -> str:
+        """The content key: hex, 128 bits."""
+        parts = [self.params, self.data, self.machine, code_hash(self.entries)]
+        text = json.dumps(parts, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def about(self) -> dict[str, Any]:
+        """What is kept beside the key, so that a later difference can be named."""
+        return {
+            "name": self.name,
+            "params": dict(self.params),
+            "data": self.data,
+            "machine": dict(self.machine),
+            "code": code_by_entry(self.entries),
+        }
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """How two `about` differ, a phrase each: parameters, machine, data, code."""
+    found = []
+    for part in ("params", "machine"):
+        names = sorted({*then[part], *now[part]})
+        for name in names:
+            before, after = (each[part].get(name, "not in use") for each in (then, now))
+            if before != after:
+                found.append(f"`{name}` was {before}, now {after}")
+    if then["data"] != now["data"]:
+        found.append("the data changed")
+    for entry in sorted({*then["code"], *now["code"]}):
+        if then["code"].get(entry) != now["code"].get(entry):
+            found.append(f"the code of {entry} changed")
+    return found
+
+
+def pretraining_params(params: PretrainParams, stream: str) -> dict[str, Any]:
+    """The parameters that pretraining by the C²VL objective or InfoNCE uses, by dotted name."""
+    every, objective = supervised_params(params, stream), params.objective
+    own = ["knowledge", "intra", "inter", "dimension", "temperature", "learnable_temperature"]
+    own += ["temperature_rate"] if objective.learnable_temperature else []
+    own += ["target_temperature"]  # of InfoNCE too: the curves have a column of it
+    own += ["beta"] if objective.intra else []
+    own += ["inter_identity"] if objective.inter else []
+    if objective.intra and objective.inter:
+        own += ["partition", "progressive"]
+        own += ["alpha_start", "alpha_end"] if objective.progressive else ["alpha"]
+    if not objective.hard:
+        own += ["teacher"] + (["ema_decay"] if objective.teacher == "ema" else [])
+    every |= {f"objective.{name}": getattr(objective, name) for name in own}
+    return {**every, "prompts": params.prompts, "probe_every": params.probe_every}
+
+
+def supervised_params(params: PretrainParams, stream: str) -> dict[str, Any]:
+    """The parameters that training on labels uses (all trainings use these), by dotted name."""
+    found: dict[str, Any] = {"stream": stream, "seed": params.seed}
+    found |= {f"encoder.{name}": value for name, value in params.encoder.model_dump().items()}
+    view = params.view.model_dump(exclude=set() if params.view.crop else {"shortest"})
+    found |= {f"view.{name}": value for name, value in view.items()}
+    found |= {name: getattr(params, name) for name in OPTIMISER}
+    found |= {"nesterov": params.nesterov} if params.momentum else {}
+    others = ("milestones", "weight_average", "precision", "micro_batch")
+    return found | {name: getattr(params, name) for name in others}
+
+
+def machine_of(device: str) -> dict[str, Any]:
+    """What of this machine changes the bits of a result, for a device type (`cpu`, `cuda`).
+
+    A CPU and a GPU add in other orders, and a training amplifies the difference from step to step.
+    So do threads, on a CPU, and `torch.compile`. A build's suffix (`+cpu`, `+cu126`) goes with the
+    device.
+    """
+    from importlib.metadata import version
+
+    found = {"torch": version("torch").split("+")[0], "device": device, "compile": compiled()}
+    return found | ({"threads": threads()} if device == "cpu" else {})
+
+
+def data_hash(tensors: Iterable[Tensor]) -> str:
+    """Hash of the types, shapes and bytes of tensors."""
+    digest = hashlib.blake2b(digest_size=16)
+    for tensor in tensors:
+        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,290 @@
+"""In processes or threads, the table is the same; threads go on where processes end."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from multiprocessing import current_process
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from standin_stage import Stage, Stop, world
+
+from c2vl.core import tables
+from c2vl.core.errors import UserError
+from c2vl.store import fill, publish, run
+from c2vl.store import store as stores
+from c2vl.store.fill import PREPARE
+from c2vl.store.stage import Failure, Row, Unit
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("C2VL_WORKERS", "2")
+    monkeypatch.delenv("C2VL_STORE", raising=False)
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
+Pair = tuple[np.ndarray, int]  # a content's bytes, and the process that prepared them
+
+
+def decoded(contents: Sequence[bytes]) -> list[Any]:
+    if any(content.startswith(b"raise") for content in contents):
+        raise ValueError("not a picture")
+    return [
+        Failure("unreadable", "no picture at all")
+        if content.startswith(b"unreadable")
+        else (np.frombuffer(content, np.uint8).copy(), os.getpid())
+        for content in contents
+    ]
+
+
+def killed(contents: Sequence[bytes]) -> list[Any]:
+    if current_process().name != "MainProcess":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return decoded(contents)
+
+
+def die(process: int) -> Any:
+    """What a process other than `process` finds in place of a preparer."""
+    if os.getpid() != process:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return decoded
+
+
+class Dying:
+    """A preparer that ends the process to which it is sent."""
+
+    def __reduce__(self) -> Any:
+        return die, (os.getpid(),)
+
+    def __call__(self, contents: Sequence[bytes]) -> list[Any]:
+        return decoded(contents)
+
+
+class Pictures(Stage):
+    """`Stage` whose items are prepared as arrays, here or elsewhere; notes which processes did."""
+
+    def __init__(self, *given: Any, how: Callable[..., list[Any]] = decoded, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.how = how
+        self.prepared_by: list[int] = []
+
+    def preparer(self) -> Callable[..., list[Any]]:
+        return self.how
+
+    def compute(self, units: Sequence[Unit], ready: Sequence[Pair]) -> list[Row | Failure]:
+        self.prepared_by += [process for _, process in ready]
+        return super().compute(units, [array.tobytes() for array, _ in ready])
+
+
+class Completed(Pictures):
+    """`Pictures` whose rows are made after the engine; `threads` are those in which they were."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.threads: set[str] = set()
+
+    def complete(
+        self, units: Sequence[Unit], ready: Sequence[Pair], computed: Sequence[Any]
+    ) -> list[Row | Failure]:
+        self.threads.add(threading.current_thread().name)
+        if any(array.tobytes().startswith(b"stumble") for array, _ in ready):
+            raise ValueError("cannot be completed")
+        return [
+            {**row, "answer": f"{row['answer'].upper()} {unit.identity['k']} {len(array)}"}
+            for unit, (array, _), row in zip(units, ready, computed, strict=True)
+        ]
+
+
+def stumbling() -> dict[str, list[bytes | None]]:
+    """`contents` with an item that cannot be completed."""
+    made = contents()
+    made[list(made)[3]][1] = b"stumble"
+    return made
+
+
+@pytest.mark.parametrize(
+    "large", [False, True], ids=["small batches", "batches that are waited for"]
+)
+def test_rows_are_completed_beside_the_engine_failures_in_their_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    made = {}
+    for way in ("threads", "processes"):
+        monkeypatch.setenv("C2VL_HOME", str(tmp_path / way))
+        monkeypatch.setenv(PREPARE, way)
+        if large:
+            monkeypatch.setattr(publish, "FLUSH_BYTES", 0)
+        work = Completed(stumbling(), size=4)
+        made[way] = written(work, tmp_path / "out")
+        assert all(name.startswith("write") for name in work.threads)
+    assert made["threads"] == made["processes"]
+    rows = tables.read(tmp_path / "out", ["status", "reason"]).to_pylist()
+    assert {"status": "error", "reason": "ValueError: cannot be completed"} in rows
+    notes: dict[str, Any] = {}
+    run.run(Completed(stumbling(), size=4), tmp_path / "out", notes)
+    assert notes["computed"] == 0
+
+
+def test_a_store_that_cannot_be_written_beside_the_engine_ends_the_stage_with_its_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "write_segment", refused_space)
+    with pytest.raises(UserError, match=r"The store .* is on a full disk; free some space"):
+        written(Completed(contents(), size=4), tmp_path / "out")
+
+
+def refused_space(*given: Any) -> Any:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def contents() -> dict[str, list[bytes | None]]:
+    """With an item that cannot be decoded and one whose decoding raises."""
+    made = world()
+    first, second = list(made)[:2]
+    made[first][0], made[second][2] = b"unreadable", b"raise"
+    return made
+
+
+def written(work: Stage, out: Path) -> dict[str, bytes]:
+    notes: dict[str, Any] = {}
+    run.run(work, out, notes)
+    return {path.name: path.read_bytes() for path in sorted(out.iterdir())}
+
+
+def whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **named: Any) -> dict[str, bytes]:
+    """What threads make, in a store of their own."""
+    with monkeypatch.context() as patch:
+        patch.setenv("C2VL_HOME", str(tmp_path / "threads-home"))
+        patch.setenv(PREPARE, "threads")
+        work = Pictures(contents(), **named)
+        made = written(work, tmp_path / "threads")
+    assert set(work.prepared_by) == {os.getpid()}
+    return made
+
+
+def test_the_sealed_bytes_are_those_of_threads_failures_included(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = whole(tmp_path, monkeypatch)
+    monkeypatch.setenv(PREPARE, "processes")
+    work = Pictures(contents())
+    assert written(work, tmp_path / "out") == expected
+    assert os.getpid() not in work.prepared_by
+
+
+def test_auto_takes_threads_for_a_short_run_and_processes_for_a_long_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = whole(tmp_path, monkeypatch, size=1)
+    monkeypatch.setenv(PREPARE, "auto")
+    short = Pictures(contents(), size=1)
+    written(short, tmp_path / "short")
+    assert set(short.prepared_by) == {os.getpid()}
+    monkeypatch.setenv("C2VL_HOME", str(tmp_path / "another-home"))
+    monkeypatch.setattr(fill, "LONG", 8)
+    long = Pictures(contents(), size=1)
+    assert written(long, tmp_path / "long") == expected
+    assert os.getpid() not in long.prepared_by
+
+
+@pytest.mark.parametrize(
+    "how",
+    [killed, Dying()],
+    ids=["at work", "at the start"],
+)
+def test_when_a_process_is_killed_threads_go_on_and_say_so(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    how: Callable[..., list[Any]],
+) -> None:
+    expected = whole(tmp_path, monkeypatch)
+    monkeypatch.setenv(PREPARE, "processes")
+    work = Pictures(contents(), how=how)
+    assert written(work, tmp_path / "out") == expected
+    assert set(work.prepared_by) == {os.getpid()}
+    said = "caption: a process that prepares ended, perhaps for lack of memory; threads go on"
+    assert capfd.readouterr().out.count(said) == 1
+
+
+def refused(*given: Any, **named: Any) -> Any:
+    raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
+def test_where_the_system_refuses_processes_threads_go_on_and_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    expected = whole(tmp_path, monkeypatch)
+    monkeypatch.setenv(PREPARE, "processes")
+    with monkeypatch.context() as patch:
+        patch.setattr("multiprocessing.util.spawnv_passfds", refused)
+        work = Pictures(contents())
+        assert written(work, tmp_path / "out") == expected
+    assert set(work.prepared_by) == {os.getpid()}
+    said = "caption: no process can prepare ([Errno 1] Operation not permitted); threads go on"
+    assert said in capfd.readouterr().out
+
+
+def test_where_the_system_refuses_another_priority_all_is_done_with_the_usual_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = whole(tmp_path, monkeypatch)
+    monkeypatch.setattr(os, "setpriority", refused)
+    monkeypatch.setenv(PREPARE, "threads")
+    assert written(Pictures(contents()), tmp_path / "out") == expected
+
+
+def test_what_cannot_be_sent_to_a_process_is_said_and_prepared_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    expected = whole(tmp_path, monkeypatch)
+    monkeypatch.setenv(PREPARE, "processes")
+    lock = threading.Lock()
+    work = Pictures(contents(), how=lambda given: decoded(given) if lock else [])
+    assert written(work, tmp_path / "out") == expected
+    assert set(work.prepared_by) == {os.getpid()}
+    assert "caption: no process can prepare (Can't pickle" in capfd.readouterr().out
+
+
+def test_an_engine_that_must_prepare_itself_does_so_without_a_word_in_a_long_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    expected = whole(tmp_path, monkeypatch)
+    monkeypatch.setattr(fill, "LONG", 1)
+    capfd.readouterr()
+    work = Pictures(contents(), how=lambda given: decoded(given))
+    assert written(work, tmp_path / "out") == expected
+    assert "threads" not in capfd.readouterr().out
+
+
+def test_no_process_is_left_when_the_stage_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PREPARE, "processes")
+    work = Pictures(contents(), raise_at=2)
+    with pytest.raises(Stop):
+        written(work, tmp_path / "out")
+    for process in set(work.prepared_by):
+        for _ in range(200):
+            if not Path(f"/proc/{process}").exists():
+                break
+            threading.Event().wait(0.05)
+        assert not Path(f"/proc/{process}").exists()
+
+
+def test_another_value_of_the_variable_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PREPARE, "fibres")
+    with pytest.raises(
+        UserError, match=r"C2VL_PREPARE must be one of auto, threads, processes, not 'fibres'"
+    ):
+        written(Pictures(contents()), tmp_path / "out")
