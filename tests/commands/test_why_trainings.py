@@ -31,8 +31,8 @@ SECTIONS: dict[str, Any] = {
     "data": {"dataset": "ntu60", "raw": "nowhere", "benchmarks": [BENCHMARK]},
     "pretrain": PARAMS.model_copy(update={"epochs": 1, "tracker": "none"}).model_dump(mode="json"),
     "baselines": {},
-    "finetune": {"benchmarks": [BENCHMARK], "streams": ["joint"]},
-    "semi": {"benchmarks": [BENCHMARK], "streams": ["joint"]},
+    "finetune": {"streams": ["joint"]},
+    "semi": {"streams": ["joint"]},
     "transfer": {"streams": ["joint"]},
 }
 STAGE = {
