@@ -27,7 +27,6 @@ SHORT: dict[str, Any] = {
     "warmup_epochs": 0,
     "batch": 8,
     "learning_rate": 0.05,
-    "benchmarks": [BENCHMARK],
     "streams": ["joint"],
 }
 TARGET = {"dataset": "studio", "raw": "nowhere", "benchmark": BENCHMARK, "train_subjects": [1]}
@@ -37,10 +36,7 @@ SECTIONS: dict[str, Any] = {
     "baselines": {"supervised": {"epochs": 2, "milestones": []}},
     "finetune": SHORT,
     "semi": {**SHORT, "fractions": [0.1, 0.5], "draws": 2},
-    "transfer": {
-        **{name: value for name, value in SHORT.items() if name != "benchmarks"},
-        "targets": {"elsewhere": TARGET},
-    },
+    "transfer": {**SHORT, "targets": {"elsewhere": TARGET}},
 }
 PRETRAIN = Path(f"results/pretrain/{BENCHMARK}-joint")
 STAGES: dict[str, tuple[tuple[str, ...], Path]] = {
