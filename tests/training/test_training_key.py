@@ -43,7 +43,7 @@ def key(method: str, params: PretrainParams, baselines: BaselinesParams | None =
 
 
 def finetuned_key(params: PretrainParams, **schedule: Any) -> str:
-    cells: dict[str, Any] = {"benchmarks": ["xsub"], "streams": ["joint"]}
+    cells: dict[str, Any] = {"streams": ["joint"]}
     section = FinetuneParams.model_validate({**cells, **schedule})
     own = settings(params, section, section.seed)
     return described_run("name", "joint", own, 4, "data", "cpu").key
