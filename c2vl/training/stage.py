@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import sys
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,8 @@ from c2vl.training.devices import Devices
 from c2vl.training.keep import forget
 from c2vl.training.methods import Trained
 from c2vl.training.reuse import RECORD
+
+log = logging.getLogger(__name__)
 
 
 class TrainingData(NamedTuple):
@@ -79,5 +81,5 @@ def publish(folder: Path, trained: Trained, state: Path | None = None) -> dict[s
         notes |= {"epochs": last.epoch, "loss": last.loss}
         notes |= {"probe": last.probe} if last.probe is not None else {}
     shown = ", ".join(f"{name} {value:.4g}" for name, value in notes.items())
-    print(f"{folder}: {shown}", file=sys.stderr)
+    log.warning(f"{folder}: {shown}")
     return notes
