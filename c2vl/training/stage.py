@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,14 +50,18 @@ def state_folder(name: str) -> Path:
 
 
 def load_training(
-    data: Path, benchmark: str, kinds: Sequence[str], device: torch.device
+    data: Path,
+    benchmark: str,
+    kinds: Sequence[str],
+    device: torch.device,
+    only: Collection[str] | None = None,
 ) -> TrainingData:
-    """Load the train split of a benchmark with the prompts in use.
+    """Load the train split of a benchmark, or the samples `only` of it, with the prompts in use.
 
     Raises:
         UserError: a table is missing, or nothing usable is in the split.
     """
-    clips = load_clips(data, benchmark, "train", device)
+    clips = load_clips(data, benchmark, "train", device, only)
     return TrainingData(
         clips, load_prompts(data, clips.samples, kinds, device), len(read_class_list(data))
     )
