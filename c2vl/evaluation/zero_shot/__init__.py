@@ -1,1 +1,1 @@
-"""Zero-shot recognition by the field's protocols: classes that no training has seen."""
+"""Zero-shot recognition of classes that no training has seen: heads, gate, accuracies."""

@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy, normalize
 
 from c2vl.evaluation.encoded import Array, unit
-from c2vl.evaluation.zero_shot.zero_shot_params import AlignmentParams
+from c2vl.training.zero_shot.zero_shot_params import AlignmentParams
 
 MOMENTUM = 0.9
 SMALLEST_DEVIATION = 1e-6
@@ -36,7 +36,7 @@ class AlignmentHead:
     def scores(self, features: Array, descriptions: Array) -> Array:
         """Cosines (N, classes) of features (N, D) with class descriptions (classes, width)."""
         mapped = ((features - self.mean) / self.scale) @ self.weight.T
-        return unit(mapped) @ unit(unit(descriptions) - self.centre).T
+        return unit(mapped.astype(np.float32)) @ unit(unit(descriptions) - self.centre).T
 
 
 def train_alignment(
@@ -68,9 +68,7 @@ def train_alignment(
     generator = torch.Generator().manual_seed(seed)
     layer = nn.Linear(x.shape[1], targets.shape[1], bias=False)
     with torch.no_grad():
-        layer.weight.copy_(
-            torch.randn(layer.weight.shape, generator=generator) / x.shape[1] ** 0.5
-        )
+        layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) / x.shape[1] ** 0.5)
     optimiser = torch.optim.SGD(
         layer.parameters(),
         lr=params.learning_rate,

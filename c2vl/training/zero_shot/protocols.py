@@ -8,6 +8,7 @@ ours, `draw-1`, `draw-2`, …, are a fifth.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +20,7 @@ import numpy as np
 from c2vl.core.errors import UserError
 
 DRAWN = "drawn"
+NOTE = "absent.json"  # {"reason": …} in the place of encoders: the split could not be run
 DRAW = re.compile(r"draw-([1-9]\d{0,3})")
 SOURCE_OF_DRAWS = "drawn with `zero_shot.seed`, not published"
 
@@ -59,15 +61,13 @@ class ZeroShotSplit:
         return max(1, round(len(self.seen) * len(self.unseen) / self.classes))
 
 
-class OtherDataSet(UserError):
+class OtherDataSetError(UserError):
     """The split is of another data set than this project's."""
 
 
 @cache
 def published() -> dict[str, Any]:
     """Content of `protocols.json`."""
-    import json
-
     text = (resources.files(__package__) / "protocols.json").read_text(encoding="utf-8")
     found: dict[str, Any] = json.loads(text)
     return found
@@ -107,7 +107,7 @@ def find_split(
         seed: of the draws.
 
     Raises:
-        OtherDataSet: it is published for another data set.
+        OtherDataSetError: it is published for another data set.
         UserError: there is no such split, it is not defined on the benchmark, or a draw leaves
             fewer than two seen classes.
     """
@@ -131,7 +131,7 @@ def find_split(
         )
     if split["dataset"] != dataset:
         known = ", ".join(names_for(dataset, benchmark)) or "no published one"
-        raise OtherDataSet(
+        raise OtherDataSetError(
             f"`zero_shot.splits` names {name}, which is of {split['dataset']} and not of "
             f"{dataset}; for {dataset} {benchmark} there are {known}, and draw-1, draw-2, …."
         )

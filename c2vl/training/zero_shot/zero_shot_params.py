@@ -39,9 +39,7 @@ class ZeroShotParams(ParamsModel):
     )
     unseen: int = Field(default=5, ge=2, description="unseen classes of a seeded draw")
     stream: Stream = "joint"
-    schedule: ScheduleParams | None = Field(
-        default=None, description="null: that of `pretrain`"
-    )
+    schedule: ScheduleParams | None = Field(default=None, description="null: that of `pretrain`")
     alignment: AlignmentParams = AlignmentParams()
 
     def pretraining(self, pretrain: PretrainParams) -> PretrainParams:

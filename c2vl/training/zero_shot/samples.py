@@ -10,7 +10,9 @@ import numpy as np
 import pyarrow.compute as pc
 
 from c2vl.core import tables
-from c2vl.evaluation.zero_shot.protocols import ZeroShotSplit
+from c2vl.core.tables.class_list import class_names
+from c2vl.training.zero_shot.protocols import ZeroShotSplit, find_split
+from c2vl.training.zero_shot.zero_shot_params import ZeroShotParams
 
 ASIDE = 5  # every fifth clip of a seen class is a validation clip of the gate
 
@@ -76,3 +78,17 @@ def dataset_of(data: Path) -> str:
     """Short name of the data set that the index lists; empty for an index without samples."""
     column = tables.read(data / "index" / "index.parquet", ["dataset"])["dataset"]
     return str(column[0]) if len(column) else ""
+
+
+def split_samples(
+    data: Path, benchmark: str, name: str, params: ZeroShotParams
+) -> tuple[ZeroShotSplit, TrainingSamples]:
+    """The split `name` on this project's data, and its training samples.
+
+    Raises:
+        OtherDataSetError: it is published for another data set.
+        UserError: there is no such split, or it is not defined on the benchmark.
+    """
+    classes, dataset = len(class_names(data)), dataset_of(data)
+    split = find_split(name, dataset, benchmark, classes, params.unseen, params.seed)
+    return split, choose_samples(labels_of(data, benchmark), split, params.seed)
