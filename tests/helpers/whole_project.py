@@ -21,6 +21,7 @@ PARTS = (
     "checkpoints",
     "truth/README.md",
     "published/README.md",
+    "descriptions/README.md",
     "dvc.yaml",
     ".dvc/config",
     ".dvc/.gitignore",
