@@ -77,7 +77,7 @@ def choose_samples(labels: dict[str, int], split: ZeroShotSplit, seed: int) -> T
 def dataset_of(data: Path) -> str:
     """Short name of the data set that the index lists; empty for an index without samples."""
     column = tables.read(data / "index" / "index.parquet", ["dataset"])["dataset"]
-    return str(column[0]) if len(column) else ""
+    return str(column[0].as_py() or "") if len(column) else ""
 
 
 def split_samples(
