@@ -33,7 +33,7 @@ def main() -> None:
     from c2vl.training.stage import recorded, state_folder
     from c2vl.training.training_params import PretrainParams
     from c2vl.training.zero_shot.pretrain_seen import pretrain_seen
-    from c2vl.training.zero_shot.protocols import NOTE, OtherDataSetError
+    from c2vl.training.zero_shot.protocols import NOTE, NotRunError
     from c2vl.training.zero_shot.samples import split_samples
     from c2vl.training.zero_shot.zero_shot_params import ZeroShotParams
 
@@ -46,7 +46,7 @@ def main() -> None:
         try:
             _, samples = split_samples(DATA, benchmark, name, params)
             notes |= pretrain_seen(DATA, benchmark, samples, params, pretrain, device, state, out)
-        except (OtherDataSetError, NoPromptsError) as reason:
+        except (NotRunError, NoPromptsError) as reason:
             if Devices(device).main:
                 write_json(out / NOTE, {"reason": str(reason)})
                 print(f"{out}: not trained. {reason}", flush=True)

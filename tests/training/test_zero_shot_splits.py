@@ -21,7 +21,7 @@ from c2vl.datasets.probe import Probe
 from c2vl.datasets.scan import RawFiles
 from c2vl.training.training_params import PretrainParams
 from c2vl.training.zero_shot.protocols import (
-    OtherDataSetError,
+    NotRunError,
     ZeroShotSplit,
     find_split,
     names_for,
@@ -134,7 +134,7 @@ def test_the_gate_holds_out_the_same_share_of_the_seen_classes() -> None:
 def test_what_does_not_fit_is_one_sentence() -> None:
     with pytest.raises(UserError, match="there is no split 'synse-50-10'; for ntu60 xsub there"):
         found("synse-50-10", "ntu60")
-    with pytest.raises(OtherDataSetError, match=r"is of ntu120 and not of ntu60; for ntu60 xsub"):
+    with pytest.raises(NotRunError, match=r"is of ntu120 and not of ntu60; for ntu60 xsub"):
         found("synse-110-10", "ntu60")
     with pytest.raises(UserError, match="defined on xsub, not on xview; take an official"):
         found("synse-55-5", "ntu60", "xview")
@@ -150,7 +150,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_training_samples_are_seen_clips_divided_without_overlap(data: Path) -> None:
-    labels = labels_of(data, BENCHMARK)
+    labels = labels_of(data, BENCHMARK, "train")
     split = ZeroShotSplit("x", "drawn", "", "", "studio", CLASSES, (1,))
     chosen = choose_samples(labels, split, 0)
     assert set(chosen.seen) == {sample for sample, label in labels.items() if label != 1}
@@ -166,7 +166,7 @@ def test_training_samples_are_seen_clips_divided_without_overlap(data: Path) -> 
 
 
 def test_other_unseen_clips_change_no_choice(data: Path) -> None:
-    labels = labels_of(data, BENCHMARK)
+    labels = labels_of(data, BENCHMARK, "train")
     split = ZeroShotSplit("x", "drawn", "", "", "studio", CLASSES, (0, 2))
     fewer = {s: label for s, label in labels.items() if label != 2 or s.endswith("1A003")}
     swapped = {s: {0: 2, 2: 0}.get(label, label) for s, label in labels.items()}
@@ -180,6 +180,21 @@ def test_a_split_of_this_data(data: Path) -> None:
     split, samples = split_samples(data, BENCHMARK, "draw-1", params)
     assert split.classes == CLASSES and len(split.unseen) == 2
     assert not np.isin([int(s[-3:]) - 1 for s in samples.seen], split.unseen).any()
+
+
+def test_a_split_that_lacks_clips_is_not_run(data: Path, tmp_path: Path) -> None:
+    params = ZeroShotParams(benchmarks=[BENCHMARK], splits=["draw-1"], unseen=2)
+    split, _ = split_samples(data, BENCHMARK, "draw-1", params)
+    index = tables.read(data / "index/index.parquet")
+    write_json(tmp_path / "index/classes.json", [f"class {label}" for label in range(CLASSES)])
+    label = index["label"].to_numpy()
+    for kept, sentence in (
+        (np.isin(label, split.seen), "no test clip of an unseen class"),
+        (np.isin(label, [*split.unseen, split.seen[0]]), "fewer than two seen classes"),
+    ):
+        tables.write(tmp_path / "index/index.parquet", index.filter(kept))
+        with pytest.raises(NotRunError, match=sentence):
+            split_samples(tmp_path, BENCHMARK, "draw-1", params)
 
 
 def test_the_schedule_changes_only_what_it_names() -> None:

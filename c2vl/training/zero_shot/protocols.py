@@ -61,8 +61,8 @@ class ZeroShotSplit:
         return max(1, round(len(self.seen) * len(self.unseen) / self.classes))
 
 
-class OtherDataSetError(UserError):
-    """The split is of another data set than this project's."""
+class NotRunError(UserError):
+    """The split cannot be run on this data; the other splits and stages go on."""
 
 
 @cache
@@ -107,7 +107,7 @@ def find_split(
         seed: of the draws.
 
     Raises:
-        OtherDataSetError: it is published for another data set.
+        NotRunError: it is published for another data set.
         UserError: there is no such split, it is not defined on the benchmark, or a draw leaves
             fewer than two seen classes.
     """
@@ -131,7 +131,7 @@ def find_split(
         )
     if split["dataset"] != dataset:
         known = ", ".join(names_for(dataset, benchmark)) or "no published one"
-        raise OtherDataSetError(
+        raise NotRunError(
             f"`zero_shot.splits` names {name}, which is of {split['dataset']} and not of "
             f"{dataset}; for {dataset} {benchmark} there are {known}, and draw-1, draw-2, …."
         )

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from c2vl.core import tables
 from c2vl.core.tables.class_list import class_names
-from c2vl.training.zero_shot.protocols import ZeroShotSplit, find_split
+from c2vl.training.zero_shot.protocols import NotRunError, ZeroShotSplit, find_split
 from c2vl.training.zero_shot.zero_shot_params import ZeroShotParams
 
 ASIDE = 5  # every fifth clip of a seen class is a validation clip of the gate
@@ -36,11 +36,11 @@ class TrainingSamples:
     held_out: tuple[int, ...]
 
 
-def labels_of(data: Path, benchmark: str) -> dict[str, int]:
-    """Label of every usable sample in the train split of a benchmark."""
+def labels_of(data: Path, benchmark: str, split: str) -> dict[str, int]:
+    """Label of every usable sample in the split `train` or `test` of a benchmark."""
     index = tables.read(data / "index" / "index.parquet", ["sample", "label", "status", benchmark])
     chosen = index.filter(
-        pc.and_(pc.equal(index["status"], "ok"), pc.equal(index[benchmark], "train"))
+        pc.and_(pc.equal(index["status"], "ok"), pc.equal(index[benchmark], split))
     )
     return dict(zip(chosen["sample"].to_pylist(), chosen["label"].to_pylist(), strict=True))
 
@@ -86,9 +86,14 @@ def split_samples(
     """The split `name` on this project's data, and its training samples.
 
     Raises:
-        OtherDataSetError: it is published for another data set.
+        NotRunError: it is published for another data set, or this one lacks clips for it.
         UserError: there is no such split, or it is not defined on the benchmark.
     """
     classes, dataset = len(class_names(data)), dataset_of(data)
     split = find_split(name, dataset, benchmark, classes, params.unseen, params.seed)
-    return split, choose_samples(labels_of(data, benchmark), split, params.seed)
+    train, test = (labels_of(data, benchmark, part) for part in ("train", "test"))
+    if not set(test.values()) & set(split.unseen):
+        raise NotRunError(f"{name} on {benchmark}: no test clip of an unseen class is usable.")
+    if len(set(train.values()) - set(split.unseen)) < 2 or not set(test.values()) & set(split.seen):
+        raise NotRunError(f"{name} on {benchmark}: fewer than two seen classes have usable clips.")
+    return split, choose_samples(train, split, params.seed)
