@@ -14,10 +14,10 @@ from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.core.files import write_json
 from c2vl.datasets.benchmarks import missing_skeletons, splits
-from c2vl.datasets.classes import class_names
+from c2vl.datasets.classes import published_class_names
 from c2vl.datasets.data_params import DataParams
+from c2vl.datasets.file_facts import FileFacts
 from c2vl.datasets.index import assemble
-from c2vl.datasets.probe import Probe
 from c2vl.datasets.scan import RawFiles
 from c2vl.training.training_params import PretrainParams
 from c2vl.training.zero_shot.protocols import (
@@ -61,7 +61,7 @@ def test_the_four_families_hold_what_the_field_uses() -> None:
 
 def test_synse_s_classes_are_those_that_its_readme_names() -> None:
     """skelemoa/synse-zsl, README.md, `A11 reading` and so on, against NTU's own list of names."""
-    names = class_names("ntu120", Path())
+    names = published_class_names("ntu120", Path())
     assert [label + 1 for label in unseen_of("synse-55-5")] == [11, 12, 20, 27, 57]
     assert [names[label] for label in unseen_of("synse-55-5")][:2] == ["reading", "writing"]
     twelve = [4, 6, 10, 13, 16, 41, 43, 48, 52, 57, 59, 60]
@@ -89,8 +89,8 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     dataset, root = request.param, tmp_path_factory.mktemp(request.param) / "data"
     params = DataParams(dataset=dataset, raw=root, benchmarks=BENCHMARKS[dataset])
     samples = {name: RawFiles(skeletons=["a.skeleton"]) for name in grid(dataset)}
-    names = class_names(dataset, root)
-    made = assemble(params, samples, {"a.skeleton": Probe("00", 80)}, names)
+    names = published_class_names(dataset, root)
+    made = assemble(params, samples, {"a.skeleton": FileFacts("00", 80)}, names)
     tables.write(root / "index/index.parquet", made.table)
     write_json(root / "index/classes.json", names)
     return root

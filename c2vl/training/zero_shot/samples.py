@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from c2vl.core import tables
-from c2vl.core.tables.class_list import class_names
+from c2vl.core.tables.class_list import read_class_list
 from c2vl.training.zero_shot.protocols import NotRunError, ZeroShotSplit, find_split
 from c2vl.training.zero_shot.zero_shot_params import ZeroShotParams
 
@@ -89,7 +89,7 @@ def split_samples(
         NotRunError: it is published for another data set, or this one lacks clips for it.
         UserError: there is no such split, or it is not defined on the benchmark.
     """
-    classes, dataset = len(class_names(data)), dataset_of(data)
+    classes, dataset = len(read_class_list(data)), dataset_of(data)
     split = find_split(name, dataset, benchmark, classes, params.unseen, params.seed)
     train, test = (labels_of(data, benchmark, part) for part in ("train", "test"))
     if not set(test.values()) & set(split.unseen):
