@@ -144,6 +144,6 @@ def sentence(found: Sequence[Result]) -> str:
     over = f", mean of {len(family)} draws" if len(family) > 1 else ""
     unseen = len(split["unseen"])
     return (
-        f"Among {unseen} classes that no training has seen, the right one is found for "
-        f"{' and for '.join(parts)} (chance {100 / unseen:.0f} %{over})."
+        f"Among {unseen} classes that no training has seen, the test clips are recognised "
+        f"correctly: {' and '.join(parts)} (chance {100 / unseen:.0f} %{over})."
     )

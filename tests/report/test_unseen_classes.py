@@ -109,9 +109,9 @@ def test_draws_have_a_mean_and_a_sample_deviation(studio: PipelineOutputs) -> No
     assert means[0].cells[4].spread == pytest.approx(np.sqrt(((values - 0.5) ** 2).sum() / 2))
     assert means[1].cells[4].value == pytest.approx(0.6)
     assert unseen_classes.sentence(found) == (
-        "Among 5 classes that no training has seen, the right one is found for 50 % without any "
-        "label and for 60 % with an alignment head trained on labels of seen classes (chance 20 %, "
-        "mean of 3 draws)."
+        "Among 5 classes that no training has seen, the test clips are recognised correctly: 50 % "
+        "without any label and 60 % with an alignment head trained on labels of seen classes "
+        "(chance 20 %, mean of 3 draws)."
     )
     assert unseen_classes.sentence([]) == ""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -52,8 +52,8 @@ class Job:
         """
         loaded = load_checkpoint(checkpoint)
         known = load_clips(self.data, self.benchmark, "train", self.device, trained)
-        split = "test" if asked is None else "train"
-        new = load_clips(self.data, self.benchmark, split, self.device, asked)  # type: ignore[arg-type]
+        split: Literal["train", "test"] = "test" if asked is None else "train"
+        new = load_clips(self.data, self.benchmark, split, self.device, asked)
         return encoded_by(loaded.network, loaded.config, known, new)
 
     def scored(self, encoded: Encoded) -> tuple[dict[str, Array], AlignmentHead]:
