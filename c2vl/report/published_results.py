@@ -1,4 +1,4 @@
-"""Results that others published, from `reference.json`: shown only on the same data set and protocol.
+"""Results that others published (`reference.json`), for the same data set and protocol only.
 
 Each number says whether we found it in a public source other than the list it came from
 (`verified`). A number that we could not confirm is shown with a question mark.

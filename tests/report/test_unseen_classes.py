@@ -1,4 +1,4 @@
-"""Tables of zero-shot protocols and of published results: what stands beside what, and what never."""
+"""Tables of zero-shot protocols and of published results: what may stand side by side."""
 
 from __future__ import annotations
 

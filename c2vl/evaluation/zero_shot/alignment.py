@@ -1,4 +1,4 @@
-"""The field's setting: a head that aligns frozen features with class descriptions, trained on labels.
+"""The field's setting: a head, trained on labels, that aligns features with descriptions.
 
 One linear layer maps standardised encoder features into the text encoder's space; the loss is
 cross-entropy over the seen classes of the cosines with their descriptions, divided by a temperature

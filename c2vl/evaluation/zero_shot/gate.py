@@ -3,8 +3,8 @@
 Zero-shot (ZSL): test clips of unseen classes, scored against the unseen classes only. Generalized
 zero-shot (GZSL): all test clips against all classes; accuracy on clips of seen and of unseen
 classes, and the harmonic mean of the two. A model prefers what it was trained on, so a constant is
-subtracted from the scores of seen classes: calibrated stacking (Chao et al., "An Empirical Study and
-Analysis of Generalized Zero-Shot Learning for Object Recognition in the Wild", ECCV 2016). The
+subtracted from the scores of seen classes: calibrated stacking (Chao et al., "An Empirical Study
+and Analysis of Generalized Zero-Shot Learning for Object Recognition in the Wild", ECCV 2016). The
 constant is chosen on seen classes that a second training held out, never on test clips.
 """
 
@@ -44,7 +44,7 @@ def zsl(scores: np.ndarray, labels: np.ndarray, unseen: Sequence[int]) -> dict[s
 
 
 def gated(scores: np.ndarray, unseen: Sequence[int], gate: float) -> np.ndarray:
-    """Predicted labels (N,) when `gate` is subtracted from the seen classes' scores (N, classes)."""
+    """Labels (N,) predicted after `gate` is taken off the seen classes' scores (N, classes)."""
     lowered = scores - gate
     lowered[:, list(unseen)] = scores[:, list(unseen)]
     return lowered.argmax(1)
@@ -53,7 +53,7 @@ def gated(scores: np.ndarray, unseen: Sequence[int], gate: float) -> np.ndarray:
 def gzsl(
     scores: np.ndarray, labels: np.ndarray, unseen: Sequence[int], gate: float
 ) -> dict[str, float]:
-    """Accuracy on seen and on unseen classes among all classes, their harmonic mean, and the gate."""
+    """Accuracy on seen and unseen classes among all, their harmonic mean, and the gate."""
     predictions, of_unseen = gated(scores, unseen, gate), np.isin(labels, unseen)
     seen = top1(labels[~of_unseen], predictions[~of_unseen])
     new = top1(labels[of_unseen], predictions[of_unseen])

@@ -1,1 +1,1 @@
-"""Training for zero-shot recognition: which classes are unseen, and encoders that never see them."""
+"""Zero-shot training: which classes are unseen, and encoders that never see them."""

@@ -1,4 +1,4 @@
-"""The two encoders of a zero-shot split: the final one, and the one that the gate is chosen with."""
+"""The two encoders of a zero-shot split: the final one, and the one for the gate."""
 
 from __future__ import annotations
 
