@@ -7,8 +7,10 @@ from typing import Any
 
 import torch
 
+from c2vl.training.devices import Devices
 from c2vl.training.keep import forget
 from c2vl.training.methods import train
+from c2vl.training.reuse import Reuse
 from c2vl.training.stage import load_training, publish
 from c2vl.training.training_params import BaselinesParams, PretrainParams
 from c2vl.training.zero_shot.samples import TrainingSamples
@@ -38,7 +40,8 @@ def pretrain_seen(
         only = of_phase[phase]
         loaded = load_training(data, benchmark, own.objective.kinds, device, only)
         cell = benchmark, params.stream
-        trained = train("c2vl", *loaded, *cell, own, BaselinesParams(), state / phase)
+        reuse = Reuse(out / phase, Devices(device))
+        trained = train("c2vl", *loaded, *cell, own, BaselinesParams(), state / phase, reuse)
         notes[phase] = publish(out / phase, trained)
     for phase in PHASES:  # not before: DVC deletes `out` after a kill, and both are taken up again
         forget(state / phase)
