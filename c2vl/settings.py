@@ -28,6 +28,8 @@ from c2vl.studio.other import OtherWorldParams
 from c2vl.studio.studio_params import StudioParams
 from c2vl.training.finetuning.finetune_params import FinetuneParams, SemiParams, TransferParams
 from c2vl.training.training_params import BaselinesParams, PretrainParams
+from c2vl.training.zero_shot.protocols import is_split
+from c2vl.training.zero_shot.zero_shot_params import ZeroShotParams
 
 SECTIONS: dict[str, tuple[type[ParamsModel], ...]] = {
     "data": (DataParams,),
@@ -43,6 +45,7 @@ SECTIONS: dict[str, tuple[type[ParamsModel], ...]] = {
     "baselines": (BaselinesParams,),
     "finetune": (FinetuneParams,),
     "semi": (SemiParams,),
+    "zero_shot": (ZeroShotParams,),
     "transfer": (TransferParams, TransferTargets),
     "score": (ScoreParams,),
     "report": (ReportParams,),
@@ -82,6 +85,7 @@ def faults(params: Params, root: Path = Path(".")) -> list[str]:
         *_schedules(params),
         *_lists(params),
         *_transfer(params, root),
+        *_zero_shot(params),
         *_encoder(params),
     ]
 
@@ -129,7 +133,8 @@ def _schedules(params: Params) -> Iterator[str]:
 
 def _lists(params: Params) -> Iterator[str]:
     """Lists that dvc.yaml makes stages of."""
-    for name in ("data.benchmarks", "finetune.streams", "semi.streams", "transfer.streams"):
+    names = "data.benchmarks finetune.streams semi.streams transfer.streams zero_shot.splits"
+    for name in names.split():
         section, key = name.split(".")
         values = params[section][key]
         if len(set(values)) < len(values):
@@ -150,6 +155,18 @@ def _transfer(params: Params, root: Path) -> Iterator[str]:
                 f"`transfer.targets.{name}.raw`: {target.raw} is not there; "
                 "put its skeletons there or take the target out."
             )
+
+
+def _zero_shot(params: Params) -> Iterator[str]:
+    section = ZeroShotParams.model_validate(params["zero_shot"])
+    for split in section.splits:
+        if not is_split(split):
+            yield f"`zero_shot.splits`: there is no split {split}; docs/zero-shot.md lists them."
+    if section.schedule is not None:
+        for milestone in section.schedule.milestones:
+            if not 1 <= milestone <= section.schedule.epochs:
+                epochs = section.schedule.epochs
+                yield f"`zero_shot.schedule.milestones`: {milestone} is not within {epochs} epochs."
 
 
 def _encoder(params: Params) -> Iterator[str]:

@@ -20,7 +20,7 @@ from c2vl.models.clips import Clips
 from c2vl.models.encode import encode
 from c2vl.models.streams import Stream
 from c2vl.training.absent import absent, pass_on
-from c2vl.training.checkpoint import load_checkpoint
+from c2vl.training.checkpoint import EncoderConfig, EncoderNetwork, load_checkpoint
 from c2vl.training.supervised import ClassifyingEncoder
 
 
@@ -36,15 +36,22 @@ def make_features(checkpoint: Path, train: Clips, test: Clips, out: Path) -> dic
         pass_on(checkpoint, out)
         return {}
     loaded = load_checkpoint(checkpoint)
-    config = loaded.config
-    state = loaded.network.state_dict()
+    encoded = encoded_by(loaded.network, loaded.config, train, test)
+    save_encoded(out, encoded, loaded.config.frames)
+    return {"computed": len(train) + len(test), "width": encoded.features.train.shape[1]}
+
+
+def encoded_by(
+    network: EncoderNetwork, config: EncoderConfig, train: Clips, test: Clips
+) -> Encoded:
+    """Features of both splits by a trained network, which stays frozen, with its heads."""
     heads = {
-        name: value.float().numpy()
-        for name, value in state.items()
+        name: value.float().cpu().numpy()
+        for name, value in network.state_dict().items()
         if not name.startswith("encoder.")
     }
-    features = frozen_features(loaded.encoder, train, test, config.stream, config.frames)
-    encoded = Encoded(
+    features = frozen_features(network.encoder, train, test, config.stream, config.frames)
+    return Encoded(
         config.method,
         config.benchmark,
         config.stream,
@@ -54,8 +61,6 @@ def make_features(checkpoint: Path, train: Clips, test: Clips, out: Path) -> dic
         heads,
         dict(config.prompts),
     )
-    save_encoded(out, encoded, config.frames)
-    return {"computed": len(train) + len(test), "width": features.train.shape[1]}
 
 
 def frozen_features(

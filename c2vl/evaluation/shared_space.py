@@ -25,13 +25,22 @@ def zero_shot_scores(encoded: Encoded, names: Array) -> Array | None:
     The names go through the head that aligned the language prompts; no label of any clip is used.
     None where the encoder was not aligned with language.
     """
-    skeletons = encoded.embedded("skeleton_head", encoded.features.test)
-    classes = encoded.embedded(f"prompt_heads.{LANGUAGE}", unit(names))
-    if skeletons is None or classes is None:
+    cosines = name_similarities(encoded, names)
+    if cosines is None:
         return None
-    logits = skeletons @ classes.T / TEMPERATURE
+    logits = cosines / TEMPERATURE
     scores = np.exp(logits - logits.max(1, keepdims=True))
     return (scores / scores.sum(1, keepdims=True)).astype(np.float32)
+
+
+def name_similarities(encoded: Encoded, names: Array) -> Array | None:
+    """Cosines (N, classes) of the test clips with the class names, in the shared space.
+
+    None where the encoder was not aligned with language.
+    """
+    skeletons = encoded.embedded("skeleton_head", encoded.features.test)
+    classes = encoded.embedded(f"prompt_heads.{LANGUAGE}", unit(names))
+    return None if skeletons is None or classes is None else skeletons @ classes.T
 
 
 def retrieve(encoded: Encoded, prompts: Prompts) -> dict[str, Any] | None:

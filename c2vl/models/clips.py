@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -34,7 +35,11 @@ class Clips:
 
 
 def load_clips(
-    data: Path, benchmark: str, split: Literal["train", "test"], device: torch.device | str
+    data: Path,
+    benchmark: str,
+    split: Literal["train", "test"],
+    device: torch.device | str,
+    only: Collection[str] | None = None,
 ) -> Clips:
     """Load the clips of a split whose index row and skeleton row are both `ok`.
 
@@ -43,6 +48,7 @@ def load_clips(
         benchmark: column of the index, such as `xsub`.
         split: only rows of this split are read into memory.
         device: where views of the clips are made.
+        only: ids of the samples to load; None: all of the split.
 
     Raises:
         UserError: a table or the benchmark is missing, or nothing is left in the split.
@@ -55,6 +61,9 @@ def load_clips(
     samples: list[str] = []
     frames: list[np.ndarray] = []
     joints: list[np.ndarray] = []
+    if only is not None:
+        allowed = set(only)
+        label_of = {sample: label for sample, label in label_of.items() if sample in allowed}
     wanted = pa.array(list(label_of), pa.string())
     for shard, table in tables.shards(data / "skeleton", ["sample", "frames", "joints", "status"]):
         table = table.filter(

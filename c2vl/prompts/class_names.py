@@ -1,4 +1,4 @@
-"""Encode class names: the feature of a name is the mean over a few sentences with it."""
+"""Encode the classes: sentences with a class name, or a user's own descriptions, averaged."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from c2vl.core import tables
 from c2vl.core.params import ParamsModel
+from c2vl.prompts.descriptions import read_descriptions
 
 
 class ClassNamesParams(ParamsModel):
@@ -19,6 +20,10 @@ class ClassNamesParams(ParamsModel):
     templates: list[str] = Field(
         min_length=1,
         description="sentences with {} for the class name; their features are averaged",
+    )
+    descriptions: Path | None = Field(
+        default=None,
+        description="JSON or YAML file in descriptions/, used in place of the templates",
     )
 
     @field_validator("templates")
@@ -44,16 +49,30 @@ def write_class_names(
         names: of the classes; a name's position is its label.
         params: section `class_names`.
         encode: turns sentences into features (N, width).
+
+    Raises:
+        UserError: the file of descriptions does not fit the classes.
     """
-    total = np.zeros((len(names), 0))
-    for template in params.templates:
-        features = np.asarray(encode([template.format(name) for name in names]), np.float64)
-        unit = features / np.linalg.norm(features, axis=1, keepdims=True)
-        total = total + unit if total.shape[1] else unit
-    mean = (total / np.linalg.norm(total, axis=1, keepdims=True)).astype(np.float32)
+    if params.descriptions is None:
+        total = np.zeros((len(names), 0))
+        for template in params.templates:
+            unit = _unit(encode([template.format(name) for name in names]))
+            total = total + unit if total.shape[1] else unit
+    else:
+        texts = read_descriptions(params.descriptions, names)
+        unit = _unit(encode([text for of_class in texts for text in of_class]))
+        starts = np.cumsum([0, *map(len, texts[:-1])])
+        total = np.add.reduceat(unit, starts, axis=0)
+    mean = _unit(total).astype(np.float32)
     columns = {
         "label": pa.array(np.arange(len(names), dtype=np.int16)),
         "name": pa.array(names, pa.string()),
         "feature": tables.vector_column(mean),
     }
     tables.write(out / "class_names.parquet", pa.table(columns))
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    values = np.asarray(rows, np.float64)
+    scaled: np.ndarray = values / np.linalg.norm(values, axis=1, keepdims=True)
+    return scaled

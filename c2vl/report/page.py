@@ -18,9 +18,11 @@ from c2vl.report import (
     method_tables,
     paper_tables,
     plots,
+    published_results,
     seed_tables,
     stage_times,
     sweeps,
+    unseen_classes,
 )
 from c2vl.report.figures.timings import timings
 from c2vl.report.gallery import gallery
@@ -69,6 +71,7 @@ def write_report(
         *filter(None, gathered["tables"].values()),
         *gathered["paper_tables"],
         *gathered["sweep_tables"],
+        *gathered["unseen_tables"],
     ]
     for plot in drawn:
         plot.write(out / "plots")
@@ -89,6 +92,7 @@ def gather(
     benchmarks = outputs.benchmarks  # first, because it raises if there are no metrics
     typical, failed = gallery(outputs, raw, params)
     answer_plots, confused = engine_tables.answer_confusions(outputs)
+    of_unseen = unseen_classes.results(outputs, settings)
     return {
         "dataset": outputs.dataset_name,
         "demo": outputs.dataset == "studio",
@@ -121,12 +125,15 @@ def gather(
             "streams": method_tables.streams_table(outputs, benchmarks),
             "compare": seed_tables.compare_table(outputs.compare),
             "zero_shot": extra_tables.zero_shot_table(outputs),
+            "published_linear": published_results.linear_elsewhere(outputs),
             "retrieval": extra_tables.retrieval_table(outputs),
             "calibration": extra_tables.calibration_table(outputs),
             "stages": stage_times.stage_table(records),
         },
         "paper_tables": paper_tables.paper_tables(outputs),
         "paper": bool(paper_tables.paper_numbers(outputs.dataset)),
+        "unseen": unseen_classes.sentence(of_unseen),
+        "unseen_tables": unseen_classes.tables(outputs, of_unseen),
         "sweep_tables": sweeps.sweep_tables(outputs),
         "sweep_plots": sweeps.sweep_plots(outputs),
         "sweeps_missing": sweeps.missing(outputs),

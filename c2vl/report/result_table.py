@@ -36,7 +36,7 @@ class Row:
     Args:
         cells: one cell a column.
         kind: `ours`, `baseline`, `paper` (the paper's numbers, not measured here), `head` (sums
-            and differences), or `elsewhere` (numbers of other data).
+            and differences), or `elsewhere` (numbers of other data or of others' papers).
         rule: draw a line above the row.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import time
 from collections import Counter, deque
@@ -26,6 +27,8 @@ from c2vl.store.publish import Publisher, done_in_worker
 from c2vl.store.segments import Written
 from c2vl.store.stage import Failure, Row, Stage, Unit, each
 from c2vl.store.store import Store
+
+log = logging.getLogger(__name__)
 
 MOST_AHEAD = 8  # prepared batches that may wait for the engine; 16 full-HD frames are 100 MB
 MOST_BEHIND = 2  # computed batches that may wait to be completed
@@ -210,7 +213,7 @@ def prepared_batches(
             if error.died:
                 why = "a process that prepares ended, perhaps for lack of memory"
             if error.sent or os.environ.get(PREPARE):  # else an engine that prepares itself
-                print(f"{stage.name}: {why}; threads go on, which is a little slower", flush=True)
+                log.info(f"{stage.name}: {why}; threads go on, which is a little slower")
     threads = min(workers_each(), stage.most_threads)
     with closing(in_threads(prepare, todo, threads, min(workers_each(), MOST_AHEAD))) as ready:
         yield from ready

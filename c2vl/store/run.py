@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,8 @@ from c2vl.store.stage import Failure, Stage
 from c2vl.store.status import why
 from c2vl.store.store import Store
 from c2vl.store.write_table import stored_columns, write_table
+
+log = logging.getLogger(__name__)
 
 METRICS = "metrics.json"  # in the output, beside the shards
 
@@ -89,7 +92,7 @@ def run(stage: Stage, output: Path, notes: dict[str, Any]) -> None:
     with stage_lock(stage.name), interruptible():
         store, description = open_store(stage)
         if store.damaged:
-            print(
+            log.info(
                 f"{stage.name}: {store.damaged} damaged files of the store were set aside; their "
                 "rows are made again."
             )
@@ -120,7 +123,7 @@ def run(stage: Stage, output: Path, notes: dict[str, Any]) -> None:
         with explained(output, "output", instead=""):
             write_json(output / METRICS, {**summary, **stage.metrics()})
         counted = f"{stage.done} {filled.computed:,} · reused {reused:,} · failed {failed:,}"
-        print(f"{counted} · why: {reason}", flush=True)
+        log.info(f"{counted} · why: {reason}")
 
 
 def fill_share(stage: Stage, output: Path, share: Share, notes: dict[str, Any]) -> None:
@@ -145,7 +148,7 @@ def fill_share(stage: Stage, output: Path, share: Share, notes: dict[str, Any]) 
         notes |= {"computed": filled.computed, "failed": len(filled.failures)}
         notes |= {**filled.notes(), "why": reason}
         counted = f"{stage.done} {filled.computed:,} · failed {len(filled.failures):,}"
-        print(f"{stage.name}, share {share}: {counted} · why: {reason}", flush=True)
+        log.info(f"{stage.name}, share {share}: {counted} · why: {reason}")
 
 
 def _seed(stage: Stage, store: Store, planned: Plan, output: Path) -> list[failures.Note]:
@@ -155,9 +158,8 @@ def _seed(stage: Stage, store: Store, planned: Plan, output: Path) -> list[failu
     sources = versions_of(output)
     taken = seed(store, stage, planned.columns, planned.missing, sources)
     if taken:
-        print(
+        log.info(
             f"{stage.name}: {taken:,} rows taken over from the last version of {output}.",
-            flush=True,
         )
         store.note_written()  # what is still missing is then new, not a first run
     return failed_before(store, sources)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import math
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Collection, Mapping
@@ -25,6 +25,8 @@ from c2vl.core.errors import UserError
 from c2vl.core.files import make_durable, read_json, write_bytes, write_json
 from c2vl.core.machine import store_dir
 from c2vl.store.seed import cached_files
+
+log = logging.getLogger(__name__)
 
 FOLDER, MANIFEST = "trained", "manifest.json"
 GIGABYTES = 10.0
@@ -95,10 +97,10 @@ class TrainedStore:
                 return None
             files = None
         except OSError as error:
-            print(f"{folder} cannot be read ({error.strerror}); not used.", file=sys.stderr)
+            log.warning(f"{folder} cannot be read ({error.strerror}); not used.")
             return None
         if files is None:
-            print(f"{folder} is damaged; it is set aside and not used.", file=sys.stderr)
+            log.warning(f"{folder} is damaged; it is set aside and not used.")
             self._set_aside(folder)
             return None
         with contextlib.suppress(OSError):
@@ -126,10 +128,9 @@ class TrainedStore:
             self._make_room(key)
         except OSError as error:
             why = error.strerror or error
-            print(
+            log.warning(
                 f"{self.folder} does not take {about.get('name', key)} ({why}); it will be trained "
                 "again when its stage runs again. Free some space there.",
-                file=sys.stderr,
             )
 
     def entries(self) -> list[Entry]:

@@ -6,6 +6,7 @@ evaluate what needs no prompts: the random and supervised baselines, and finetun
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -16,6 +17,7 @@ from c2vl.models.streams import Stream
 from c2vl.training.checkpoint import ABSENT, EncoderConfig, Method
 from c2vl.training.training_params import PretrainParams
 
+log = logging.getLogger(__name__)
 KINDS = ("vision", "language")
 REASON = (
     "There are no prompts to learn from: put the videos beside the skeletons, or set "
@@ -51,7 +53,7 @@ def note_absent(
         training=params.model_dump(mode="json"),
     )
     write_json(folder / ABSENT, {"reason": REASON, "config": config.model_dump(mode="json")})
-    print(f"{folder}: not trained. {REASON}", flush=True)
+    log.info(f"{folder}: not trained. {REASON}")
 
 
 def absent(folder: Path) -> EncoderConfig | None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import shutil
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +21,8 @@ import torch
 
 from c2vl.core.files import published
 from c2vl.training.environment import save_seconds
+
+log = logging.getLogger(__name__)
 
 STATE, LAST_GOOD, LIVE = "state.pt", "last-good", "live"
 
@@ -50,7 +52,7 @@ class Keep:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            print(f"{path} cannot be used ({error}); training starts anew.", file=sys.stderr)
+            log.warning(f"{path} cannot be used ({error}); training starts anew.")
             return None
         return state if key == self.key else None
 

@@ -6,7 +6,7 @@ ran `dvc pull`. An output names its keys in `trained.json`.
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from c2vl.core.files import read_json
 from c2vl.store.trained import TrainedStore, checksum, previous_files
 from c2vl.training.devices import Devices
 from c2vl.training.key import Description
+
+log = logging.getLogger(__name__)
 
 RECORD = "trained.json"
 TAKEN = "taken from the store (same parameters, data and code)"
@@ -67,7 +69,7 @@ class Reuse:
     def say(self, text: str) -> None:
         """Say once, on stderr, what was taken."""
         if self.devices.main:
-            print(text, file=sys.stderr)
+            log.warning(text)
 
 
 def record_of(description: Description, files: Files) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import sys
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,8 @@ from c2vl.training.devices import Devices
 from c2vl.training.keep import forget
 from c2vl.training.methods import Trained
 from c2vl.training.reuse import RECORD
+
+log = logging.getLogger(__name__)
 
 
 class TrainingData(NamedTuple):
@@ -48,14 +50,18 @@ def state_folder(name: str) -> Path:
 
 
 def load_training(
-    data: Path, benchmark: str, kinds: Sequence[str], device: torch.device
+    data: Path,
+    benchmark: str,
+    kinds: Sequence[str],
+    device: torch.device,
+    only: Collection[str] | None = None,
 ) -> TrainingData:
-    """Load the train split of a benchmark with the prompts in use.
+    """Load the train split of a benchmark, or the samples `only` of it, with the prompts in use.
 
     Raises:
         UserError: a table is missing, or nothing usable is in the split.
     """
-    clips = load_clips(data, benchmark, "train", device)
+    clips = load_clips(data, benchmark, "train", device, only)
     return TrainingData(
         clips, load_prompts(data, clips.samples, kinds, device), len(read_class_list(data))
     )
@@ -85,5 +91,5 @@ def publish(folder: Path, trained: Trained, state: Path | None = None) -> dict[s
         notes |= {"epochs": last.epoch, "loss": last.loss}
         notes |= {"probe": last.probe} if last.probe is not None else {}
     shown = ", ".join(f"{name} {value:.4g}" for name, value in notes.items())
-    print(f"{folder}: {shown}", file=sys.stderr)
+    log.warning(f"{folder}: {shown}")
     return notes

@@ -28,7 +28,7 @@ from c2vl.training.training_params import BaselinesParams, SupervisedParams
 
 GRAPH = yaml.safe_load((code_deps.ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 STAGES: dict[str, dict[str, Any]] = {name: stage.get("do", stage) for name, stage in GRAPH.items()}
-TRAINS = {"pretrain", "baselines"}
+TRAINS = {"pretrain", "baselines", "zero_shot_pretrain"}
 
 
 @pytest.fixture(scope="module")

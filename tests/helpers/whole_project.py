@@ -21,6 +21,7 @@ PARTS = (
     "checkpoints",
     "truth/README.md",
     "published/README.md",
+    "descriptions/README.md",
     "dvc.yaml",
     ".dvc/config",
     ".dvc/.gitignore",
@@ -138,6 +139,8 @@ def small_world() -> dict[str, Any]:
     for section in ("finetune", "semi", "transfer"):
         params[section] |= {"epochs": 1, "milestones": [], "warmup_epochs": 0}
     params["semi"] |= {"fractions": [0.1], "draws": 2}
+    params["zero_shot"] |= {"splits": ["draw-1"], "unseen": 2}
+    params["zero_shot"]["schedule"] |= {"epochs": 1, "milestones": []}
     params["target_world"] |= {"setups": 1, "subjects": 3}
     params["transfer"]["targets"]["studio-b"]["train_subjects"] = [1, 2]
     params["report"] |= {"gallery": 2, "tsne_classes": 3}

@@ -16,7 +16,14 @@ from c2vl import commands
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
-    for pattern in ("*.md", "docs/*.md", "published/*.md", "truth/*.md", "tests/*.md")
+    for pattern in (
+        "*.md",
+        "docs/*.md",
+        "published/*.md",
+        "descriptions/*.md",
+        "truth/*.md",
+        "tests/*.md",
+    )
     for path in ROOT.glob(pattern)
 )
 LONGEST = 100  # columns

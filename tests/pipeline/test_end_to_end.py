@@ -38,6 +38,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     ]
     stages += ["baseline_features@xsub", "class_names", "evaluate", "score", "report"]
     stages += ["finetune@xsub-joint", "semi@xsub-joint", "target_world@studio-b", "protocols"]
+    stages += [f"{name}@draw-1" for name in ("zero_shot_pretrain", "zero_shot")]
     stages += [f"{name}@studio-b" for name in ("target_index", "target_skeleton", "transfer")]
     assert sorted(ran) == sorted(stages)
     return made

@@ -9,6 +9,7 @@ engine. A batch that does not fit later is halved. `C2VL_BATCH_<STAGE>` override
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from c2vl.core.machine import state_dir
 
 if TYPE_CHECKING:
     import torch
+
+log = logging.getLogger(__name__)
 
 MIN_GAIN = 1.1  # a doubled batch must be this much faster per item
 FIRST_SIZE = 4
@@ -81,7 +84,7 @@ class Batching:
         if size is None:
             size = find_batch(forward, self._largest, self._engine)
             keep_batch(self._name, size)
-            print(
+            log.info(
                 f"{self._engine}: measured a batch size of {size} on {device_name(self._device)}; "
                 f"kept in {machine_file()}"
             )
@@ -99,10 +102,9 @@ class Batching:
         self._limit = failed // 2
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        print(
+        log.info(
             f"{self._engine}: a batch of {failed} does not fit into memory; "
             f"going on with {self._limit}",
-            flush=True,
         )
         if self._device.type != "cpu":
             keep_batch(self._name, self._limit)

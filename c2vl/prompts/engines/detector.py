@@ -6,6 +6,7 @@ It runs Grounding DINO, or any other zero-shot detector of transformers.
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -25,6 +26,8 @@ from c2vl.prompts.engines.weights import original_identity, resolve
 
 if TYPE_CHECKING:
     import torch
+
+log = logging.getLogger(__name__)
 
 # Images; on a CPU, and the most that is tried on a GPU: a prepared frame takes 10 to 20 MB.
 CPU_BATCH, MAX_BATCH = 16, 32
@@ -153,7 +156,7 @@ class Detector:
                 if fault
                 else "agrees with float32 on a test image"
             )
-            print(f"detector: {params.dtype} {outcome}", flush=True)
+            log.info(f"detector: {params.dtype} {outcome}")
         return detector
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Detections]:

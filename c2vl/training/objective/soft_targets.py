@@ -51,7 +51,7 @@ def inter_target(
 
 
 def _mixed(soft: Tensor, share: float) -> Tensor:
-    """share · soft + (1 - share) · I, for each matrix of (…, B, B)."""
+    """Share · soft + (1 - share) · I, for each matrix of (…, B, B)."""
     mixed = soft * share
     mixed.diagonal(dim1=-2, dim2=-1).add_(1 - share)
     return mixed

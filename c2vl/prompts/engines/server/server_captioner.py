@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import sys
+import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -18,6 +18,8 @@ from c2vl.prompts.engines.fingerprints import fingerprint
 from c2vl.prompts.engines.pad_to_square import pad_to_square
 from c2vl.prompts.engines.server.connection import Connection, RefusedError
 from c2vl.prompts.engines.server.request_threads import RequestThreads
+
+log = logging.getLogger(__name__)
 
 QUALITY = 95  # of the JPEG that is sent; the server resizes the crop anyway
 # CLIP's mean, with which LLaVA was trained: the mean of a server's processor is not known.
@@ -84,11 +86,9 @@ class ServerCaptioner:
         server = self.connection
         rate = server.answered / max(self._reported - self._began, 1e-9)
         failures = ", ".join(f"{count} × {what}" for what, count in server.failures.most_common(4))
-        print(
+        log.warning(
             f"caption: {server.answered:,} answers, {rate:.1f} a second, "
             f"{server.in_flight} in flight; failed tries: {failures or 'none'}",
-            file=sys.stderr,
-            flush=True,
         )
 
     def _ask(self, data_uri: str) -> Answer | NoAnswer:

@@ -1,0 +1,1 @@
+"""Zero-shot training: which classes are unseen, and encoders that never see them."""
