@@ -135,7 +135,6 @@ def test_a_head_learns_a_linear_map_and_recognises_classes_it_never_saw() -> Non
 
 ZERO_SHOT = ZeroShotParams.model_validate(
     {
-        "benchmarks": [BENCHMARK],
         "splits": ["draw-1"],
         "unseen": 2,
         "schedule": {"epochs": 2, "learning_rate": 0.1},

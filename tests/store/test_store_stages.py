@@ -292,7 +292,7 @@ def test_clean_removes_what_params_do_not_need_and_verify_finds_what_is_damaged(
         )
     main(["store", "clean", "--yes", "--keep", "other.yaml"])
     assert (
-        "crop: left alone, for what it needs cannot be told: The checkpoint directory "
+        "crop: left alone, for what it needs cannot be told: The checkpoint folder "
         "'checkpoints/tiny/not-here'" in (capsys.readouterr().out)
     )
     assert all(Path("home/store", name, "0" * 32).is_dir() for name in ("crop", "detect"))

@@ -106,7 +106,7 @@ def test_sizes_of_the_splits_on_the_index_of_all_names(whole: Path) -> None:
         gone = Counter((rule(clip), clip.label) for clip in missing)
         assert names_for(dataset, benchmark)
         for name in names_for(dataset, benchmark):
-            params = ZeroShotParams(benchmarks=[benchmark], splits=[name])
+            params = ZeroShotParams(splits=[name])
             split, samples = split_samples(whole, benchmark, name, params)
             found_there = sum(there["train", label] for label in split.seen)
             assert len(samples.seen) == len(set(samples.seen)) == found_there, name
@@ -176,14 +176,14 @@ def test_other_unseen_clips_change_no_choice(data: Path) -> None:
 
 
 def test_a_split_of_this_data(data: Path) -> None:
-    params = ZeroShotParams(benchmarks=[BENCHMARK], splits=["draw-1"], unseen=2)
+    params = ZeroShotParams(splits=["draw-1"], unseen=2)
     split, samples = split_samples(data, BENCHMARK, "draw-1", params)
     assert split.classes == CLASSES and len(split.unseen) == 2
     assert not np.isin([int(s[-3:]) - 1 for s in samples.seen], split.unseen).any()
 
 
 def test_a_split_that_lacks_clips_is_not_run(data: Path, tmp_path: Path) -> None:
-    params = ZeroShotParams(benchmarks=[BENCHMARK], splits=["draw-1"], unseen=2)
+    params = ZeroShotParams(splits=["draw-1"], unseen=2)
     split, _ = split_samples(data, BENCHMARK, "draw-1", params)
     index = tables.read(data / "index/index.parquet")
     write_json(tmp_path / "index/classes.json", [f"class {label}" for label in range(CLASSES)])
@@ -199,7 +199,7 @@ def test_a_split_that_lacks_clips_is_not_run(data: Path, tmp_path: Path) -> None
 
 def test_the_schedule_changes_only_what_it_names() -> None:
     pretrain = PretrainParams()
-    params = ZeroShotParams(benchmarks=["xsub"], splits=["draw-1"])
+    params = ZeroShotParams(splits=["draw-1"])
     assert params.pretraining(pretrain) == pretrain
     own = {"epochs": 20, "learning_rate": 0.2, "milestones": [15]}
     changed = params.model_validate({**params.model_dump(), "schedule": own}).pretraining(pretrain)
