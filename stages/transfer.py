@@ -6,7 +6,8 @@ Writes `results/finetune/transfer/<target>/`:
 - `metrics.json`: `source, dataset, benchmark, train, test, classes`, and
   `streams[stream][start] = {top1, top5, mean_class, best_on_test}`;
 - `scores.parquet`: `stream, start, sample, label, scores` as of `finetune`;
-- `finetune.csv`, `trained.json`: as of `finetune`, with `stream`.
+- `finetune.csv`, `trained.json`: as of `finetune`, with `stream`;
+- `<stream>/{encoder.safetensors,config.json}`: C²VL's finetuned network, as of `finetune`.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from c2vl.models.clips import Clips, load_clips
 from c2vl.models.encoders.registry import build_encoder
 from c2vl.training import loop
 from c2vl.training.checkpoint import load_checkpoint
-from c2vl.training.finetuning.finetune import finetune, settings
+from c2vl.training.finetuning.finetune import class_scores, finetune, settings
 from c2vl.training.finetuning.finetune_params import FinetuneParams, SemiParams
 from c2vl.training.finetuning.labelled import draw_labelled
 
@@ -260,6 +260,18 @@ def test_transfer_trains_on_the_target_alone(world: Path) -> None:
     target = tables.read(world / "data/targets/elsewhere/index/index.parquet")
     test = set(target.filter(pc.equal(target[BENCHMARK], "test"))["sample"].to_pylist())
     assert set(scores["sample"].to_pylist()) == test
+
+
+def test_transfer_saves_the_encoder_that_made_the_scores(world: Path) -> None:
+    folder = world / "results/finetune/transfer/elsewhere"
+    saved = load_checkpoint(folder / "joint")
+    assert saved.config.benchmark == BENCHMARK and saved.config.classes == CLASSES
+    clips = load_clips(world / "data/targets/elsewhere", BENCHMARK, "test", "cpu")
+    found = class_scores(saved.network, clips.skeletons, "joint", saved.config.frames)
+    rows = tables.rows_of(tables.read(folder / "scores.parquet"))
+    written = {row["sample"]: row["scores"] for row in rows if row["start"] == "c2vl"}
+    expected = [written[sample] for sample in clips.samples]
+    np.testing.assert_allclose(found, np.array(expected), atol=1e-6)
 
 
 def test_transfer_to_pku_mmd_ii_from_its_raw_files(

@@ -15,6 +15,7 @@ import pyarrow as pa
 from c2vl.core import tables
 from c2vl.core.files import write_json
 from c2vl.models.clips import Clips
+from c2vl.training.checkpoint import WEIGHTS
 from c2vl.training.curves import Epoch
 from c2vl.training.devices import Devices
 from c2vl.training.finetuning.finetune import Finetuned, settings
@@ -150,11 +151,17 @@ def transfer_all(
     runs: list[tuple[Where, Finetuned]] = []
     for stream in params.streams:
         checkpoint = pretrained / f"{params.source}-{stream}"
-        own = settings(config_of(checkpoint)[1], params, params.seed)
+        config, pretrain = config_of(checkpoint)
+        config = config.model_copy(update={"benchmark": about["benchmark"]})
+        own = settings(pretrain, params, params.seed)
         for start, encoder in starts(checkpoint, params.starts, params.seed):
             where: Where = {"stream": stream, "start": start}
-            name = f"transfer {out.name} {params.source}-{stream} {start}"
-            done = trainings.run(name, where, stream, encoder, rows, own)
+            name, saved = f"transfer {out.name} {params.source}-{stream} {start}", start == "c2vl"
+            done = trainings.run(
+                name, where, stream, encoder, rows, own, saved, f"{stream}/{WEIGHTS}"
+            )
+            if saved and devices.main:
+                save_network(out / stream, done, config, classes, len(rows))
             streams.setdefault(stream, {})[start] = metrics_of(test.labels, done)
             runs.append((where, done.without_network()))
     if devices.main:

@@ -6,7 +6,7 @@ import copy
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -66,6 +66,7 @@ class Trainings:
         rows: np.ndarray,
         params: PretrainParams,
         with_network: bool = False,
+        weights: str = WEIGHTS,
     ) -> Finetuned:
         """The result of finetuning `encoder` on the clips `rows` of the train split.
 
@@ -77,13 +78,14 @@ class Trainings:
             rows: (n,) int64.
             params: of `finetune.settings`.
             with_network: whether the caller needs the network too.
+            weights: where the caller writes its weights, below the output's folder.
         """
         device = self.train.skeletons.device
-        weights = [value for value in encoder.state_dict().values() if isinstance(value, Tensor)]
-        read = [*weights, torch.from_numpy(rows), *self._content]
+        start = [value for value in encoder.state_dict().values() if isinstance(value, Tensor)]
+        read = [*start, torch.from_numpy(rows), *self._content]
         known = described_run(name, stream, params, self.classes, data_hash(read), device.type)
         needed = [STORED_SCORES, STORED_CURVES, *([WEIGHTS] if with_network else [])]
-        files = self.reuse.take(known, needed, self._previous)
+        files = self.reuse.take(known, needed, partial(self._previous, weights))
         folder = self.states.joinpath(*map(str, where.values()))
         self._folders.append(folder)
         if files is not None:
@@ -149,7 +151,7 @@ class Trainings:
         except (OSError, ValueError, KeyError, TypeError):  # none, or of another version of c2vl
             return {}, {}
 
-    def _previous(self, key: str) -> Files | None:
+    def _previous(self, weights: str, key: str) -> Files | None:
         """A result as the output's last version has it; its network only where that has it."""
         files, runs = self._last
         if key not in runs:
@@ -168,8 +170,8 @@ class Trainings:
         scores = scores[[place[sample] for sample in self.test.samples]]
         found = {STORED_SCORES: save_arrays({"scores": scores})}
         found[STORED_CURVES] = json.dumps(run["curves"]).encode()
-        if WEIGHTS in run["files"] and WEIGHTS in files:
-            found[WEIGHTS] = files[WEIGHTS].read_bytes()
+        if WEIGHTS in run["files"] and weights in files:
+            found[WEIGHTS] = files[weights].read_bytes()
         sums = {name: value for name, value in run["files"].items() if name in found}
         sound = all(checksum(found[name]) == value for name, value in sums.items())
         return found if sound else None
