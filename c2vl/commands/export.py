@@ -1,7 +1,9 @@
 """Export a trained encoder to a folder that works without this repository.
 
-  c2vl export encoders/joint                       joint stream of the first benchmark
+  c2vl export encoders/best                        the most accurate classifier of the run
+  c2vl export encoders/fusion --stream fusion      three streams and their weights in one file
   c2vl export encoders/bone --stream bone --benchmark xview
+  c2vl export encoders/mine --from finetune        finetuned on labels; or transfer:NAME
 
 The folder holds the ONNX file, the weights as safetensors, a config and a model card. The ONNX file
 takes joints in metres, with any batch size and any number of frames. It returns features, the
@@ -13,23 +15,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
+
+from c2vl.commands.recognition.arguments import add_choice
 
 HELP = "export a trained encoder: ONNX, safetensors, model card"
-RESULTS = Path("results")
+DATA, RESULTS = Path("data"), Path("results")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to create")
-    parser.add_argument(
-        "--benchmark", help="benchmark of the encoder (default: the first of data.benchmarks)"
-    )
-    parser.add_argument(
-        "--stream",
-        choices=("joint", "motion", "bone"),
-        default="joint",
-        help="stream of the encoder (default: joint)",
-    )
+    add_choice(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -38,36 +35,67 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: there is no such encoder, the folder exists, or ONNX and torch differ.
     """
-    from c2vl.commands.exporting.folder import export
-    from c2vl.commands.recognition.recogniser import trained_streams
-    from c2vl.core.errors import UserError
+    from c2vl.commands.exporting.folder import Part, export_streams
+    from c2vl.commands.recognition.classifiers import (
+        PRETRAINED,
+        TRANSFER,
+        choose,
+        load_classifier,
+    )
+    from c2vl.core.files import read_json
     from c2vl.core.params import load_section
     from c2vl.datasets.data_params import DataParams
-    from c2vl.evaluation.head_files import load_head
+    from c2vl.evaluation.evaluate_params import EvaluateParams
     from c2vl.prompts.embed_params import EmbedParams
     from c2vl.training.checkpoint import load_checkpoint
 
     data = load_section("data", DataParams)
-    benchmark = arguments.benchmark or data.benchmarks[0]
-    name = f"{benchmark}-{arguments.stream}"
+    benchmark, stream = arguments.benchmark or data.benchmarks[0], arguments.stream
+    prompts = load_section("embed", EmbedParams).encoder
+    dataset = data.dataset
+    weights: dict[str, float] = {}
+    if arguments.source in (None, PRETRAINED) and not _has_head(benchmark, stream):
+        checkpoint = load_checkpoint(RESULTS / "pretrain" / _known(benchmark, stream or "joint"))
+        parts: dict[str, Part] = {checkpoint.config.stream: Part(checkpoint)}
+        about: dict[str, Any] = {}
+        what = f"pretrained, {benchmark}, {checkpoint.config.stream}"
+    else:
+        chosen, what = choose(RESULTS, DATA, benchmark, arguments.source, stream)
+        weights = load_section("evaluate", EvaluateParams).fusion.model_dump()
+        loaded = load_classifier(RESULTS, DATA, chosen, weights)
+        parts = {name: Part(each.checkpoint, each.head) for name, each in loaded.streams.items()}
+        about = {"classes": loaded.classes, "top1": chosen.top1, "source": chosen.source}
+        if chosen.source.startswith(TRANSFER):
+            name = chosen.source.removeprefix(TRANSFER)
+            dataset = read_json(RESULTS / "finetune/transfer" / name / "metrics.json")["dataset"]
+    config = export_streams(arguments.out, parts, weights, dataset, about, prompts)
+    outputs = ", ".join(output["name"] for output in config["outputs"])
+    print(f"{what}.")
+    print(f"{arguments.out}: outputs {outputs}.")
+    print(f"ONNX and torch differ by {config['onnx']['largest_difference']:.1g} at most.")
+    if "scores" not in outputs:
+        print("It has no scores, because there is no linear head; `dvc repro evaluate` trains one.")
+
+
+def _has_head(benchmark: str, stream: str | None) -> bool:
+    """Whether some classifier can be exported; otherwise the pretrained encoder alone is."""
+    heads = {path.stem for path in (RESULTS / "evaluate/heads").glob("*.safetensors")}
+    if stream in (None, "fusion"):
+        return any(name.rpartition("-")[0] == benchmark for name in heads)
+    return f"{benchmark}-{stream}" in heads
+
+
+def _known(benchmark: str, stream: str) -> str:
+    """The name of a pretrained encoder, checked, because it becomes a path.
+
+    Raises:
+        UserError: there is none.
+    """
+    from c2vl.core.errors import UserError
+
+    name = f"{benchmark}-{stream}"
     known = sorted(path.name for path in (RESULTS / "pretrain").glob("*") if path.is_dir())
-    if name not in known:  # checked first, because the name becomes a path
+    if name not in known:
         hint = f"there are {', '.join(known)}" if known else "run `dvc repro pretrain`"
         raise UserError(f"There is no encoder '{name}' in {RESULTS / 'pretrain'}; {hint}.")
-    has_head = arguments.stream in trained_streams(RESULTS, benchmark)
-    head, about = load_head(RESULTS / "evaluate/heads", name) if has_head else (None, {})
-    prompts = load_section("embed", EmbedParams).encoder
-    config = export(
-        arguments.out,
-        load_checkpoint(RESULTS / "pretrain" / name),
-        data.dataset,
-        head,
-        about,
-        prompts,
-    )
-    outputs = ", ".join(output["name"] for output in config["outputs"])
-    difference = config["onnx"]["largest_difference"]
-    print(f"{arguments.out}: {name} with outputs {outputs}.")
-    print(f"ONNX and torch differ by {difference:.1g} at most.")
-    if head is None:
-        print("It has no scores, because there is no linear head; `dvc repro evaluate` trains one.")
+    return name

@@ -6,10 +6,13 @@
                                               (persons, frames, joints, 3)
   c2vl predict folder/ --json > actions.json  all skeleton files in a folder
 
-Prints the five likeliest actions of each file, with scores in percent. The classifier is the linear
-head that `dvc repro evaluate` trains on the frozen encoder. The scores of all streams that have one
-are fused. For a file that cannot be used, stderr gets one sentence, the other files go on, and the
-exit code is 1.
+  c2vl predict clip.skeleton --from finetune --stream joint
+
+Prints the five likeliest actions of each file, with scores in percent. `--from` names the
+classifier: `pretrained` (frozen encoder with the linear head of `evaluate`), `finetune`, or
+`transfer:NAME` (actions of another data set). `--stream fusion` fuses all streams that it has. By
+default it is the one with the highest accuracy on the test split; stderr says which. For a file
+that cannot be used, stderr gets one sentence, the other files go on, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -20,13 +23,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from c2vl.commands.recognition.arguments import add_choice
 from c2vl.core.errors import UserError
 
 if TYPE_CHECKING:
     from c2vl.commands.recognition.skeleton_inputs import Clip
 
 HELP = "recognise the actions in skeleton files"
-RESULTS = Path("results")
+DATA, RESULTS = Path("data"), Path("results")
 BATCH = 256  # clips in memory at once
 
 
@@ -39,14 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help=".skeleton, PKU-MMD .txt, .npy, or a folder of them",
     )
-    parser.add_argument(
-        "--benchmark", help="benchmark of the classifier (default: the first of data.benchmarks)"
-    )
-    parser.add_argument(
-        "--stream",
-        choices=("joint", "motion", "bone"),
-        help="use one stream instead of the fusion of all",
-    )
+    add_choice(parser)
     parser.add_argument(
         "--part",
         metavar="BEGIN:STOP",
@@ -80,7 +77,7 @@ def run(arguments: argparse.Namespace) -> None:
         UserError: nothing was trained yet, a path does not exist, or (at the end) some files
             could not be used.
     """
-    from c2vl.commands.recognition.recogniser import load_recogniser
+    from c2vl.commands.recognition.classifiers import choose, load_classifier
     from c2vl.commands.recognition.skeleton_inputs import find_files, read_clip
     from c2vl.core import machine
     from c2vl.core.params import load_section
@@ -91,9 +88,11 @@ def run(arguments: argparse.Namespace) -> None:
     data, line = load_section("data", DataParams), load_section("skeleton", SkeletonParams)
     weights = load_section("evaluate", EvaluateParams).fusion.model_dump()
     files = find_files(arguments.paths)
-    recogniser = load_recogniser(
-        RESULTS, arguments.benchmark or data.benchmarks[0], arguments.stream, weights
-    )
+    benchmark = arguments.benchmark or data.benchmarks[0]
+    chosen, why = choose(RESULTS, DATA, benchmark, arguments.source, arguments.stream)
+    recogniser = load_classifier(RESULTS, DATA, chosen, weights)
+    if not arguments.json:
+        print(f"c2vl: {why}.", file=sys.stderr)
     device, classes, answers = machine.device(), recogniser.classes, []
     for start in range(0, len(files), BATCH):
         clips: list[Clip] = []
@@ -128,6 +127,7 @@ def run(arguments: argparse.Namespace) -> None:
                 "file": str(clip.path),
                 "frames": len(clip.joints),
                 "persons": clip.persons,
+                "classifier": str(chosen),
                 "actions": actions,
             }
         batch = [found[path] for path in files[start : start + BATCH]]

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def fuse(scores: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
+Scores = TypeVar("Scores", np.ndarray, "Tensor")
+
+
+def fuse(scores: Mapping[str, Scores], weights: Mapping[str, float]) -> Scores:
     """Weighted mean of the streams' scores, each (N, classes) with rows of sum 1, as the result's.
+
+    Scores are arrays or tensors, so that an exported network fuses by the same code.
 
     Raises:
         ValueError: a stream has no weight, or the weights of the streams are all zero.
@@ -18,7 +28,9 @@ def fuse(scores: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.n
         raise ValueError(
             f"the streams {sorted(scores)} need weights with a positive sum, not {dict(weights)}"
         )
-    return np.sum([weights[stream] / total * values for stream, values in scores.items()], axis=0)
+    return functools.reduce(
+        operator.add, (weights[stream] / total * values for stream, values in scores.items())
+    )
 
 
 def fuse_streams(

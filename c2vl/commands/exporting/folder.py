@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,24 @@ from safetensors.torch import save
 from torch import nn
 
 from c2vl import __version__
+from c2vl.commands.exporting.joints import AXES, JOINTS, UNITS
 from c2vl.commands.exporting.model_card import model_card
-from c2vl.commands.exporting.network import ExportedNetwork
-from c2vl.commands.exporting.onnx_file import OPSET, write_onnx
+from c2vl.commands.exporting.network import ExportedNetwork, FusedNetwork
+from c2vl.commands.exporting.onnx_file import OPSET, Network, write_onnx
 from c2vl.core.errors import UserError
 from c2vl.core.files import write_bytes, write_json
 from c2vl.evaluation.linear import LinearHead
 from c2vl.models.graph import GRAPHS
 from c2vl.prompts.engines.engine_params import EngineParams
 from c2vl.training.checkpoint import Checkpoint, EncoderConfig
+
+
+@dataclass(frozen=True)
+class Part:
+    """One stream of an export: the trained network, and its classifier if it has one."""
+
+    checkpoint: Checkpoint
+    head: LinearHead | None = None
 
 
 def export(
@@ -32,14 +42,27 @@ def export(
     about: Mapping[str, Any] | None = None,
     prompts: EngineParams | None = None,
 ) -> dict[str, Any]:
+    """As `export_streams`, for one stream."""
+    stream = checkpoint.config.stream
+    return export_streams(out, {stream: Part(checkpoint, head)}, {}, dataset, about, prompts)
+
+
+def export_streams(
+    out: Path,
+    parts: Mapping[str, Part],
+    weights: Mapping[str, float],
+    dataset: str,
+    about: Mapping[str, Any] | None = None,
+    prompts: EngineParams | None = None,
+) -> dict[str, Any]:
     """Write the folder `out`, complete or not at all; return its config.
 
     Args:
         out: a folder that does not exist yet.
-        checkpoint: the trained network.
-        dataset: name of its training data, for the model card.
-        head: the linear classifier; None exports no scores.
-        about: the JSON of `head` (`classes`, `top1`).
+        parts: by stream; several have a classifier each, and are fused.
+        weights: of the streams in the fusion.
+        dataset: name of the training data, for the model card.
+        about: `classes` (names), and for the card `top1` and `source`.
         prompts: the encoder of the prompts that the network was aligned with. Users need it to
             compare embeddings with sentences.
 
@@ -50,8 +73,8 @@ def export(
     if out.exists():
         raise UserError(f"{out} exists already; name another folder or delete it.")
     about = about or {}
-    network = exported_network(checkpoint, head)
-    config = _config(checkpoint, network, dataset, about, prompts)
+    network = _network(parts, weights)
+    config = _config(parts, network, dataset, about, prompts)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
@@ -62,10 +85,10 @@ def export(
     try:
         metadata = {
             key: config[key]
-            for key in ("encoder", "stream", "frames", "graph", "classes", "outputs")
+            for key in ("encoder", "stream", "frames", "graph", "classes", "outputs", "fusion")
         }
         config["onnx"]["largest_difference"] = write_onnx(folder / "model.onnx", network, metadata)
-        write_bytes(folder / "model.safetensors", save(_weights(checkpoint, head)))
+        write_bytes(folder / "model.safetensors", save(_weights(parts)))
         write_json(folder / "config.json", config)
         write_bytes(folder / "README.md", model_card(config).encode())
         folder.chmod(0o755)
@@ -73,6 +96,15 @@ def export(
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return config
+
+
+def _network(parts: Mapping[str, Part], weights: Mapping[str, float]) -> Network:
+    networks = {
+        stream: exported_network(part.checkpoint, part.head) for stream, part in parts.items()
+    }
+    if len(networks) == 1:
+        return next(iter(networks.values()))
+    return FusedNetwork(networks, weights).eval()
 
 
 def exported_network(checkpoint: Checkpoint, head: LinearHead | None) -> ExportedNetwork:
@@ -90,26 +122,30 @@ def exported_network(checkpoint: Checkpoint, head: LinearHead | None) -> Exporte
     return network.cpu().eval().requires_grad_(False)
 
 
-def _weights(checkpoint: Checkpoint, head: LinearHead | None) -> dict[str, torch.Tensor]:
-    state = {
-        name: value.detach().cpu().contiguous()
-        for name, value in checkpoint.network.state_dict().items()
-    }
-    if head is not None:
-        state |= {
-            f"linear.{name}": torch.from_numpy(value).contiguous()
-            for name, value in vars(head).items()
+def _weights(parts: Mapping[str, Part]) -> dict[str, torch.Tensor]:
+    """All weights by name; those of several streams begin with the stream."""
+    found: dict[str, torch.Tensor] = {}
+    for stream, part in parts.items():
+        prefix = f"{stream}." if len(parts) > 1 else ""
+        state = part.checkpoint.network.state_dict()
+        if part.head is not None:
+            state |= {
+                f"linear.{name}": torch.from_numpy(value) for name, value in vars(part.head).items()
+            }
+        found |= {
+            f"{prefix}{name}": value.detach().cpu().contiguous() for name, value in state.items()
         }
-    return state
+    return found
 
 
 def _config(
-    checkpoint: Checkpoint,
-    network: ExportedNetwork,
+    parts: Mapping[str, Part],
+    network: Network,
     dataset: str,
     about: Mapping[str, Any],
     prompts: EngineParams | None,
 ) -> dict[str, Any]:
+    checkpoint = next(iter(parts.values())).checkpoint
     config = checkpoint.config
     graph = network.graph
     width = int(checkpoint.encoder.features)  # type: ignore[arg-type]
@@ -117,15 +153,26 @@ def _config(
         "features": f"(batch, {width}), of the encoder",
         "embedding": "(batch, width of the shared space), unit rows, to compare with those of "
         "prompts by their dot product",
-        "scores": "(batch, classes), of the linear head, rows of sum 1",
+        "scores": "(batch, classes), rows of sum 1, in the order of the classes",
     }
+    described = [
+        {"name": name, "is": descriptions[name.partition("_")[0]]} for name in network.outputs
+    ]
     return {
         "c2vl": __version__,
         "encoder": config.encoder.model_dump(),
-        "stream": config.stream,
+        "stream": "fusion" if len(parts) > 1 else config.stream,
+        "fusion": network.weights if isinstance(network, FusedNetwork) else None,
         "frames": config.frames,
-        "graph": {"name": graph.name, "joints": graph.joints, "parents": list(graph.parents)},
-        "outputs": [{"name": name, "is": descriptions[name]} for name in network.outputs],
+        "graph": {
+            "name": graph.name,
+            "joints": graph.joints,
+            "parents": list(graph.parents),
+            "joint_names": list(JOINTS.get(graph.name, ())),
+            "axes": AXES,
+            "units": UNITS,
+        },
+        "outputs": described,
         "classes": list(about.get("classes", [])),
         "prompts": _prompts(config, prompts),
         "trained": {
@@ -135,7 +182,8 @@ def _config(
             "seed": config.seed,
             "clips": config.clips,
             "epochs": config.training.get("epochs"),
-            "linear_top1": about.get("top1"),
+            "source": about.get("source", "pretrained"),
+            "top1": about.get("top1"),
         },
         "onnx": {"opset": OPSET, "largest_difference": None},
     }

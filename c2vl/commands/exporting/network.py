@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
+from c2vl.evaluation.fusion import fuse
 from c2vl.evaluation.linear import LinearHead
 from c2vl.models.encoders.persons import SLOTS
 from c2vl.models.graph import SkeletonGraph
@@ -74,6 +77,38 @@ class ExportedNetwork(nn.Module):
         x = x.permute(0, 2, 3, 4, 1).flatten(1, 3)  # (B, M*V*C, F')
         x = interpolate(x, size=self.frames, mode="linear", align_corners=False)
         return x.unflatten(1, (SLOTS, self.graph.joints, 3)).permute(0, 3, 4, 2, 1)
+
+
+class FusedNetwork(nn.Module):
+    """Several streams as one network; `scores` are fused as the stage `evaluate` fuses them.
+
+    Features and embeddings stay apart: the outputs are `features_<stream>` and, where the stream
+    has one, `embedding_<stream>`, then `scores`.
+
+    Args:
+        parts: networks with `scores`, by stream.
+        weights: of the streams (`evaluate.fusion`).
+    """
+
+    def __init__(self, parts: Mapping[str, ExportedNetwork], weights: Mapping[str, float]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleDict(parts)
+        self.weights = {stream: weights[stream] for stream in parts}
+        first = next(iter(parts.values()))
+        self.graph, self.frames = first.graph, first.frames
+        self.outputs = [
+            f"{name}_{stream}" for stream, part in parts.items() for name in part.outputs[:-1]
+        ]
+        self.outputs.append("scores")
+
+    def forward(self, joints: Tensor) -> tuple[Tensor, ...]:
+        """Compute `outputs`, in that order, of clips (B, F, M, V, 3)."""
+        found: list[Tensor] = []
+        scores: dict[str, Tensor] = {}
+        for stream, part in self.parts.items():
+            *own, scores[stream] = part(joints)
+            found += own
+        return (*found, fuse(scores, self.weights))
 
 
 class Classifier(nn.Module):

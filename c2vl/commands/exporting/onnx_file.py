@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from c2vl.commands.exporting.network import ExportedNetwork
+from c2vl.commands.exporting.network import ExportedNetwork, FusedNetwork
 from c2vl.core.errors import UserError
 from c2vl.models.encoders.persons import SLOTS
 
+Network = ExportedNetwork | FusedNetwork
 TOLERANCE = 1e-4
 OPSET = 18
 INPUT = "joints"
 
 
-def write_onnx(path: Path, network: ExportedNetwork, about: Mapping[str, Any]) -> float:
+def write_onnx(path: Path, network: Network, about: Mapping[str, Any]) -> float:
     """Write `network` as ONNX with a free batch size and number of frames.
 
     Args:
@@ -62,7 +63,7 @@ def write_onnx(path: Path, network: ExportedNetwork, about: Mapping[str, Any]) -
     return worst
 
 
-def difference(network: ExportedNetwork, session: Any) -> float:
+def difference(network: Network, session: Any) -> float:
     """Largest absolute difference of any output from torch, on other batches and lengths."""
     worst = 0.0
     for seed, (clips, frames) in enumerate(
@@ -92,7 +93,7 @@ def moving(clips: int, frames: int, joints: int, seed: int) -> np.ndarray:
     return (bodies + steps.cumsum(1)).astype(np.float32)
 
 
-def _exported(network: ExportedNetwork) -> Any:
+def _exported(network: Network) -> Any:
     example = torch.zeros(2, network.frames + 7, SLOTS, network.graph.joints, 3)
     example[..., 0, :, :] = torch.linspace(-1, 1, example[..., 0, :, :].numel()).view(
         example[..., 0, :, :].shape

@@ -1,4 +1,4 @@
-"""Recognise actions with the linear heads of the stage `evaluate` and their encoders."""
+"""Recognise actions with trained encoders and their classifiers."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ from c2vl.evaluation.protocol import softmax
 from c2vl.models.encode import encode
 from c2vl.models.graph import GRAPHS
 from c2vl.models.ragged import RaggedSkeletons
-from c2vl.models.streams import STREAMS
 from c2vl.training.checkpoint import Checkpoint, load_checkpoint
 
 
 @dataclass(frozen=True)
 class Trained:
-    """An encoder with its linear head; `about` is the JSON of the head."""
+    """An encoder with its classifier; `about` has the names of the `classes`."""
 
     checkpoint: Checkpoint
     head: LinearHead
@@ -38,7 +37,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Recogniser:
-    """Recognises actions with the encoders and linear heads of one or more streams.
+    """Recognises actions with the encoders and classifiers of one or more streams.
 
     Several streams are fused by a weighted mean of their softmax scores.
     """
@@ -75,59 +74,8 @@ class Recogniser:
         )
 
 
-def load_recogniser(
-    results: Path, benchmark: str, stream: str | None, weights: Mapping[str, float]
-) -> Recogniser:
-    """Load the heads of a benchmark and their encoders.
-
-    Args:
-        results: the folder with `evaluate/heads` and `pretrain`.
-        benchmark: the split that they were trained on, a column of the index.
-        stream: joint, motion or bone; None fuses all that exist.
-        weights: of the streams in the fusion.
-
-    Raises:
-        UserError: nothing was trained for this benchmark or stream, or head and encoder do not
-            belong together.
-    """
-    existing = trained_streams(results, benchmark)
-    if not existing:
-        known = sorted(
-            {
-                path.stem.rpartition("-")[0]
-                for path in (results / "evaluate/heads").glob("*.safetensors")
-            }
-        )
-        hint = f"there are heads for {', '.join(known)}" if known else "run `dvc repro evaluate`"
-        raise UserError(
-            f"There is no linear head for the benchmark '{benchmark}' in "
-            f"{results / 'evaluate/heads'}; {hint}."
-        )
-    if stream is not None and stream not in existing:
-        raise UserError(
-            f"There is no linear head for the stream '{stream}' of {benchmark}; "
-            f"there are {', '.join(existing)}."
-        )
-    return Recogniser(
-        {
-            name: load_trained(results, benchmark, name)
-            for name in ([stream] if stream else existing)
-        },
-        weights,
-    )
-
-
-def trained_streams(results: Path, benchmark: str) -> list[str]:
-    """Streams of a benchmark that have a linear head."""
-    return [
-        stream
-        for stream in STREAMS
-        if (results / "evaluate/heads" / f"{benchmark}-{stream}.safetensors").is_file()
-    ]
-
-
-def load_trained(results: Path, benchmark: str, stream: str) -> Trained:
-    """Load the encoder and head of one stream.
+def with_head(results: Path, benchmark: str, stream: str) -> Trained:
+    """Load the frozen encoder of one stream with its linear head.
 
     Raises:
         UserError: a file is missing, or the two do not belong together.
