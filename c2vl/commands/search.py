@@ -1,18 +1,23 @@
 """Find the samples whose skeletons match a sentence.
 
   c2vl search "a person drinks from a cup"
-  c2vl search "somebody falls down" --split train --top 20 --json
+  c2vl search "somebody sits down" --split train --top 20 --json
 
 Prints for each of the nearest samples its score, name, split and action. Only skeletons are
 searched, no captions or labels. Their features come from `dvc repro features`; `embed.encoder`
 encodes the sentence. The score is the cosine in the space that encoder and CLIP share, or the
-weighted mean of the cosines of all streams.
+weighted mean of the cosines of all streams (`--stream fusion`, the default).
+
+If no word of the sentence is known, nothing matches: the command says so and exits with status 1
+(JSON: an empty list). Known are words of the classes, of the training split's answers, and those
+that the text encoder has as one token. `--anyway` shows the nearest samples all the same.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -27,7 +32,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--benchmark", help="benchmark of the encoders (default: the first of data.benchmarks)"
     )
     parser.add_argument(
-        "--stream", choices=("joint", "motion", "bone"), help="use one stream instead of all"
+        "--stream",
+        choices=("joint", "motion", "bone", "fusion"),
+        default="fusion",
+        help="one stream, or the fusion of all (default: fusion)",
     )
     parser.add_argument(
         "--split",
@@ -39,6 +47,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--top", type=int, default=10, metavar="N", help="samples to print (default: 10)"
     )
     parser.add_argument(
+        "--anyway", action="store_true", help="show the nearest samples even if nothing matches"
+    )
+    parser.add_argument(
         "--json", action="store_true", help="print a JSON list with an object for each sample"
     )
 
@@ -47,8 +58,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Print the samples.
 
     Raises:
-        UserError: features or the text encoder are missing, or the sentence is empty.
+        UserError: features or the text encoder are missing, the sentence is empty, or nothing
+            matches it.
     """
+    from c2vl.commands.recognition.matching import is_far, why_nothing_matches
     from c2vl.commands.recognition.nearest_samples import load_streams, nearest
     from c2vl.core import machine
     from c2vl.core.errors import UserError
@@ -62,11 +75,28 @@ def run(arguments: argparse.Namespace) -> None:
     if not arguments.sentence.strip():
         raise UserError('The sentence is empty; try c2vl search "a person drinks from a cup".')
     benchmark = arguments.benchmark or load_section("data", DataParams).benchmarks[0]
-    streams = load_streams(RESULTS, benchmark, arguments.stream)
+    streams = load_streams(
+        RESULTS, benchmark, None if arguments.stream == "fusion" else arguments.stream
+    )
     names = read_class_list(DATA)
     encoder = Encoder.load(load_section("embed", EmbedParams).encoder, machine.device())
     feature = encoder.texts([arguments.sentence])[0][0].astype("float32")
     weights = load_section("evaluate", EvaluateParams).fusion.model_dump()
+    training = next(iter(streams.values())).train_samples
+    why = why_nothing_matches(arguments.sentence, encoder, names, DATA, training)
+    if why and not arguments.anyway:
+        if arguments.json:
+            print("[]")
+        raise UserError(
+            f"Nothing matches: {why}. Say what a person does, such as '{names[0]}', "
+            "or add --anyway."
+        )
+    if is_far(feature, streams, weights, DATA):
+        print(
+            "c2vl: the sentence is far from all skeletons: every sentence of the training split "
+            "comes nearer to some.",
+            file=sys.stderr,
+        )
     hits = nearest(feature, streams, weights, arguments.split, max(arguments.top, 1))
     if arguments.json:
         print(

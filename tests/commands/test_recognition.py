@@ -273,6 +273,10 @@ def test_search_command_encodes_the_sentence_and_names_the_actions(
             assert sentences == ["somebody waves"]
             return sentence[None], [False]
 
+        @staticmethod
+        def known_words(words: list[str]) -> set[str]:
+            return set(words)
+
     monkeypatch.setattr(
         "c2vl.prompts.engines.encoder.Encoder.load", lambda params, device: FixedEncoder
     )

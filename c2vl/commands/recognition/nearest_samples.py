@@ -88,21 +88,43 @@ def nearest(
     samples = [*first.train_samples, *first.test_samples]
     splits = ["train"] * len(first.train_samples) + ["test"] * len(first.test_samples)
     labels = np.concatenate([first.features.train_labels, first.features.test_labels])
-    total = sum(weights[name] for name in streams)
-    score = np.zeros(len(samples))
-    for name, encoded in streams.items():
-        width = encoded.heads[f"{HEAD}.weight"].shape[1]
-        if len(sentence) != width:
-            raise UserError(
-                f"The text encoder gives {len(sentence)} numbers, but the skeletons were aligned "
-                f"with {width}; set `embed.encoder` to the encoder of the training."
-            )
-        skeletons = encoded.embedded(
-            "skeleton_head", np.concatenate([encoded.features.train, encoded.features.test])
-        )
-        text = encoded.embedded(HEAD, unit(sentence[None]))
-        assert skeletons is not None and text is not None
-        score += (weights[name] / total if total else 1 / len(streams)) * (skeletons @ text[0])
+    score = cosines(sentence[None], streams, weights)[:, 0]
     order = sorted(range(len(samples)), key=lambda at: (-score[at], samples[at]))
     chosen = [at for at in order if split in ("all", splits[at])][:top]
     return [Hit(samples[at], splits[at], int(labels[at]), float(score[at])) for at in chosen]
+
+
+def cosines(
+    sentences: np.ndarray,
+    streams: Mapping[str, Encoded],
+    weights: Mapping[str, float],
+    split: str = "all",
+) -> np.ndarray:
+    """Weighted means of the streams' cosines of skeletons and sentences, (skeletons, sentences).
+
+    Args:
+        sentences: text features (N, width) of the encoder that made the prompts.
+        streams: as `load_streams` returns them.
+        weights: of the streams.
+        split: `train`, or `all` (train first).
+
+    Raises:
+        UserError: the features have another width than those the encoder was aligned with.
+    """
+    total = sum(weights[name] for name in streams)
+    found: np.ndarray | float = 0.0
+    for name, encoded in streams.items():
+        width = encoded.heads[f"{HEAD}.weight"].shape[1]
+        if sentences.shape[1] != width:
+            raise UserError(
+                f"The text encoder gives {sentences.shape[1]} numbers, but the skeletons were "
+                f"aligned with {width}; set `embed.encoder` to the encoder of the training."
+            )
+        own = [encoded.features.train] + ([encoded.features.test] if split == "all" else [])
+        skeletons = encoded.embedded("skeleton_head", np.concatenate(own))
+        text = encoded.embedded(HEAD, unit(sentences))
+        assert skeletons is not None and text is not None
+        found = found + (weights[name] / total if total else 1 / len(streams)) * (
+            skeletons @ text.T
+        )
+    return np.asarray(found)

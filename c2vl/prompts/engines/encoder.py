@@ -92,6 +92,11 @@ class Encoder:
         ready = self.prepare_texts(texts)
         return self.encode_texts(ready), np.array([words.truncated for words in ready], bool)
 
+    def known_words(self, words: Sequence[str]) -> set[str]:
+        """Those of `words` that the tokenizer has as one token."""
+        tokenizer = self._tokenizer.of_thread()
+        return {word for word in words if len(tokenizer.tokenize(word)) == 1}
+
     @property
     def preparer(self) -> ImagePreparer:
         """What `prepare_images` does, as an object that other processes can run."""
