@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     benchmark, stream = arguments.benchmark or data.benchmarks[0], arguments.stream
     prompts = load_section("embed", EmbedParams).encoder
     dataset = data.dataset
-    weights: dict[str, float] = {}
+    fusion = load_section("evaluate", EvaluateParams).fusion
     if arguments.source in (None, PRETRAINED) and not _has_head(benchmark, stream):
         checkpoint = load_checkpoint(RESULTS / "pretrain" / _known(benchmark, stream or "joint"))
         parts: dict[str, Part] = {checkpoint.config.stream: Part(checkpoint)}
@@ -61,14 +61,13 @@ def run(arguments: argparse.Namespace) -> None:
         what = f"pretrained, {benchmark}, {checkpoint.config.stream}"
     else:
         chosen, what = choose(RESULTS, DATA, benchmark, arguments.source, stream)
-        weights = load_section("evaluate", EvaluateParams).fusion.model_dump()
-        loaded = load_classifier(RESULTS, DATA, chosen, weights)
+        loaded = load_classifier(RESULTS, DATA, chosen, fusion)
         parts = {name: Part(each.checkpoint, each.head) for name, each in loaded.streams.items()}
         about = {"classes": loaded.classes, "top1": chosen.top1, "source": chosen.source}
         if chosen.source.startswith(TRANSFER):
             name = chosen.source.removeprefix(TRANSFER)
             dataset = read_json(RESULTS / "finetune/transfer" / name / "metrics.json")["dataset"]
-    config = export_streams(arguments.out, parts, weights, dataset, about, prompts)
+    config = export_streams(arguments.out, parts, fusion, dataset, about, prompts)
     outputs = ", ".join(output["name"] for output in config["outputs"])
     print(f"{what}.")
     print(f"{arguments.out}: outputs {outputs}.")

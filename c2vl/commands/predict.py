@@ -86,11 +86,11 @@ def run(arguments: argparse.Namespace) -> None:
     from c2vl.evaluation.evaluate_params import EvaluateParams
 
     data, line = load_section("data", DataParams), load_section("skeleton", SkeletonParams)
-    weights = load_section("evaluate", EvaluateParams).fusion.model_dump()
+    fusion = load_section("evaluate", EvaluateParams).fusion
     files = find_files(arguments.paths)
     benchmark = arguments.benchmark or data.benchmarks[0]
     chosen, why = choose(RESULTS, DATA, benchmark, arguments.source, arguments.stream)
-    recogniser = load_classifier(RESULTS, DATA, chosen, weights)
+    recogniser = load_classifier(RESULTS, DATA, chosen, fusion)
     if not arguments.json:
         print(f"c2vl: {why}.", file=sys.stderr)
     device, classes, answers = machine.device(), recogniser.classes, []

@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
     names = read_class_list(DATA)
     encoder = Encoder.load(load_section("embed", EmbedParams).encoder, machine.device())
     feature = encoder.texts([arguments.sentence])[0][0].astype("float32")
-    weights = load_section("evaluate", EvaluateParams).fusion.model_dump()
+    weights = load_section("evaluate", EvaluateParams).fusion.weights
     training = next(iter(streams.values())).train_samples
     why = why_nothing_matches(arguments.sentence, encoder, names, DATA, training)
     if why and not arguments.anyway:

@@ -18,10 +18,11 @@ from c2vl.cli import main
 from c2vl.commands.recognition.classifiers import choose, load_classifier
 from c2vl.core.errors import UserError
 from c2vl.core.files import write_json
+from c2vl.evaluation.evaluate_params import FusionParams
 from c2vl.models.encoders.registry import STGCNParams
 from c2vl.training.checkpoint import EncoderConfig, save_checkpoint
 
-WEIGHTS = {"joint": 0.6, "bone": 0.6, "motion": 0.4}
+FUSION = FusionParams()
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def test_a_transferred_classifier_is_taken_only_by_name(project: Path) -> None:
     name, _ = chosen(project, "transfer:elsewhere")
     assert name == f"transfer:elsewhere, {BENCHMARK}, fusion"
     found, _ = choose(project / "results", project / "data", "xset", "transfer:elsewhere", None)
-    recogniser = load_classifier(project / "results", project / "data", found, WEIGHTS)
+    recogniser = load_classifier(project / "results", project / "data", found, FUSION)
     assert len(recogniser.classes) == CLASSES
     clip = np.random.default_rng(0).normal(size=(20, 2, 25, 3)).astype(np.float32)
     scores = recogniser.scores([clip])
@@ -97,7 +98,7 @@ def test_a_finetuned_network_gives_the_scores_of_its_own_classifier(project: Pat
     from c2vl.training.finetuning.finetune import class_scores
 
     found, _ = choose(project / "results", project / "data", BENCHMARK, "finetune", None)
-    recogniser = load_classifier(project / "results", project / "data", found, WEIGHTS)
+    recogniser = load_classifier(project / "results", project / "data", found, FUSION)
     clip = np.random.default_rng(1).normal(size=(20, 2, 25, 3)).astype(np.float32)
     network = load_checkpoint(project / "results/finetune/full" / f"{BENCHMARK}-joint").network
     clips = RaggedSkeletons.from_clips([clip])
@@ -131,7 +132,7 @@ def test_one_folder_holds_the_fusion(
     card = (out / "README.md").read_text()
     for said in ("in metres", "y points up", "3 head", "0. class 0", "joint 0.6, bone 0.6"):
         assert said in card
-    assert json.loads((out / "config.json").read_text())["fusion"] == WEIGHTS
+    assert json.loads((out / "config.json").read_text())["fusion"]["weights"] == FUSION.weights
     rng = np.random.default_rng(5)
     joints = rng.normal(scale=0.02, size=(2, 30, 25, 3)).cumsum(1).astype(np.float32) + 1
     np.save(tmp_path / "clip.npy", joints)
@@ -148,7 +149,7 @@ def test_one_folder_holds_the_fusion(
     subprocess.run([sys.executable, "-I", "-c", code], cwd=out, check=True, timeout=120)
     found = np.load(tmp_path / "found.npz")
     best, _ = choose(project / "results", project / "data", BENCHMARK, None, None)
-    recogniser = load_classifier(project / "results", project / "data", best, WEIGHTS)
+    recogniser = load_classifier(project / "results", project / "data", best, FUSION)
     clip = np.moveaxis(joints, 0, 1)
     expected = recogniser.scores([clip - clip[0, 0, 1]])
     np.testing.assert_allclose(found["scores"], expected, atol=1e-4)

@@ -20,6 +20,7 @@ from c2vl.commands.exporting.network import ExportedNetwork, FusedNetwork
 from c2vl.commands.exporting.onnx_file import OPSET, Network, write_onnx
 from c2vl.core.errors import UserError
 from c2vl.core.files import write_bytes, write_json
+from c2vl.evaluation.evaluate_params import FusionParams
 from c2vl.evaluation.linear import LinearHead
 from c2vl.models.graph import GRAPHS
 from c2vl.prompts.engines.engine_params import EngineParams
@@ -44,13 +45,13 @@ def export(
 ) -> dict[str, Any]:
     """As `export_streams`, for one stream."""
     stream = checkpoint.config.stream
-    return export_streams(out, {stream: Part(checkpoint, head)}, {}, dataset, about, prompts)
+    return export_streams(out, {stream: Part(checkpoint, head)}, FusionParams(), dataset, about, prompts)
 
 
 def export_streams(
     out: Path,
     parts: Mapping[str, Part],
-    weights: Mapping[str, float],
+    fusion: FusionParams,
     dataset: str,
     about: Mapping[str, Any] | None = None,
     prompts: EngineParams | None = None,
@@ -60,7 +61,7 @@ def export_streams(
     Args:
         out: a folder that does not exist yet.
         parts: by stream; several have a classifier each, and are fused.
-        weights: of the streams in the fusion.
+        fusion: how the streams are fused.
         dataset: name of the training data, for the model card.
         about: `classes` (names), and for the card `top1` and `source`.
         prompts: the encoder of the prompts that the network was aligned with. Users need it to
@@ -73,7 +74,7 @@ def export_streams(
     if out.exists():
         raise UserError(f"{out} exists already; name another folder or delete it.")
     about = about or {}
-    network = _network(parts, weights)
+    network = _network(parts, fusion)
     config = _config(parts, network, dataset, about, prompts)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -98,13 +99,13 @@ def export_streams(
     return config
 
 
-def _network(parts: Mapping[str, Part], weights: Mapping[str, float]) -> Network:
+def _network(parts: Mapping[str, Part], fusion: FusionParams) -> Network:
     networks = {
         stream: exported_network(part.checkpoint, part.head) for stream, part in parts.items()
     }
     if len(networks) == 1:
         return next(iter(networks.values()))
-    return FusedNetwork(networks, weights).eval()
+    return FusedNetwork(networks, fusion).eval()
 
 
 def exported_network(checkpoint: Checkpoint, head: LinearHead | None) -> ExportedNetwork:
@@ -162,7 +163,7 @@ def _config(
         "c2vl": __version__,
         "encoder": config.encoder.model_dump(),
         "stream": "fusion" if len(parts) > 1 else config.stream,
-        "fusion": network.weights if isinstance(network, FusedNetwork) else None,
+        "fusion": network.about if isinstance(network, FusedNetwork) else None,
         "frames": config.frames,
         "graph": {
             "name": graph.name,

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
-from c2vl.evaluation.fusion import fuse
+from c2vl.evaluation.evaluate_params import FusionParams
+from c2vl.evaluation.fusion import fuse_tensors
 from c2vl.evaluation.linear import LinearHead
 from c2vl.models.encoders.persons import SLOTS
 from c2vl.models.graph import SkeletonGraph
@@ -53,13 +54,20 @@ class ExportedNetwork(nn.Module):
 
     def forward(self, joints: Tensor) -> tuple[Tensor, ...]:
         """Compute `outputs`, in that order, of clips (B, F, M, V, 3)."""
+        found = self.values(joints)
+        if "logits" in found:
+            found["scores"] = found.pop("logits").softmax(1)
+        return tuple(found[name] for name in self.outputs)
+
+    def values(self, joints: Tensor) -> dict[str, Tensor]:
+        """`features`, and `embedding` and `logits` where there are heads for them."""
         features = self.encoder(to_stream(self.view(joints), self.stream, self.graph))
-        found = [features]
+        found = {"features": features}
         if self.skeleton_head is not None:
-            found.append(normalize(self.skeleton_head(features), dim=1))
+            found["embedding"] = normalize(self.skeleton_head(features), dim=1)
         if self.linear is not None:
-            found.append(self.linear(features))
-        return tuple(found)
+            found["logits"] = self.linear(features)
+        return found
 
     def view(self, joints: Tensor) -> Tensor:
         """Pre-process clips (B, F, 2, V, 3); return (B, 3, T, V, 2).
@@ -87,13 +95,15 @@ class FusedNetwork(nn.Module):
 
     Args:
         parts: networks with `scores`, by stream.
-        weights: of the streams (`evaluate.fusion`).
+        fusion: section `evaluate.fusion`.
     """
 
-    def __init__(self, parts: Mapping[str, ExportedNetwork], weights: Mapping[str, float]) -> None:
+    def __init__(self, parts: Mapping[str, ExportedNetwork], fusion: FusionParams) -> None:
         super().__init__()
         self.parts = nn.ModuleDict(parts)
-        self.weights = {stream: weights[stream] for stream in parts}
+        self.weights = {stream: fusion.weights[stream] for stream in parts}
+        self.adds = fusion.scores
+        self.about = {"weights": self.weights, "scores": self.adds}
         first = next(iter(parts.values()))
         self.graph, self.frames = first.graph, first.frames
         self.outputs = [
@@ -104,15 +114,16 @@ class FusedNetwork(nn.Module):
     def forward(self, joints: Tensor) -> tuple[Tensor, ...]:
         """Compute `outputs`, in that order, of clips (B, F, M, V, 3)."""
         found: list[Tensor] = []
-        scores: dict[str, Tensor] = {}
+        logits: dict[str, Tensor] = {}
         for stream, part in self.parts.items():
-            *own, scores[stream] = part(joints)
-            found += own
-        return (*found, fuse(scores, self.weights))
+            values = part.values(joints)
+            logits[stream] = values.pop("logits")
+            found += values.values()
+        return (*found, fuse_tensors(logits, self.weights, self.adds))
 
 
 class Classifier(nn.Module):
-    """Softmax scores of a linear head on standardised features: (B, D) to (B, classes)."""
+    """Logits of a linear head on standardised features: (B, D) to (B, classes)."""
 
     weight: Tensor
     bias: Tensor
@@ -125,6 +136,6 @@ class Classifier(nn.Module):
             self.register_buffer(name, torch.from_numpy(getattr(head, name)).float())
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the scores of features (B, D)."""
+        """Return the logits of features (B, D)."""
         standard = (features - self.mean) / self.scale
-        return (standard @ self.weight.T + self.bias).softmax(1)
+        return standard @ self.weight.T + self.bias

@@ -13,6 +13,7 @@ from c2vl.commands.recognition.recogniser import Recogniser, Trained, with_head
 from c2vl.core.errors import UserError
 from c2vl.core.files import read_json
 from c2vl.core.tables.class_list import read_class_list
+from c2vl.evaluation.evaluate_params import FusionParams
 from c2vl.evaluation.linear import LinearHead
 from c2vl.models.streams import STREAMS
 from c2vl.training.checkpoint import WEIGHTS, load_checkpoint
@@ -84,7 +85,7 @@ def choose(
 
 
 def load_classifier(
-    results: Path, data: Path, chosen: Classifier, weights: Mapping[str, float]
+    results: Path, data: Path, chosen: Classifier, fusion: FusionParams
 ) -> Recogniser:
     """Load a classifier.
 
@@ -92,14 +93,14 @@ def load_classifier(
         results: as of `choose`.
         data: as of `choose`.
         chosen: one that `choose` returned.
-        weights: of the streams in the fusion (`evaluate.fusion`).
+        fusion: how streams are fused (`evaluate.fusion`).
 
     Raises:
         UserError: a file is missing, or encoder and head do not belong together.
     """
     load = _load_pretrained if chosen.source == PRETRAINED else _load_finetuned
     return Recogniser(
-        {stream: load(results, data, chosen, stream) for stream in chosen.streams}, weights
+        {stream: load(results, data, chosen, stream) for stream in chosen.streams}, fusion
     )
 
 
