@@ -50,19 +50,26 @@ def fuse(
     Raises:
         ValueError: a stream has no weight, or the weights of the streams are all zero.
     """
+    exact = {stream: torch.from_numpy(values).double() for stream, values in logits.items()}
+    found: np.ndarray = fuse_tensors(exact, weights, scores).numpy()
+    return found
+
+
+def fuse_tensors(
+    logits: Mapping[str, torch.Tensor], weights: Mapping[str, float], scores: FusedScores
+) -> torch.Tensor:
+    """As `fuse`, on tensors and in their precision: an exported network fuses by this code."""
     total = sum(weights[stream] for stream in logits) if logits.keys() <= weights.keys() else 0.0
     if total <= 0:
         raise ValueError(
             f"the streams {sorted(logits)} need weights with a positive sum, not {dict(weights)}"
         )
-    exact = {stream: torch.from_numpy(values).double() for stream, values in logits.items()}
     parts = [
         weights[stream] / total * (values if scores == "logits" else values.softmax(1))
-        for stream, values in exact.items()
+        for stream, values in logits.items()
     ]
     fused = torch.stack(parts).sum(0)
-    found: np.ndarray = (fused.softmax(1) if scores == "logits" else fused).numpy()
-    return found
+    return fused.softmax(1) if scores == "logits" else fused
 
 
 def fuse_streams(

@@ -139,8 +139,6 @@ def test_one_folder_holds_the_fusion(
     first, second = re.findall(r"```python\n(.*?)```", card, re.S)
     widths = json.loads((out / "config.json").read_text())["prompts"]["widths"]
     text = rng.normal(size=widths["language"])
-        size=json.loads((out / "config.json").read_text())["prompts"]["widths"]["language"]
-    )
     np.save(tmp_path / "text.npy", text.astype(np.float32))
     code = "import sys\nsys.modules['torch'] = sys.modules['c2vl'] = None\n"
     code += first.replace('"clip.npy"', repr(str(tmp_path / "clip.npy")))

@@ -45,7 +45,9 @@ def export(
 ) -> dict[str, Any]:
     """As `export_streams`, for one stream."""
     stream = checkpoint.config.stream
-    return export_streams(out, {stream: Part(checkpoint, head)}, FusionParams(), dataset, about, prompts)
+    return export_streams(
+        out, {stream: Part(checkpoint, head)}, FusionParams(), dataset, about, prompts
+    )
 
 
 def export_streams(

@@ -116,6 +116,7 @@ class FusedNetwork(nn.Module):
         found: list[Tensor] = []
         logits: dict[str, Tensor] = {}
         for stream, part in self.parts.items():
+            assert isinstance(part, ExportedNetwork)
             values = part.values(joints)
             logits[stream] = values.pop("logits")
             found += values.values()
