@@ -37,12 +37,14 @@ def main() -> None:
     from c2vl.training.absent import note_absent, without_prompts
     from c2vl.training.devices import Devices, prepare
     from c2vl.training.methods import train
+    from c2vl.training.objective.chosen import make_objective
     from c2vl.training.reuse import Reuse
     from c2vl.training.stage import load_training, publish, recorded, state_folder
     from c2vl.training.training_params import BaselinesParams, PretrainParams
 
     params = load_section("pretrain", PretrainParams)
     name = f"{arguments.benchmark}-{arguments.stream}"
+    make_objective(params.objective)  # a user's own that cannot be used ends the stage here
     out, state = Path("results/pretrain") / name, state_folder(f"pretrain-{name}")
     device = prepare()
     with recorded(f"pretrain-{name}", device) as notes:

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Literal
 
 import c2vl
+from c2vl.core.extensions import code_files
 from c2vl.core.syntax import dump, parsed
 
 Kind = Literal["pretraining", "supervised", "finetuning"]
 
+USERS = "extension "  # begins an entry of a user's own code
 EVERY = (
     "c2vl.training.loop",
     "c2vl.training.step",
@@ -65,6 +67,8 @@ HARMLESS = {
     "c2vl.training.deciding": "hashes code",
     "c2vl.training.environment": "reads settings that are in the key by value",
     "c2vl.training.finetuning.finetune_params": "values are in the key",
+    "c2vl.training.objective.chosen": "imports a loss, whose code is in the key",
+    "c2vl.training.objective.imported": "calls a user's loss, and is then in the key",
     "c2vl.training.keep": "saves unfinished trainings",
     "c2vl.training.key": "makes the key",
     "c2vl.training.objective.objective_params": "values are in the key",
@@ -74,9 +78,19 @@ HARMLESS = {
 }
 
 
-def deciding(kind: Kind, encoder: str) -> tuple[str, ...]:
-    """The entries that decide a training of `kind` with `encoder`, sorted."""
-    return tuple(sorted({*EVERY, *OWN[kind], *ENCODERS[encoder]}))
+def deciding(kind: Kind, encoder: str, objective: str | None = None) -> tuple[str, ...]:
+    """The entries that decide a training of `kind` with `encoder`, sorted.
+
+    `encoder` and `objective` may be import paths of a user's own (docs/extend.md).
+    """
+    own = ENCODERS[encoder] if encoder in ENCODERS else (f"{USERS}{_module(encoder)}",)
+    if objective is not None:
+        own += ("c2vl.training.objective.imported", f"{USERS}{_module(objective)}")
+    return tuple(sorted({*EVERY, *OWN[kind], *own}))
+
+
+def _module(import_path: str) -> str:
+    return import_path.partition(":")[0]
 
 
 def code_hash(entries: Sequence[str]) -> str:
@@ -106,11 +120,13 @@ def _statements(entry: str) -> frozenset[str]:
 
 
 def files_of(module: str) -> list[Path]:
-    """The files of a module or a package of ours; a package's harmless modules are left out.
+    """The files of a module or a package; a package's harmless modules are left out.
 
     Raises:
         LookupError: there is no such module.
     """
+    if module.startswith(USERS):
+        return code_files(module.removeprefix(USERS))
     root = Path(c2vl.__file__).parent.parent
     stem = root.joinpath(*module.split("."))
     if stem.with_suffix(".py").is_file():

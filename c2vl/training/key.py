@@ -45,7 +45,7 @@ class Description:
     @property
     def entries(self) -> tuple[str, ...]:
         """The modules that decide."""
-        return deciding(self.kind, self.params["encoder.name"])
+        return deciding(self.kind, self.params["encoder.name"], self.params.get("objective.name"))
 
     @cached_property
     def key(self) -> str:
@@ -85,13 +85,16 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def pretraining_params(params: PretrainParams, stream: str) -> dict[str, Any]:
     """The parameters that pretraining by the C²VL objective or InfoNCE uses, by dotted name."""
     every, objective = supervised_params(params, stream), params.objective
-    own = ["knowledge", "intra", "inter", "dimension", "temperature", "learnable_temperature"]
+    own = ["knowledge", "dimension", "temperature", "learnable_temperature"]
+    own += ["name", "arguments"] if objective.name else []
     own += ["temperature_rate"] if objective.learnable_temperature else []
     own += ["target_temperature"]  # of InfoNCE too: the curves have a column of it
-    own += ["beta"] if objective.intra else []
-    own += ["inter_identity"] if objective.inter else []
-    if objective.intra and objective.inter:
-        own += ["partition", "progressive"]
+    ours = objective.name is None
+    own += ["beta"] if ours and objective.intra else []
+    own += ["inter_identity"] if ours and objective.inter else []
+    own += ["intra", "inter"] if ours else []
+    if not ours or (objective.intra and objective.inter):
+        own += (["partition"] if ours else []) + ["progressive"]
         own += ["alpha_start", "alpha_end"] if objective.progressive else ["alpha"]
     if not objective.hard:
         own += ["teacher"] + (["ema_decay"] if objective.teacher == "ema" else [])

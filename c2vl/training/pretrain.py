@@ -18,8 +18,8 @@ from c2vl.training.curves import Epoch
 from c2vl.training.devices import Devices
 from c2vl.training.keep import Keep
 from c2vl.training.loop import SaveGood, fit
+from c2vl.training.objective.chosen import make_objective
 from c2vl.training.objective.embeddings import AlignedEncoder, Embeddings
-from c2vl.training.objective.make_objective import make_objective
 from c2vl.training.objective.partition import alpha_at
 from c2vl.training.objective.teacher import make_teacher
 from c2vl.training.probe import Probe

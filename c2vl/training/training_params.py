@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from c2vl.core.params import ParamsModel
-from c2vl.models.encoders.registry import SkeletonEncoderParams, STGCNParams
+from c2vl.models.encoders.registry import SkeletonEncoderParams, STGCNParams, check_imported
 from c2vl.models.views import ViewParams
 from c2vl.training.objective.objective_params import ObjectiveParams
 
@@ -66,6 +66,11 @@ class PretrainParams(ParamsModel):
                 f"`encoder.frames` ({frames}) and `view.frames` ({self.view.frames}) "
                 "have to be the same"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _encoder_can_be_used(self) -> PretrainParams:
+        check_imported(self.encoder, self.view.frames)
         return self
 
 

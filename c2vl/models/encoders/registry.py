@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+import torch
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 from torch import nn
 
+from c2vl.core.errors import UserError
+from c2vl.core.extensions import imported, is_import_path
 from c2vl.core.params import ParamsModel
 from c2vl.models.encoders.ctrgcn import CTRGCN
 from c2vl.models.encoders.gru import GRU, Reading
@@ -91,11 +95,20 @@ class TransformerParams(ParamsModel):
         return self
 
 
+class ImportedEncoderParams(ParamsModel):
+    """`encoder.name: module:Class`: your own (docs/extend.md); other keys are its arguments."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+    graph: GraphName = "ntu25"
+
+
 def _name(params: Any) -> str:
     name = (
         params.get("name", "stgcn") if isinstance(params, dict) else getattr(params, "name", None)
     )
-    return str(name)
+    return "imported" if is_import_path(str(name)) else str(name)
 
 
 SkeletonEncoderParams = Annotated[
@@ -103,18 +116,27 @@ SkeletonEncoderParams = Annotated[
     | Annotated[CTRGCNParams, Tag("ctrgcn")]
     | Annotated[MSG3DParams, Tag("msg3d")]
     | Annotated[GRUParams, Tag("gru")]
-    | Annotated[TransformerParams, Tag("transformer")],
+    | Annotated[TransformerParams, Tag("transformer")]
+    | Annotated[ImportedEncoderParams, Tag("imported")],
     Discriminator(_name),
 ]
 """Section `pretrain.encoder`: which keys there are depends on `name` (`stgcn` if not given)."""
 
-ENCODERS: dict[str, type[nn.Module]] = {
-    "stgcn": STGCN,
-    "ctrgcn": CTRGCN,
-    "msg3d": MSG3D,
-    "gru": GRU,
-    "transformer": Transformer,
-}
+
+class _Encoders(dict[str, type[nn.Module]]):
+    """Ours by name; any other name is an import path."""
+
+    def __missing__(self, name: str) -> type[nn.Module]:
+        found = imported(name, KEY)
+        if not (isinstance(found, type) and issubclass(found, nn.Module)):
+            raise UserError(f"params.yaml: `{KEY}`: {name} is not a class of torch.nn.Module.")
+        return found
+
+
+KEY = "pretrain.encoder.name"
+ENCODERS = _Encoders(
+    {"stgcn": STGCN, "ctrgcn": CTRGCN, "msg3d": MSG3D, "gru": GRU, "transformer": Transformer}
+)
 
 
 def build_encoder(params: SkeletonEncoderParams, graph: SkeletonGraph | None = None) -> nn.Module:
@@ -125,3 +147,41 @@ def build_encoder(params: SkeletonEncoderParams, graph: SkeletonGraph | None = N
     """
     arguments = params.model_dump(exclude={"name", "graph"})
     return ENCODERS[params.name](graph=graph or GRAPHS[params.graph], **arguments)
+
+
+def check_imported(params: SkeletonEncoderParams, frames: int) -> None:
+    """Try a user's encoder on two empty clips; torch's random numbers stay as they are.
+
+    Raises:
+        UserError: it cannot be imported, takes other arguments, or breaks the interface.
+    """
+    if not is_import_path(params.name):
+        return
+    arguments = params.model_dump(exclude={"name", "graph"})
+    wrong = f"params.yaml: `{KEY}`: {params.name}"
+    try:
+        inspect.signature(ENCODERS[params.name]).bind(graph=None, **arguments)
+    except TypeError as error:
+        raise UserError(
+            f"{wrong}: {error}; it is called with graph and the other keys of `pretrain.encoder`."
+        ) from None
+    joints = GRAPHS[params.graph].joints
+    with torch.random.fork_rng(devices=[]):
+        try:
+            encoder = build_encoder(params).eval()
+            with torch.no_grad():
+                found = encoder(torch.zeros(2, 3, frames, joints, 2))
+        except UserError:
+            raise
+        except Exception as error:
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            raise UserError(f"{wrong} failed on a clip of {frames} frames ({said}).") from None
+    width = getattr(encoder, "features", None)
+    if not isinstance(width, int):
+        raise UserError(f"{wrong} needs an attribute `features`, the width of what it returns.")
+    if not isinstance(found, torch.Tensor) or tuple(found.shape) != (2, width):
+        shape = tuple(getattr(found, "shape", ())) or type(found).__name__
+        raise UserError(
+            f"{wrong} returned {shape} for (2, 3, {frames}, {joints}, 2); it has to return "
+            f"(2, {width}), as its `features` says."
+        )

@@ -20,6 +20,7 @@ from c2vl.prompts.engines.engine_params import EngineParams, torch_dtype
 from c2vl.prompts.engines.fingerprints import fingerprint
 from c2vl.prompts.engines.image_inputs import ImagePreparer
 from c2vl.prompts.engines.model_inputs import ThreadLocalProcessor, group_by_shape, to_batch
+from c2vl.prompts.engines.own_question import question_of
 from c2vl.prompts.engines.pad_to_square import mean_colour
 from c2vl.prompts.engines.pretrained import load_pretrained
 from c2vl.prompts.engines.repeats import repeats
@@ -59,7 +60,8 @@ class CaptionerParams(EngineParams):
     """Section `caption.captioner`.
 
     Attributes:
-        question: asked about every crop; the default is the paper's, verbatim.
+        question: asked about every crop; the default is the paper's, verbatim. `{file: PATH}` or
+            `{function: module:name}` take it from elsewhere (docs/extend.md).
         template: the conversation the checkpoint was trained on, with `<image>` and `{question}`
             in it, or `chat` for the checkpoint's own. The default is LLaVA-1.5's. A server uses
             its own.
@@ -77,6 +79,11 @@ class CaptionerParams(EngineParams):
     max_new_tokens: int = Field(default=64, ge=1)
     pad_to_square: bool = True
     server: ServerParams | None = None
+
+    @field_validator("question", mode="before")
+    @classmethod
+    def _from_elsewhere(cls, question: Any) -> Any:
+        return question_of(question) if isinstance(question, dict) else question
 
     @field_validator("template")
     @classmethod

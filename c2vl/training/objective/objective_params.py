@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from c2vl.core.params import ParamsModel
+
+OWN = ("name", "arguments")  # of a user's loss
 
 
 class ObjectiveParams(ParamsModel):
     """Switches of Eq. 1-13; without `intra` and `inter` the loss is `InfoNCE` (Eq. 1-3)."""
 
+    name: str | None = Field(
+        default=None, description="module:Class of your own loss (docs/extend.md); null: ours"
+    )
+    arguments: dict[str, Any] = Field(default_factory=dict, description="of that class")
     knowledge: Literal["vision", "language", "both"] = "both"
     intra: bool = True
     inter: bool = True
@@ -46,6 +57,18 @@ class ObjectiveParams(ParamsModel):
         default=0.01, gt=0, description="learning rate of the temperature's logarithm"
     )
 
+    @model_validator(mode="after")
+    def _has_what_it_names(self) -> ObjectiveParams:
+        if self.name is None and self.arguments:
+            raise ValueError("`arguments` are those of your own loss; give its `name` too")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_empty_name(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out `name` and `arguments` of our losses."""
+        found: dict[str, Any] = dump(self)
+        return found if self.name else {k: v for k, v in found.items() if k not in OWN}
+
     @property
     def kinds(self) -> tuple[Literal["vision", "language"], ...]:
         """The kinds of knowledge prompt in use."""
@@ -54,8 +77,10 @@ class ObjectiveParams(ParamsModel):
     @property
     def hard(self) -> bool:
         """Whether both soft targets are off: the loss is `InfoNCE`."""
-        return not (self.intra or self.inter)
+        return self.name is None and not (self.intra or self.inter)
 
     def as_infonce(self) -> ObjectiveParams:
         """The baseline on the same prompts: both soft targets off, everything else equal."""
-        return self.model_copy(update={"intra": False, "inter": False})
+        return self.model_copy(
+            update={"intra": False, "inter": False, "name": None, "arguments": {}}
+        )
