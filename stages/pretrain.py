@@ -7,6 +7,9 @@ Reads `data/index`, `data/skeleton`, `data/embed/*`. Writes
 - `curves.csv` (columns: top of `stages/evaluate.py`);
 - `trained.json`: the training's content key, the hash of its data, a checksum of each file.
 
+For DVC's plots and metrics it writes `results/curves/<benchmark>-<stream>.csv`, a copy of the
+curves, and `results/probe/<benchmark>-<stream>.json`: the last `probe` and `loss`.
+
 A result that the store has under the same key is taken from there. While the stage runs, its state
 lies in `.c2vl/training/pretrain-<benchmark>-<stream>/`; a killed run resumes (docs/training.md).
 
@@ -23,6 +26,8 @@ from c2vl.core.errors import one_sentence
 from c2vl.core.params import load_section
 from c2vl.models.streams import STREAMS
 
+CURVES, PROBES = Path("results/curves"), Path("results/probe")
+
 
 @one_sentence
 def main() -> None:
@@ -34,7 +39,9 @@ def main() -> None:
     parser.add_argument("stream", choices=STREAMS)
     arguments = parser.parse_args()
 
+    from c2vl.core.files import write_bytes, write_json
     from c2vl.training.absent import note_absent, without_prompts
+    from c2vl.training.curves import to_csv
     from c2vl.training.devices import Devices, prepare
     from c2vl.training.methods import train
     from c2vl.training.objective.chosen import make_objective
@@ -56,7 +63,12 @@ def main() -> None:
         cell = arguments.benchmark, arguments.stream
         reuse = Reuse(out, Devices(device))
         trained = train("c2vl", *data, *cell, params, BaselinesParams(), state, reuse)
-        notes.update(publish(out, trained, state))
+        published = publish(out, trained, state)
+        notes.update(published)
+        if published:
+            write_bytes(CURVES / f"{name}.csv", to_csv(trained.curves).encode())
+            shown = {key: published[key] for key in ("probe", "loss") if key in published}
+            write_json(PROBES / f"{name}.json", shown)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ videos, `results/{scores,protocols,pretrain,baselines,compare,ablations}` and th
 log. Writes `results/report/`: `index.html`, `plots/*.png`, `tables/*.{csv,md,tex}`. A file that
 reproduces a table or figure of the paper has its number in its name, such as `table-1-linear.csv`
 or `figure-8-confusion-xsub.png`. `docs/report.md` lists the names.
+`results/metrics.json` holds the headlines for `dvc metrics diff` and `dvc exp show`.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ from pathlib import Path
 
 from c2vl.core import runlog
 from c2vl.core.errors import one_sentence
+from c2vl.core.files import write_json
 from c2vl.core.params import PARAMS_FILE, load_section, read_params
 from c2vl.datasets.data_params import DataParams
 from c2vl.report import ReportParams
+from c2vl.report.headlines import headlines, read_if_there
 from c2vl.report.page import write_report
 from c2vl.report.pipeline_outputs import PipelineOutputs
 from c2vl.report.stage_times import of_this_pipeline
 
-OUT = Path("results/report")
+RESULTS = Path("results")
+OUT, HEADLINES = RESULTS / "report", RESULTS / "metrics.json"
+LEARNT, PROTOCOLS = RESULTS / "evaluate/metrics.json", RESULTS / "protocols/metrics.json"
 
 
 @one_sentence
@@ -38,6 +43,7 @@ def main() -> None:
         ]
         settings = PARAMS_FILE.read_text(encoding="utf-8")
         notes |= write_report(outs, raw, params, earlier, settings, OUT)
+    write_json(HEADLINES, headlines(read_if_there(LEARNT), read_if_there(PROTOCOLS)))
     size = f"{notes['bytes'] / 1e6:.1f} MB, {notes['plots']} plots, {notes['tables']} tables"
     print(f"report: {OUT / 'index.html'} ({size})")
 

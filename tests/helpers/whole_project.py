@@ -22,6 +22,7 @@ PARTS = (
     "truth/README.md",
     "published/README.md",
     "descriptions/README.md",
+    "extensions/README.md",
     "dvc.yaml",
     ".dvc/config",
     ".dvc/.gitignore",

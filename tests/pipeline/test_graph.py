@@ -111,7 +111,7 @@ def outputs_of_all_stages() -> list[str]:
     return [
         next(iter(out)) if isinstance(out, dict) else out
         for stage in STAGES.values()
-        for out in stage["outs"]
+        for out in [*stage["outs"], *stage.get("metrics", [])]
     ]
 
 
@@ -129,8 +129,13 @@ def test_declared_metrics_and_plots_lie_inside_outputs() -> None:
     outputs = [
         re.sub(r"\\\$\\{[^}]*\\}", "[^/]+", re.escape(out)) for out in outputs_of_all_stages()
     ]
-    for path in [*GRAPH["metrics"], *GRAPH["plots"]]:
+    declared = [plot for plot in GRAPH["plots"] if isinstance(plot, str)]
+    for path in [*GRAPH.get("metrics", []), *declared]:
         assert any(re.match(rf"{out}/", path) for out in outputs), path
+    drawn = [plot for plot in GRAPH["plots"] if isinstance(plot, dict)]
+    for folder in {folder for plot in drawn for each in plot.values() for folder in each["y"]}:
+        inside = [out for out in outputs_of_all_stages() if out.startswith(f"{folder}/")]
+        assert inside and all(out.endswith(".csv") for out in inside), folder
 
 
 def dvc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
