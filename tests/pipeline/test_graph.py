@@ -133,7 +133,7 @@ def test_declared_metrics_and_plots_lie_inside_outputs() -> None:
     for path in [*GRAPH.get("metrics", []), *declared]:
         assert any(re.match(rf"{out}/", path) for out in outputs), path
     drawn = [plot for plot in GRAPH["plots"] if isinstance(plot, dict)]
-    for folder in {folder for plot in drawn for each in plot.values() for folder in each["y"]}:
+    for folder in {folder for plot in drawn for folder in plot}:
         inside = [out for out in outputs_of_all_stages() if out.startswith(f"{folder}/")]
         assert inside and all(out.endswith(".csv") for out in inside), folder
 
