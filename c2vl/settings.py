@@ -27,6 +27,7 @@ from c2vl.report.report_params import ReportParams
 from c2vl.studio.other import OtherWorldParams
 from c2vl.studio.studio_params import StudioParams
 from c2vl.training.finetuning.finetune_params import FinetuneParams, SemiParams, TransferParams
+from c2vl.training.objective.chosen import make_objective
 from c2vl.training.training_params import BaselinesParams, PretrainParams
 from c2vl.training.zero_shot.protocols import is_split
 from c2vl.training.zero_shot.zero_shot_params import ZeroShotParams
@@ -79,6 +80,13 @@ def faults(params: Params, root: Path = Path(".")) -> list[str]:
     Returns:
         A sentence for each fault. Sections are compared once each is valid by itself.
     """
+    try:
+        return _faults(params, root)
+    except UserError as error:  # a module of the user's own that cannot be used
+        return [str(error).removeprefix(f"{PARAMS_FILE}: ")]
+
+
+def _faults(params: Params, root: Path) -> list[str]:
     found = [*_unknown(params), *_of_sections(params)]
     return found or [
         *_worlds(params),
@@ -171,6 +179,7 @@ def _zero_shot(params: Params) -> Iterator[str]:
 
 def _encoder(params: Params) -> Iterator[str]:
     pretrain = PretrainParams.model_validate(params["pretrain"])
+    make_objective(pretrain.objective)  # raises if a user's own cannot be used
     joints = GRAPHS[pretrain.encoder.graph].joints
     if joints != SHAPE[1]:
         yield (

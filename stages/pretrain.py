@@ -20,13 +20,28 @@ lies in `.c2vl/training/pretrain-<benchmark>-<stream>/`; a killed run resumes (d
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from c2vl.core.errors import one_sentence
 from c2vl.core.params import load_section
 from c2vl.models.streams import STREAMS
 
+if TYPE_CHECKING:
+    from c2vl.training.curves import Epoch
+
 CURVES, PROBES = Path("results/curves"), Path("results/probe")
+
+
+def write_for_dvc(name: str, curves: list[Epoch], published: Mapping[str, Any]) -> None:
+    """Write the curves as a plot and the last probe and loss as metrics; empty without training."""
+    from c2vl.core.files import write_bytes, write_json
+    from c2vl.training.curves import to_csv
+
+    write_bytes(CURVES / f"{name}.csv", to_csv(curves).encode())
+    shown = {key: published[key] for key in ("probe", "loss") if key in published}
+    write_json(PROBES / f"{name}.json", shown)
 
 
 @one_sentence
@@ -39,9 +54,7 @@ def main() -> None:
     parser.add_argument("stream", choices=STREAMS)
     arguments = parser.parse_args()
 
-    from c2vl.core.files import write_bytes, write_json
     from c2vl.training.absent import note_absent, without_prompts
-    from c2vl.training.curves import to_csv
     from c2vl.training.devices import Devices, prepare
     from c2vl.training.methods import train
     from c2vl.training.objective.chosen import make_objective
@@ -58,6 +71,7 @@ def main() -> None:
         if without_prompts(Path("data")):
             if Devices(device).main:
                 note_absent(out, "c2vl", arguments.benchmark, arguments.stream, params)
+                write_for_dvc(name, [], {})
             return
         data = load_training(Path("data"), arguments.benchmark, params.objective.kinds, device)
         cell = arguments.benchmark, arguments.stream
@@ -66,9 +80,7 @@ def main() -> None:
         published = publish(out, trained, state)
         notes.update(published)
         if published:
-            write_bytes(CURVES / f"{name}.csv", to_csv(trained.curves).encode())
-            shown = {key: published[key] for key in ("probe", "loss") if key in published}
-            write_json(PROBES / f"{name}.json", shown)
+            write_for_dvc(name, trained.curves, published)
 
 
 if __name__ == "__main__":

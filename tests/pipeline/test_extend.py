@@ -18,6 +18,7 @@ from c2vl.core.extensions import code_files
 from c2vl.models.clips import load_clips
 from c2vl.models.prompt_features import load_prompts
 from c2vl.prompts.engines.captioner import CaptionerParams
+from c2vl.settings import faults
 from c2vl.training import deciding
 from c2vl.training.checkpoint import EncoderConfig, load_checkpoint, save_checkpoint
 from c2vl.training.methods import described, train
@@ -223,5 +224,17 @@ def test_only_extensions_is_searched(project: Path) -> None:
 def test_the_stages_that_use_extensions_depend_on_them() -> None:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     users = {name for name, stage in stages.items() if "extensions" in stage.get("deps", ())}
-    assert users == {"caption", "pretrain", "baselines"}
+    assert users == {"caption", "pretrain", "baselines", "zero_shot_pretrain"}
     assert (ROOT / "extensions/README.md").is_file()
+
+
+def test_the_settings_check_names_it(project: Path) -> None:
+    found = yaml.safe_load((ROOT / "profiles/demo.yaml").read_text(encoding="utf-8"))
+    encoder, objective = (SECTIONS["pretrain"][name] for name in ("encoder", "objective"))
+    found["pretrain"]["encoder"] = encoder
+    found["pretrain"]["objective"] |= objective
+    assert faults(found) == []
+    found["pretrain"]["objective"]["arguments"] = {"m": 1}
+    assert faults(found)[0].startswith("`pretrain.objective.name`: my_loss:Margin: got an")
+    found["pretrain"]["encoder"] = {"name": "nowhere:E"}
+    assert faults(found)[0].startswith("`pretrain.encoder.name`: nowhere cannot be imported")
