@@ -20,7 +20,7 @@ PAGES = sorted(
         "*.md",
         "docs/*.md",
         "published/*.md",
-        "descriptions/*.md",
+        "descriptions/*.md", "extensions/*.md",
         "truth/*.md",
         "tests/*.md",
     )

@@ -23,7 +23,7 @@ from c2vl.settings import faults
 
 ROOT = Path(__file__).resolve().parents[2]
 STREAMS = ("joint", "motion", "bone")
-SHIPPED = {"c2vl", "stages", "checkpoints/tiny", "descriptions", "published", "truth"}
+SHIPPED = {"c2vl", "stages", "checkpoints/tiny", "descriptions", "extensions", "published", "truth"}
 Params = dict[str, Any]
 
 
