@@ -20,7 +20,8 @@ PAGES = sorted(
         "*.md",
         "docs/*.md",
         "published/*.md",
-        "descriptions/*.md", "extensions/*.md",
+        "descriptions/*.md",
+        "extensions/*.md",
         "truth/*.md",
         "tests/*.md",
     )
