@@ -109,7 +109,7 @@ def test_git_sees_nothing_but_the_lock(project: Project) -> None:
 def test_metrics_are_declared(project: Project) -> None:
     shown = json.loads(project.works("dvc", "metrics", "show", "--json"))
     found = shown[""]["data"]
-    assert "results/metrics.json" in found and len(found) == 7, "the headlines, and a probe a cell"
+    assert "results/metrics.json" in found and len(found) == 4, "the headlines, and a probe a cell"
     assert found["results/metrics.json"]["data"]["linear"]["xsub"].keys() >= {"joint", "fusion"}
     probes = {path: each["data"] for path, each in found.items() if "probe" in path}
     assert all(each["loss"] > 0 for each in probes.values())
@@ -120,7 +120,7 @@ def test_metrics_are_declared(project: Project) -> None:
 def test_curves_are_declared_plots(project: Project) -> None:
     found = json.loads(project.works("dvc", "plots", "show", "--json"))["data"]
     curves = [name for name in found if name.startswith("results/curves/")]
-    assert len(curves) == 6 and all(found[name] for name in curves)
+    assert len(curves) == 3 and all(found[name] for name in curves)
 
 
 def test_a_change_to_the_report_reruns_the_report_alone(
