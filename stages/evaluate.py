@@ -6,8 +6,8 @@ stream); no encoder, no skeleton. Writes `results/evaluate/`. Protocols and whos
 `docs/evaluation.md`.
 
 Methods are `c2vl`, `infonce`, `random`, `supervised`; streams `joint`, `bone`, `motion`, and
-`fusion` / `fusion_equal` (C²VL's three streams, weights 0.6/0.6/0.4 or equal). All accuracies are
-shares in 0…1, of the *last* epoch.
+`fusion` / `fusion_equal` (C²VL's three streams as `evaluate.fusion` says, and with equal weights).
+All accuracies are shares in 0…1, of the *last* epoch.
 
 - `metrics.json`, nested numbers:
   - `linear[benchmark][stream][method] = {top1, top5, mean_class, ece, best_on_test}`; fused streams
@@ -82,11 +82,12 @@ def evaluate_encoder(
 ) -> dict[str, np.ndarray]:
     """Linear evaluation and KNN of one encoder, and results of its shared space.
 
-    Returns test scores by protocol.
+    Returns logits (N, classes) of the test clips by protocol, for the fusion of streams.
 
     Without any prompt of a test clip (published answers may cover the training split alone) there
     is no retrieval.
     """
+    from c2vl.evaluation.fusion import logits_of
     from c2vl.evaluation.head_files import save_head
     from c2vl.evaluation.pair_similarity import pair_similarities
     from c2vl.evaluation.protocol import evaluate
@@ -108,7 +109,7 @@ def evaluate_encoder(
         "knn", *key, samples, labels, result.knn.predictions[:, None], result.knn.similarity
     )
     found.features(*key, samples, labels, features.test)
-    scores = {"linear": result.linear.scores}
+    logits = {"linear": result.linear.logits}
     if encoded.method == "c2vl":
         name = f"{encoded.benchmark}-{encoded.stream}"
         about: dict[str, Any] = dict(zip(("benchmark", "stream", "method"), key, strict=True))
@@ -124,18 +125,18 @@ def evaluate_encoder(
         )
         if zero_shot is not None:
             found.classified("zero_shot", *key, samples, labels, zero_shot)
-            scores["zero_shot"] = zero_shot
+            logits["zero_shot"] = logits_of(zero_shot)
         try:
             prompts = load_prompts(DATA, samples, list(encoded.prompts), device)
         except NoPromptsError as error:
             print(f"evaluate {'-'.join(key)}: neither retrieval nor similarities: {error}")
-            return scores
+            return logits
         found.metric("retrieval", *key, retrieve(encoded, prompts) or {})
         if encoded.stream == "joint":
             found.similarities(
                 encoded.benchmark, encoded.method, pair_similarities(encoded, prompts, params.seed)
             )
-    return scores
+    return logits
 
 
 def evaluate_benchmark(
@@ -153,16 +154,17 @@ def evaluate_benchmark(
     streams: dict[str, dict[str, np.ndarray]] = {}
     for folder in progress(folders, f"evaluate {benchmark}", "encoders"):
         encoded = load_encoded(folder)
-        scores = evaluate_encoder(encoded, params, found, device)
+        logits = evaluate_encoder(encoded, params, found, device)
         if encoded.method == "c2vl":
-            for protocol, values in scores.items():
+            for protocol, values in logits.items():
                 streams.setdefault(protocol, {})[encoded.stream] = values
     labels, samples = encoded.features.test_labels, encoded.test_samples
     classes = len(found.names)
     counts = {"train": len(encoded.train_samples), "test": len(samples), "classes": classes}
     found.metrics["samples"][benchmark] = {**counts, "chance": 1 / classes}
     for protocol, by_stream in streams.items():
-        for name, fused in fuse_streams(by_stream, params.fusion.model_dump()).items():
+        fusion = params.fusion
+        for name, fused in fuse_streams(by_stream, fusion.weights, fusion.scores).items():
             found.classified(protocol, benchmark, name, "c2vl", samples, labels, fused)
 
 

@@ -32,17 +32,17 @@ def main() -> None:
     from c2vl.evaluation.fused_protocols import gather_full, gather_semi, gather_transfer
     from c2vl.training.finetuning.finetune_params import FinetuneParams, SemiParams, TransferParams
 
-    weights = load_section("evaluate", EvaluateParams).fusion.model_dump()
+    fusion = load_section("evaluate", EvaluateParams).fusion
     full, semi = load_section("finetune", FinetuneParams), load_section("semi", SemiParams)
     targets = load_section("transfer", TransferParams).targets
     benchmarks = read_params()["data"]["benchmarks"]
     with logged("protocols"):
         found = {
             "finetune": gather_full(
-                SOURCE / "full", list(product(benchmarks, full.streams)), weights
+                SOURCE / "full", list(product(benchmarks, full.streams)), fusion
             ),
-            "semi": gather_semi(SOURCE / "semi", list(product(benchmarks, semi.streams)), weights),
-            "transfer": gather_transfer(SOURCE / "transfer", targets, weights),
+            "semi": gather_semi(SOURCE / "semi", list(product(benchmarks, semi.streams)), fusion),
+            "transfer": gather_transfer(SOURCE / "transfer", targets, fusion),
         }
         write_json(OUT / "metrics.json", found)
 

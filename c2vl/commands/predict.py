@@ -89,10 +89,10 @@ def run(arguments: argparse.Namespace) -> None:
     from c2vl.evaluation.evaluate_params import EvaluateParams
 
     data, line = load_section("data", DataParams), load_section("skeleton", SkeletonParams)
-    weights = load_section("evaluate", EvaluateParams).fusion.model_dump()
+    fusion = load_section("evaluate", EvaluateParams).fusion
     files = find_files(arguments.paths)
     recogniser = load_recogniser(
-        RESULTS, arguments.benchmark or data.benchmarks[0], arguments.stream, weights
+        RESULTS, arguments.benchmark or data.benchmarks[0], arguments.stream, fusion
     )
     device, classes, answers = machine.device(), recogniser.classes, []
     for start in range(0, len(files), BATCH):

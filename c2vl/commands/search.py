@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
     names = read_class_list(DATA)
     encoder = Encoder.load(load_section("embed", EmbedParams).encoder, machine.device())
     feature = encoder.texts([arguments.sentence])[0][0].astype("float32")
-    weights = load_section("evaluate", EvaluateParams).fusion.model_dump()
+    weights = load_section("evaluate", EvaluateParams).fusion.weights
     hits = nearest(feature, streams, weights, arguments.split, max(arguments.top, 1))
     if arguments.json:
         print(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from c2vl.core.params import ParamsModel
+from c2vl.evaluation.fusion import FusedScores
 
 
 class LinearParams(ParamsModel):
@@ -21,11 +22,19 @@ class LinearParams(ParamsModel):
 
 
 class FusionParams(ParamsModel):
-    """Weights of the streams' softmax scores; AimCLR's and CrosSCLR's 0.6, 0.6, 0.4."""
+    """What is added of the streams, and with which weights; AimCLR's and CTR-GCN's by default."""
 
+    scores: FusedScores = Field(
+        default="logits", description="logits, as the published scripts; or softmax scores"
+    )
     joint: float = Field(default=0.6, ge=0)
     bone: float = Field(default=0.6, ge=0)
     motion: float = Field(default=0.4, ge=0)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each stream."""
+        return {"joint": self.joint, "bone": self.bone, "motion": self.motion}
 
 
 class EvaluateParams(ParamsModel):

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.core.files import read_json
-from c2vl.evaluation.fusion import fuse_streams
+from c2vl.evaluation.evaluate_params import FusionParams
+from c2vl.evaluation.fusion import fuse_streams, logits_of
 from c2vl.models.streams import STREAMS
 from c2vl.training.finetuning.finetune_files import SCORES, read_scores
 from c2vl.training.metrics import score_metrics, summarised
@@ -23,19 +24,19 @@ METRICS = "metrics.json"
 Cells = Collection[tuple[str, str]]  # benchmark, stream
 
 
-def gather_full(folder: Path, cells: Cells, weights: Mapping[str, float]) -> Nested:
+def gather_full(folder: Path, cells: Cells, fusion: FusionParams) -> Nested:
     """`[benchmark][stream][start]` of `results/finetune/full`, with the fused streams.
 
     Only `cells` count: DVC keeps the outputs of a cell that params.yaml no longer names.
     """
     return {
         benchmark: {stream: read_json(path / METRICS) for stream, path in there.items()}
-        | _fused({stream: tables.read(path / SCORES) for stream, path in there.items()}, weights)
+        | _fused({stream: tables.read(path / SCORES) for stream, path in there.items()}, fusion)
         for benchmark, there in _cells(folder, cells).items()
     }
 
 
-def gather_semi(folder: Path, cells: Cells, weights: Mapping[str, float]) -> Nested:
+def gather_semi(folder: Path, cells: Cells, fusion: FusionParams) -> Nested:
     """`[benchmark][stream][start][fraction]` of `cells` in `results/finetune/semi`.
 
     Streams are fused draw by draw.
@@ -56,7 +57,7 @@ def gather_semi(folder: Path, cells: Cells, weights: Mapping[str, float]) -> Nes
                 one = {
                     stream: part.filter(pc.equal(part["draw"], draw)) for stream, part in at.items()
                 }
-                for name, by_start in _fused(one, weights).items():
+                for name, by_start in _fused(one, fusion).items():
                     for start, values in by_start.items():
                         draws.setdefault(name, {}).setdefault(start, []).append(values)
             for name, of_start in draws.items():
@@ -67,7 +68,7 @@ def gather_semi(folder: Path, cells: Cells, weights: Mapping[str, float]) -> Nes
     return found
 
 
-def gather_transfer(folder: Path, targets: Collection[str], weights: Mapping[str, float]) -> Nested:
+def gather_transfer(folder: Path, targets: Collection[str], fusion: FusionParams) -> Nested:
     """`[target]` of `targets` in `results/finetune/transfer`, with the fused streams."""
     found: Nested = {}
     for path in (
@@ -78,7 +79,7 @@ def gather_transfer(folder: Path, targets: Collection[str], weights: Mapping[str
         parts = {
             stream: table.filter(pc.equal(table["stream"], stream)) for stream in about["streams"]
         }
-        found[path.parent.name] = {**about, "streams": about["streams"] | _fused(parts, weights)}
+        found[path.parent.name] = {**about, "streams": about["streams"] | _fused(parts, fusion)}
     return found
 
 
@@ -96,7 +97,7 @@ def _cells(folder: Path, wanted: Cells) -> dict[str, dict[str, Path]]:
 
 
 def _fused(
-    parts: Mapping[str, pa.Table], weights: Mapping[str, float]
+    parts: Mapping[str, pa.Table], fusion: FusionParams
 ) -> dict[str, dict[str, dict[str, float]]]:
     """`[fusion | fusion_equal][start]` of the streams' scores; empty unless all three are there."""
     found: dict[str, dict[str, dict[str, float]]] = {}
@@ -117,7 +118,8 @@ def _fused(
                     "run `dvc repro finetune semi transfer`."
                 )
             first = samples
-        for name, values in fuse_streams(scores, weights).items():
+        logits = {stream: logits_of(values) for stream, values in scores.items()}
+        for name, values in fuse_streams(logits, fusion.weights, fusion.scores).items():
             found.setdefault(name, {})[start] = score_metrics(labels, values)
     return found
 

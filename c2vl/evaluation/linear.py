@@ -39,13 +39,16 @@ class LinearHead:
 
 @dataclass(frozen=True)
 class LinearResult:
-    """Softmax scores (N, classes) of the test split after the last epoch, and the best top 1.
+    """Softmax scores and logits (N, classes) of the test split, and the best top 1.
+
+    Scores and logits are those after the last epoch.
 
     `best_on_test` picks its epoch by test labels, as many papers do; it is given beside the last
     epoch's, never instead. `head` is the layer after the last epoch.
     """
 
     scores: np.ndarray
+    logits: np.ndarray
     best_on_test: float
     head: LinearHead
 
@@ -91,9 +94,9 @@ def linear_evaluation(
             optimiser.step()
         falling.step()
         with torch.no_grad():
-            scores = layer(test).softmax(1).cpu().numpy()
+            logits = layer(test)
+            scores = logits.softmax(1).cpu().numpy()
         highest = max(highest, top1(features.test_labels, scores.argmax(1)))
     weight, bias = (value.detach().cpu().numpy() for value in (layer.weight, layer.bias))
-    return LinearResult(
-        scores, highest, LinearHead(weight, bias, mean.astype(np.float32), scale.astype(np.float32))
-    )
+    head = LinearHead(weight, bias, mean.astype(np.float32), scale.astype(np.float32))
+    return LinearResult(scores, logits.cpu().numpy(), highest, head)

@@ -9,6 +9,7 @@ import torch
 
 from c2vl.evaluation.evaluate_params import EvaluateParams
 from c2vl.evaluation.features import Features
+from c2vl.evaluation.fusion import softmax
 from c2vl.evaluation.knn import KnnResult, knn_evaluation
 from c2vl.evaluation.linear import LinearResult, linear_evaluation
 from c2vl.training.metrics import mean_class, score_metrics, top1
@@ -38,12 +39,6 @@ class Evaluated:
         if self.end_to_end is not None:
             found["end_to_end"] = score_metrics(self.labels, self.end_to_end)
         return found
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Rows of logits (N, classes) as scores of sum 1, float32."""
-    scores: np.ndarray = torch.from_numpy(logits).float().softmax(1).numpy()
-    return scores
 
 
 def evaluate(

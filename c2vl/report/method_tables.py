@@ -100,7 +100,7 @@ def streams_table(outputs: PipelineOutputs, benchmarks: list[str]) -> Table | No
         "as many papers do; it is not a fair estimate."
     )
     if outputs.weights:
-        note += f" Three streams add their scores with weights {outputs.weights}."
+        note += f" Three streams add their {outputs.fused} with weights {outputs.weights}."
     return Table("streams", "C²VL by stream", ("stream", *heads), tuple(rows), note)
 
 

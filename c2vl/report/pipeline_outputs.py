@@ -97,6 +97,12 @@ class PipelineOutputs:
         )
 
     @property
+    def fused(self) -> str:
+        """What the fusion of streams adds, in words."""
+        added = lookup(self.metrics, "settings", "fusion", "scores")
+        return "logits" if added == "logits" else "softmax scores"
+
+    @property
     def weights(self) -> str:
         """The weights of the streams in their fusion, in words; empty if they are not known."""
         found = lookup(self.metrics, "settings", "fusion") or {}

@@ -235,8 +235,9 @@ def test_predict_computes_fused_scores_of_the_heads(
             project / "results/features" / f"{BENCHMARK}-{stream}"
         ).features.test
         logits = ((features - head.mean) / head.scale) @ head.weight.T + head.bias
-        scores = np.exp(logits - logits.max(1, keepdims=True))
-        fused += weight / 1.6 * scores / scores.sum(1, keepdims=True)
+        fused += weight / 1.6 * logits
+    fused = np.exp(fused - fused.max(1, keepdims=True))
+    fused /= fused.sum(1, keepdims=True)
     for answer, scores in zip(answers, fused, strict=True):
         order = np.argsort(-scores)[:3]
         assert [action["label"] for action in answer["actions"]] == order.tolist()

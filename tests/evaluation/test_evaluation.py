@@ -24,7 +24,7 @@ from c2vl.evaluation.evaluate_params import LinearParams
 from c2vl.evaluation.evaluation_tables import EvaluationTables
 from c2vl.evaluation.features import Features
 from c2vl.evaluation.frozen_features import frozen_features
-from c2vl.evaluation.fusion import fuse, fuse_streams
+from c2vl.evaluation.fusion import fuse, fuse_streams, logits_of, softmax
 from c2vl.evaluation.head_files import load_head
 from c2vl.evaluation.knn import knn_evaluation
 from c2vl.evaluation.linear import linear_evaluation
@@ -113,12 +113,37 @@ def test_metrics_by_hand() -> None:
 
 def test_fusion_weighs_the_streams() -> None:
     joint, motion = np.array([[0.9, 0.1]]), np.array([[0.2, 0.8]])
-    np.testing.assert_allclose(
-        fuse({"joint": joint, "motion": motion}, {"joint": 0.6, "bone": 0.6, "motion": 0.4}),
-        [[0.62, 0.38]],
-    )
+    weights = {"joint": 0.6, "bone": 0.6, "motion": 0.4}
+    logits = {"joint": logits_of(joint), "motion": logits_of(motion) + 7}  # a row's constant
+    np.testing.assert_allclose(fuse(logits, weights, "softmax"), [[0.62, 0.38]])
+    odds = (0.9 / 0.1) ** 0.6 * (0.2 / 0.8) ** 0.4  # by hand: logits are logarithms of odds
+    np.testing.assert_allclose(fuse(logits, weights), [[odds / (1 + odds), 1 / (1 + odds)]])
     with pytest.raises(ValueError, match="weights"):
         fuse({"joint": joint}, {"bone": 1.0})
+
+
+def test_fusion_ranks_as_the_published_scripts_do() -> None:
+    """AimCLR's and CTR-GCN's scripts: r = r11 * 0.6 + r22 * 0.6 + r33 * 0.4, its argmax and top 5.
+
+    A stream that is sure of its answer outvotes two that are not; softmax scores hide that.
+    """
+    generator = np.random.default_rng(0)
+    logits = {
+        name: generator.normal(size=(200, 60)).astype(np.float32) * 4
+        for name in ("joint", "bone", "motion")
+    }
+    weights = {"joint": 0.6, "bone": 0.6, "motion": 0.4}
+    published = 0.6 * logits["joint"] + 0.6 * logits["bone"] + 0.4 * logits["motion"]
+    fused = fuse(logits, weights)
+    assert fused.sum(1) == pytest.approx(1)
+    assert fused.argmax(1).tolist() == published.argmax(1).tolist()
+    assert np.argsort(fused)[:, -5:].tolist() == np.argsort(published)[:, -5:].tolist()
+    assert (fuse(logits, weights, "softmax").argmax(1) != published.argmax(1)).any()
+    kept = {name: softmax(values) for name, values in logits.items()}  # as finetuning keeps them
+    again = fuse({name: logits_of(values) for name, values in kept.items()}, weights)
+    np.testing.assert_allclose(again, fused, rtol=1e-5)
+    same = fuse(dict.fromkeys(weights, logits["joint"]), weights)
+    np.testing.assert_allclose(same, softmax(logits["joint"]), rtol=1e-5)
 
 
 def test_fusion_agrees_with_scikit_learns_soft_voting() -> None:
@@ -136,10 +161,14 @@ def test_fusion_agrees_with_scikit_learns_soft_voting() -> None:
     scores = {
         name: one.predict_proba(features.test) for name, one in voting.named_estimators_.items()
     }
-    np.testing.assert_allclose(fuse(scores, weights), voting.predict_proba(features.test))
+    logits = {name: logits_of(values) for name, values in scores.items()}
+    voted = fuse(logits, weights, "softmax")
+    np.testing.assert_allclose(voted, voting.predict_proba(features.test), rtol=1e-5)
     equal = VotingClassifier(named, voting="soft").fit(features.train, features.train_labels)
     np.testing.assert_allclose(
-        fuse_streams(scores, weights)["fusion_equal"], equal.predict_proba(features.test)
+        fuse_streams(logits, weights, "softmax")["fusion_equal"],
+        equal.predict_proba(features.test),
+        rtol=1e-5,
     )
 
 
@@ -229,7 +258,7 @@ def test_stages_from_tables_to_metrics(tmp_path: Path, stage) -> None:
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["settings"] == {
         "knn_neighbours": 1,
-        "fusion": {"joint": 0.6, "bone": 0.6, "motion": 0.4},
+        "fusion": {"scores": "logits", "joint": 0.6, "bone": 0.6, "motion": 0.4},
     }
     assert metrics["samples"][BENCHMARK] == {
         "train": 47,

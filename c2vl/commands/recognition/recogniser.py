@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from c2vl.core.errors import UserError
-from c2vl.evaluation.fusion import fuse
+from c2vl.evaluation.evaluate_params import FusionParams
+from c2vl.evaluation.fusion import fuse, softmax
 from c2vl.evaluation.head_files import load_head
 from c2vl.evaluation.linear import LinearHead
-from c2vl.evaluation.protocol import softmax
 from c2vl.models.encode import encode
 from c2vl.models.graph import GRAPHS
 from c2vl.models.ragged import RaggedSkeletons
@@ -40,11 +40,11 @@ class Trained:
 class Recogniser:
     """Recognises actions with the encoders and linear heads of one or more streams.
 
-    Several streams are fused by a weighted mean of their softmax scores.
+    Several streams are fused as `evaluate.fusion` says.
     """
 
     streams: dict[str, Trained]
-    weights: Mapping[str, float]
+    fusion: FusionParams
 
     @property
     def classes(self) -> list[str]:
@@ -69,14 +69,14 @@ class Recogniser:
                 features = encode(
                     trained.checkpoint.encoder.to(device), skeletons, config.stream, config.frames
                 )
-            by_stream[stream] = softmax(trained.logits(features.numpy()))
-        return (
-            fuse(by_stream, self.weights) if len(by_stream) > 1 else next(iter(by_stream.values()))
-        )
+            by_stream[stream] = trained.logits(features.numpy())
+        if len(by_stream) == 1:
+            return softmax(next(iter(by_stream.values())))
+        return fuse(by_stream, self.fusion.weights, self.fusion.scores)
 
 
 def load_recogniser(
-    results: Path, benchmark: str, stream: str | None, weights: Mapping[str, float]
+    results: Path, benchmark: str, stream: str | None, fusion: FusionParams
 ) -> Recogniser:
     """Load the heads of a benchmark and their encoders.
 
@@ -84,7 +84,7 @@ def load_recogniser(
         results: the folder with `evaluate/heads` and `pretrain`.
         benchmark: the split that they were trained on, a column of the index.
         stream: joint, motion or bone; None fuses all that exist.
-        weights: of the streams in the fusion.
+        fusion: how the streams are fused.
 
     Raises:
         UserError: nothing was trained for this benchmark or stream, or head and encoder do not
@@ -113,7 +113,7 @@ def load_recogniser(
             name: load_trained(results, benchmark, name)
             for name in ([stream] if stream else existing)
         },
-        weights,
+        fusion,
     )
 
 
