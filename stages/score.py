@@ -3,8 +3,8 @@
 Reads `data/{index,skeleton,crop,caption,embed/vision}` and, of a world that `simulate` made,
 `truth/<dataset>`. Writes `results/scores/`:
 
-- `scores.json`: `truth` (bool); `prompts` (`crop`, `answers`, `clips`, `lowest_coverage`:
-  `c2vl/evaluation/scores/prompt_quality.py` and `clip_quality.py`, also printed by `c2vl quality`;
+- `scores.json`: `truth` (bool); `prompts` (`crop`, `answers`, `clips`, `other_people`,
+  `lowest_coverage`: `c2vl/evaluation/scores/prompt_quality.py` and `clip_quality.py`, also printed by `c2vl quality`;
   `bag_of_words[benchmark] = {all, middle, chance, train, test}`), `zero_shot = {top1, top5,
   chance1, chance5, clips, classes}`; with truth also `detector = {recall, precision, mean_iou, …}`,
   `captioner = {posture, object, phrase, all_three, commonest, balanced, …}`, `retrieval` and

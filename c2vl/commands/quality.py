@@ -25,7 +25,22 @@ LIMITS = {
     "crop.coverage": (
         0.8,
         False,
-        "crops miss parts of the people; see `crop.margin` and the detector's thresholds",
+        "the detector misses people or parts of them; see its thresholds and `crop.margin`",
+    ),
+    "crop.boxes": (
+        0.5,
+        False,
+        "the detector finds next to nobody; check its `prompt`, thresholds and checkpoint",
+    ),
+    "crop.fallbacks": (
+        0.05,
+        True,
+        "these crops come from the skeleton or the whole frame (`crop.fallback`), not the detector",
+    ),
+    "crop.elsewhere": (
+        0.02,
+        True,
+        "people were found, but not where the skeleton is; videos may be swapped or mirrored",
     ),
     "answers.empty": (0.01, True, "nothing is learnt from an empty answer"),
     "answers.unfinished": (
@@ -83,13 +98,18 @@ def measure(data: Path) -> dict[str, Any]:
     """
     from c2vl.core import tables
     from c2vl.core.files import read_json
-    from c2vl.evaluation.scores.clip_quality import clip_quality, lowest_coverage
+    from c2vl.evaluation.scores.clip_quality import clip_quality, lowest_coverage, other_people
     from c2vl.evaluation.scores.prompt_quality import answer_quality, crop_quality
 
     found: dict[str, Any] = {}
     if (data / "crop").is_dir():
-        crops = tables.read(data / "crop", ["sample", "k", "status", "coverage", "boxes"])
-        found["crop"] = {**crop_quality(crops), "lowest_coverage": lowest_coverage(crops)}
+        columns = ["sample", "k", "status", "coverage", "boxes", "chosen"]
+        crops = tables.read(data / "crop", columns)
+        found["crop"] = {
+            **crop_quality(crops),
+            "other_people": other_people(crops),
+            "lowest_coverage": lowest_coverage(crops),
+        }
     if (data / "caption").is_dir():
         captions = tables.read(
             data / "caption", ["sample", "status", "answer", "finished", "repeats"]
@@ -126,3 +146,10 @@ def _concerns(found: dict[str, Any]) -> Iterator[str]:
             side = "over" if above else "under"
             shown = f"{part}, {name.replace('_', ' ')} is {value:.3f} ({side} {limit})"
             yield f"look: {shown}: {advice}"
+    others = found.get("crop", {}).get("other_people", {})
+    if others.get("clips"):
+        yield (
+            f"look: in {others['clips']:,} clips, such as {others['samples'][0]['sample']}, the "
+            "people found are not where the skeleton is: the video may belong to another sample; "
+            "see `c2vl show SAMPLE`"
+        )
