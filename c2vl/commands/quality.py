@@ -3,7 +3,7 @@
   c2vl quality
   c2vl quality --json      everything, with the commonest answers and the worst crops
 
-Prints numbers about data/index, data/crop and data/caption, as far as they exist. A line that
+Prints numbers about data/skeleton, data/crop and data/caption, as far as they exist. A line that
 begins with `look:` names a number that good prompts do not have, and what to do.
 docs/evaluation.md explains each number.
 """
@@ -102,6 +102,9 @@ def measure(data: Path) -> dict[str, Any]:
     from c2vl.evaluation.scores.prompt_quality import answer_quality, crop_quality
 
     found: dict[str, Any] = {}
+    skeleton = data / "skeleton" / "metrics.json"
+    if skeleton.is_file():
+        found["skeleton"] = {"not_in_metres": read_json(skeleton).get("not_in_metres")}
     if (data / "crop").is_dir():
         columns = ["sample", "k", "status", "coverage", "boxes", "chosen"]
         crops = tables.read(data / "crop", columns)
@@ -118,7 +121,7 @@ def measure(data: Path) -> dict[str, Any]:
         classes = read_json(data / "index" / "classes.json")
         found["answers"] = answer_quality(captions, classes)
         found["clips"] = clip_quality(index, captions, classes)
-    if not found:
+    if not found.keys() - {"skeleton"}:
         raise UserError(
             f"There are no crops or answers yet ({data / 'crop'}, {data / 'caption'}); "
             "run `dvc repro caption`."
@@ -146,6 +149,12 @@ def _concerns(found: dict[str, Any]) -> Iterator[str]:
             side = "over" if above else "under"
             shown = f"{part}, {name.replace('_', ' ')} is {value:.3f} ({side} {limit})"
             yield f"look: {shown}: {advice}"
+    off = found.get("skeleton", {}).get("not_in_metres") or {}
+    if off.get("samples"):
+        yield (
+            f"look: {off['samples']:,} skeletons are not in metres, such as {off['example']}: "
+            "convert the raw files"
+        )
     others = found.get("crop", {}).get("other_people", {})
     if others.get("clips"):
         yield (
