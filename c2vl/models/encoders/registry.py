@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
@@ -12,7 +13,7 @@ from c2vl.models.encoders.ctrgcn import CTRGCN
 from c2vl.models.encoders.gru import GRU, Reading
 from c2vl.models.encoders.msg3d import MSG3D
 from c2vl.models.encoders.persons import Persons
-from c2vl.models.encoders.stgcn import STGCN
+from c2vl.models.encoders.stgcn_published import Init, Partition, stgcn
 from c2vl.models.encoders.transformer import Transformer
 from c2vl.models.graph import GRAPHS, SkeletonGraph
 
@@ -30,7 +31,11 @@ GraphName = Annotated[str, AfterValidator(_known_graph)]
 
 
 class STGCNParams(ParamsModel):
-    """`encoder.name: stgcn`; the arguments are those of `STGCN`."""
+    """`encoder.name: stgcn`; the arguments are those of `STGCN` and `PublishedSTGCN`.
+
+    The defaults of `partition`, `init`, `last_width` and `relative` are what a config without these
+    keys was trained with.
+    """
 
     name: Literal["stgcn"] = "stgcn"
     graph: GraphName = Field(
@@ -40,6 +45,16 @@ class STGCNParams(ParamsModel):
     blocks: int = Field(default=10, ge=3, le=10)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     persons: Persons = "padded"
+    partition: Partition = "paper"
+    init: Init = "torch"
+    last_width: int | None = Field(default=None, ge=1)
+    relative: bool = False
+
+    @model_validator(mode="after")
+    def _pyskl_has_ntus_joints(self) -> STGCNParams:
+        if self.partition == "pyskl" and self.graph != "ntu25":
+            raise ValueError("`partition: pyskl` is for the skeleton ntu25")
+        return self
 
 
 class CTRGCNParams(ParamsModel):
@@ -108,8 +123,8 @@ SkeletonEncoderParams = Annotated[
 ]
 """Section `pretrain.encoder`: which keys there are depends on `name` (`stgcn` if not given)."""
 
-ENCODERS: dict[str, type[nn.Module]] = {
-    "stgcn": STGCN,
+ENCODERS: dict[str, Callable[..., nn.Module]] = {
+    "stgcn": stgcn,
     "ctrgcn": CTRGCN,
     "msg3d": MSG3D,
     "gru": GRU,
