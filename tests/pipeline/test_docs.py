@@ -30,7 +30,7 @@ PAGES = sorted(
 LONGEST = 100  # columns
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 MENTIONED = re.compile(r"(?<![\w./-])(?:c2vl|stages|tests|docs|bench|profiles)/[\w./*-]*[\w*]")
-COMMAND = re.compile(r"(?<![\w./'-])c2vl ([a-z-]*[a-z])")
+COMMAND = re.compile(r"(?<![\w./'-])c2vl ([a-z]+(?:-[a-z]+)*)")
 TARGET = re.compile(r"(?<![\w./-])make ([a-z]+)")
 RETIRED = ("measured anew", "said plainly", "who writes", "stated by")
 
