@@ -1,4 +1,4 @@
-"""The command `c2vl`: each module of `c2vl/commands` is a sub-command of the same name."""
+"""The command `c2vl`: each module of `c2vl/commands` is a sub-command."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
             continue
         command = importlib.import_module(f"{commands.__name__}.{module.name}")
         sub = chosen.add_parser(
-            module.name,
+            command_of(module.name),
             help=command.HELP,
             description=command.__doc__,
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -64,6 +64,11 @@ def parser() -> argparse.ArgumentParser:
         command.configure(sub)
         sub.set_defaults(run=command.run)
     return top
+
+
+def command_of(module: str) -> str:
+    """The name of a module's command: `import_checkpoint` is `import-checkpoint`."""
+    return module.replace("_", "-")
 
 
 @one_sentence

@@ -110,7 +110,7 @@ def evaluate_encoder(
     )
     found.features(*key, samples, labels, features.test)
     logits = {"linear": result.linear.logits}
-    if encoded.method == "c2vl":
+    if encoded.method in ("c2vl", "imported"):
         name = f"{encoded.benchmark}-{encoded.stream}"
         about: dict[str, Any] = dict(zip(("benchmark", "stream", "method"), key, strict=True))
         about |= {

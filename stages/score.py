@@ -3,13 +3,14 @@
 Reads `data/{index,skeleton,crop,caption,embed/vision}` and, of a world that `simulate` made,
 `truth/<dataset>`. Writes `results/scores/`:
 
-- `scores.json`: `truth` (bool); `prompts` (`crop`, `answers`, `clips`, `lowest_coverage`:
-  `c2vl/evaluation/scores/prompt_quality.py` and `clip_quality.py`, also printed by `c2vl quality`;
-  `bag_of_words[benchmark] = {all, middle, chance, train, test}`), `zero_shot = {top1, top5,
-  chance1, chance5, clips, classes}`; with truth also `detector = {recall, precision, mean_iou, …}`,
-  `captioner = {posture, object, phrase, all_three, commonest, balanced, …}`, `retrieval` and
-  `retrieval_distinct = {image_to_text, text_to_image, candidates, …}`, `bag_of_words_of_truth` (the
-  ceiling: the true sentences), `broken` (list: what each broken sample became).
+- `scores.json`: `truth` (bool); `prompts` (`crop`, `answers`, `clips`, `other_people`,
+  `lowest_coverage`: `c2vl/evaluation/scores/prompt_quality.py` and `clip_quality.py`, also printed
+  by `c2vl quality`; `bag_of_words[benchmark] = {all, middle, chance, train, test}`), `zero_shot =
+  {top1, top5, chance1, chance5, clips, classes}`; with truth also `detector = {recall, precision,
+  mean_iou, …}`, `captioner = {posture, object, phrase, all_three, commonest, balanced, …}`,
+  `retrieval` and `retrieval_distinct = {image_to_text, text_to_image, candidates, …}`,
+  `bag_of_words_of_truth` (the ceiling: the true sentences), `broken` (list: what each broken sample
+  became).
 - with truth: `confusions.json` (`posture`, `object`, `phrase`: `rows`, `columns`, `counts`) and
   `frames.parquet`, a row a sampled frame (`c2vl.evaluation.scores.frame_scores.FRAMES`).
 """

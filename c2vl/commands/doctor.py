@@ -3,8 +3,8 @@
   c2vl doctor
 
 Prints a line for each check: `ok`, `note` (it works, but you may want to know) or `FAIL` with what
-to do. The exit code is 1 if a check fails. Nothing is changed or downloaded: the raw folder is
-listed but not read, and a captioning server is asked for its models.
+to do. The exit code is 1 if a check fails. Nothing is changed or downloaded. The raw folder
+is listed, one skeleton file is read, and a captioning server is asked for its models.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
   c2vl quality
   c2vl quality --json      everything, with the commonest answers and the worst crops
 
-Prints numbers about data/index, data/crop and data/caption, as far as they exist. A line that
+Prints numbers about data/skeleton, data/crop and data/caption, as far as they exist. A line that
 begins with `look:` names a number that good prompts do not have, and what to do.
 docs/evaluation.md explains each number.
 """
@@ -25,7 +25,22 @@ LIMITS = {
     "crop.coverage": (
         0.8,
         False,
-        "crops miss parts of the people; see `crop.margin` and the detector's thresholds",
+        "the detector misses people or parts of them; see its thresholds and `crop.margin`",
+    ),
+    "crop.boxes": (
+        0.5,
+        False,
+        "the detector finds next to nobody; check its `prompt`, thresholds and checkpoint",
+    ),
+    "crop.fallbacks": (
+        0.05,
+        True,
+        "these crops come from the skeleton or the whole frame (`crop.fallback`), not the detector",
+    ),
+    "crop.elsewhere": (
+        0.02,
+        True,
+        "people were found, but not where the skeleton is; videos may be swapped or mirrored",
     ),
     "answers.empty": (0.01, True, "nothing is learnt from an empty answer"),
     "answers.unfinished": (
@@ -83,13 +98,21 @@ def measure(data: Path) -> dict[str, Any]:
     """
     from c2vl.core import tables
     from c2vl.core.files import read_json
-    from c2vl.evaluation.scores.clip_quality import clip_quality, lowest_coverage
+    from c2vl.evaluation.scores.clip_quality import clip_quality, lowest_coverage, other_people
     from c2vl.evaluation.scores.prompt_quality import answer_quality, crop_quality
 
     found: dict[str, Any] = {}
+    skeleton = data / "skeleton" / "metrics.json"
+    if skeleton.is_file():
+        found["skeleton"] = {"not_in_metres": read_json(skeleton).get("not_in_metres")}
     if (data / "crop").is_dir():
-        crops = tables.read(data / "crop", ["sample", "k", "status", "coverage", "boxes"])
-        found["crop"] = {**crop_quality(crops), "lowest_coverage": lowest_coverage(crops)}
+        columns = ["sample", "k", "status", "coverage", "boxes", "chosen"]
+        crops = tables.read(data / "crop", columns)
+        found["crop"] = {
+            **crop_quality(crops),
+            "other_people": other_people(crops),
+            "lowest_coverage": lowest_coverage(crops),
+        }
     if (data / "caption").is_dir():
         captions = tables.read(
             data / "caption", ["sample", "status", "answer", "finished", "repeats"]
@@ -98,7 +121,7 @@ def measure(data: Path) -> dict[str, Any]:
         classes = read_json(data / "index" / "classes.json")
         found["answers"] = answer_quality(captions, classes)
         found["clips"] = clip_quality(index, captions, classes)
-    if not found:
+    if not found.keys() - {"skeleton"}:
         raise UserError(
             f"There are no crops or answers yet ({data / 'crop'}, {data / 'caption'}); "
             "run `dvc repro caption`."
@@ -126,3 +149,16 @@ def _concerns(found: dict[str, Any]) -> Iterator[str]:
             side = "over" if above else "under"
             shown = f"{part}, {name.replace('_', ' ')} is {value:.3f} ({side} {limit})"
             yield f"look: {shown}: {advice}"
+    off = found.get("skeleton", {}).get("not_in_metres") or {}
+    if off.get("samples"):
+        yield (
+            f"look: {off['samples']:,} skeletons are not in metres, such as {off['example']}: "
+            "convert the raw files"
+        )
+    others = found.get("crop", {}).get("other_people", {})
+    if others.get("clips"):
+        yield (
+            f"look: in {others['clips']:,} clips, such as {others['samples'][0]['sample']}, the "
+            "people found are not where the skeleton is: the video may belong to another sample; "
+            "see `c2vl show SAMPLE`"
+        )

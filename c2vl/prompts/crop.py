@@ -33,7 +33,7 @@ from c2vl.store.keys import content_key
 from c2vl.store.publish import StepCache
 from c2vl.store.stage import Failure, Row, Stage, Unit
 
-VERSION = 1  # of what here and in c2vl.datasets.video changes a row; raise it with the change
+VERSION = 2  # of what here and in c2vl.datasets.video changes a row; raise it with the change
 DECODING = 1  # raise it when c2vl.datasets.video gives the detector other pixels
 DETECTION = pa.schema([CROP.field("boxes"), CROP.field("scores")])
 CUT_AT_ONCE = 16  # frames, where no detector has a say
@@ -60,7 +60,7 @@ class CropParams(ParamsModel):
         jpeg_quality: of the stored crops, 1 to 100.
         fallback: crop of a frame in which nobody of the action was found: `skeleton` (the box of
             the colour joints, where there are any), `frame` (all of it), or `drop` (no crop; the
-            row fails).
+            row fails). With `skeleton`, the joints of one missed actor of two are added, too.
         max_failed: share of failed rows above which the stage fails.
         detector: the engine.
     """
@@ -102,7 +102,7 @@ class CropStage(Stage):
         self._loading = Lock()
         self._at_once = CUT_AT_ONCE
         self._frames = self._undetected = 0
-        self._found = self._chosen = self._crops = 0
+        self._found = self._chosen = self._crops = self._fallbacks = 0
         self._coverage = array("d")
         self._notes: Counter[str] = Counter()
 
@@ -276,6 +276,7 @@ class CropStage(Stage):
             self._crops += 1
             self._found += len(row["boxes"]) // 4
             self._chosen += len(row["chosen"])
+            self._fallbacks += not len(row["chosen"])
             if not np.isnan(row["coverage"]):
                 self._coverage.append(row["coverage"])
             if row["reason"]:
@@ -286,6 +287,7 @@ class CropStage(Stage):
         return {
             "people_found_per_frame": mean(self._found, self._crops),
             "people_per_crop": mean(self._chosen, self._crops),
+            "fallback_crops": self._fallbacks,
             "mean_coverage": mean(
                 float(np.sum(np.frombuffer(self._coverage))), len(self._coverage)
             ),

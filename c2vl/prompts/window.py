@@ -16,6 +16,8 @@ JOINTS_TO_BODY = (
     0.1  # a body reaches past its joints by about this share of their extent: scalp, hands, shoes
 )
 SMALLEST = 4  # pixels; less is no picture
+Corners = tuple[int, int, int, int]  # x0, y0, x1, y1 in whole pixels
+NOWHERE: Corners = (-1, -1, -1, -1)  # holds no pixel
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,12 @@ class Window:
     Attributes:
         corners: x0, y0, x1, y1 in whole video pixels, or None when there is no crop.
         chosen: indices of the detections in it.
-        coverage: share of the tracked colour joints in the image that are inside; NaN without any.
+        coverage: share of the tracked colour joints in the image that are inside the window around
+            the people found, 0 if none was; NaN without such joints.
         reason: what was done when nobody, or not everybody, was found; else empty.
     """
 
-    corners: tuple[int, int, int, int] | None
+    corners: Corners | None
     chosen: list[int]
     coverage: float
     reason: str
@@ -63,9 +66,15 @@ def find_window(
     chosen = choose(boxes, scores, joints, people)
     bodies = joint_boxes(joints)
     found = "the people found are not where the skeleton is" if len(boxes) else "nobody was found"
-    if chosen:
-        corners = grown(union(boxes[chosen]), margin, size)
-        reason = "" if _everybody(boxes[chosen], joints) else "one of the two actors was not found"
+    detected = grown(union(boxes[chosen]), margin, size) if chosen else None
+    if detected:
+        corners: Corners | None = detected
+        missed = joint_boxes(_missed(boxes[chosen], joints))
+        reason = "one of the two actors was not found" if missed else ""
+        if missed and fallback == "skeleton":
+            added = grown(union(np.stack(missed)), margin + JOINTS_TO_BODY, size)
+            corners = _around(detected, added)
+            reason += "; the skeleton's joints were added to the crop"
     elif fallback == "skeleton" and bodies:
         corners = grown(union(np.stack(bodies)), margin + JOINTS_TO_BODY, size)
         reason = f"{found}; cropped around the skeleton's joints"
@@ -78,11 +87,12 @@ def find_window(
             if fallback == "drop"
             else f"{found}, and there are no colour joints to crop around",
         )
-    if corners and square:
-        corners = squared(corners, size)
+    if square:
+        corners, detected = (each and squared(each, size) for each in (corners, detected))
     if corners and min(corners[2] - corners[0], corners[3] - corners[1]) < SMALLEST:
         corners, reason = None, f"{found}, and the skeleton lies outside the image"
-    return Window(corners, chosen, coverage(corners, joints, tracked, size), reason)
+    covered = coverage(corners and (detected or NOWHERE), joints, tracked, size)
+    return Window(corners, chosen, covered, reason)
 
 
 def union(boxes: np.ndarray) -> np.ndarray:
@@ -90,7 +100,7 @@ def union(boxes: np.ndarray) -> np.ndarray:
     return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
 
 
-def grown(box: np.ndarray, margin: float, size: tuple[int, int]) -> tuple[int, int, int, int]:
+def grown(box: np.ndarray, margin: float, size: tuple[int, int]) -> Corners:
     """`box` with `margin` of its size on each side, in whole pixels, cut to the image."""
     extra = margin * (box[2:] - box[:2])
     limits = np.array([*size, *size])
@@ -99,7 +109,7 @@ def grown(box: np.ndarray, margin: float, size: tuple[int, int]) -> tuple[int, i
     return x0, y0, x1, y1
 
 
-def squared(corners: tuple[int, int, int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
+def squared(corners: Corners, size: tuple[int, int]) -> Corners:
     """Widen the window's shorter side around the middle; move it into the image or cut it.
 
     Examples:
@@ -118,7 +128,7 @@ def squared(corners: tuple[int, int, int, int], size: tuple[int, int]) -> tuple[
 
 
 def coverage(
-    corners: tuple[int, int, int, int] | None,
+    corners: Corners | None,
     joints: np.ndarray,
     tracked: np.ndarray,
     size: tuple[int, int],
@@ -131,7 +141,14 @@ def coverage(
     return float(share_inside(seen, np.array([corners], float))[0]) if len(seen) else float("nan")
 
 
-def _everybody(boxes: np.ndarray, joints: np.ndarray) -> bool:
-    """Whether each actor that has joints in this frame has a box that holds half of them."""
-    present = [actor for actor in joints if len(joint_boxes(actor[None]))]
-    return all(share_inside(actor, boxes).max() >= INSIDE for actor in present)
+def _around(one: Corners, other: Corners) -> Corners:
+    """The smallest window around two windows."""
+    x0, y0 = min(one[0], other[0]), min(one[1], other[1])
+    return x0, y0, max(one[2], other[2]), max(one[3], other[3])
+
+
+def _missed(boxes: np.ndarray, joints: np.ndarray) -> np.ndarray:
+    """Joints (A', J, 2) of the actors present in this frame whom no box holds by half."""
+    found = [share_inside(actor, boxes).max() >= INSIDE for actor in joints]
+    present = [len(joint_boxes(actor[None])) > 0 for actor in joints]
+    return joints[np.array(present) & ~np.array(found)]

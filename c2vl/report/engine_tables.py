@@ -158,7 +158,27 @@ def prompt_facts(scores: dict[str, Any]) -> list[tuple[str, str]]:
         )
     if crop.get("coverage") is not None:
         facts.append(
-            (f"{crop['coverage'] * 100:.1f} %", "of the tracked joints lie inside the crop")
+            (
+                f"{crop['coverage'] * 100:.1f} %",
+                "of the tracked joints lie where the detector found people",
+            )
+        )
+    if crop.get("boxes") is not None:
+        facts.append((f"{crop['boxes']:.1f}", "people found a frame"))
+    if crop.get("fallbacks"):
+        facts.append(
+            (
+                f"{crop['fallbacks'] * 100:.1f} %",
+                "of the crops are fallbacks: nobody of the action was found in the frame",
+            )
+        )
+    if others := lookup(scores, "prompts", "other_people", "clips"):
+        facts.append(
+            (
+                f"{others:,}",
+                "clips show people elsewhere than the skeleton; videos may be swapped "
+                "(see `c2vl quality`)",
+            )
         )
     if answers.get("answers"):
         facts.append((f"{answers['words']:.0f}", "words an answer"))

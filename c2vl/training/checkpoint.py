@@ -24,7 +24,7 @@ from c2vl.training.weights import weights_of
 WEIGHTS, CONFIG, CURVES = "encoder.safetensors", "config.json", "curves.csv"
 ABSENT = "absent.json"  # in their place, where there were no prompts to learn from
 
-Method = Literal["c2vl", "infonce", "random", "supervised"]
+Method = Literal["c2vl", "infonce", "random", "supervised", "imported"]
 
 
 class EncoderConfig(ParamsModel):

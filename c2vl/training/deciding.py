@@ -53,6 +53,9 @@ OWN: dict[Kind, tuple[str, ...]] = {
 _BLOCKS = "c2vl.models.encoders"
 ENCODERS = {
     "stgcn": (f"{_BLOCKS}.stgcn", f"{_BLOCKS}.depth", f"{_BLOCKS}.persons"),
+    "stgcn_published": tuple(
+        f"{_BLOCKS}.{name}" for name in ("stgcn_published", "stgcn", "depth", "persons")
+    ),
     "ctrgcn": tuple(
         f"{_BLOCKS}.{name}" for name in ("ctrgcn", "depth", "persons", "pointwise", "temporal")
     ),

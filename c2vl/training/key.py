@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
     from c2vl.training.training_params import PretrainParams
 
+# Not in the key at the value that changes nothing: keys from before these parameters stay valid.
+NEUTRAL = {
+    "encoder.partition": "paper",
+    "encoder.init": "torch",
+    "encoder.last_width": None,
+    "encoder.relative": False,
+}
 OPTIMISER = ("batch", "epochs", "warmup_epochs", "learning_rate", "momentum", "weight_decay")
 
 
@@ -45,7 +52,9 @@ class Description:
     @property
     def entries(self) -> tuple[str, ...]:
         """The modules that decide."""
-        return deciding(self.kind, self.params["encoder.name"], self.params.get("objective.name"))
+        variant = "stgcn_published" if NEUTRAL.keys() & self.params.keys() else None
+        encoder = variant or self.params["encoder.name"]
+        return deciding(self.kind, encoder, self.params.get("objective.name"))
 
     @cached_property
     def key(self) -> str:
@@ -105,7 +114,12 @@ def pretraining_params(params: PretrainParams, stream: str) -> dict[str, Any]:
 def supervised_params(params: PretrainParams, stream: str) -> dict[str, Any]:
     """The parameters that training on labels uses (all trainings use these), by dotted name."""
     found: dict[str, Any] = {"stream": stream, "seed": params.seed}
-    found |= {f"encoder.{name}": value for name, value in params.encoder.model_dump().items()}
+    encoder = {f"encoder.{name}": value for name, value in params.encoder.model_dump().items()}
+    found |= {
+        name: value
+        for name, value in encoder.items()
+        if name not in NEUTRAL or value != NEUTRAL[name]
+    }
     view = params.view.model_dump(exclude=set() if params.view.crop else {"shortest"})
     found |= {f"view.{name}": value for name, value in view.items()}
     found |= {name: getattr(params, name) for name in OPTIMISER}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from whole_project import processor_seconds
 
-from c2vl.cli import main
+from c2vl.cli import command_of, main
 from c2vl.commands import profile, timings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,7 +68,9 @@ def test_help_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252"])
 @pytest.mark.parametrize(
-    "command", [[], *([name] for name in sorted(path.stem for path in COMMANDS))], ids=str
+    "command",
+    [[], *([name] for name in sorted(command_of(path.stem) for path in COMMANDS))],
+    ids=str,
 )
 def test_help_can_be_printed_in_any_encoding(
     command: list[str], encoding: str, monkeypatch: pytest.MonkeyPatch
@@ -81,7 +83,9 @@ def test_help_can_be_printed_in_any_encoding(
     assert not ended.value.code and b"usage: c2vl" in written.getvalue()
 
 
-@pytest.mark.parametrize("name", sorted({path.stem for path in COMMANDS} - WITHOUT_EXAMPLE))
+@pytest.mark.parametrize(
+    "name", sorted({command_of(path.stem) for path in COMMANDS} - WITHOUT_EXAMPLE)
+)
 def test_help_of_a_command_fits_a_terminal(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([name, "--help"])

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from ntu_text import Record, text
 
 from c2vl.cli import main
 from c2vl.commands.checks import data, dvc_remote, engines, git, machine, video
@@ -122,6 +123,19 @@ def test_samples_are_counted_by_file_names(here: Path) -> None:
         (raw / name).touch()
     (finding,) = examine("data", data.data)
     assert "2 skeletons and 1 videos of 2 samples" in finding.found
+
+
+@pytest.mark.parametrize(("unit", "states"), [(1.0, ["ok"]), (1000.0, ["ok", "note"])])
+def test_a_skeleton_in_millimetres_is_noticed(here: Path, unit: float, states: list[str]) -> None:
+    raw = here / "data" / "studio"
+    raw.mkdir(parents=True)
+    joints = np.zeros((25, 3), np.float32)
+    joints[20] = (0, 0.5 * unit, 0)
+    (raw / "S001C001P001R001A001.skeleton").write_bytes(text(1, [Record(0, "7", joints)]))
+    (raw / "S001C001P001R001A001_rgb.avi").touch()
+    findings = examine("data", data.data)
+    assert [finding.state for finding in findings] == states
+    assert ("not in metres" in findings[-1].found) == (unit > 1)
 
 
 def real(dataset: str, raw: str) -> None:

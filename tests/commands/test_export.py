@@ -39,6 +39,7 @@ from c2vl.training.objective.embeddings import AlignedEncoder
 FRAMES, CLASSES = 4, 4
 ENCODERS = (
     STGCNParams(width=4, blocks=3),
+    STGCNParams(width=4, blocks=3, partition="published", last_width=6, relative=True),
     CTRGCNParams(width=4, blocks=3, persons="present"),
     MSG3DParams(width=6, blocks=1, spatial_scales=3, window_scales=2),
     GRUParams(width=4, layers=1, reading="both"),
@@ -47,7 +48,7 @@ ENCODERS = (
 
 
 class SideBySide(nn.Module):
-    """All five encoders as one, because each export takes seconds."""
+    """All encoders as one, because each export takes seconds."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ntu_text import Record, record, text
 
+from c2vl.core import tables
 from c2vl.datasets.skeleton_file import SkeletonError, SkeletonFile, parse_skeleton
 from c2vl.datasets.skeletons.actors import Actors
 from c2vl.datasets.skeletons.denoise import denoise
+from c2vl.datasets.skeletons.skeleton_table import with_second_slot
 
 RULES = ("ctrgcn", "aligned")
 
@@ -289,6 +291,26 @@ def test_copy_fills_the_slot_of_a_clip_of_one_body_only() -> None:
     alone = agrees(30, scene(0, 30, a=range(30), b=range(11)), solo="copy")
     np.testing.assert_array_equal(alone.joints[:, 0], alone.joints[:, 1])
     assert alone.bodies == 1 and np.isnan(alone.colour[:, 1]).all()
+
+
+@pytest.mark.parametrize("solo", ["zeros", "copy"])
+def test_a_body_of_zeros_is_nobody(solo: Any) -> None:
+    """The joints are the published ones: it takes the second slot, so nothing is copied there."""
+    records = scene(0, 30, a=range(30), b=range(30))
+    for one in records:
+        if one.body == "b":
+            one.joints[:] = 0
+    actors = denoise(file_of(30, records), "ctrgcn", solo)
+    joints, members = naive_line(30, records, "ctrgcn", solo)
+    assert [len(slot) for slot in members] == [1, 1]
+    np.testing.assert_array_equal(actors.joints, joints)
+    assert actors.bodies == 1
+    assert np.isnan(actors.colour[:, 1]).all() and not actors.tracked[:, 1].any()
+    assert np.isfinite(actors.colour[:, 0]).all()
+    row = {"sample": "S001C001P001R001A001", **actors.row(), "status": "ok", "reason": ""}
+    table = with_second_slot(tables.table_of([row], tables.schemas.SKELETON), {row["sample"]: solo})
+    stored = next(iter(tables.rows_of(table)))["joints"].reshape(joints.shape)
+    np.testing.assert_array_equal(stored, joints)
 
 
 def test_the_origin_is_joint_2_of_the_first_real_frame() -> None:

@@ -13,9 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ntu_text import record, text
+from ntu_text import Record, record, text
 
+from c2vl.commands import quality
 from c2vl.core import tables
+from c2vl.core.errors import UserError
+from c2vl.core.files import read_json
 from c2vl.datasets.skeleton_file import parse_skeleton
 from c2vl.datasets.skeleton_params import SkeletonParams
 from c2vl.datasets.skeletons.denoise import denoise
@@ -93,6 +96,38 @@ def test_rows_are_the_lines_output_and_the_rest_has_a_reason(project: Path) -> N
     assert rows[NAMES[0]]["status"] == "ok"
     assert rows[NAMES[2]]["status"] == "changed"
     assert (notes["computed"], notes["reused"]) == (0, 2)
+
+
+def standing(unit: float, frame: int) -> Record:
+    """A body whose spine is 0.5 m long, in a unit so many times smaller than a metre."""
+    joints = np.zeros((25, 3), np.float32)
+    joints[:, 2], joints[:, 1] = 3, np.linspace(0, 0.5, 25)
+    joints[20, 1] = 0.5
+    joints[:, 0] = 0.01 * frame
+    return Record(frame, "7", joints * np.float32(unit))
+
+
+@pytest.mark.parametrize(("unit", "flagged"), [(1.0, 0), (1000.0, 1), (100.0, 1), (0.1, 1)])
+def test_skeletons_that_are_not_in_metres_are_named(
+    project: Path, unit: float, flagged: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = text(20, [standing(unit, frame) for frame in range(20)])
+    (project / "a.skeleton").write_bytes(data)
+    content = hashlib.blake2b(data, digest_size=16).hexdigest()
+    row = {"sample": NAMES[0], "dataset": "studio", "skeleton_file": "a.skeleton"}
+    row |= {"skeleton_hash": content, "status": "ok"}
+    tables.write(project / "index.parquet", tables.table_of([row], tables.schemas.index([])))
+    ran(project)
+    found = read_json(project / "out" / "metrics.json")["not_in_metres"]
+    assert found["samples"] == flagged
+    assert found["example"] == (f"{NAMES[0]} ({0.5 * unit:.3g} m)" if flagged else "")
+    assert ("not in metres" in caplog.text) == bool(flagged)
+    (project / "data").mkdir()
+    (project / "out").rename(project / "data/skeleton")
+    with pytest.raises(UserError, match="no crops or answers"):
+        quality.measure(project / "data")
+    looks = "\n".join(quality.lines({"skeleton": {"not_in_metres": found}}))
+    assert ("look: 1 skeletons are not in metres" in looks) == bool(flagged)
 
 
 WORKER = """

@@ -238,9 +238,11 @@ def test_prompt_quality_without_truth():
             "status": ["ok", "ok", "failed"],
             "coverage": [1.0, 0.5, float("nan")],
             "boxes": [[0.0] * 8, [0.0] * 4, None],
+            "chosen": [[1], [], None],
         }
     )
     quality = prompt_quality.crop_quality(crops)
+    assert (quality["fallbacks"], quality["elsewhere"]) == (0.5, 0.5)
     assert (quality["coverage"], quality["covered"], quality["boxes"]) == (0.75, 0.5, 1.5)
     assert quality["statuses"] == {"ok": 2, "failed": 1}
     said = ["They clap.", "they  clap.", "A man waits", None]
@@ -328,6 +330,21 @@ def test_clip_quality_by_hand():
     ]
 
 
+def test_clips_whose_people_are_not_their_skeletons_are_found():
+    """Of a: all joints; of b: nearly none, in the frame with people; of c: nobody is found."""
+    crops = pa.table(
+        {
+            "sample": ["a", "a", "b", "b", "c"],
+            "coverage": [1.0, 0.9, 0.1, 0.0, 0.0],
+            "boxes": [[1.0] * 4, [1.0] * 4, [1.0] * 4, [], []],
+        }
+    )
+    assert clip_quality.other_people(crops) == {
+        "clips": 1,
+        "samples": [{"sample": "b", "coverage": pytest.approx(0.1)}],
+    }
+
+
 def test_an_answer_that_names_another_class_is_not_a_hit():
     index = pa.table({"sample": ["a", "b"], "label": [0, 1], "status": ["ok", "ok"]})
     captions = pa.table({"sample": ["a", "b"], "answer": ["to put on a hat", "to put on"]})
@@ -373,5 +390,23 @@ def test_quality_command_says_what_to_look_at(tmp_path, monkeypatch, capsys):
     told = capsys.readouterr().out
     assert "look: answers, empty is 0.200 (over 0.01)" in told
     assert "look: answers, distinct" not in told
+    assert "look: crop" not in told
+    # Nobody found; people found elsewhere; people where the skeleton is.
+    for boxes, chosen, coverage, looks in (
+        ([], [], 0.0, ("coverage", "boxes", "fallbacks")),
+        ([0.0] * 4, [], 0.0, ("coverage", "fallbacks", "elsewhere")),
+        ([0.0] * 4, [0], 0.99, ()),
+    ):
+        row = {"k": 0, "boxes": boxes, "chosen": chosen, "coverage": coverage}
+        rows = [{"sample": s, **row, "status": "ok", "reason": ""} for s in samples]
+        tables.write(
+            tmp_path / "data/crop/S001C001.parquet", tables.table_of(rows, tables.schemas.CROP)
+        )
+        quality.run(argparse.Namespace(json=False))
+        told = capsys.readouterr().out
+        for name in ("coverage", "boxes", "fallbacks", "elsewhere"):
+            assert (f"look: crop, {name} is" in told) == (name in looks)
+        swapped = "in 40 clips, such as S001C001P001R001A001, the people found are not"
+        assert (swapped in told) == ("elsewhere" in looks)
     quality.run(argparse.Namespace(json=True))
     assert json.loads(capsys.readouterr().out)["clips"]["names_its_class"] == pytest.approx(16 / 40)

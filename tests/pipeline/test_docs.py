@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from c2vl import commands
+from c2vl.cli import command_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -30,7 +31,7 @@ PAGES = sorted(
 LONGEST = 100  # columns
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 MENTIONED = re.compile(r"(?<![\w./-])(?:c2vl|stages|tests|docs|bench|profiles)/[\w./*-]*[\w*]")
-COMMAND = re.compile(r"(?<![\w./'-])c2vl ([a-z]+)")
+COMMAND = re.compile(r"(?<![\w./'-])c2vl ([a-z]+(?:-[a-z]+)*)")
 TARGET = re.compile(r"(?<![\w./-])make ([a-z]+)")
 RETIRED = ("measured anew", "said plainly", "who writes", "stated by")
 
@@ -95,7 +96,8 @@ def test_paths_that_are_mentioned_exist(page: str) -> None:
 
 @each_page
 def test_commands_that_are_named_exist(page: str) -> None:
-    known = {module.name for module in pkgutil.iter_modules(commands.__path__) if not module.ispkg}
+    modules = pkgutil.iter_modules(commands.__path__)
+    known = {command_of(module.name) for module in modules if not module.ispkg}
     named = {name for part in code_of(page) for name in COMMAND.findall(part)}
     assert named <= known, f"{page}: `c2vl` has no command {sorted(named - known)}"
 

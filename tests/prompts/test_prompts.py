@@ -109,7 +109,22 @@ def test_a_missed_actor_is_told_and_lowers_the_coverage() -> None:
     )
     assert verdict.chosen == [0]
     assert verdict.coverage == 0.5
-    assert verdict.reason == "one of the two actors was not found"
+    assert verdict.reason == (
+        "one of the two actors was not found; the skeleton's joints were added to the crop"
+    )
+    # 10 % of the joints' 300 x 800 pixels on each side, as where nobody is found
+    assert verdict.corners == (100, 20, 1230, 980)
+    for fallback in ("frame", "drop"):  # these do not crop around joints
+        verdict = window(
+            boxes((100, 100, 400, 900)),
+            [0.9],
+            actor(110, 110, 390, 890),
+            actor(900, 100, 1200, 900),
+            people=2,
+            fallback=fallback,
+        )
+        assert (verdict.corners, verdict.coverage) == ((100, 100, 400, 900), 0.5)
+        assert verdict.reason == "one of the two actors was not found"
 
 
 @pytest.mark.parametrize(("people", "chosen"), [(1, [1]), (2, [1, 2])])
@@ -143,7 +158,7 @@ def test_coverage_counts_tracked_joints_within_the_image_only() -> None:
     )  # ten tracked joints are in the image: rows 2 and 3 of the grid
     verdict = window(boxes((0, 0, 1000, 400)), [0.9], joints, tracked=states)
     assert verdict.chosen == []  # it holds 5 joints of 25
-    assert verdict.coverage == 1.0  # of the joints' own box
+    assert verdict.coverage == 0.0  # the crop is the joints' own box: nobody was found
     verdict = window(boxes((0, 290, 260, 1080)), [0.9], joints, tracked=states)
     assert verdict.chosen == [0]
     assert verdict.coverage == pytest.approx(8 / 10)  # x of 100, 150, 200 and 250 in two rows
@@ -188,6 +203,7 @@ def test_nobody_found_is_a_verdict(
     assert verdict.corners == corners
     assert verdict.reason == said
     assert verdict.chosen == []
+    assert verdict.coverage == 0 if corners else np.isnan(verdict.coverage)
 
 
 def test_a_bystander_alone_is_nobody_of_the_action() -> None:
@@ -197,7 +213,7 @@ def test_a_bystander_alone_is_nobody_of_the_action() -> None:
         verdict.reason
         == "the people found are not where the skeleton is; cropped around the skeleton's joints"
     )
-    assert verdict.coverage == 1.0
+    assert verdict.coverage == 0.0
 
 
 def test_no_crop_where_there_is_nothing_to_go_by() -> None:

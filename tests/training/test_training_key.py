@@ -13,7 +13,7 @@ from c2vl.training.checkpoint import EncoderConfig
 from c2vl.training.finetuning.finetune import settings
 from c2vl.training.finetuning.finetune_params import FinetuneParams
 from c2vl.training.finetuning.trainings import described_run
-from c2vl.training.key import Description, differences
+from c2vl.training.key import Description, differences, supervised_params
 from c2vl.training.methods import described, params_of
 from c2vl.training.training_params import BaselinesParams, PretrainParams
 
@@ -69,6 +69,10 @@ TABLE: dict[str, tuple[Any, set[str]]] = {
     "encoder.blocks": (4, ALL),
     "encoder.dropout": (0.5, ALL),
     "encoder.persons": ("padded", ALL),
+    "encoder.partition": ("published", ALL),
+    "encoder.init": ("published", ALL),
+    "encoder.last_width": (24, ALL),
+    "encoder.relative": (True, ALL),
     "view.frames": (8, ALL),
     "view.rotation": (0.1, ALL),
     "view.crop": (False, ALL),
@@ -160,6 +164,17 @@ def test_a_parameter_that_another_one_switches_off_is_not(name, value, where) ->
     for switch, off in where.items():
         base = changed(base, switch, off)
     assert key("c2vl", changed(base, name, value)) == key("c2vl", base)
+
+
+def test_parameters_that_came_later_leave_the_keys_of_earlier_trainings() -> None:
+    names = set(supervised_params(BASE, "joint"))
+    assert {name for name in names if name.startswith("encoder.")} == {
+        f"encoder.{name}" for name in ("name", "graph", "width", "blocks", "dropout", "persons")
+    }
+    module = "c2vl.models.encoders.stgcn_published"
+    for params, used in ((BASE, False), (changed(BASE, "encoder.init", "published"), True)):
+        names = supervised_params(params, "joint")
+        assert (module in Description("", "supervised", names, "", {}).entries) == used
 
 
 def test_supervised_training_and_finetuning_have_their_own_schedules() -> None:

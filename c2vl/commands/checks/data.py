@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sized
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from c2vl.commands.checks.finding import Finding, mib
@@ -85,6 +86,24 @@ def _ntu(params: DataParams) -> Iterator[Finding]:
         videos,
         f"unpack the skeletons into {params.raw}",
     )
+    if first := next((files.skeletons[0] for files in samples if files.skeletons), None):
+        yield from _in_metres(params.raw, first)
+
+
+def _in_metres(raw: Path, file: str) -> Iterator[Finding]:
+    """Report a skeleton whose torso is not a person's in metres; an unreadable one is no matter."""
+    from c2vl.datasets import raw_files as places
+    from c2vl.datasets.raw_files import PlaceError
+    from c2vl.datasets.skeleton_file import SkeletonError, parse_skeleton
+    from c2vl.datasets.skeletons.metres import OFF, human, torso
+
+    try:
+        length = torso(parse_skeleton(places.read(raw, file)).joints)
+    except (PlaceError, SkeletonError, OSError):
+        return
+    if not human(length) and length == length:
+        todo = "if other files are like it, convert them to metres"
+        yield Finding("note", "data", f"{file} is {OFF}: it is {length:.3g} long", todo)
 
 
 def _pku(params: DataParams) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ from c2vl.training.checkpoint import WEIGHTS, load_checkpoint
 from c2vl.training.supervised import ClassifyingEncoder
 
 PRETRAINED, FINETUNE, TRANSFER, FUSION = "pretrained", "finetune", "transfer:", "fusion"
-METHOD = "c2vl"
+METHODS = ("c2vl", "imported")  # whose results these are
 
 
 @dataclass(frozen=True)
@@ -158,9 +158,10 @@ def _numbers(path: Path, *keys: str) -> dict[str, float]:
     for key in keys:
         found = found.get(key) if isinstance(found, dict) else None
     return {
-        stream: float(methods[METHOD]["top1"])
+        stream: float(methods[method]["top1"])
         for stream, methods in (found or {}).items()
-        if METHOD in methods
+        for method in METHODS
+        if method in methods
     }
 
 

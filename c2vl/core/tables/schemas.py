@@ -145,7 +145,8 @@ CROP = pa.schema(
         _field(
             "coverage",
             pa.float32(),
-            "share of tracked colour joints inside the crop, NaN when unknown",
+            "share of tracked colour joints inside the window around the people found, "
+            "NaN when unknown",
         ),
         _field("video_width", pa.int32(), "width of the decoded frame", "pixels"),
         _field("video_height", pa.int32(), "height of the decoded frame", "pixels"),

@@ -43,7 +43,8 @@ def denoise(file: SkeletonFile, rules: Rules = "ctrgcn", solo: Solo = "zeros") -
         rules_differ=_differences(file, clip.joints, rules, solo),
         note="; ".join(filter(None, [clip.note, slots.note()])),
     )
-    bodies = sum(bool(members) for members in slots.members)
+    # A body of zeros takes a slot by the published rules, but nobody is there.
+    bodies = int(slots.joints.any(axis=(0, 2, 3)).sum())
     return Actors(clip.joints, bodies, colour, tracked, log)
 
 
@@ -167,13 +168,17 @@ def assign(people: list[Body], frames: int) -> Slots:
 
 
 def _by_frame_of_file(file: SkeletonFile, slots: Slots) -> tuple[np.ndarray, np.ndarray]:
-    """Colour joints and tracking states of the actors' bodies, at their own frames of the file."""
+    """Colour joints and tracking states of the actors' bodies, at their own frames of the file.
+
+    Where all joints of a body are zero, nobody is there.
+    """
     colour = np.full((file.frames, 2, 25, 2), np.nan, np.float32)
     tracked = np.zeros((file.frames, 2, 25), np.uint8)
     for slot, members in enumerate(slots.members):
         for body in members:
-            colour[file.frame[body.records], slot] = file.colour[body.records]
-            tracked[file.frame[body.records], slot] = file.tracked[body.records]
+            records = body.records[body.joints.any(axis=(1, 2))]
+            colour[file.frame[records], slot] = file.colour[records]
+            tracked[file.frame[records], slot] = file.tracked[records]
     return colour, tracked
 
 

@@ -14,6 +14,7 @@ from c2vl.core import machine, tables
 from c2vl.core.tables.schemas import OK, SKELETON
 from c2vl.datasets.preprocessed import ReadyFile, open_preprocessed
 from c2vl.datasets.skeletons.actors import ONE_POINT, moved_to_actor
+from c2vl.datasets.skeletons.metres import TorsoCount
 from c2vl.store.keys import content_key
 from c2vl.store.stage import Failure, Row, Stage, Unit
 
@@ -40,6 +41,7 @@ class PassedStage(Stage):
         self._hashes = {row["sample"]: row["skeleton_hash"] for row in rows if row["status"] == OK}
         self._shards = tables.by_shard(self._hashes)
         self._frames = self._two = 0
+        self._torsos = TorsoCount()
 
     def description(self) -> dict[str, Any]:
         """Nothing but the joints themselves, which are in the keys."""
@@ -97,7 +99,8 @@ class PassedStage(Stage):
         }
 
     def observe(self, table: pa.Table) -> None:
-        """Count frames."""
+        """Count frames, and skeletons that are not in metres."""
+        self._torsos.observe(table)
         for row in tables.rows_of(table.select(["frames", "bodies", "status"])):
             if row["status"] == OK:
                 self._frames += row["frames"]
@@ -106,6 +109,7 @@ class PassedStage(Stage):
     def metrics(self) -> dict[str, Any]:
         """Sums over the usable rows."""
         return {
+            **self._torsos.metrics(),
             "frames": self._frames,
             "samples_with_two_actors": self._two,
             "passed_through": self._path.name,

@@ -86,11 +86,12 @@ def with_second_slot(table: pa.Table, wanted: Mapping[str, Solo]) -> pa.Table:
         wanted: zeros or copy, by sample; a sample that is not in it stays as it is.
     """
     column = table.column("joints").combine_chunks()
-    columns = (table.column(name).to_pylist() for name in ("sample", "status", "bodies", "merged"))
-    alone = [
+    names = ("sample", "status", "bodies_seen", "bodies_dropped")
+    columns = (table.column(name).to_pylist() for name in names)
+    alone = [  # by the published rules, a second body of zeros is nobody, but prevents a copy
         position
-        for position, (sample, status, bodies, merged) in enumerate(zip(*columns, strict=True))
-        if status == OK and bodies == 1 and merged == 0 and sample in wanted
+        for position, (sample, status, seen, dropped) in enumerate(zip(*columns, strict=True))
+        if status == OK and sample in wanted and seen - dropped == 1
     ]
     if not alone:
         return table

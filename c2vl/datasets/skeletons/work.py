@@ -22,11 +22,12 @@ from c2vl.datasets.skeleton_file import SkeletonError, parse_skeleton
 from c2vl.datasets.skeleton_params import Rules, SkeletonParams
 from c2vl.datasets.skeletons.actors import SLOTS_VERSION, actors_of_slots
 from c2vl.datasets.skeletons.denoise import denoise
+from c2vl.datasets.skeletons.metres import TorsoCount
 from c2vl.datasets.skeletons.skeleton_table import with_second_slot
 from c2vl.store.keys import content_key
 from c2vl.store.stage import Failure, Row, Stage, Unit
 
-VERSION = 2  # of what in the parser, the rules and here changes a row; raise it with the change
+VERSION = 3  # of what in the parser, the rules and here changes a row; raise it with the change
 INDEX_COLUMNS = [
     "sample",
     "dataset",
@@ -59,6 +60,7 @@ class SkeletonStage(Stage):
         rows = tables.read(index, INDEX_COLUMNS)
         self._index = tables.Grouped(rows.filter(pc.equal(rows.column("status"), OK)))
         self._frames = self._two = self._bodies_dropped = self._differ = 0
+        self._torsos = TorsoCount()
 
     def description(self) -> dict[str, Any]:
         """The rules. What the second slot of one-person clips holds is set in `finish`."""
@@ -112,7 +114,8 @@ class SkeletonStage(Stage):
         return with_second_slot(table, solo)
 
     def observe(self, table: pa.Table) -> None:
-        """Count frames and what the rules did."""
+        """Count frames, what the rules did, and skeletons that are not in metres."""
+        self._torsos.observe(table)
         for row in tables.rows_of(
             table.select(["frames", "bodies", "bodies_dropped", "rules_differ", "status"])
         ):
@@ -125,6 +128,7 @@ class SkeletonStage(Stage):
     def metrics(self) -> dict[str, Any]:
         """Sums over the usable rows."""
         return {
+            **self._torsos.metrics(),
             "frames": self._frames,
             "samples_with_two_actors": self._two,
             "bodies_dropped": self._bodies_dropped,

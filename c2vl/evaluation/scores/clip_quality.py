@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 SHOWN = 10  # samples to look at, and commonest answers
+AGREED = 0.5  # mean coverage; below it, detector and skeleton do not speak of the same people
 
 
 def plain(text: str) -> str:
@@ -73,12 +74,39 @@ def clip_quality(index: pa.Table, captions: pa.Table, classes: Sequence[str]) ->
 
 
 def lowest_coverage(crops: pa.Table) -> list[dict[str, Any]]:
-    """The crops that miss most tracked colour joints: rows `sample, k, coverage`, worst first."""
+    """The crops with the lowest coverage: rows `sample, k, coverage`, worst first."""
     coverage = crops.column("coverage").to_numpy().astype(np.float64)
     known = np.flatnonzero(np.isfinite(coverage))
     worst = known[np.argsort(coverage[known], kind="stable")[:SHOWN]]
     rows = crops.select(["sample", "k"]).take(pa.array(worst)).to_pylist()
     return [{**row, "coverage": float(coverage[at])} for row, at in zip(rows, worst, strict=True)]
+
+
+def other_people(crops: pa.Table) -> dict[str, Any]:
+    """The clips whose video may show other people than their skeleton, such as swapped videos.
+
+    In the frames where people were found, less than half of the tracked joints lie where they are.
+
+    Args:
+        crops: columns `sample`, `coverage`, `boxes`.
+
+    Returns:
+        `clips` (how many) and `samples` (rows `sample, coverage`, worst first, at most ten).
+    """
+    peopled = crops.filter(pc.greater(pc.list_value_length(crops.column("boxes")), 0))
+    covered: dict[str, list[float]] = defaultdict(list)
+    for sample, value in zip(
+        peopled.column("sample").to_pylist(), peopled.column("coverage").to_numpy(), strict=True
+    ):
+        if np.isfinite(value):
+            covered[sample].append(float(value))
+    means = {sample: float(np.mean(values)) for sample, values in covered.items()}
+    means = {sample: value for sample, value in means.items() if value < AGREED}
+    worst = sorted(means, key=lambda sample: (means[sample], sample))[:SHOWN]
+    return {
+        "clips": len(means),
+        "samples": [{"sample": sample, "coverage": means[sample]} for sample in worst],
+    }
 
 
 def _named(

@@ -48,7 +48,7 @@ class PromptTables:
             UserError: one of them is missing or unreadable.
         """
         outcome = ["sample", "status", "reason"]
-        boxes = ["k", "frame", "boxes", "scores", "coverage", "video_width"]
+        boxes = ["k", "frame", "boxes", "chosen", "scores", "coverage", "video_width"]
         return cls(
             index=tables.read(data / "index" / "index.parquet"),
             classes=read_class_list(data),
@@ -119,6 +119,7 @@ def without_truth(given: PromptTables, params: ScoreParams) -> dict[str, Any]:
         "crop": prompt_quality.crop_quality(given.crop),
         "answers": prompt_quality.answer_quality(given.caption, given.classes),
         "clips": clip_quality.clip_quality(given.index, given.caption, given.classes),
+        "other_people": clip_quality.other_people(given.crop),
         "lowest_coverage": clip_quality.lowest_coverage(given.crop),
         "bag_of_words": words_alone(given, given.texts(), params),
     }

@@ -15,25 +15,32 @@ COVERED = 0.9
 
 
 def crop_quality(crops: pa.Table) -> dict[str, Any]:
-    """Statuses of the crops, and how much of the tracked colour joints they hold.
+    """Statuses of the crops, and how well the detector and the skeleton agree.
 
     Args:
-        crops: columns `status`, `coverage`, `boxes`.
+        crops: columns `status`, `coverage`, `boxes`, `chosen`.
 
     Returns:
-        `frames`, `statuses` (counts), `coverage` (mean share of tracked joints inside the crop,
-        None without colour joints), `covered` (share of the crops that hold at least 90 % of
-        them), `boxes` (mean a frame).
+        `frames`, `statuses` (counts), `coverage` (mean share of the tracked joints that lie where
+        the detector found people, None without colour joints), `covered` (share of the crops with
+        at least 90 % of them), `boxes` (mean a frame), `fallbacks` (share of the crops in which
+        nobody of the action was found), `elsewhere` (share of the crops in which people were found,
+        but none where the skeleton is).
     """
     coverage = crops.column("coverage").to_numpy().astype(np.float64)
     known = coverage[np.isfinite(coverage)]
     boxes = pc.divide(pc.list_value_length(crops.column("boxes")), 4)
+    usable = crops.filter(pc.equal(crops.column("status"), "ok"))
+    fallback = pc.equal(pc.list_value_length(usable.column("chosen")), 0)
+    found = pc.greater(pc.list_value_length(usable.column("boxes")), 0)
     return {
         "frames": crops.num_rows,
         "statuses": _counts(crops),
         "coverage": float(known.mean()) if known.size else None,
         "covered": float((known >= COVERED).mean()) if known.size else None,
         "boxes": pc.mean(boxes).as_py(),
+        "fallbacks": pc.mean(fallback).as_py(),
+        "elsewhere": pc.mean(pc.and_(fallback, found)).as_py(),
     }
 
 

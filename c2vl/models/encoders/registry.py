@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import torch
@@ -16,7 +17,7 @@ from c2vl.models.encoders.ctrgcn import CTRGCN
 from c2vl.models.encoders.gru import GRU, Reading
 from c2vl.models.encoders.msg3d import MSG3D
 from c2vl.models.encoders.persons import Persons
-from c2vl.models.encoders.stgcn import STGCN
+from c2vl.models.encoders.stgcn_published import Init, Partition, stgcn
 from c2vl.models.encoders.transformer import Transformer
 from c2vl.models.graph import GRAPHS, SkeletonGraph
 
@@ -34,7 +35,11 @@ GraphName = Annotated[str, AfterValidator(_known_graph)]
 
 
 class STGCNParams(ParamsModel):
-    """`encoder.name: stgcn`; the arguments are those of `STGCN`."""
+    """`encoder.name: stgcn`; the arguments are those of `STGCN` and `PublishedSTGCN`.
+
+    The defaults of `partition`, `init`, `last_width` and `relative` are what a config without these
+    keys was trained with.
+    """
 
     name: Literal["stgcn"] = "stgcn"
     graph: GraphName = Field(
@@ -44,6 +49,16 @@ class STGCNParams(ParamsModel):
     blocks: int = Field(default=10, ge=3, le=10)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     persons: Persons = "padded"
+    partition: Partition = "paper"
+    init: Init = "torch"
+    last_width: int | None = Field(default=None, ge=1)
+    relative: bool = False
+
+    @model_validator(mode="after")
+    def _pyskl_has_ntus_joints(self) -> STGCNParams:
+        if self.partition == "pyskl" and self.graph != "ntu25":
+            raise ValueError("`partition: pyskl` is for the skeleton ntu25")
+        return self
 
 
 class CTRGCNParams(ParamsModel):
@@ -123,10 +138,10 @@ SkeletonEncoderParams = Annotated[
 """Section `pretrain.encoder`: which keys there are depends on `name` (`stgcn` if not given)."""
 
 
-class _Encoders(dict[str, type[nn.Module]]):
+class _Encoders(dict[str, Callable[..., nn.Module]]):
     """Ours by name; any other name is an import path."""
 
-    def __missing__(self, name: str) -> type[nn.Module]:
+    def __missing__(self, name: str) -> Callable[..., nn.Module]:
         found = imported(name, KEY)
         if not (isinstance(found, type) and issubclass(found, nn.Module)):
             raise UserError(f"params.yaml: `{KEY}`: {name} is not a class of torch.nn.Module.")
@@ -135,7 +150,7 @@ class _Encoders(dict[str, type[nn.Module]]):
 
 KEY = "pretrain.encoder.name"
 ENCODERS = _Encoders(
-    {"stgcn": STGCN, "ctrgcn": CTRGCN, "msg3d": MSG3D, "gru": GRU, "transformer": Transformer}
+    {"stgcn": stgcn, "ctrgcn": CTRGCN, "msg3d": MSG3D, "gru": GRU, "transformer": Transformer}
 )
 
 

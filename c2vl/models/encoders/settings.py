@@ -12,13 +12,13 @@ from c2vl.models.encoders.registry import (
 )
 
 PUBLISHED: dict[str, SkeletonEncoderParams] = {
-    "stgcn": STGCNParams(),
+    "stgcn": STGCNParams(partition="published", init="published"),
     "ctrgcn": CTRGCNParams(),
     "msg3d": MSG3DParams(),
     "gru": GRUParams(),
     "transformer": TransformerParams(),
 }
-"""The defaults: the authors' settings, sources in docs/encoders.md."""
+"""The authors' settings, sources in docs/encoders.md."""
 
 TWO_CORES: dict[str, SkeletonEncoderParams] = {
     "stgcn": STGCNParams(width=8, blocks=6, persons="present"),

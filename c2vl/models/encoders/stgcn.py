@@ -2,9 +2,9 @@
 
 Activations are kept as (V, C, N, T) in channels-last memory, that is joints first and channels
 innermost: the sum over neighbours is then one matrix product (3V, V) @ (V, N*T*C), and the temporal
-convolution a 1x9 convolution over N x T "images", both without a copy. On 2 cores this trains about
-twice as fast as the published (N, C, T, V) order; the function computed and its parameters are the
-published ones.
+convolution a 1x9 convolution over N x T "images", both without a copy. On 2 cores this trains 1.1
+to 1.4 times as fast as the published (N, C, T, V) order; the function computed and its parameters
+are the same. `stgcn_published.py` has what the public code does otherwise than the paper.
 """
 
 from __future__ import annotations
@@ -117,8 +117,8 @@ class STGCN(nn.Module):
     Args:
         graph: the skeleton.
         in_channels: C, coordinates per joint.
-        width: channels of the first stage; 64 is published, 16 is the quarter width of the AimCLR
-            line.
+        width: channels of the first stage; 64 is published, 16 is AimCLR's (whose last block has
+            256 channels: `PublishedSTGCN`).
         blocks: depth, 3 to 10 (published), see `stage_sizes`.
         dropout: after every temporal convolution but the first block's.
         persons: see `mean_over_persons`; with `present` a one-person clip costs half.

@@ -1,0 +1,1 @@
+"""Read checkpoints that other projects published (`c2vl import-checkpoint`)."""
