@@ -75,7 +75,6 @@ def run(arguments: argparse.Namespace) -> None:
 
 def rows_of(stage: StoredStage) -> list[dict[str, Any]]:
     """Failed rows of the out; of the store's notes where it is missing."""
-    from c2vl.commands.pipeline.store_stages import work_of
     from c2vl.store.failures import failed_rows, noted_rows
     from c2vl.store.plan import open_store, plan
 
@@ -83,9 +82,9 @@ def rows_of(stage: StoredStage) -> list[dict[str, Any]]:
         rows = failed_rows(stage.out)
     except UserError as error:
         try:
-            work = work_of(stage)
-            store, _ = open_store(work, verify=False, look=True)
-            rows = noted_rows(store, plan(work, store))
+            opened = stage.open()
+            store, _ = open_store(opened, verify=False, look=True)
+            rows = noted_rows(store, plan(opened, store))
         except UserError:
             raise error from None
         print(
@@ -120,14 +119,13 @@ def show(name: str, rows: list[dict[str, Any]], everything: bool) -> None:
 
 def retry(stage: StoredStage) -> None:
     """Run the stage through DVC, so that its lock file knows the new out; only if nothing but failures is missing."""
-    from c2vl.commands.pipeline.store_stages import work_of
     from c2vl.store.failures import failed_last_time, failed_rows, forget_passed_on, passed_on
     from c2vl.store.plan import open_store, plan
     from c2vl.store.seed import drop_available, versions_of
 
-    work = work_of(stage)
-    store, _ = open_store(work, verify=False, look=True)
-    missing = plan(work, store).missing
+    opened = stage.open()
+    store, _ = open_store(opened, verify=False, look=True)
+    missing = plan(opened, store).missing
     drop_available(
         missing, [source for source in versions_of(stage.out) if source.md5]
     )  # DVC removes those in the out itself

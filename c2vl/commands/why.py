@@ -90,11 +90,10 @@ def lines_on_files(stale: set[str]) -> Iterator[str]:
 
 def lines_on(stage: StoredStage, stale: set[str]) -> Iterator[str]:
     """Lines on one stage; the names of stages that are not done go to `stale`."""
-    from c2vl.commands.pipeline.store_stages import work_of
     from c2vl.store.status import status_of
 
     try:
-        seen = status_of(work_of(stage), stage.out)
+        seen = status_of(stage.open(), stage.out)
     except UserError as error:
         stale.add(stage.name)
         yield f"{stage.name}: cannot be told yet: {error}"

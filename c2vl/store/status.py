@@ -22,7 +22,7 @@ from c2vl.store.keys import KEY, Missing, as_keys
 from c2vl.store.plan import Plan, open_store, plan
 from c2vl.store.seed import drop_available, failed_before, keys_of, versions_of
 from c2vl.store.stage import Stage
-from c2vl.store.store import DESCRIPTION, SEALED, Store
+from c2vl.store.store import DESCRIPTION, WRITTEN, Store
 
 MOST_NAMED = 3
 MOST_REASONS = 5
@@ -73,7 +73,7 @@ def group(shard: str) -> str:
 def last_written(stage: Path) -> Path | None:
     """The folder from which the table of a stage, a folder of the store, was last written."""
     found: list[tuple[int, Path]] = []
-    for path in stage.glob(f"*/{SEALED}"):
+    for path in stage.glob(f"*/{WRITTEN}"):
         with contextlib.suppress(OSError):
             found.append((path.stat().st_mtime_ns, path.parent))
     return max(found)[1] if found else None

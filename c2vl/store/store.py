@@ -40,7 +40,7 @@ SMALL_BYTES = 8 * 2**20
 FEW = 8  # small segments that may stay: to merge them a run would wait for its disk once more
 STALE_SECONDS = 3600
 DESCRIPTION = "fingerprint.json"
-SEALED = "sealed"  # empty; its time tells when the stage's table was last written from these rows
+WRITTEN = "sealed"  # empty; its time tells when the stage's table was last written from these rows
 NONE_HELD: Mapping[str, pa.Table] = {}
 
 
@@ -236,7 +236,7 @@ class Store:
         """Remember that the table was written from these rows; a read-only store forgets it."""
         with contextlib.suppress(OSError):
             if self.folder.is_dir():
-                (self.folder / SEALED).touch()
+                (self.folder / WRITTEN).touch()
 
     def merge(self, names: Sequence[str], held: Mapping[str, pa.Table] = NONE_HELD) -> list[str]:
         """Replace segments by fewer, larger, durable ones; return their names.

@@ -23,7 +23,7 @@ from c2vl.core.errors import one_sentence
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.index import build_index
 from c2vl.datasets.skeleton_params import SkeletonParams
-from c2vl.datasets.skeletons.work import SkeletonStage, denoise_all
+from c2vl.datasets.skeletons.skeleton_stage import SkeletonStage, denoise_all
 from c2vl.prompts.caption import CaptionParams, CaptionStage
 from c2vl.prompts.crop import CropParams, CropStage, detected_now
 from c2vl.prompts.embed import EmbedStage
@@ -129,8 +129,8 @@ def elsewhere(process: int, prepare: Callable[..., Any], payloads: Sequence[Any]
     return prepare(payloads)
 
 
-def work_of(stage: str, world: Path) -> Any:
-    """The real work of a stage over what lies in `world`."""
+def stage_over(stage: str, world: Path) -> Any:
+    """The real stage over what lies in `world`."""
     if stage == "standin":
         publish.FLUSH_SECONDS, publish.MERGE_AFTER = 0.0, 3
         return noted(Stage)(standin_world(1, 6), size=4)
@@ -191,7 +191,7 @@ def attempt(
     os.dup2(said, 1)
     os.dup2(said, 2)
     steps = count_steps(kill)
-    one_sentence(lambda: run.run(work_of(stage, world), out, {}))()
+    one_sentence(lambda: run.run(stage_over(stage, world), out, {}))()
     (trial / "steps").write_text(str(steps[0]))
 
 

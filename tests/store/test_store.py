@@ -48,9 +48,9 @@ def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )  # no test cuts the power, and this one waits for the disk
 
 
-def ran(work: Stage, out: Path) -> dict[str, Any]:
+def ran(stage: Stage, out: Path) -> dict[str, Any]:
     notes: dict[str, Any] = {}
-    run.run(work, out, notes)
+    run.run(stage, out, notes)
     return notes
 
 
@@ -242,11 +242,11 @@ def test_only_the_difference_is_computed_and_the_run_says_so(
     now = world(3)
     del now[sample(2, 12)]
     now[sample(1, 4)][1] = b"another picture"
-    work = Stage(now, company=False)
-    second = ran(work, tmp_path / "out")
+    stage = Stage(now, company=False)
+    second = ran(stage, tmp_path / "out")
     new = set(good(now)) - set(good(before))
-    assert set(work.asked) - {b"bad pixels"} == new
-    assert len(work.asked) == len(new) + 1
+    assert set(stage.asked) - {b"bad pixels"} == new
+    assert len(stage.asked) == len(new) + 1
     assert second["computed"] == len(new) == 25
     assert second["why"] == "25 new (setup S001, S002, S003), 1 failed before"
     assert (
@@ -275,11 +275,11 @@ def test_a_new_setup_leaves_the_other_shards_as_they_were(tmp_path: Path) -> Non
 
 def test_a_removed_setup_leaves_no_shard_behind(tmp_path: Path) -> None:
     ran(Stage(world(2)), tmp_path / "out")
-    work = Stage(
+    stage = Stage(
         {name: prompts for name, prompts in world(2).items() if name < "S002"}
         | {sample(1, 99): [b"x"]}
     )
-    ran(work, tmp_path / "out")
+    ran(stage, tmp_path / "out")
     assert set(content(tmp_path / "out")) == {"S001C001.parquet", "metrics.json"}
 
 
@@ -290,9 +290,9 @@ def test_no_engine_is_loaded_when_nothing_is_missing(tmp_path: Path) -> None:
         if name not in (sample(1, 2), sample(2, 3))
     }
     ran(Stage(contents), tmp_path / "out")
-    work = Stage(contents, raise_at=0)
-    notes = ran(work, tmp_path / "elsewhere")
-    assert (work.loaded, notes["computed"], notes["why"]) == (0, 0, "nothing new")
+    stage = Stage(contents, raise_at=0)
+    notes = ran(stage, tmp_path / "elsewhere")
+    assert (stage.loaded, notes["computed"], notes["why"]) == (0, 0, "nothing new")
     assert content(tmp_path / "elsewhere") == content(tmp_path / "out")
 
 
@@ -554,18 +554,18 @@ def test_a_store_that_is_named_and_not_there_is_not_begun_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("C2VL_STORE", str(tmp_path / "mnt" / "store"))
-    work = Stage(world())
+    stage = Stage(world())
     for command in (
-        lambda: ran(work, tmp_path / "out"),
-        lambda: run.fill_share(work, tmp_path / "out", share.ALL, {}),
+        lambda: ran(stage, tmp_path / "out"),
+        lambda: run.fill_share(stage, tmp_path / "out", share.ALL, {}),
     ):
         with pytest.raises(
             UserError, match=r"C2VL_STORE names is not there; mount its disk, or make the folder"
         ):
             command()
-    assert work.loaded == 0 and not (tmp_path / "mnt").exists()
+    assert stage.loaded == 0 and not (tmp_path / "mnt").exists()
     (tmp_path / "mnt" / "store").mkdir(parents=True)
-    assert ran(work, tmp_path / "out")["computed"] > 0
+    assert ran(stage, tmp_path / "out")["computed"] > 0
 
 
 def test_no_usable_sample_is_said(tmp_path: Path) -> None:

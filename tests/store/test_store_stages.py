@@ -16,7 +16,7 @@ import yaml
 
 from c2vl.cli import main
 from c2vl.commands.pipeline import dvc_status
-from c2vl.commands.pipeline.store_stages import STAGES, work_of
+from c2vl.commands.pipeline.store_stages import STAGES
 from c2vl.core import tables
 from c2vl.core.params import load_section
 from c2vl.datasets.data_params import DataParams
@@ -70,9 +70,9 @@ class Project:
         )
         computed = {}
         for stage in STAGES:
-            foretold = status_of(work_of(stage), stage.out).count()
+            foretold = status_of(stage.open(), stage.out).count()
             notes: dict[str, Any] = {}
-            run(work_of(stage), stage.out, notes)
+            run(stage.open(), stage.out, notes)
             computed[stage.name] = notes["computed"]
             assert notes["computed"] <= foretold <= notes["computed"] + notes["failed"]
         return computed
@@ -324,7 +324,7 @@ def test_clean_removes_what_params_do_not_need_and_verify_finds_what_is_damaged(
     assert "1 files of the store are damaged" in said and str(segment) in said
     shutil.rmtree("data/caption")  # else the rows would come from there
     caption, notes = next(stage for stage in STAGES if stage.name == "caption"), dict[str, Any]()
-    run(work_of(caption), caption.out, notes)
+    run(caption.open(), caption.out, notes)
     assert notes["computed"] > 0
     assert project.shards() == before
     assert time.time() - segment.with_suffix(".damaged").stat().st_mtime < 3600

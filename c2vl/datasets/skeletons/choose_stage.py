@@ -6,14 +6,16 @@ from pathlib import Path
 
 from c2vl.datasets.preprocessed import is_preprocessed
 from c2vl.datasets.skeleton_params import SkeletonParams
-from c2vl.datasets.skeletons.passed import PassedStage
-from c2vl.datasets.skeletons.work import SkeletonStage
+from c2vl.datasets.skeletons.preprocessed_stage import PreprocessedStage
+from c2vl.datasets.skeletons.skeleton_stage import SkeletonStage
 
 
-def skeleton_stage(params: SkeletonParams, index: Path, raw: Path) -> SkeletonStage | PassedStage:
+def choose_skeleton_stage(
+    params: SkeletonParams, index: Path, raw: Path
+) -> SkeletonStage | PreprocessedStage:
     """The stage for `raw`, a folder or a preprocessed file, whose samples `index` lists."""
     return (
-        PassedStage(index, raw, params.max_failed)
+        PreprocessedStage(index, raw, params.max_failed)
         if is_preprocessed(raw)
         else SkeletonStage(params, index, raw)
     )

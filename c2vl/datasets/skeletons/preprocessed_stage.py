@@ -21,7 +21,7 @@ from c2vl.store.stage import Failure, Row, Stage, Unit
 VERSION = 2  # of everything here that changes a row; raise it with the change
 
 
-class PassedStage(Stage):
+class PreprocessedStage(Stage):
     """Stage `skeleton` on a preprocessed file.
 
     Args:
