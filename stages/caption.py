@@ -1,4 +1,4 @@
-"""Stage `caption`: the answer to the paper's question for each crop, or the sentences of a published file."""
+"""Stage `caption`: answer the paper's question for each crop, or use a published file's answers."""
 
 from __future__ import annotations
 

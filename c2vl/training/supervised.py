@@ -30,6 +30,7 @@ class ClassifyingEncoder(nn.Module):
         self.classifier = nn.Linear(int(encoder.features), classes)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
+        """Logits (B, classes) of clips (B, C, T, V, M)."""
         logits: Tensor = self.classifier(self.encoder(x))
         return logits
 

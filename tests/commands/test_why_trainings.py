@@ -163,7 +163,7 @@ def test_why_says_whether_the_encoder_is_taken_or_trained(project: Path, capsys)
     assert said(capsys)[1:] == ["  the encoder will be taken from the store"]
     classes = next(Path("data/index").glob("*.json"))
     classes.write_text('["other"]')
-    assert "  what it reads may change; if it stays as it is:" in said(capsys)
+    assert "  its inputs may change; if they do not:" in said(capsys)
 
 
 def test_why_of_an_unknown_stage_is_one_sentence(project: Path, capsys) -> None:

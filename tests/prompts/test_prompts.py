@@ -1,4 +1,4 @@
-"""Which people are cropped, where the crop lies, and what the crop stage does with videos whole, small and broken."""
+"""The crop stage: which people it crops and where, and what it does with broken videos."""
 
 from __future__ import annotations
 
@@ -281,7 +281,7 @@ def name(subject: int) -> str:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Four samples, 20 frames of 192x108: whole, cut short, unreadable, and without a usable skeleton."""
+    """Four samples of 20 frames of 192x108: good, cut short, unreadable, without a skeleton."""
     monkeypatch.setattr(crop_module, "engine_description", lambda *_: {"detector": "bright"})
     monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("C2VL_STORE", raising=False)
@@ -392,7 +392,7 @@ def test_the_crop_key_is_of_what_is_read_and_not_of_where_it_lies(
     assert [unit.key for unit in moved.units(SHARD, "f")] == keys
     assert moved.description() == crop_stage(project).description()
     assert moved.description() != crop_stage(project, margin=0.2).description()
-    # Another K keeps the fingerprint, and shares the keys of the frames that coincide: 5 and 15 are middles of 2 and of 6.
+    # Another K keeps the fingerprint. Frames 5 and 15 are middles of 2 and of 6: their keys stay.
     assert crop_stage(project, frames_per_clip=6).description() == crop_stage(project).description()
     assert set(keys[:2]) < {
         unit.key for unit in crop_stage(project, frames_per_clip=6).units(SHARD, "f")

@@ -1,4 +1,4 @@
-"""Published answers instead of a captioner: the file, the matching, and skeletons alone that learn from language."""
+"""Published answers instead of a captioner: the file, the matching, and training without videos."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def run_stage(name: str, *arguments: str) -> None:
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
-    """A project in `tmp_path` with skeletons alone, and published answers for all clips but two; returns the answers."""
+    """A project without videos; published answers for all clips but two, which it returns."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("C2VL_WORKERS", "1")

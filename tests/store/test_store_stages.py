@@ -146,7 +146,7 @@ def test_another_question_costs_answers_and_their_features_alone(
     told = capsys.readouterr().out
     assert f"caption: computes {6 * K} · has 0 of {6 * K}" in told
     assert "captioner.question: Is he/she or are they holding anything" in told
-    assert "more may come" not in told
+    assert "may become more" not in told
     assert "→ Is he/she standing or sitting?" in told
     assert "captioner.max_new_tokens: 40 → 6" in told
     computed = project.run()
@@ -167,7 +167,7 @@ def test_why_says_what_has_to_come_first(
         said = capsys.readouterr().out
     finally:
         Path("data/aside").rename("data/crop")
-    assert "caption: cannot be told yet: data/crop holds no table; run `dvc repro`" in said
+    assert "caption: not known yet: data/crop holds no table; run `dvc repro`" in said
     assert "crop: computes 0" in said
 
 
@@ -183,24 +183,24 @@ def test_why_of_one_stage_knows_whether_those_before_it_are_up_to_date(
     Path("params.yaml").write_text(
         yaml.safe_dump(project.params | {"crop": project.params["crop"] | {"margin": 0.7}})
     )
-    assert told() == [usual, "  more may come: crop runs first, this is for what lies here so far"]
+    assert told() == [usual, "  may become more: crop runs first; this counts what is here now"]
     Path("params.yaml").write_text(yaml.safe_dump(project.params))
     shard = next(Path("data/skeleton").glob("*.parquet"))
     before = shard.read_bytes()
     tables.write(shard, tables.read(shard).slice(1))
-    assert "  more may come: crop runs first, this is for what lies here so far" in told()
+    assert "  may become more: crop runs first; this counts what is here now" in told()
     shard.write_bytes(before)
     monkeypatch.setattr(
         dvc_status, "changed_before", lambda target: {target: ["data/moved (modified)"]}
     )
     assert told() == [
         "index: out of date: data/moved (modified)",
-        "  `dvc repro index` runs that alone; then ask again",
+        "  run `dvc repro index`, then `c2vl why` again",
         usual,
-        "  more may come: crop runs first, this is for what lies here so far",
+        "  may become more: crop runs first; this counts what is here now",
     ]
     monkeypatch.setattr(dvc_status, "changed_before", lambda target: None)
-    assert told()[0].startswith("index: DVC cannot tell whether it is up to date")
+    assert told()[0].startswith("index: DVC does not know whether it is up to date")
 
 
 def test_failures_are_listed_from_the_out_and_without_it_from_the_store(
@@ -230,7 +230,7 @@ def test_failures_are_listed_from_the_out_and_without_it_from_the_store(
         "  1 failed before: the video ends before this frame" in said
         and "`c2vl failures crop --retry` tries them now" in said
     )
-    assert "more may come" not in said  # it has been tried, and DVC need not run the stage
+    assert "may become more" not in said  # it has been tried, and DVC need not run the stage
     commands: list[list[str]] = []
     monkeypatch.setattr(
         subprocess,
@@ -247,7 +247,9 @@ def test_failures_are_listed_from_the_out_and_without_it_from_the_store(
     )
     with pytest.raises(SystemExit):  # not of failures alone
         main(["failures", "crop", "--retry"])
-    assert "other units are missing as well" in capsys.readouterr().err and len(commands) == 1
+    assert (
+        "rows that did not fail are missing too" in capsys.readouterr().err and len(commands) == 1
+    )
     Path("params.yaml").write_text(yaml.safe_dump(project.params))
     main(["failures", "crop", "--reason", "nothing like it"])
     assert capsys.readouterr().out == "crop: 0 rows without a result\n"
@@ -256,7 +258,7 @@ def test_failures_are_listed_from_the_out_and_without_it_from_the_store(
     main(["failures"])
     printed = capsys.readouterr()
     assert "what the store noted" in printed.err
-    assert "caption: cannot be told yet: data/caption holds no table" in printed.err
+    assert "caption: not known yet: data/caption holds no table" in printed.err
     assert f"{clip}   {K - 1}  missing_frame: the video ends before this frame" in printed.out
     path.write_bytes(whole)
     assert project.run()["crop"] == 0  # it has been computed before it was cut
@@ -292,7 +294,7 @@ def test_clean_removes_what_params_do_not_need_and_verify_finds_what_is_damaged(
         )
     main(["store", "clean", "--yes", "--keep", "other.yaml"])
     assert (
-        "crop: left alone, for what it needs cannot be told: The checkpoint folder "
+        "crop: nothing is removed, because it is not known what it needs: The checkpoint directory "
         "'checkpoints/tiny/not-here'" in (capsys.readouterr().out)
     )
     assert all(Path("home/store", name, "0" * 32).is_dir() for name in ("crop", "detect"))
@@ -301,7 +303,7 @@ def test_clean_removes_what_params_do_not_need_and_verify_finds_what_is_damaged(
     monkeypatch.setattr("sys.stdin", terminal)
     main(["store", "clean"])  # Ctrl-D
     assert (
-        "nothing was removed" in capsys.readouterr().out
+        "removed nothing" in capsys.readouterr().out
         and Path("home/store/detect", "0" * 32).is_dir()
     )
     main(["store", "clean", "--yes"])
@@ -313,7 +315,7 @@ def test_clean_removes_what_params_do_not_need_and_verify_finds_what_is_damaged(
 
     capsys.readouterr()
     main(["store", "verify"])
-    assert capsys.readouterr().out.count(", whole") == len(STAGES) + 1
+    assert capsys.readouterr().out.count(", no damage") == len(STAGES) + 1
     segment = next(Path("home/store/caption").rglob("*.arrow"))
     data = bytearray(segment.read_bytes())
     data[len(data) // 2] ^= 1

@@ -42,7 +42,9 @@ class Change:
 
     def __str__(self) -> str:
         if self.code is None:
-            return f"{self.dep} changed: whether its code did is unknown, git has not what ran last"
+            return (
+                f"{self.dep} changed, maybe its code: git does not have the version that ran last"
+            )
         if not self.code:
             return f"{self.dep} changed: comments, docstrings or formatting only"
         more = f" and {len(self.code) - MOST_NAMED} more" if len(self.code) > MOST_NAMED else ""
