@@ -178,7 +178,7 @@ def attempt(
     kill: Kill = None,
     settings: dict[str, str] | None = None,
 ) -> None:
-    """Run a stage in this process, with its store in `trial`; its output goes to `trial/printed`."""
+    """Run a stage in this process; its store is in `trial`, its output in `trial/printed`."""
     os.environ |= {
         "C2VL_HOME": str(trial / "home"),
         "C2VL_WORKERS": "1",

@@ -257,7 +257,7 @@ def test_failures_are_listed_from_the_out_and_without_it_from_the_store(
     shutil.rmtree("data/caption")
     main(["failures"])
     printed = capsys.readouterr()
-    assert "what the store noted" in printed.err
+    assert "the failures the store noted" in printed.err
     assert "caption: not known yet: data/caption holds no table" in printed.err
     assert f"{clip}   {K - 1}  missing_frame: the video ends before this frame" in printed.out
     path.write_bytes(whole)
@@ -294,7 +294,7 @@ def test_clean_removes_what_params_do_not_need_and_verify_finds_what_is_damaged(
         )
     main(["store", "clean", "--yes", "--keep", "other.yaml"])
     assert (
-        "crop: nothing is removed, because it is not known what it needs: The checkpoint directory "
+        "crop: nothing is removed, because it is not known what it needs: The checkpoint folder "
         "'checkpoints/tiny/not-here'" in (capsys.readouterr().out)
     )
     assert all(Path("home/store", name, "0" * 32).is_dir() for name in ("crop", "detect"))

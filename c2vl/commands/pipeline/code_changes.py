@@ -43,7 +43,7 @@ class Change:
     def __str__(self) -> str:
         if self.code is None:
             return (
-                f"{self.dep} changed, maybe its code: git does not have the version that ran last"
+                f"{self.dep} changed; unknown if its code did: git lacks the version that ran last"
             )
         if not self.code:
             return f"{self.dep} changed: comments, docstrings or formatting only"
