@@ -187,7 +187,7 @@ def test_a_square_window_takes_in_what_is_around_the_people(
 
 
 @pytest.mark.parametrize(
-    ("fallback", "corners", "said"),
+    ("fallback", "corners", "reason"),
     [
         ("skeleton", (80, 72, 320, 1008), "nobody was found; cropped around the skeleton's joints"),
         ("frame", (0, 0, 1920, 1080), "nobody was found; kept the whole frame"),
@@ -195,13 +195,13 @@ def test_a_square_window_takes_in_what_is_around_the_people(
     ],
 )
 def test_nobody_found_is_a_verdict(
-    fallback: Fallback, corners: tuple[int, ...] | None, said: str
+    fallback: Fallback, corners: tuple[int, ...] | None, reason: str
 ) -> None:
     verdict = window(
         NONE, [], actor(100, 150, 300, 930), fallback=fallback
     )  # 10 % of 200 and of 780 are added
     assert verdict.corners == corners
-    assert verdict.reason == said
+    assert verdict.reason == reason
     assert verdict.chosen == []
     assert verdict.coverage == 0 if corners else np.isnan(verdict.coverage)
 

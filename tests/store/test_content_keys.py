@@ -24,7 +24,7 @@ KEPT, CHANGED = "keys stay", "keys change"
 
 CHANGES: dict[str, tuple[Any, str]] = {
     "skeleton.rules": ("aligned", CHANGED),
-    "skeleton.solo": ("copy", KEPT),  # applied to what is stored when the out is sealed
+    "skeleton.solo": ("copy", KEPT),  # applied when the output is written
     "skeleton.max_failed": (0.5, KEPT),
     "crop.frames_per_clip": (12, KEPT),  # more frames, those of before among them
     "crop.margin": (0.5, CHANGED),
@@ -282,8 +282,9 @@ def test_published_answers_are_known_by_their_content(
 ) -> None:
     content = params()
     found = []
-    for place, told in (("a.json", "He waves."), ("b.json", "He waves."), ("c.json", "She waves.")):
-        write_json(folder / place, {NAME: [told]})
+    answers = {"a.json": "He waves.", "b.json": "He waves.", "c.json": "She waves."}
+    for place, answer in answers.items():
+        write_json(folder / place, {NAME: [answer]})
         content["caption"]["published"] = str(folder / place)
         found.append(keys("caption", content))
     assert found[0] == found[1] != found[2]

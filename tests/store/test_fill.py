@@ -211,8 +211,8 @@ def test_when_a_process_is_killed_threads_go_on_and_say_so(
     stage = Pictures(contents(), how=how)
     assert written(stage, tmp_path / "out") == expected
     assert set(stage.prepared_by) == {os.getpid()}
-    said = "caption: a process that prepares ended, perhaps for lack of memory; threads go on"
-    assert capfd.readouterr().out.count(said) == 1
+    message = "caption: a process that prepares ended, perhaps for lack of memory; threads go on"
+    assert capfd.readouterr().out.count(message) == 1
 
 
 def refused(*given: Any, **named: Any) -> Any:
@@ -229,8 +229,8 @@ def test_where_the_system_refuses_processes_threads_go_on_and_say_so(
         stage = Pictures(contents())
         assert written(stage, tmp_path / "out") == expected
     assert set(stage.prepared_by) == {os.getpid()}
-    said = "caption: no process can prepare ([Errno 1] Operation not permitted); threads go on"
-    assert said in capfd.readouterr().out
+    message = "caption: no process can prepare ([Errno 1] Operation not permitted); threads go on"
+    assert message in capfd.readouterr().out
 
 
 def test_where_the_system_refuses_another_priority_all_is_done_with_the_usual_one(

@@ -425,7 +425,7 @@ def test_too_many_failures_fail_the_stage_in_one_sentence_and_keep_what_succeede
     ]
     with pytest.raises(
         UserError, match="max_failed"
-    ):  # told apart, and not forgotten where the next try ends sooner
+    ):  # listed apart, and kept if the next try ends sooner
         ran(
             Stage(
                 {sample(1, 30 - n): [b"bad %d" % n] for n in range(8)} | contents,
@@ -445,11 +445,11 @@ def test_too_many_failures_fail_the_stage_in_one_sentence_and_keep_what_succeede
 
 
 @pytest.mark.parametrize(
-    ("number", "said"),
+    ("number", "message"),
     [(errno.ENOSPC, "full disk"), (errno.EROFS, "read-only"), (errno.EIO, "cannot be used")],
 )
 def test_trouble_with_the_disk_is_one_sentence_and_loses_nothing_published(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, message: str
 ) -> None:
     write, count = os.write, iter(range(1000))
 
@@ -459,7 +459,7 @@ def test_trouble_with_the_disk_is_one_sentence_and_loses_nothing_published(
         return write(handle, content)
 
     monkeypatch.setattr(os, "write", failing)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         ran(Stage(world()), tmp_path / "out")
     monkeypatch.setattr(os, "write", write)
     kept = plan.open_store(Stage(world()))[0].known()
@@ -517,7 +517,7 @@ def answers(contents: list[bytes]) -> list[dict[str, str]]:
 def test_what_is_damaged_while_a_run_goes_on_is_not_sealed_and_the_next_run_mends_it(
     tmp_path: Path, harm: str
 ) -> None:
-    """Segments of a run's own are never read back before it seals, which may be days later."""
+    """A run does not read its own segments before it writes the table, maybe days later."""
     ran(Stage(world(), size=4), tmp_path / "whole")
     shutil.rmtree(tmp_path / "home")
 
@@ -648,8 +648,8 @@ def test_killed_at_random_and_run_again_it_ends_with_the_same_bytes(tmp_path: Pa
             time.sleep(chance.uniform(0, 0.05))
             process.kill()
     with started(tmp_path, "out", 0) as process:
-        said = process.communicate()[0]
-    assert process.returncode == 0, said
+        printed = process.communicate()[0]
+    assert process.returncode == 0, printed
     assert content(tmp_path / "out") == content(tmp_path / "whole")
     assert not list((tmp_path / "store").rglob("*.damaged"))
 
@@ -661,10 +661,10 @@ def test_a_polite_end_publishes_what_is_finished(
     with started(tmp_path, "out", 0.1) as process:
         wait_for(process, 4)
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate()
+        _, printed = process.communicate()
     assert process.returncode == 130
     assert (
-        said.splitlines()[-1]
+        printed.splitlines()[-1]
         == "c2vl: interrupted; what was finished is kept, run the same command to go on."
     )
     monkeypatch.setenv("C2VL_STORE", str(tmp_path / "store"))
@@ -676,8 +676,8 @@ def test_two_processes_fill_one_store_at_once(tmp_path: Path) -> None:
     both = [started(tmp_path, f"out{number}", 0.005, home=f"home{number}") for number in range(2)]
     for number, process in enumerate(both):
         with process:
-            _, said = process.communicate()
-        assert process.returncode == 0, said
+            _, printed = process.communicate()
+        assert process.returncode == 0, printed
         assert content(tmp_path / f"out{number}") == content(tmp_path / "whole")
 
 
@@ -685,9 +685,9 @@ def test_a_rerun_beside_an_orphan_says_so_at_once(tmp_path: Path) -> None:
     with started(tmp_path, "out", 60) as orphan:
         wait_for(orphan, 1)
         with started(tmp_path, "out", 0) as rerun:
-            _, said = rerun.communicate(timeout=20)
+            _, printed = rerun.communicate(timeout=20)
         assert rerun.returncode == 1
-        assert f"caption is already running here (process {orphan.pid} on " in said
+        assert f"caption is already running here (process {orphan.pid} on " in printed
         orphan.kill()
 
 

@@ -28,7 +28,7 @@ WORKER_KILLS = 4
 
 @dataclass
 class Lab:
-    """Inputs and uninterrupted outs of all stages, and the server that attempts are forked from."""
+    """Inputs and uninterrupted outputs of all stages, and the process that forks attempts."""
 
     context: ForkServerContext
     world: Path
@@ -219,8 +219,8 @@ def test_a_killed_worker_process_is_said_and_costs_its_batch(lab: Lab, tmp_path:
         os.kill(notes(trial)[0][0], signal.SIGKILL)
         process.join(60)
         assert process.exitcode == 1
-        said = (trial / "printed").read_text().splitlines()[-1]
-        assert said.startswith("c2vl: skeleton: a worker process was killed") and said.endswith(
+        line = (trial / "printed").read_text().splitlines()[-1]
+        assert line.startswith("c2vl: skeleton: a worker process was killed") and line.endswith(
             "what it finished is kept."
         )
         lab.finish("skeleton", trial)

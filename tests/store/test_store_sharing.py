@@ -104,9 +104,9 @@ def test_shares_compute_everything_once_and_the_stage_then_only_seals(
         good(world(3)) | {b"bad pixels"}
     )  # equal prompts too, whoever has them
     assert not (tmp_path / "out").exists()
-    sealing = Stage(world(3), size=4, raise_at=0)
-    notes = ran(sealing, tmp_path / "out")
-    assert (notes["computed"], sealing.loaded) == (
+    writing = Stage(world(3), size=4, raise_at=0)
+    notes = ran(writing, tmp_path / "out")
+    assert (notes["computed"], writing.loaded) == (
         0,
         0,
     )  # not even for the failure, which the workers handed over
@@ -161,7 +161,7 @@ def test_failures_handed_over_are_sealed_once_and_tried_again_by_the_next_run(
     (tmp_path / "full").touch()
     with pytest.raises(
         UserError, match=r"The output .*full cannot be used"
-    ):  # not sealed, so they are still to be taken over
+    ):  # the table is not written yet, so the next run takes their failures over
         ran(Stage(world(), raise_at=0), tmp_path / "full")
     assert ran(Stage(world(), raise_at=0), tmp_path / "out")["failed"] == 2
     assert failures.passed_on(store.folder) == {}
@@ -374,9 +374,11 @@ def test_the_last_version_in_dvcs_cache_seeds_an_empty_store_although_dvc_remove
     assert changed_before("caption") == {
         "caption": ["setups.json (modified)", "stage.py (modified)"]
     }
-    said = dvc(tmp_path, "repro")
+    printed = dvc(tmp_path, "repro")
     assert changed_before("caption") == {}
-    assert f"{len(good(world(2))):,} rows taken over from the last version of data/caption" in said
+    assert (
+        f"{len(good(world(2))):,} rows taken over from the last version of data/caption" in printed
+    )
     notes = json.loads((tmp_path / "notes.json").read_text())
     assert notes["computed"] == len(good(world(3)) - good(world(2)))
     assert (

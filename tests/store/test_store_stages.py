@@ -78,7 +78,7 @@ class Project:
         return computed
 
     def shards(self, setup: str = "") -> dict[str, bytes]:
-        """The bytes of all outs' shards."""
+        """The bytes of all outputs' shards."""
         found = sorted(path for stage in STAGES for path in stage.out.glob(f"{setup}*.parquet"))
         return {str(path): path.read_bytes() for path in found}
 
@@ -143,12 +143,12 @@ def test_another_question_costs_answers_and_their_features_alone(
     }
     Path("params.yaml").write_text(yaml.safe_dump(project.params), encoding="utf-8")
     main(["why", "caption"])
-    told = capsys.readouterr().out
-    assert f"caption: computes {6 * K} · has 0 of {6 * K}" in told
-    assert "captioner.question: Is he/she or are they holding anything" in told
-    assert "may become more" not in told
-    assert "→ Is he/she standing or sitting?" in told
-    assert "captioner.max_new_tokens: 40 → 6" in told
+    printed = capsys.readouterr().out
+    assert f"caption: computes {6 * K} · has 0 of {6 * K}" in printed
+    assert "captioner.question: Is he/she or are they holding anything" in printed
+    assert "may become more" not in printed
+    assert "→ Is he/she standing or sitting?" in printed
+    assert "captioner.max_new_tokens: 40 → 6" in printed
     computed = project.run()
     answers = {
         row["answer"] for row in tables.rows_of(tables.read(Path("data/caption"), ["answer"]))
@@ -164,43 +164,43 @@ def test_why_says_what_has_to_come_first(
     Path("data/crop").rename("data/aside")
     try:
         main(["why"])
-        said = capsys.readouterr().out
+        printed = capsys.readouterr().out
     finally:
         Path("data/aside").rename("data/crop")
-    assert "caption: not known yet: data/crop holds no table; run `dvc repro`" in said
-    assert "crop: computes 0" in said
+    assert "caption: not known yet: data/crop holds no table; run `dvc repro`" in printed
+    assert "crop: computes 0" in printed
 
 
 def test_why_of_one_stage_knows_whether_those_before_it_are_up_to_date(
     project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def told() -> list[str]:
+    def lines() -> list[str]:
         main(["why", "caption"])
         return capsys.readouterr().out.splitlines()
 
     usual = f"caption: computes 0 · has {6 * K} of {6 * K}"
-    assert told() == [usual]
+    assert lines() == [usual]
     Path("params.yaml").write_text(
         yaml.safe_dump(project.params | {"crop": project.params["crop"] | {"margin": 0.7}})
     )
-    assert told() == [usual, "  may become more: crop runs first; this counts what is here now"]
+    assert lines() == [usual, "  may become more: crop runs first; this counts what is here now"]
     Path("params.yaml").write_text(yaml.safe_dump(project.params))
     shard = next(Path("data/skeleton").glob("*.parquet"))
     before = shard.read_bytes()
     tables.write(shard, tables.read(shard).slice(1))
-    assert "  may become more: crop runs first; this counts what is here now" in told()
+    assert "  may become more: crop runs first; this counts what is here now" in lines()
     shard.write_bytes(before)
     monkeypatch.setattr(
         dvc_status, "changed_before", lambda target: {target: ["data/moved (modified)"]}
     )
-    assert told() == [
+    assert lines() == [
         "index: out of date: data/moved (modified)",
         "  run `dvc repro index`, then `c2vl why` again",
         usual,
         "  may become more: crop runs first; this counts what is here now",
     ]
     monkeypatch.setattr(dvc_status, "changed_before", lambda target: None)
-    assert told()[0].startswith("index: DVC does not know whether it is up to date")
+    assert lines()[0].startswith("index: DVC does not know whether it is up to date")
 
 
 def test_failures_are_listed_from_the_out_and_without_it_from_the_store(
@@ -225,12 +225,12 @@ def test_failures_are_listed_from_the_out_and_without_it_from_the_store(
         ("embed-language", "no_answer"),
     }
     main(["why"])
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     assert (
-        "  1 failed before: the video ends before this frame" in said
-        and "`c2vl failures crop --retry` tries them now" in said
+        "  1 failed before: the video ends before this frame" in printed
+        and "`c2vl failures crop --retry` tries them now" in printed
     )
-    assert "may become more" not in said  # it has been tried, and DVC need not run the stage
+    assert "may become more" not in printed  # it has been tried, and DVC need not run the stage
     commands: list[list[str]] = []
     monkeypatch.setattr(
         subprocess,
@@ -322,8 +322,8 @@ def test_clean_removes_what_params_do_not_need_and_verify_finds_what_is_damaged(
     segment.write_bytes(data)
     with pytest.raises(SystemExit):
         main(["store", "verify"])
-    said = capsys.readouterr().err
-    assert "1 files of the store are damaged" in said and str(segment) in said
+    printed = capsys.readouterr().err
+    assert "1 files of the store are damaged" in printed and str(segment) in printed
     shutil.rmtree("data/caption")  # else the rows would come from there
     caption, notes = next(stage for stage in STAGES if stage.name == "caption"), dict[str, Any]()
     run(caption.open(), caption.out, notes)

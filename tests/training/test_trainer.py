@@ -256,8 +256,8 @@ def test_a_flipped_bit_anywhere_in_a_state_is_refused_with_a_sentence(
         bent[place] ^= 1 << place % 8
         path.write_bytes(bent)
         assert Keep(tmp_path, key).load() is None, place
-        said = capsys.readouterr().err
-        assert "cannot be used (it is damaged" in said and "training starts anew" in said
+        printed = capsys.readouterr().err
+        assert "cannot be used (it is damaged" in printed and "training starts anew" in printed
     assert_same(run(clips, prompts, params, tmp_path), run(clips, prompts, params))
     path.write_bytes(saved)
     assert Keep(tmp_path, key).load() is not None
@@ -348,22 +348,22 @@ def test_dvclive_gets_the_curves_also_of_a_resumed_run(
 def test_the_tracker_is_closed_when_a_training_ends_badly(
     tmp_path, monkeypatch, clips, prompts
 ) -> None:
-    """What it has not written yet would be lost, and these curves somebody wants to see."""
-    said: list[str] = []
+    """Otherwise the curves it has not written yet would be lost."""
+    calls: list[str] = []
     tracker = SimpleNamespace(
-        log=lambda row: said.append("log"), close=lambda: said.append("close")
+        log=lambda row: calls.append("log"), close=lambda: calls.append("close")
     )
     monkeypatch.setattr(loop, "make_tracker", lambda *_: tracker)
     interrupt(monkeypatch, Pretraining, 3)
     with pytest.raises(Killed):
         run(clips, prompts, PARAMS, tmp_path)
-    assert said == ["log", "close"]
+    assert calls == ["log", "close"]
 
 
 def test_baselines_killed_in_the_last_one_do_not_train_the_others_again(
     tmp_path, monkeypatch, data
 ) -> None:
-    """As DVC reruns a killed stage: its outs are deleted first."""
+    """DVC deletes the outputs of a killed stage before it runs the stage again."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("C2VL_SAVE_SECONDS", "0")
     monkeypatch.setattr(sys, "argv", ["baselines", BENCHMARK])
@@ -485,17 +485,17 @@ def test_small_batches_repeat_dropout_and_count_statistics_once(clips, prompts) 
         torch.testing.assert_close(found[name], value.grad, rtol=1e-4, atol=1e-5)
 
 
-def test_gradient_accumulation_of_a_launcher_s_config_is_not_heard(
+def test_gradient_accumulation_in_a_launcher_s_config_is_ignored(
     monkeypatch, clips, prompts
 ) -> None:
-    """It would divide every gradient in silence."""
+    """It would silently divide every gradient."""
     rows = prompts.usable()[:16]
     _, plain = gradients(pretraining(clips, prompts), rows)
     with monkeypatch.context() as patch:
         patch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
-        _, told = gradients(pretraining(clips, prompts), rows)
+        _, found = gradients(pretraining(clips, prompts), rows)
     Devices("cpu")  # accelerate remembers the last setting for the whole process
-    torch.testing.assert_close(told, plain, rtol=0, atol=0)
+    torch.testing.assert_close(found, plain, rtol=0, atol=0)
 
 
 WORKER = """
@@ -757,7 +757,7 @@ def test_a_setting_of_the_machine_that_says_nothing_is_not_ignored(
 
 
 @pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="how memory is kept is told to Linux's C library"
+    not sys.platform.startswith("linux"), reason="only Linux's C library has this setting"
 )
 def test_a_training_on_a_cpu_does_not_fetch_the_same_memory_from_the_system_in_every_step(
     monkeypatch, clips
