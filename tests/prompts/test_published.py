@@ -269,8 +269,8 @@ def test_videos_of_which_none_gave_a_crop_stop_the_captioner(
         tables.write(path, tables.table_of(rows, table.schema))
     with pytest.raises(SystemExit):
         run_stage("caption")
-    told = capsys.readouterr()
-    assert "no sample is usable" in told.err and "caption.published" in told.out
+    printed = capsys.readouterr()
+    assert "no sample can be used" in printed.err and "caption.published" in printed.out
 
 
 def test_the_command_counts_sentences_and_tokens(

@@ -376,9 +376,7 @@ def test_the_last_version_in_dvcs_cache_seeds_an_empty_store_although_dvc_remove
     }
     printed = dvc(tmp_path, "repro")
     assert changed_before("caption") == {}
-    assert (
-        f"{len(good(world(2))):,} rows taken over from the last version of data/caption" in printed
-    )
+    assert f"{len(good(world(2))):,} rows taken from the last version of data/caption" in printed
     notes = json.loads((tmp_path / "notes.json").read_text())
     assert notes["computed"] == len(good(world(3)) - good(world(2)))
     assert (
