@@ -69,7 +69,7 @@ class SupervisedTraining(Task):
     def loss(
         self, outputs: Tensor, constants: Tensor, rows: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Cross-entropy, and the share that is right."""
+        """Cross-entropy, and the share of right answers."""
         truth = self.truth[rows].to(outputs.device, non_blocking=True)
         return cross_entropy(outputs, truth), (outputs.argmax(1) == truth).float().mean()[None]
 

@@ -134,7 +134,7 @@ def test_sentences_of_other_frames_than_the_crops_are_said(tmp_path: Path) -> No
     assert "not about crop k" not in PublishedStage(path, crops_of(tmp_path / "none", A)).summary()
     crops = crops_of(tmp_path / "crop", A, status="ok")
     assert (
-        "crops are of 2 frames a clip and the file has 3 sentences"
+        "there are crops of 2 frames per clip and 3 sentences"
         in PublishedStage(path, crops).summary()
     )
     assert (

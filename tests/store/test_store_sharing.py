@@ -342,8 +342,10 @@ def dvc(folder: Path, *arguments: str) -> str:
 STAGE = """
 import json, sys
 from pathlib import Path
+from c2vl.core.messages import show_messages
 from c2vl.store import run
 from standin_stage import Stage, world
+show_messages()
 notes = {}
 stage = Stage(world(json.loads(Path("setups.json").read_text())), company=False)
 run.run(stage, Path("data/caption"), notes)

@@ -1,4 +1,4 @@
-"""Which class the stage `skeleton` is: for raw files, or for a preprocessed one."""
+"""Choose the class of the stage `skeleton`: for raw files, or for a preprocessed file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from c2vl.datasets.skeletons.skeleton_stage import SkeletonStage
 def choose_skeleton_stage(
     params: SkeletonParams, index: Path, raw: Path
 ) -> SkeletonStage | PreprocessedStage:
-    """The stage for `raw`, a folder or a preprocessed file, whose samples `index` lists."""
+    """Return the stage for `raw`, a folder or a preprocessed file; `index` lists its samples."""
     return (
         PreprocessedStage(index, raw, params.max_failed)
         if is_preprocessed(raw)
