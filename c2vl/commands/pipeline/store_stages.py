@@ -1,4 +1,4 @@
-"""The stages that keep their samples in the store, for commands that look at them from outside."""
+"""The stages that keep their samples in the store, for commands that look at them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class StoredStage:
     """A stage whose samples are in the store.
 
     Attributes:
-        name: what its folder in the store is called.
-        target: what DVC calls it.
+        name: name of its folder in the store.
+        target: its name in DVC.
         out: folder of its table.
-        after: the stages whose tables it reads, that of the index among them.
+        after: the stages whose tables it reads; the index is one of them.
         make: builds the stage from a params file.
     """
 
@@ -101,10 +101,10 @@ STAGES = (
 
 
 def stages_named(name: str | None) -> list[StoredStage]:
-    """The stages that `name` means: its own or DVC's name, `embed` for both, None for all.
+    """Return the stages called `name`, here or in DVC; `embed` means both, None means all.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such stage.
     """
     if name is None:
         return list(STAGES)
