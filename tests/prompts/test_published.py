@@ -248,8 +248,8 @@ def test_without_videos_and_without_a_file_the_captioner_has_nothing_to_ask(
         "baselines/xsub/random": True,
         "baselines/xsub/supervised": True,
     }
-    said = json.loads(Path("results/pretrain/xsub-joint/absent.json").read_text())["reason"]
-    assert "videos" in said and "caption.published" in said
+    reason = json.loads(Path("results/pretrain/xsub-joint/absent.json").read_text())["reason"]
+    assert "videos" in reason and "caption.published" in reason
     with pytest.raises(UserError, match=r"holds no encoder.*caption\.published"):
         load_checkpoint(Path("results/pretrain/xsub-joint"))
 
