@@ -134,18 +134,18 @@ def rate(count: int, work: Callable[[], object], notes: dict[str, Any] | None = 
 
 
 def beside(
-    work: Any, batches: list[tuple[list[Any], list[Any]]], alone: Callable[[list[Any]], Any]
+    stage: Any, batches: list[tuple[list[Any], list[Any]]], alone: Callable[[list[Any]], Any]
 ) -> float:
     """Items a second of the model, while other batches are prepared as the stage has them prepared.
 
     Args:
-        work: the stage.
+        stage: the stage that is timed.
         batches: its units, and what is ready of them, in the model's batches.
         alone: the model.
     """
     elsewhere = os.environ.get(PREPARE) == "processes"
     todo = (units for units, _ in [*batches[:2], *batches])
-    with closing(prepared_batches(work, todo, elsewhere, Filled())) as preparing:
+    with closing(prepared_batches(stage, todo, elsewhere, Filled())) as preparing:
         for _ in range(2):
             next(preparing)
 
@@ -190,30 +190,30 @@ def measure(
     for number in range(rounds):
         (root / f"store-{number}").mkdir(exist_ok=True)  # all stages share it
         os.environ["C2VL_STORE"] = str(root / f"store-{number}")
-        work = make()
-        size = work.batch_size()
+        stage = make()
+        size = stage.batch_size()
         units = [
             unit
-            for shard in work.shards()
-            for unit in work.units(shard, "bench")
+            for shard in stage.shards()
+            for unit in stage.units(shard, "bench")
             if unit.key is not None
         ]
         cut = [
             batch
-            for shard in work.shards()
-            for block in blocks(work.units(shard, "bench"))
+            for shard in stage.shards()
+            for block in blocks(stage.units(shard, "bench"))
             for batch in batches(block, size)
         ]
         cut = cut[: max(1, AHEAD // size)]
         count = sum(map(len, cut))
-        prepare_batch = work.preparer()
+        prepare_batch = stage.preparer()
         payloads = [[unit.payload for unit in batch] for batch in cut]
         prepare_batch(payloads[0])  # what is found out once, is
         began = time.process_time()
         made = [prepare_batch(batch) for batch in payloads]
         prepare = count / (time.process_time() - began)
         at_once = getattr(
-            work, "_at_once", size
+            stage, "_at_once", size
         )  # a sample's frames are prepared together, however few the detector takes
         ready = [
             _parts([item[1] if isinstance(item, tuple) else item for item in batch], at_once)
@@ -225,17 +225,17 @@ def measure(
             return rate(count, lambda: [alone(batch) for parts in ready for batch in parts])  # noqa: B023 - called at once
 
         before = model()
-        next_to = beside(work, list(zip(cut, ready, strict=True)), alone)
+        next_to = beside(stage, list(zip(cut, ready, strict=True)), alone)
         notes: dict[str, Any] = {}
-        stage = rate(len(units), lambda: run(work, root / f"{work.name}-{number}", notes), notes)  # noqa: B023
+        whole = rate(len(units), lambda: run(stage, root / f"{stage.name}-{number}", notes), notes)  # noqa: B023
         both = harmonic_mean((before, model()))
-        busy.append(notes["engine_seconds"] * stage / len(units))
+        busy.append(notes["engine_seconds"] * whole / len(units))
         singly = rate(16, lambda: [single(unit) for unit in units[:16]])  # noqa: B023
-        rates.append((both, next_to, prepare, stage, singly))
+        rates.append((both, next_to, prepare, whole, singly))
     medians = [median(column) for column in zip(*rates, strict=True)]
-    ratios = sorted(stage / both for both, _, _, stage, _ in rates)
-    of_beside = median(stage / next_to for _, next_to, _, stage, _ in rates)
-    of_singly = median(stage / singly for *_, stage, singly in rates)
+    ratios = sorted(whole / both for both, _, _, whole, _ in rates)
+    of_beside = median(whole / next_to for _, next_to, _, whole, _ in rates)
+    of_singly = median(whole / singly for *_, whole, singly in rates)
     of_model = (median(ratios), ratios[0], ratios[-1])
     return Measured(len(units), at_once, *medians, median(busy), *of_model, of_beside, of_singly)
 
@@ -309,9 +309,9 @@ def stages(root: Path, full: bool, rounds: int) -> dict[str, Measured]:
 
     def crops() -> CropStage:
         params = CropParams(frames_per_clip=FRAMES, detector=found, **keep)
-        work = CropStage(params, root / "index.parquet", root / "skeleton", root)
-        work.use(detector)
-        return work
+        stage = CropStage(params, root / "index.parquet", root / "skeleton", root)
+        stage.use(detector)
+        return stage
 
     def one_frame(unit: Any) -> None:  # the usual script: open, decode, detect, write a file
         (image,) = read_frames([unit.payload])
@@ -324,9 +324,9 @@ def stages(root: Path, full: bool, rounds: int) -> dict[str, Measured]:
     detector = None
 
     def captions() -> CaptionStage:
-        work = CaptionStage(CaptionParams(max_failed=1.0, captioner=asked), root / "crop-0")
-        work.use(captioner)
-        return work
+        stage = CaptionStage(CaptionParams(max_failed=1.0, captioner=asked), root / "crop-0")
+        stage.use(captioner)
+        return stage
 
     def one_answer(unit: Any) -> None:
         captioner([from_jpeg(unit.payload)])
@@ -336,9 +336,9 @@ def stages(root: Path, full: bool, rounds: int) -> dict[str, Measured]:
     captioner = None
 
     def features() -> EmbedStage:
-        work = EmbedStage(EmbedParams(max_failed=1.0, encoder=shown), "vision", root / "crop-0")
-        work.use(encoder)
-        return work
+        stage = EmbedStage(EmbedParams(max_failed=1.0, encoder=shown), "vision", root / "crop-0")
+        stage.use(encoder)
+        return stage
 
     def one_crop(unit: Any) -> None:
         encoder.images([from_jpeg(unit.payload)])

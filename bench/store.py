@@ -116,15 +116,15 @@ def peak() -> float:
 
 def step(name: str, payload: str, samples: int) -> dict[str, float]:
     """One step in this process: how many seconds and MB it took."""
-    work, out, before = Synthetic(payload, samples), Path("out"), peak()
+    stage, out, before = Synthetic(payload, samples), Path("out"), peak()
     began, worked = time.perf_counter(), time.process_time()
     if name == "fill":
-        run.fill_share(work, out, ALL, {})
+        run.fill_share(stage, out, ALL, {})
     elif name == "plan":
-        assert not len(plan.plan(work, plan.open_store(work, verify=False)[0]).missing)
+        assert not len(plan.plan(stage, plan.open_store(stage, verify=False)[0]).missing)
     else:
-        run.run(work, out, {})
-        assert work.rows == samples * PROMPTS
+        run.run(stage, out, {})
+        assert stage.rows == samples * PROMPTS
     spent = {"seconds": time.perf_counter() - began, "processor": time.process_time() - worked}
     return {**spent, "megabytes": peak() - before}
 

@@ -29,11 +29,12 @@ Environment variables set what belongs to this machine (params.yaml holds everyt
   C2VL_WORKERS=8            processes for CPU work
   C2VL_BATCH_CAPTION=32     batch size of a stage: CROP, CAPTION or EMBED
   C2VL_STORE=/big/disk      folder of the sample store
-  C2VL_PREPARE=threads      how inputs are prepared: threads or processes
-                            (default: threads; processes in a long run)
+  C2VL_PREPARE=threads      how inputs are prepared: auto, threads or processes
+                            (auto: processes in a long run, else threads)
   C2VL_THREADS=4            threads of a training on a CPU
   C2VL_COMPILE=1            train with torch.compile
   C2VL_SAVE_SECONDS=60      seconds between saves of a training's state
+  C2VL_TRAINED_GB=10        how many GB of finished trainings the store keeps
   C2VL_CAPTION_URL=URL      address of a captioning server (docs/engines.md)
 """
 

@@ -1,4 +1,4 @@
-"""Stage `caption`: the answer to the paper's question for each crop, or the sentences of a published file."""
+"""Stage `caption`: answer the paper's question for each crop, or use a published file's answers."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def main() -> None:
     add_options(parser)
     chosen = parser.parse_args()
     params, crops = load_section("caption", CaptionParams), Path("data/crop")
-    work: CaptionStage | PublishedStage = CaptionStage(params, crops)
+    stage: CaptionStage | PublishedStage = CaptionStage(params, crops)
     if params.published is None and OK not in crop_statuses(crops):
         print(
             "caption: there is no crop to ask about; `caption.published` takes answers from a file "
             "instead (docs/datasets.md)."
         )
     if params.published is not None:
-        work = PublishedStage(params.published, crops)
-        print(work.summary())
-    run_as_asked(work, Path("data/caption"), chosen)
+        stage = PublishedStage(params.published, crops)
+        print(stage.summary())
+    run_as_asked(stage, Path("data/caption"), chosen)
 
 
 if __name__ == "__main__":

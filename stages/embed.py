@@ -21,10 +21,10 @@ def main() -> None:
     parser.add_argument("knowledge", choices=PROMPTS)
     add_options(parser)
     chosen = parser.parse_args()
-    work = EmbedStage(
+    stage = EmbedStage(
         load_section("embed", EmbedParams), chosen.knowledge, PROMPTS[chosen.knowledge]
     )
-    run_as_asked(work, Path("data/embed") / chosen.knowledge, chosen)
+    run_as_asked(stage, Path("data/embed") / chosen.knowledge, chosen)
 
 
 if __name__ == "__main__":

@@ -34,15 +34,15 @@ def main() -> None:
     params = load_section("report", ReportParams)
     raw = load_section("data", DataParams).raw
     with runlog.logged("report") as notes:
-        outs = PipelineOutputs()
-        shown = [name for name in ("compare", "ablations") if getattr(outs, name)]
+        outputs = PipelineOutputs()
+        shown = [name for name in ("compare", "ablations") if getattr(outputs, name)]
         earlier = [
             record
             for record in of_this_pipeline(runlog.records(), read_params(), shown)
             if record["stage"] != "report"  # its own last run
         ]
         settings = PARAMS_FILE.read_text(encoding="utf-8")
-        notes |= write_report(outs, raw, params, earlier, settings, OUT)
+        notes |= write_report(outputs, raw, params, earlier, settings, OUT)
     write_json(HEADLINES, headlines(read_if_there(LEARNT), read_if_there(PROTOCOLS)))
     size = f"{notes['bytes'] / 1e6:.1f} MB, {notes['plots']} plots, {notes['tables']} tables"
     print(f"report: {OUT / 'index.html'} ({size})")

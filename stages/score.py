@@ -1,6 +1,6 @@
 """Stage `score`: score the engines' outputs. Only this stage reads `truth/`; nothing learns of it.
 
-Reads `data/{index,skeleton,crop,caption,embed/vision}` and, of a world that `simulate` made,
+Reads `data/{index,skeleton,crop,caption,embed/vision}` and, for a synthetic world,
 `truth/<dataset>`. Writes `results/scores/`:
 
 - `scores.json`: `truth` (bool); `prompts` (`crop`, `answers`, `clips`, `other_people`,

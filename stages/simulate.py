@@ -1,4 +1,4 @@
-"""Stage `simulate`: write the embedded world as NTU RGB+D files, and its ground truth.
+"""Stage `simulate`: write the synthetic world as NTU RGB+D files, and its ground truth.
 
 Writes `data/studio` (raw files) and `truth/studio` (ground truth, which only scoring reads).
 """

@@ -9,7 +9,7 @@ from c2vl.core.errors import one_sentence
 from c2vl.core.params import load_section
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.skeleton_params import SkeletonParams
-from c2vl.datasets.skeletons.source import skeleton_stage
+from c2vl.datasets.skeletons.choose_stage import choose_skeleton_stage
 from c2vl.store.run import add_options, run_as_asked
 
 
@@ -20,8 +20,8 @@ def main() -> None:
     add_options(parser)
     chosen = parser.parse_args()
     params, raw = load_section("skeleton", SkeletonParams), load_section("data", DataParams).raw
-    work = skeleton_stage(params, Path("data/index/index.parquet"), raw)
-    run_as_asked(work, Path("data/skeleton"), chosen)
+    stage = choose_skeleton_stage(params, Path("data/index/index.parquet"), raw)
+    run_as_asked(stage, Path("data/skeleton"), chosen)
 
 
 if __name__ == "__main__":

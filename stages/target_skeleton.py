@@ -12,7 +12,7 @@ from pathlib import Path
 from c2vl.core.errors import one_sentence
 from c2vl.core.params import load_section
 from c2vl.datasets.skeleton_params import SkeletonParams
-from c2vl.datasets.skeletons.source import skeleton_stage
+from c2vl.datasets.skeletons.choose_stage import choose_skeleton_stage
 from c2vl.datasets.transfer_targets import load_target
 from c2vl.store.run import add_options, run_as_asked
 
@@ -28,10 +28,10 @@ def main() -> None:
     chosen = parser.parse_args()
     target = load_target(chosen.target)
     folder = Path("data/targets") / chosen.target
-    work = skeleton_stage(
+    stage = choose_skeleton_stage(
         load_section("skeleton", SkeletonParams), folder / "index" / "index.parquet", target.raw
     )
-    run_as_asked(work, folder / "skeleton", chosen, name=f"target_skeleton-{chosen.target}")
+    run_as_asked(stage, folder / "skeleton", chosen, name=f"target_skeleton-{chosen.target}")
 
 
 if __name__ == "__main__":

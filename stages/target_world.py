@@ -1,4 +1,4 @@
-"""Stage `target_world`: write a second embedded world as NTU RGB+D skeletons, for transfer.
+"""Stage `target_world`: write a second synthetic world as NTU RGB+D skeletons, for transfer.
 
 Writes `data/studio-b/`: `nturgb+d_skeletons/*.skeleton` and `classes.txt`. There are no videos and
 no ground truth (`c2vl/studio/other.py`).

@@ -8,6 +8,7 @@ from c2vl.core.messages import show_messages
 
 show_messages()  # as stages and commands do, so that a test may capture what the library says
 
-# A shell that starts the suite in the background lets its children ignore Ctrl-C; tests that press it need it heard.
+# A shell that starts the suite in the background makes its children ignore Ctrl-C. Some tests
+# send Ctrl-C, so it must work.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,6 +1,12 @@
-"""Rows without a result, of skeleton, crop, caption and embed: sample, prompt, status and reason; counted by reason first.
+"""List the samples without a result, with the reason; try them again.
 
-A failure is never kept as a result: every run of its stage tries it again. `--retry` runs one stage for that alone.
+  c2vl failures                     all stages that use the sample store, counted by reason
+  c2vl failures caption             one stage: skeleton, crop, caption, embed-vision, embed-language
+  c2vl failures crop --reason video --all
+  c2vl failures caption --retry     run the stage for its failed samples alone
+
+A failure is never stored as a result, so every run of a stage tries its failed samples again.
+`--retry` does only that, and writes the output table again.
 """
 
 from __future__ import annotations
@@ -17,30 +23,33 @@ from c2vl.core.errors import UserError
 if TYPE_CHECKING:
     from c2vl.commands.pipeline.store_stages import StoredStage
 
-HELP = "rows without a result and why; --retry tries those of a stage again"
+HELP = "list samples without a result and why; --retry tries them again"
 MOST = 20  # rows listed, unless all are asked for
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("stage", nargs="?", help="one of them; default: all")
+    parser.add_argument("stage", nargs="?", help="a stage; default: all")
     parser.add_argument(
-        "--reason", metavar="WORD", help="only those with this in their status or reason"
+        "--reason", metavar="WORD", help="only rows with WORD in their status or reason"
     )
-    parser.add_argument("--all", action="store_true", help=f"list all, not {MOST} a stage")
-    parser.add_argument("--json", action="store_true", help="all rows as JSON")
+    parser.add_argument(
+        "--all", action="store_true", help=f"list every row, not only {MOST} a stage"
+    )
+    parser.add_argument("--json", action="store_true", help="print every row as JSON")
     parser.add_argument(
         "--retry",
         action="store_true",
-        help="run STAGE again for its failed rows alone, and seal its out anew",
+        help="run the stage again for its failed rows, and write its output table",
     )
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """List, or try again.
+    """List the failed rows, or try them again.
 
     Raises:
-        UserError: there is no such stage, nothing is known of it, or more than its failures is missing.
+        UserError: there is no such stage, nothing is known about it, or `--retry` would have to
+            compute more than the failed rows.
     """
     from c2vl.commands.pipeline.store_stages import stages_named
 
@@ -48,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.retry:
         if len(stages) != 1:
             raise UserError(
-                "--retry needs one stage: c2vl failures STAGE --retry, such as caption or embed-vision."
+                "--retry needs the name of one stage, for example: c2vl failures caption --retry"
             )
         retry(stages[0])
         return
@@ -59,7 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
         except UserError as error:
             if stage is stages[-1] and not found:
                 raise
-            print(f"{stage.name}: cannot be told yet: {error}", file=sys.stderr)
+            print(f"{stage.name}: not known yet: {error}", file=sys.stderr)
     if arguments.json:
         print(
             json.dumps(
@@ -74,8 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def rows_of(stage: StoredStage) -> list[dict[str, Any]]:
-    """Failed rows of the out; of the store's notes where it is missing."""
-    from c2vl.commands.pipeline.store_stages import work_of
+    """Return the failed rows of the output table; without one, those that the store noted."""
     from c2vl.store.failures import failed_rows, noted_rows
     from c2vl.store.plan import open_store, plan
 
@@ -83,19 +91,20 @@ def rows_of(stage: StoredStage) -> list[dict[str, Any]]:
         rows = failed_rows(stage.out)
     except UserError as error:
         try:
-            work = work_of(stage)
-            store, _ = open_store(work, verify=False, look=True)
-            rows = noted_rows(store, plan(work, store))
+            opened = stage.open()
+            store, _ = open_store(opened, verify=False, look=True)
+            rows = noted_rows(store, plan(opened, store))
         except UserError:
             raise error from None
         print(
-            f"{stage.name}: {stage.out} is not there; this is what the store noted", file=sys.stderr
+            f"{stage.name}: {stage.out} does not exist; these are the failures the store noted",
+            file=sys.stderr,
         )
     return [{name: value for name, value in row.items() if name != "key"} for row in rows]
 
 
 def selected(rows: list[dict[str, Any]], word: str | None) -> list[dict[str, Any]]:
-    """Those with `word` in status or reason, whatever its case."""
+    """Return the rows with `word` in status or reason; case does not matter."""
     return [
         row
         for row in rows
@@ -104,7 +113,7 @@ def selected(rows: list[dict[str, Any]], word: str | None) -> list[dict[str, Any
 
 
 def show(name: str, rows: list[dict[str, Any]], everything: bool) -> None:
-    """Print counts by reason, then rows."""
+    """Print counts by reason, then the rows."""
     print(f"{name}: {len(rows):,} rows without a result")
     for (status, reason), count in Counter(
         (row["status"], row["reason"]) for row in rows
@@ -115,22 +124,24 @@ def show(name: str, rows: list[dict[str, Any]], everything: bool) -> None:
         prompt = f" {row['k']:3}" if row.get("k") is not None else ""
         print(f"    {row['sample'] or '?'}{prompt}  {row['status']}: {row['reason']}")
     if len(shown) < len(rows):
-        print(f"    … {len(rows) - len(shown):,} more: --all or --json")
+        print(f"    … {len(rows) - len(shown):,} more; --all or --json lists them")
 
 
 def retry(stage: StoredStage) -> None:
-    """Run the stage through DVC, so that its lock file knows the new out; only if nothing but failures is missing."""
-    from c2vl.commands.pipeline.store_stages import work_of
+    """Run the stage through DVC, which notes the new output in `dvc.lock`.
+
+    Raises:
+        UserError: more than the failed rows is missing, or the stage failed.
+    """
     from c2vl.store.failures import failed_last_time, failed_rows, forget_passed_on, passed_on
     from c2vl.store.plan import open_store, plan
     from c2vl.store.seed import drop_available, versions_of
 
-    work = work_of(stage)
-    store, _ = open_store(work, verify=False, look=True)
-    missing = plan(work, store).missing
-    drop_available(
-        missing, [source for source in versions_of(stage.out) if source.md5]
-    )  # DVC removes those in the out itself
+    opened = stage.open()
+    store, _ = open_store(opened, verify=False, look=True)
+    missing = plan(opened, store).missing
+    # Rows of the output folder itself do not count: DVC removes it before the stage runs.
+    drop_available(missing, [source for source in versions_of(stage.out) if source.md5])
     failed = {bytes.fromhex(note["key"]) for note in failed_last_time(store.folder)} | passed_on(
         store.folder
     ).keys()
@@ -138,20 +149,23 @@ def retry(stage: StoredStage) -> None:
         failed |= {row["key"] for row in failed_rows(stage.out) if row.get("key")}
     if not len(missing):
         print(
-            f"{stage.name}: no failed row has anything to try again; failures of an earlier stage are tried there"
+            f"{stage.name}: nothing to try again. A row that failed in an earlier stage is tried "
+            "again there: c2vl failures"
         )
         return
     others = len(missing) - len(missing.among(failed))
     if others:
         raise UserError(
-            f"{stage.name}: {others:,} other units are missing as well; `c2vl why {stage.name}` says why, "
-            f"`dvc repro {stage.target}` computes them and tries the failed ones too."
+            f"{stage.name}: {others:,} rows that did not fail are missing too. "
+            f"`c2vl why {stage.name}` says why; `dvc repro {stage.target}` computes them and tries "
+            "the failed ones again."
         )
     forget_passed_on(store.folder)
     command = [sys.executable, "-m", "dvc", "repro", "--force", "--single-item", stage.target]
     print(
-        f"{stage.name}: trying {len(missing):,} again with `dvc repro --force --single-item {stage.target}`",
+        f"{stage.name}: trying {len(missing):,} again with "
+        f"`dvc repro --force --single-item {stage.target}`",
         flush=True,
     )
     if subprocess.run(command, check=False).returncode:
-        raise UserError(f"{stage.name} did not run through; its sentence stands above.")
+        raise UserError(f"{stage.name} failed; its error message is above.")

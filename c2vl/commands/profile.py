@@ -111,7 +111,7 @@ def _check() -> None:
 
 
 def shipped_world(profile: Path) -> bool:
-    """Whether a profile uses the embedded world, which has no real people to protect."""
+    """Whether a profile uses the synthetic world, which has no real people to protect."""
     from c2vl.core.params import read_params
 
     return (read_params(profile).get("data") or {}).get("dataset") == "studio"

@@ -1,7 +1,13 @@
-"""What the sample store holds, by stage and fingerprint; `verify` holds every file to its checksum, `clean` makes room.
+"""Show the size of the sample store; check its files; remove what is no longer needed.
 
-Marked `*` is what params.yaml asks for now. Everything else was computed under other parameters, engines or versions of a
-stage: kept, so that going back costs nothing, until `clean` removes it. Nothing that params.yaml needs is ever removed.
+  c2vl store                             what it holds, by stage and fingerprint
+  c2vl store verify                      compare every file with its checksum
+  c2vl store clean                       remove what params.yaml does not need; asks first
+  c2vl store clean --keep other.yaml     spare what another params file needs too
+
+A fingerprint stands for the parameters, the engine and the version that computed the rows. `*`
+marks what the present params.yaml needs. Other rows stay until you run `clean`, so that returning
+to old parameters computes nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +25,7 @@ if TYPE_CHECKING:
     from c2vl.store.inventory import Holding
     from c2vl.store.trained import TrainedStore
 
-HELP = "size of the sample store by stage and fingerprint; verify checksums; clean what is no longer needed"
+HELP = "show the size of the sample store, check its files, remove what is not needed"
 MOST_DIFFERENCES = 4
 Description = dict[str, Any]  # what a fingerprint is made of
 
@@ -33,22 +39,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="show",
         help="default: show",
     )
-    parser.add_argument("--yes", action="store_true", help="clean: do not ask")
+    parser.add_argument("--yes", action="store_true", help="with clean: do not ask")
     parser.add_argument(
         "--keep",
         metavar="FILE",
         type=Path,
         action="append",
         default=[],
-        help="clean: keep what this params file needs, too",
+        help="with clean: keep what this params file needs too; may be given several times",
     )
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Show, verify or clean.
+    """Show, verify or clean the store.
 
     Raises:
-        UserError: there is no store, damage was found, or nobody is there to be asked.
+        UserError: a file is damaged, or `clean` can ask nobody.
     """
     from c2vl.core.machine import store_dir
     from c2vl.store.inventory import holdings
@@ -57,7 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
     trainings = TrainedStore()
     found = list(holdings(store_dir()))
     if not found and not trainings.entries():
-        print(f"{store_dir()} holds nothing yet; `dvc repro` fills it.")
+        print(f"{store_dir()} is empty. `dvc repro` fills it.")
         return
     if arguments.action == "verify":
         verify(found, trainings)
@@ -68,10 +74,10 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def show(found: list[Holding], trainings: TrainedStore) -> None:
-    """Print a table, and under what is not in use how it differs from what is."""
+    """Print a table of all fingerprints; for one not in use, print how it differs."""
     from c2vl.commands.pipeline.stored_trainings import shown
 
-    needed, trouble = fingerprints([Path("params.yaml")])
+    needed, unknown = fingerprints([Path("params.yaml")])
     print(f"  {'stage':16} {'fingerprint':34} {'rows':>10} {'files':>6} {'size':>10}  written")
     for holding in found:
         used = holding.fingerprint in needed.get(holding.stage, {})
@@ -81,7 +87,8 @@ def show(found: list[Holding], trainings: TrainedStore) -> None:
         print(f"{mark} {holding.stage:16} {holding.fingerprint:34} {numbers}  {when}")
         if holding.set_aside[0]:
             print(
-                f"      {holding.set_aside[0]:,} damaged or half-written files set aside, {size(holding.set_aside[1])}"
+                f"      {holding.set_aside[0]:,} damaged or half-written files set aside, "
+                f"{size(holding.set_aside[1])}"
             )
         if holding.damaged:
             print(f"      {holding.damaged:,} files cannot be read; `c2vl store verify` names them")
@@ -91,16 +98,16 @@ def show(found: list[Holding], trainings: TrainedStore) -> None:
     for line, count in shown(trainings):
         print(f"{line}  {size(count):>10}")
         total += count
-    print(f"  together {size(total)}; * is what params.yaml needs, of trainings what outputs have")
-    for stage, why in trouble.items():
-        print(f"  ? {stage}: what it needs cannot be told: {why}")
+    print(f"  total {size(total)}; * marks what params.yaml needs, or a training in an output")
+    for stage, why in unknown.items():
+        print(f"  ? {stage}: not known what it needs: {why}")
 
 
 def verify(found: list[Holding], trainings: TrainedStore) -> None:
-    """Read everything.
+    """Compare every file with the checksum in its name.
 
     Raises:
-        UserError: a file does not have the checksum it is named by.
+        UserError: a file is damaged.
     """
     from c2vl.store.inventory import damaged
 
@@ -108,38 +115,49 @@ def verify(found: list[Holding], trainings: TrainedStore) -> None:
     for holding in found:
         wrong = list(damaged(holding))
         bad += wrong
-        said = f"{len(wrong):,} damaged" if wrong else "whole"
         print(
-            f"{holding.stage} {holding.fingerprint}: {holding.files:,} files, {size(holding.size)}, {said}",
+            f"{holding.stage} {holding.fingerprint}: {holding.files:,} files, "
+            f"{size(holding.size)}, {_state(wrong)}",
             flush=True,
         )
     if kept := len(trainings.entries()):
         wrong = trainings.damaged()
         bad += wrong
-        print(f"trainings: {kept:,}, {f'{len(wrong):,} damaged' if wrong else 'whole'}", flush=True)
+        print(f"trainings: {kept:,}, {_state(wrong)}", flush=True)
     if bad:
         raise UserError(
-            f"{len(bad):,} files of the store are damaged, first {bad[0]}; the next run of their stages sets them aside "
-            "and computes their rows again."
+            f"{len(bad):,} files of the store are damaged; the first is {bad[0]}. Run `dvc repro`: "
+            "the stages set these files aside and compute their rows again."
         )
 
 
+def _state(damaged: list[Path]) -> str:
+    return f"{len(damaged):,} damaged" if damaged else "no damage"
+
+
 def clean(found: list[Holding], trainings: TrainedStore, keep: list[Path], yes: bool) -> None:
-    """Remove what no fingerprint of params.yaml (and of the files in `keep`) names, and what was set aside.
+    """Remove damaged files that were set aside, and what no params file needs.
+
+    Args:
+        found: all that the store holds.
+        trainings: the store of trainings.
+        keep: params files beside params.yaml whose results stay.
+        yes: do not ask.
 
     Raises:
-        UserError: nobody is there to be asked, or it cannot be removed.
+        UserError: there is no terminal to ask on, or a folder cannot be removed.
     """
     from c2vl.commands.pipeline.stored_trainings import superfluous as superfluous_trainings
     from c2vl.store.inventory import left_over, remove, superfluous
 
-    needed, trouble = fingerprints([Path("params.yaml"), *keep])
-    for stage, why in trouble.items():
-        print(f"{stage}: left alone, for what it needs cannot be told: {why}")
+    needed, unknown = fingerprints([Path("params.yaml"), *keep])
+    for stage, why in unknown.items():
+        print(f"{stage}: nothing is removed, because it is not known what it needs: {why}")
     goes = superfluous(found, {stage: set(known) for stage, known in needed.items()})
     for holding in [holding for holding in goes if holding.is_fresh()]:
         print(
-            f"{holding.stage} {holding.fingerprint}: left alone, it was written to in the last 10 minutes"
+            f"{holding.stage} {holding.fingerprint}: kept, because a process wrote to it in the "
+            "last 10 minutes"
         )
         goes.remove(holding)
     scraps = [
@@ -161,11 +179,12 @@ def clean(found: list[Holding], trainings: TrainedStore, keep: list[Path], yes: 
     if not yes:
         if not sys.stdin.isatty():
             raise UserError(
-                f"{size(total)} would be removed; say `c2vl store clean --yes` where nobody can be asked."
+                f"This would remove {size(total)}, and there is no terminal to ask on. "
+                "To remove it: c2vl store clean --yes"
             )
-        others = "Other branches' results go too (--keep FILE spares those of a params file)."
+        others = "That includes results of other branches (--keep FILE spares a params file's)."
         if not agreed(f"Remove {size(total)}? {others} [y/N] "):
-            print("nothing was removed")
+            print("removed nothing")
             return
     for holding in goes:
         remove(holding.folder)
@@ -177,7 +196,7 @@ def clean(found: list[Holding], trainings: TrainedStore, keep: list[Path], yes: 
 
 
 def agreed(question: str) -> bool:
-    """Whether somebody says yes."""
+    """Ask on the terminal; True if the answer is yes."""
     with contextlib.suppress(EOFError):
         return input(question).strip().lower() in ("y", "yes")
     print()
@@ -185,41 +204,45 @@ def agreed(question: str) -> bool:
 
 
 def fingerprints(files: list[Path]) -> tuple[dict[str, dict[str, Description]], dict[str, str]]:
-    """What params files need: stage -> fingerprint -> what it is made of; and of which stages it cannot be told, and why."""
+    """Return what params files need of the store.
+
+    Returns:
+        needed: stage -> fingerprint -> its description.
+        unknown: stage -> why its needs are not known. A stage is in one of the two, with the
+            cached steps that belong to it.
+    """
     from c2vl.commands.pipeline.store_stages import STAGES, needs_of
 
     needed: dict[str, dict[str, Description]] = {}
-    trouble: dict[str, str] = {}
+    unknown: dict[str, str] = {}
     for stage in STAGES:
-        its: dict[
-            str, dict[str, Description]
-        ] = {}  # with its steps: in trouble, they are left alone with it
+        its: dict[str, dict[str, Description]] = {}
         try:
             for path in files:
                 for name, fingerprint, description in needs_of(stage, path):
                     its.setdefault(name, {})[fingerprint] = description
         except UserError as error:
-            trouble[stage.name] = str(error)
+            unknown[stage.name] = str(error)
         else:
             needed |= its
-    return needed, trouble
+    return needed, unknown
 
 
 def differences(holding: Holding, needed: dict[str, Description]) -> str:
-    """How the fingerprint differs from the first needed one: its value there and now."""
+    """Say how a fingerprint differs from the first needed one: each value then and now."""
     from c2vl.store.status import apart, changes
 
     found = changes(holding.folder, next(iter(needed.values())))
-    told = [
+    named = [
         f"{name} ({', now '.join(apart(there, now))})"
         for name, there, now in found[:MOST_DIFFERENCES]
     ]
     more = f" and {len(found) - MOST_DIFFERENCES} more" if len(found) > MOST_DIFFERENCES else ""
-    return ", ".join(told) + more or "what is not written down"
+    return ", ".join(named) + more or "something that the store did not note"
 
 
 def size(count: int) -> str:
-    """Bytes as people say them."""
+    """Format a number of bytes, for example `1.5 MiB`."""
     number = float(count)
     for unit in ("B", "KiB", "MiB"):
         if number < 1024:

@@ -1,9 +1,13 @@
-"""What a stage would compute, and why; runs nothing and loads no engine.
+"""Show what the next run of each stage would compute, and why. Runs nothing and loads no engine.
+
+  c2vl why                     all stages that use the sample store or train
+  c2vl why caption             one stage
+  c2vl why pretrain@xsub-joint
 
 skeleton, crop, caption and embed keep every sample in the store; pretrain, baselines, finetune,
-semi and transfer keep every training there. DVC may run a stage for reasons that change no result,
-such as a comment: it then takes everything from the store. Checksums are not verified here
-(`c2vl store verify`): a run that finds damaged files computes their part too.
+semi and transfer keep every training there. DVC also runs a stage after a change that alters no
+result, such as a comment: the stage then takes everything from the store. This command does not
+verify checksums (`c2vl store verify` does); a run that finds damaged files computes them again.
 """
 
 from __future__ import annotations
@@ -18,16 +22,16 @@ if TYPE_CHECKING:
     from c2vl.commands.pipeline.store_stages import StoredStage
 
 MOST_CHANGES = 3  # named of a stage
-HELP = "what a stage would compute or train, and why"
+HELP = "show what the next run would compute or train, and why"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("stage", nargs="?", help="one of these; default: all")
+    parser.add_argument("stage", nargs="?", help="a stage; default: all")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Print a paragraph a stage.
+    """Print a paragraph for each stage.
 
     Raises:
         UserError: there is no such stage, or a section of params.yaml is wrong.
@@ -53,9 +57,7 @@ def explain_samples(name: str | None) -> None:
 
     chosen = stages_named(name)
     relevant = {stage.name for stage in chosen}
-    for stage in reversed(
-        STAGES
-    ):  # those before them, too: quietly, to know whether they are up to date
+    for stage in reversed(STAGES):  # stages before the chosen ones may be out of date too
         relevant |= {*stage.after} if stage.name in relevant else set()
     stale: set[str] = set()
     for line in lines_on_files(stale):
@@ -67,7 +69,7 @@ def explain_samples(name: str | None) -> None:
 
 
 def lines_on_files(stale: set[str]) -> Iterator[str]:
-    """A line where the index is not of the files that lie here now; it then goes to `stale`."""
+    """Yield a line if the raw files changed after the index was made; add the index to `stale`."""
     from c2vl.commands.pipeline.code_changes import code_change
     from c2vl.commands.pipeline.dvc_status import changed_before, dep_of, is_code
     from c2vl.commands.pipeline.store_stages import LISTED
@@ -75,8 +77,8 @@ def lines_on_files(stale: set[str]) -> Iterator[str]:
     changed = changed_before(LISTED)
     if changed is None:
         yield (
-            f"{LISTED}: DVC cannot tell whether it is up to date; "
-            "the following is for the files that it listed last"
+            f"{LISTED}: DVC does not know whether it is up to date; "
+            "the following counts the files that it listed last"
         )
         return
     for name, found in changed.items():
@@ -85,29 +87,28 @@ def lines_on_files(stale: set[str]) -> Iterator[str]:
         yield f"{name}: out of date: {', '.join(what[:MOST_CHANGES])}{more}"
     if changed:
         stale.add(LISTED)
-        yield f"  `dvc repro {LISTED}` runs that alone; then ask again"
+        yield f"  run `dvc repro {LISTED}`, then `c2vl why` again"
 
 
 def lines_on(stage: StoredStage, stale: set[str]) -> Iterator[str]:
-    """Lines on one stage; the names of stages that are not done go to `stale`."""
-    from c2vl.commands.pipeline.store_stages import work_of
+    """Yield lines about one stage; add its name to `stale` if it is not up to date."""
     from c2vl.store.status import status_of
 
     try:
-        seen = status_of(work_of(stage), stage.out)
+        seen = status_of(stage.open(), stage.out)
     except UserError as error:
         stale.add(stage.name)
-        yield f"{stage.name}: cannot be told yet: {error}"
+        yield f"{stage.name}: not known yet: {error}"
         return
     equal = seen.lacking - len(seen.missing)
     once = f" and with them {equal:,} equal ones" if equal else ""
     counted = f"computes {seen.count():,}{once} · has {seen.kept():,} of {seen.rows:,}"
     if seen.seeded:
-        counted += f" · takes {seen.seeded:,} over from the last version of {stage.out}"
+        counted += f" · takes {seen.seeded:,} from the last version of {stage.out}"
     if seen.given:
-        counted += f" · takes over {len(seen.given):,} failures of `--fill`"
+        counted += f" · takes {len(seen.given):,} failures from `--fill`"
     if seen.unusable:
-        counted += f" · {seen.unusable:,} have nothing to compute on"
+        counted += f" · {seen.unusable:,} have no input"
     yield f"{stage.name}: {counted}"
     yield from (f"  {line}" for line in seen.reasons())
     if not seen.count() and not seen.written:
@@ -115,6 +116,6 @@ def lines_on(stage: StoredStage, stale: set[str]) -> Iterator[str]:
     before = sorted(stale.intersection(stage.after))
     if before:
         runs = f"{before[0]} runs" if len(before) == 1 else f"{' and '.join(before)} run"
-        yield f"  more may come: {runs} first, this is for what lies here so far"
+        yield f"  may become more: {runs} first; this counts what is here now"
     if before or not seen.is_current():
         stale.add(stage.name)

@@ -74,8 +74,8 @@ def faults_of(name: str, values: Any, model: type[ParamsModel]) -> list[str]:
     return []
 
 
-def _sentence(name: str, place: tuple[int | str, ...], kind: str, said: str) -> str:
+def _sentence(name: str, place: tuple[int | str, ...], kind: str, text: str) -> str:
     key = ".".join([name, *map(str, place)])
     if kind == "extra_forbidden":
         return f"there is no parameter `{key}`; correct its name or remove it."
-    return f"`{key}`: {said[0].lower()}{said[1:]}."
+    return f"`{key}`: {text[0].lower()}{text[1:]}."

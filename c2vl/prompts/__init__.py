@@ -1,1 +1,1 @@
-"""Knowledge prompts: from frames to the crops, answers and features that teach the skeleton encoder."""
+"""Knowledge prompts: crops of frames, answers about them, and the features of both."""

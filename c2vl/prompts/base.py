@@ -1,4 +1,4 @@
-"""What the stages that make prompts have in common: the device, an engine's description."""
+"""What all stages that make prompts share: the device, and an engine's description."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def engine_device() -> torch.device:
-    """The device that engines run on; on a CPU they use as many cores as C2VL_WORKERS allows."""
+    """Return the device of the engines; on a CPU they use as many cores as C2VL_WORKERS allows."""
     import torch
 
     torch.set_num_threads(machine.workers_each())
@@ -20,7 +20,7 @@ def engine_device() -> torch.device:
 
 
 def engine_description(name: str, params: EngineParams) -> dict[str, Any]:
-    """An engine's part of a fingerprint: what its weights are, not where they lie."""
+    """Return an engine's part of a fingerprint: what its weights are, not where they are."""
     parameters = params.model_dump(mode="json", exclude={"model", "revision"})
     return {
         "adapter version": params.ADAPTER_VERSION,
@@ -30,5 +30,5 @@ def engine_description(name: str, params: EngineParams) -> dict[str, Any]:
 
 
 def mean(total: float, count: int) -> float | None:
-    """A mean for metrics, rounded; None where there is nothing to average."""
+    """Return a rounded mean for metrics; None if there is nothing to average."""
     return round(total / count, 6) if count else None

@@ -1,4 +1,4 @@
-"""Stage `caption`: put the paper's question to every crop."""
+"""Stage `caption`: ask the captioner the paper's question about every crop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from c2vl.prompts.inputs import crop_units
 from c2vl.prompts.reading import ReadCrops
 from c2vl.store.stage import Failure, Row, Stage, Unit
 
-VERSION = 2  # of everything here that changes a row; raise it with the change
+VERSION = 2  # raise it when something here changes a row
 
 
 class CaptionParams(ParamsModel):
@@ -37,7 +37,7 @@ class CaptionParams(ParamsModel):
 
 
 class CaptionStage(Stage):
-    """Stage `caption`: one question a distinct crop of the crop table in folder `crops`."""
+    """Stage `caption`: one question for each different crop of the crop table in `crops`."""
 
     name = "caption"
     done = "captioned"
@@ -58,14 +58,14 @@ class CaptionStage(Stage):
         return CAPTION
 
     def shards(self) -> Iterable[str]:
-        """Those of the crop table."""
+        """The shards of the crop table."""
         found = [path.stem for path in tables.shard_paths(self._crops)]
         statuses = crop_statuses(self._crops)  # skeletons alone have no crops to ask about
         self.may_be_empty = "no_video" in statuses and statuses <= {"no_video", "no_skeleton"}
         return found
 
     def units(self, shard: str, fingerprint: str) -> list[Unit]:
-        """One unit a crop."""
+        """One unit per crop."""
         return crop_units(self._crops / f"{shard}.parquet", fingerprint)
 
     def use(self, captioner: Answerer) -> None:
@@ -78,7 +78,7 @@ class CaptionStage(Stage):
             self._captioner = load_captioner(self._params.captioner, engine_device)
 
     def batch_size(self) -> int:
-        """Crops at once (`C2VL_BATCH_CAPTION`)."""
+        """Crops per batch (`C2VL_BATCH_CAPTION`)."""
         assert self._captioner is not None
         return machine.batch_size("caption", self._captioner.batch_size)
 
@@ -88,12 +88,12 @@ class CaptionStage(Stage):
         return ReadCrops(getattr(self._captioner, "preparer", None) or self._captioner.prepare)
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
-        """Ask."""
+        """Ask the captioner."""
         assert self._captioner is not None
         return [_row(answer) for answer in self._captioner.answer(ready)]
 
     def close(self) -> None:
-        """Do not wait for a server's answers any more."""
+        """Stop waiting for a server's answers."""
         if self._captioner is not None:
             self._captioner.close()
 
@@ -112,7 +112,7 @@ class CaptionStage(Stage):
             self._words += len(row["answer"].split())
 
     def metrics(self) -> dict[str, Any]:
-        """Over the usable rows."""
+        """Numbers about the usable rows."""
         return {
             "unique_answers": len(self._answers),
             "unfinished": self._unfinished,

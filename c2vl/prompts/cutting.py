@@ -1,4 +1,4 @@
-"""From what the detector found to the rows of the crop table."""
+"""Turn the detector's results into rows of the crop table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from c2vl.store.stage import Failure, Row
 
 @dataclass(frozen=True)
 class CutCrops:
-    """Chooses the people of the action, cuts them out, encodes; attributes as of `CropParams`."""
+    """Chooses the people of the action, cuts and encodes their crop; attributes as `CropParams`."""
 
     margin: float
     square: bool
@@ -31,13 +31,13 @@ class CutCrops:
         found: Sequence[Mapping[str, np.ndarray]],
         threads: Executor | None = None,
     ) -> list[Row | Failure]:
-        """A row or a failure a frame.
+        """Return a row or a failure for each frame.
 
         Args:
-            ready: images (H, W, 3) uint8 RGB, each in a pair with the detector's item, not used.
-            frames: what is known of them.
-            found: of each, `boxes` (4 N,) or (N, 4) float32 xyxy in pixels and `scores` (N,).
-            threads: to share the work among; None: this one alone.
+            ready: images (H, W, 3) uint8 RGB, each in a pair with the detector's item (not used).
+            frames: what is known about them.
+            found: for each, `boxes` (4 N,) or (N, 4) float32 xyxy in pixels and `scores` (N,).
+            threads: run in these; None: run in this thread.
         """
         each = map if threads is None else threads.map
         return list(each(self._row, frames, [image for image, _ in ready], found))

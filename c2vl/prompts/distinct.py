@@ -1,4 +1,4 @@
-"""How many different sentences there are, without keeping them."""
+"""Count different sentences without keeping them."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ DIGEST_BYTES = 8  # two of 1.8 million sentences share one with probability 1e-7
 
 
 class Distinct:
-    """Counts different strings in 8 bytes for each."""
+    """Counts different strings, in 8 bytes each."""
 
     def __init__(self) -> None:
         self._seen = np.empty(0, np.uint64)  # sorted, each once
         self._new: list[np.ndarray] = []
 
     def add(self, texts: Iterable[str]) -> None:
-        """Take note of `texts`."""
+        """Count `texts`."""
         digests = b"".join(
             hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).digest() for text in set(texts)
         )
         self._new.append(np.frombuffer(digests, np.uint64))
-        if sum(map(len, self._new)) > len(
-            self._seen
-        ):  # so that each is sorted a few times only, however many come
+        if sum(map(len, self._new)) > len(self._seen):  # so that each is sorted only a few times
             self._settle()
 
     def __len__(self) -> int:

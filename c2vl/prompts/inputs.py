@@ -1,4 +1,4 @@
-"""Units over the prompts of an earlier stage; a row without one is passed on with its reason."""
+"""Units for the prompts of an earlier stage; a failed row keeps the reason of that stage."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from c2vl.store.stage import Failure, Unit
 
 
 def crop_units(path: Path, fingerprint: str) -> list[Unit]:
-    """A unit for each row of a shard of the crop table; payload and content are the JPEG."""
+    """Return a unit for each row of a shard of the crop table; its content is the JPEG."""
     return _units(path, "crop", fingerprint)
 
 
 def answer_units(path: Path, fingerprint: str) -> list[Unit]:
-    """A unit for each row of a shard of the caption table; payload and content are the answer."""
+    """Return a unit for each row of a shard of the caption table; its content is the answer."""
     return _units(path, "answer", fingerprint)
 
 

@@ -1,4 +1,4 @@
-"""Stage `caption` from a published answers file: no crop is looked at, no captioner is loaded."""
+"""Stage `caption` from a published answers file. Reads no crop and loads no captioner."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from c2vl.prompts.published_file import read_published
 from c2vl.store.keys import content_key
 from c2vl.store.stage import Failure, Row, Stage, Unit
 
-VERSION = 2  # of everything here that changes a row; raise it with the change
-NAMES_SHOWN = 5  # of unmatched clips
+VERSION = 2  # raise it when something here changes a row
+NAMES_SHOWN = 5  # unmatched clips in the message
 NOT_PUBLISHED = Failure(
     "not_published",
     "the published file has no sentence for this prompt of the clip",
@@ -44,12 +44,12 @@ class PublishedStage(Stage):
 
     name = "caption"
     done = "taken as published"
-    max_failed = 1.0  # an empty sentence is the publisher's, nobody here can mend it
+    max_failed = 1.0  # an empty sentence was published like that; running again does not help
 
     def __init__(self, path: Path, crops: Path) -> None:
         self._published = read_published(path)
         self._shards: dict[str, list[str]] = {}
-        self._cropped = 0  # frames a clip that have crops; 0 where no clip has any
+        self._cropped = 0  # frames with crops in a clip; 0 if no clip has any
         for shard, table in tables.shards(crops, ["sample", "k", "status"]):
             self._shards[shard] = pc.unique(table["sample"]).to_pylist()
             last = pc.max(table.filter(pc.equal(table["status"], OK))["k"]).as_py()
@@ -60,8 +60,8 @@ class PublishedStage(Stage):
         if not self._matched:
             raise UserError(
                 f"no clip of {path} (`caption.published`) is in the index: it names clips such as "
-                f"{next(iter(sentences))[:60]!r}, the index {samples[0] if samples else 'none'}; "
-                "is it another data set's?"
+                f"{next(iter(sentences))[:60]!r}, the index {samples[0] if samples else 'none'}. "
+                "Is the file for another data set? Set `caption.published` to the right one."
             )
         known = set(samples)
         self._unmatched = {
@@ -80,11 +80,11 @@ class PublishedStage(Stage):
         return CAPTION
 
     def shards(self) -> Iterable[str]:
-        """Those of the crop table."""
+        """The shards of the crop table."""
         return self._shards
 
     def units(self, shard: str, fingerprint: str) -> list[Unit]:
-        """As many prompts a sample as the clip with most sentences has."""
+        """For each sample as many prompts as the clip with the most sentences has."""
         return [
             unit for sample in self._shards[shard] for unit in self._of_sample(sample, fingerprint)
         ]
@@ -99,11 +99,11 @@ class PublishedStage(Stage):
         ]
 
     def batch_size(self) -> int:
-        """Sentences at once; nothing is computed with them."""
+        """Sentences per batch; nothing is computed with them."""
         return 16384
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
-        """Pass them on."""
+        """Return the sentences as rows."""
         empty = Failure("empty", "the published sentence is empty")
         return [
             {"answer": sentence, "finished": True, "repeats": repeats(sentence)}
@@ -124,7 +124,7 @@ class PublishedStage(Stage):
         self._words += sum(len(answer.split()) for answer in answers)
 
     def metrics(self) -> dict[str, Any]:
-        """Over the usable rows; and which clips found no partner, on either side."""
+        """Numbers about the usable rows, and the clips without a match, on either side."""
         unmatched = {
             what: {"count": len(names), "first": names[:NAMES_SHOWN]}
             for what, names in self._unmatched.items()
@@ -141,7 +141,7 @@ class PublishedStage(Stage):
         }
 
     def summary(self) -> str:
-        """One line about matching, for people, and on crops and sentences of other frames."""
+        """Return one line for people: how many clips match, and whether frames and sentences do."""
         parts = [
             f"caption: {self._matched:,} of {len(self._published.sentences):,} published clips are "
             "in the index"
@@ -153,8 +153,8 @@ class PublishedStage(Stage):
                 parts.append(f"{len(names):,} {what.replace('_', ' ')} ({shown}{more})")
         if self._cropped not in (0, self._published.most):
             parts.append(
-                f"crops are of {self._cropped} frames a clip and the file has "
-                f"{self._published.most} sentences, so sentence k is not about crop k: set "
-                "crop.frames_per_clip to the latter, or learn from language alone"
+                f"there are crops of {self._cropped} frames per clip and {self._published.most} "
+                "sentences, so sentence k is not about crop k: set crop.frames_per_clip to "
+                f"{self._published.most}, or learn from language alone"
             )
         return "; ".join(parts) + "."

@@ -1,7 +1,4 @@
-"""From bytes to what an engine takes: what a stage of prompts does ahead of it.
-
-In this process or, pickled, in workers.
-"""
+"""Turn bytes into an engine's inputs, ahead of the engine, in threads or worker processes."""
 
 from __future__ import annotations
 
@@ -21,12 +18,15 @@ Prepare = Callable[[Sequence[np.ndarray]], Sequence[Any]]
 
 @dataclass(frozen=True)
 class ReadFrames:
-    """Frames of videos to pairs (image, the detector's item); None for one it need not look at."""
+    """Turns video frames into pairs (image, the detector's item).
+
+    The item is None if the detection is known already.
+    """
 
     prepare: Prepare
 
     def __call__(self, frames: Sequence[Frame]) -> list[Any]:
-        """Decode, and prepare for the detector; neighbours of one video share its opening."""
+        """Decode the frames and prepare them; frames of one video open it once."""
         images = read_frames(frames)
         new = [
             at
@@ -42,7 +42,7 @@ class ReadFrames:
 
 @dataclass(frozen=True)
 class ReadCrops:
-    """JPEGs to the engine's items."""
+    """Turns JPEGs into the engine's items."""
 
     prepare: Prepare
 

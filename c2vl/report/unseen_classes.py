@@ -78,8 +78,8 @@ def _table(outputs: PipelineOutputs, family: str, benchmark: str, group: Sequenc
         "GZSL: all clips among all classes, with a constant taken off the seen classes' scores "
         "that was chosen on held-out seen classes. No clip of an unseen class trained the "
         "encoder or a head. Label-free: pretrained on clips of the seen classes without labels; we "
-        "know of no other work that reports this. An alignment head trained with the labels of seen clips on the "
-        "frozen encoder is the field's setting."
+        "know of no other work that reports this. An alignment head trained with the labels of "
+        "seen clips on the frozen encoder is the field's setting."
         + (" Rows with a venue are published, not measured here." if elsewhere else "")
         + unconfirmed(rows)
     )

@@ -1,8 +1,8 @@
-"""Failures: rows of the output table, never of the store; told apart from new units and retried.
+"""Failures: rows of the output table, never of the store. Each run tries them again.
 
-A store's folder has two kinds of notes: what failed in the last run, and what the processes that
-only fill the store pass on to the run that writes the table. That run takes over their failures
-instead of trying again, on a machine that may have no accelerator. The run after it tries again.
+A store's folder has two kinds of notes: what failed in the last run, and what processes with
+`--fill` pass on to the run that writes the table. That run copies their failures and does not try
+again, because its machine may have no GPU. The run after it tries again.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from c2vl.store.store import Store
 
 LAST = "failed_last_time.json"
-PASSED_ON = "handed_over"  # folder, a file a share
+PASSED_ON = "handed_over"  # folder with one file per share
 
 Note = dict[str, Any]  # key, the row's identity, status, reason
 
 
 class TooManyError(UserError):
-    """More units of a stage failed than may; `failures` are those known, by key."""
+    """More units failed than `max_failed` allows; `failures` holds those known, by key."""
 
     def __init__(self, text: str, failures: dict[bytes, Failure]) -> None:
         super().__init__(text)
@@ -43,10 +43,10 @@ class TooManyError(UserError):
 
 
 def too_many(stage: Stage, reasons: Counter[str], beside: str) -> str:
-    """The sentence of a stage that fails as a whole; `reasons` counts its failures."""
+    """Return the message for a stage with too many failures; `reasons` counts them."""
     (most, count), failed = reasons.most_common(1)[0], reasons.total()
     return (
-        f"{stage.name}: {failed:,} units failed and {beside}: above the share of "
+        f"{stage.name}: {failed:,} units failed and {beside}: more than the share of "
         f"{stage.max_failed:g} that `max_failed` in params.yaml allows; most often ({count:,}): "
         f"{most} (`c2vl failures {stage.name}` lists them)"
     )
@@ -55,7 +55,7 @@ def too_many(stage: Stage, reasons: Counter[str], beside: str) -> str:
 def notes(
     failures: Mapping[bytes, Failure], identities: Iterable[tuple[bytes, Mapping[str, Any]]]
 ) -> list[Note]:
-    """One note a failed row; `identities` are (key, identity) of rows that may have failed."""
+    """Return one note per failed row; `identities` are (key, identity) of the rows to look at."""
     return [
         {
             "key": key.hex(),
@@ -69,12 +69,12 @@ def notes(
 
 
 def failed_last_time(folder: Path) -> list[Note]:
-    """Notes of the last run."""
+    """Return the notes of the last run."""
     return _read(folder / LAST)
 
 
 def note_last(folder: Path, found: list[Note]) -> None:
-    """Keep the notes of a run; a store that cannot be written forgets."""
+    """Save the notes of a run; a read-only store does not keep them."""
     with contextlib.suppress(OSError):
         if found or (folder / LAST).exists():
             write_json(folder / LAST, found)
@@ -82,7 +82,7 @@ def note_last(folder: Path, found: list[Note]) -> None:
 
 @contextlib.contextmanager
 def noting_too_many(store: Store, planned: Plan) -> Iterator[None]:
-    """Keep notes of failures that end the block: without an output they are listed from here."""
+    """Save notes if too many failures end the block; `c2vl failures` then lists them from here."""
     try:
         yield
     except TooManyError as error:
@@ -97,7 +97,7 @@ def noting_too_many(store: Store, planned: Plan) -> Iterator[None]:
 
 
 def pass_on(folder: Path, share: Share, found: list[Note]) -> None:
-    """Leave the notes of a share for the run that writes the table."""
+    """Save the notes of a share for the run that writes the table."""
     path = folder / PASSED_ON / f"{share.index}-of-{share.count}.json"
     with contextlib.suppress(OSError):
         if found or path.exists():
@@ -105,20 +105,20 @@ def pass_on(folder: Path, share: Share, found: list[Note]) -> None:
 
 
 def passed_on(folder: Path) -> dict[bytes, Failure]:
-    """What shares left, by key."""
+    """Return the failures that shares passed on, by key."""
     found = [note for path in sorted((folder / PASSED_ON).glob("*.json")) for note in _read(path)]
     return {bytes.fromhex(note["key"]): Failure(note["status"], note["reason"]) for note in found}
 
 
 def forget_passed_on(folder: Path) -> None:
-    """Let the next run try everything again."""
+    """Delete these notes, so that the next run tries everything again."""
     for path in (folder / PASSED_ON).glob("*.json"):
         with contextlib.suppress(OSError):
             path.unlink()
 
 
 def _read(path: Path) -> list[Note]:
-    """The notes that are whole: the file has no checksum, and losing one costs no result."""
+    """Return the valid notes of a file. It has no checksum: losing a note costs no result."""
     with contextlib.suppress(OSError, ValueError):
         found = read_json(path)
         return [note for note in found if _is_whole(note)] if isinstance(found, list) else []
@@ -133,10 +133,10 @@ def _is_whole(note: Any) -> bool:
 
 
 def failed_rows(output: Path) -> list[dict[str, Any]]:
-    """Rows of an output that are not ok: sample, k (if any), status, reason, key (if any).
+    """Return the rows of an output that failed: sample, k (if any), status, reason, key (if any).
 
     Raises:
-        UserError: the output is not there or not readable.
+        UserError: the output does not exist or cannot be read.
     """
     found: list[dict[str, Any]] = []
     for path in tables.shard_paths(output):
@@ -156,7 +156,7 @@ def _has(path: Path, column: str) -> bool:
 
 
 def noted_rows(store: Store, planned: Plan) -> list[dict[str, Any]]:
-    """The same without the output: from the plan, and from the notes on what is missing still."""
+    """Return the failed rows without an output: from the plan and the notes of what is missing."""
     found: list[dict[str, Any]] = []
     for _, rows in planned.known.items():
         failed = rows.filter(pc.not_equal(rows.column(STATUS), OK))

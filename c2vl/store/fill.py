@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 MOST_AHEAD = 8  # prepared batches that may wait for the engine; 16 full-HD frames are 100 MB
 MOST_BEHIND = 2  # computed batches that may wait to be completed
 MOST_PROCESSES = 8  # they prepare for one engine
-LONG = 512  # batches from which on it pays to start processes, which takes seconds
+LONG = 512  # batches; from here on, processes save more time than their start takes
 PREPARE, WAYS = "C2VL_PREPARE", ("auto", "threads", "processes")
 
 Outcome = tuple[bytes, Failure | None]  # key; None: it has a row
@@ -46,13 +46,13 @@ class Filled:
     """What one run did.
 
     Attributes:
-        computed: units with a row.
-        failures: of the others, by key.
-        engine_seconds: in the engine.
-        starting_seconds: until processes that prepare for an engine gave their first batch.
-        seconds: in all of the filling, without `starting_seconds`.
-        first_units: in the first batch that an engine computed; a start-up is in its time.
-        later_seconds: from then to the end of the last batch.
+        computed: number of units with a row.
+        failures: failures of the other units, by key.
+        engine_seconds: time in the engine.
+        starting_seconds: time until the worker processes gave their first batch.
+        seconds: total time without `starting_seconds`.
+        first_units: units in the engine's first batch, whose time includes a start-up.
+        later_seconds: time from the end of the first batch to the end of the last.
     """
 
     computed: int = 0
@@ -64,7 +64,7 @@ class Filled:
     later_seconds: float = 0.0
 
     def notes(self) -> dict[str, float]:
-        """For the run log."""
+        """Return what the run log keeps."""
         return {
             "engine_seconds": round(self.engine_seconds, 3),
             "fill_seconds": round(self.seconds, 3),
@@ -77,28 +77,28 @@ class Filled:
 def fill(store: Store, stage: Stage, plan: Plan, allowed: float, columns: pa.Schema) -> Filled:
     """Compute and publish what `store` lacks.
 
-    What other processes publish meanwhile is noticed before each block of units, and not computed.
+    Before each block of units, this looks at what other processes have published meanwhile, and
+    does not compute it. If an interrupt ends the stage, finished batches are published.
 
     Args:
         store: where results go.
-        stage: its engine is loaded already.
-        plan: what is missing; what others compute is dropped from it.
-        allowed: number of failures above which it makes no sense to go on.
-        columns: schema of the rows that are computed.
+        stage: the stage, with its engine loaded.
+        plan: what is missing; results of other processes are dropped from it.
+        allowed: the largest number of failures.
+        columns: schema of the computed rows.
 
     Raises:
         TooManyError: more than `allowed` units failed.
         UserError: the store cannot be written.
-        KeyboardInterrupt: whatever ends the stage; finished batches are published.
     """
     filled = Filled()
-    size = stage.batch_size()  # found by trying on a GPU, which is no part of the filling's time
+    size = stage.batch_size()  # a GPU searches for it; that time does not count as filling
     elsewhere = _in_processes(stage, len(plan.missing) // size)
     todo = missing_batches(store, stage, plan, size)
     began = time.perf_counter()
-    gc.freeze()  # engine and libraries are no garbage, and to look through them takes long
+    gc.freeze()  # engine and libraries are no garbage; searching them takes long
     try:
-        # The writer ends, with what it was given, before the publisher does.
+        # The writer finishes all that it was given before the publisher ends.
         with (
             Publisher(store, columns) as publisher,
             ThreadPoolExecutor(1, "write", step_back) as writer,
@@ -125,10 +125,10 @@ def fill(store: Store, stage: Stage, plan: Plan, allowed: float, columns: pa.Sch
 
 
 def _in_processes(stage: Stage, count: int) -> bool:
-    """Whether worker processes prepare `count` batches.
+    """True if worker processes should prepare `count` batches.
 
     Raises:
-        UserError: `C2VL_PREPARE` is none of its values.
+        UserError: `C2VL_PREPARE` has an unknown value.
     """
     way = os.environ.get(PREPARE) or WAYS[0]
     if way not in WAYS:
@@ -175,8 +175,9 @@ def _by_engine(
 ) -> Generator[Outcome, None, None]:
     """Yield each unit's outcome once it is published.
 
-    Batches that are completed are completed and published by `writer` while the engine goes on.
-    Others are published first: a kill may cost one batch of the engine's work, not two.
+    If the stage overrides `complete`, the thread `writer` completes and publishes a batch while
+    the engine computes the next. Otherwise a batch is published before the next one starts, so a
+    kill costs one batch of the engine, not two.
     """
     completes = type(stage).complete is not Stage.complete
     waiting: deque[Future[list[Outcome]]] = deque()
@@ -197,7 +198,7 @@ def _by_engine(
 def prepared_batches(
     stage: Stage, todo: Iterator[list[Unit]], elsewhere: bool, filled: Filled
 ) -> Generator[Prepared, None, None]:
-    """Yield batches with their prepared items; threads go on where processes cannot."""
+    """Yield batches with their prepared items; if processes fail, threads continue."""
     prepare = partial(prepared_batch, stage.preparer())
     if elsewhere:
         began = time.perf_counter()
@@ -212,7 +213,7 @@ def prepared_batches(
             why = f"no process can prepare ({error})"
             if error.died:
                 why = "a process that prepares ended, perhaps for lack of memory"
-            if error.sent or os.environ.get(PREPARE):  # else an engine that prepares itself
+            if error.sent or os.environ.get(PREPARE):  # an engine that cannot be sent uses threads
                 log.info(f"{stage.name}: {why}; threads go on, which is a little slower")
     threads = min(workers_each(), stage.most_threads)
     with closing(in_threads(prepare, todo, threads, min(workers_each(), MOST_AHEAD))) as ready:
@@ -222,14 +223,14 @@ def prepared_batches(
 def prepared_batch(
     prepare: Callable[[list[Any]], Sequence[Any]], units: Sequence[Unit]
 ) -> Sequence[Any]:
-    """Prepare a batch, here or in a worker process; those that raise are failures."""
+    """Prepare a batch, here or in a worker process; an item that raises becomes a failure."""
     return each(prepare, [unit.payload for unit in units])
 
 
 def _computed(
     stage: Stage, prepared: Generator[Prepared, None, None], filled: Filled
 ) -> Generator[Batch, None, None]:
-    """Yield batches that the engine is done with."""
+    """Yield batches after the engine has computed them."""
     first = 0.0
     with closing(prepared):
         for batch, ready in prepared:

@@ -1,4 +1,4 @@
-"""What lies in the store, by stage and fingerprint: how much, is it whole, who needs it."""
+"""What the store holds by stage and fingerprint: its size, damage, and what needs it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from c2vl.store.segments import SUFFIX, is_intact
 from c2vl.store.store import Store
 from c2vl.store.trained import FOLDER as TRAINED
 
-FRESH_SECONDS = 600  # a folder written to since may have a process at work in it
+FRESH_SECONDS = 600  # a process may still use a folder that was written to this recently
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Holding:
     """Results of one stage under one fingerprint.
 
     Attributes:
-        rows: results; one in two segments counts once.
-        files, size: of the segments, in bytes.
+        rows: number of results; one that is in two segments counts once.
+        files, size: number and bytes of the segments.
         set_aside: number and bytes of damaged and half-written files that no longer count.
         damaged: segments whose keys cannot be read; the next run sets them aside.
         written: when a file was last added, seconds since 1970.
@@ -44,12 +44,12 @@ class Holding:
         return self.folder.name
 
     def is_fresh(self) -> bool:
-        """Whether somebody may still be writing."""
+        """True if a process may still write here."""
         return time.time() - self.written < FRESH_SECONDS
 
 
 def holdings(root: Path) -> Iterator[Holding]:
-    """All that lies in the store `root`, by stage and fingerprint. Reads keys, changes nothing.
+    """Yield all that the store `root` holds. Reads keys only and changes nothing.
 
     Raises:
         UserError: the store cannot be read.
@@ -65,7 +65,7 @@ def holdings(root: Path) -> Iterator[Holding]:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """What lies in a folder, and an error where `Path.glob` would find nothing."""
+    """Return what a folder holds; unlike `Path.glob`, raise an error if it cannot be read."""
     return [*folder.iterdir()] if folder.exists() else []
 
 
@@ -86,7 +86,7 @@ def _holding(root: Path, folder: Path) -> Holding:
 
 
 def left_over(folder: Path) -> list[Path]:
-    """Damaged segments that were set aside, and files that killed processes half-wrote."""
+    """Return damaged segments that were set aside, and files that killed processes left."""
     parts = [
         path
         for path in folder.glob(".*.part")
@@ -96,7 +96,7 @@ def left_over(folder: Path) -> list[Path]:
 
 
 def damaged(holding: Holding) -> Iterator[Path]:
-    """Hold every segment to its checksum; yield those that fail, and change nothing."""
+    """Compare every segment with its checksum and yield the damaged ones. Changes nothing."""
     for path in sorted(holding.folder.glob(f"*{SUFFIX}")):
         try:
             if not is_intact(holding.folder, path.stem):
@@ -108,10 +108,10 @@ def damaged(holding: Holding) -> Iterator[Path]:
 
 
 def superfluous(found: list[Holding], needed: Mapping[str, Set[str]]) -> list[Holding]:
-    """Those that no needed fingerprint names; a stage that `needed` does not know is left alone.
+    """Return what no needed fingerprint names. A stage that is not in `needed` keeps everything.
 
     Args:
-        found: what there is.
+        found: all that the store holds.
         needed: fingerprints by stage.
     """
     return [
@@ -132,4 +132,4 @@ def remove(folder: Path) -> None:
         folder.rename(away)
         shutil.rmtree(away, ignore_errors=True)
     if away.exists():
-        raise UserError(f"{away} could not be removed entirely; remove it by hand.")
+        raise UserError(f"{away} could not be removed completely. Remove it: rm -r {away}")

@@ -1,8 +1,8 @@
-"""Content keys: what a result depends on. Which segment has which key, and which keys are missing.
+"""Content keys, the index of keys in segments, and the set of missing keys.
 
-A key covers the bytes that a unit reads and the fingerprint of what is done with them. Paths,
-times, batch sizes and devices are no part of it: to move data or change machines recomputes
-nothing. Keys are kept in arrays of 16 bytes each, because NTU RGB+D 120 has 1.8 million units.
+A key covers the bytes that a unit reads and the fingerprint of its stage. It covers no path, time,
+batch size or device, so moving data or changing machines recomputes nothing. Keys are kept in
+arrays of 16 bytes each, because NTU RGB+D 120 has 1.8 million units.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ KEY = pa.field("key", pa.binary(KEY_BYTES), nullable=False)
 
 
 def fingerprint_of(description: Mapping[str, Any]) -> str:
-    """Hex digest of a description of a step: its version, parameters, engine and columns."""
+    """Return the hex digest of a description: version, parameters, engine and columns."""
     text = json.dumps(description, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return hashlib.blake2b(text.encode(), digest_size=KEY_BYTES).hexdigest()
 
 
 def content_key(fingerprint: str, *parts: bytes | str | int) -> bytes:
-    """Key of the unit that reads `parts` under `fingerprint`.
+    """Return the key of the unit that reads `parts` under `fingerprint`.
 
-    Each part goes in with its kind and length: ("ab", "c") and ("a", "bc") differ, 1 and "1" too.
+    Each part is hashed with its type and length: ("ab", "c") and ("a", "bc") differ, 1 and "1" too.
 
     Examples:
         >>> content_key("f", b"ab", b"c") == content_key("f", b"a", b"bc")
@@ -45,12 +45,12 @@ def content_key(fingerprint: str, *parts: bytes | str | int) -> bytes:
 
 
 def key_array(keys: Sequence[bytes] | np.ndarray) -> np.ndarray:
-    """`keys` as (N,) `S16`."""
+    """Return `keys` as an array (N,) of `S16`."""
     return np.asarray(keys, f"S{KEY_BYTES}")
 
 
 def as_keys(column: pa.Array) -> np.ndarray:
-    """Copy a fixed-size binary column into (N,) `S16`."""
+    """Copy a fixed-size binary column into an array (N,) of `S16`."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     return np.frombuffer(
@@ -60,7 +60,7 @@ def as_keys(column: pa.Array) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The index at one moment, so that a question has one answer while another thread adds keys.
+    """The index at one moment: a lookup stays consistent while another thread adds keys.
 
     Attributes:
         names: of the segments, sorted.
@@ -75,7 +75,7 @@ class Snapshot:
     starts: np.ndarray
 
     def places(self, wanted: np.ndarray) -> np.ndarray:
-        """Place of each key, that in the first segment which has it; -1 where it is not."""
+        """Return the place of each key in the first segment that has it, or -1."""
         if not len(self.keys):
             return np.full(len(wanted), -1)
         place = self.order[
@@ -85,9 +85,9 @@ class Snapshot:
 
 
 class KeyIndex:
-    """Which segment has which key, and in which row: 24 bytes a key. Any thread may ask or add.
+    """Maps keys to segments and rows, in 24 bytes per key. It is thread-safe.
 
-    It is sorted when it is first asked after a change.
+    It is sorted at the first lookup after a change.
     """
 
     def __init__(self) -> None:
@@ -105,43 +105,43 @@ class KeyIndex:
         return self._keys[name]
 
     def add(self, name: str, keys: np.ndarray) -> None:
-        """Take in a segment."""
+        """Add a segment."""
         with self._changing:
             self._keys = {**self._keys, name: keys}
             self._sorted = None
 
     def remove(self, names: Collection[str]) -> None:
-        """Forget segments, where they are known."""
+        """Remove segments; unknown names are ignored."""
         self.keep(self._keys.keys() - names)
 
     def keep(self, names: Collection[str]) -> None:
-        """Forget all segments but `names`."""
+        """Remove all segments except `names`."""
         with self._changing:
             kept = {name: keys for name, keys in self._keys.items() if name in names}
             if len(kept) < len(self._keys):
                 self._keys, self._sorted = kept, None
 
     def rows(self) -> dict[str, int]:
-        """Names of the segments and how many rows each holds."""
+        """Return the number of rows of each segment, by name."""
         return {name: len(keys) for name, keys in self._keys.items()}
 
     def count(self) -> int:
-        """How many keys there are; one in two segments counts once."""
+        """Return the number of keys; one that is in two segments counts once."""
         return len(np.unique(np.concatenate([key_array(()), *self._keys.values()])))
 
     def known(self) -> set[bytes]:
-        """All keys, as objects: many times what arrays take."""
+        """Return all keys as objects, which take much more memory than arrays."""
         return set().union(*map(_as_set, self._keys.values()))
 
     def lacks(self, wanted: np.ndarray) -> np.ndarray:
-        """Which of the keys `wanted` no segment has, (N,) bool."""
+        """Return for each key whether no segment has it, (N,) bool."""
         return self._built().places(wanted) < 0
 
     def find(self, wanted: np.ndarray) -> tuple[list[str], np.ndarray, np.ndarray]:
-        """Where the keys `wanted` are, each in the first segment that has it.
+        """Find the first segment that has each of the keys `wanted`.
 
         Returns:
-            names of segments; of each key, the number of its segment (N,) and its row there (N,).
+            names of segments; for each key the number of its segment (N,) and its row there (N,).
 
         Raises:
             KeyError: no segment has one of them.
@@ -170,12 +170,12 @@ def _as_set(keys: np.ndarray) -> set[bytes]:
 
 
 class Missing:
-    """Keys to compute, 21 bytes each; one that several shards ask for is the first one's.
+    """The keys to compute, in 21 bytes each. A key of several shards belongs to the first.
 
     Args:
         shards: names of the stage's shards, in order.
-        keys: of each shard those without a result, `S16`, in any order; the list is emptied.
-        own: of each shard which of them are this process's share, bool.
+        keys: for each shard its keys without a result, `S16`, in any order; emptied here.
+        own: for each shard which of these keys are in this process's share, bool.
     """
 
     def __init__(
@@ -196,7 +196,7 @@ class Missing:
         return int(np.count_nonzero(self._left))
 
     def has(self, keys: Sequence[bytes] | np.ndarray, shard: str | None = None) -> np.ndarray:
-        """Which of `keys` are missing, (N,) bool; with `shard`, which are and belong to it."""
+        """Return which of `keys` are missing, (N,) bool; with `shard`, only keys of that shard."""
         position, found = self._find(key_array(keys))
         found[found] = self._left[position[found]]
         if shard is not None:
@@ -204,19 +204,19 @@ class Missing:
         return found
 
     def among(self, keys: Iterable[bytes]) -> set[bytes]:
-        """Those of a few `keys` that are missing."""
+        """Return those of `keys` that are missing; meant for few keys."""
         few = list(keys)
         return {key for key, lacks in zip(few, self.has(few), strict=True) if lacks}
 
     def drop(self, keys: Sequence[bytes] | np.ndarray) -> int:
-        """Take `keys` as no longer missing; return how many of them were."""
+        """Remove `keys` from the missing ones; return how many of them were missing."""
         before = len(self)
         position, found = self._find(key_array(keys))
         self._left[position[found]] = False
         return before - len(self)
 
     def counts(self, without: Iterable[bytes] = ()) -> dict[str, int]:
-        """How many keys each shard lacks, not counting a few others; only shards that lack some."""
+        """Return how many keys each shard lacks, not counting those in `without`, and no zeros."""
         left = self._left.copy()
         position, found = self._find(key_array(list(without)))
         left[position[found]] = False

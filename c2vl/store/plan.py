@@ -1,4 +1,4 @@
-"""The plan of a run: what is known of each row beforehand, and which keys have to be computed."""
+"""The plan of a run: what is known about each row before it, and which keys to compute."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_KEPT = 2048  # units; crops of full-HD frames are 60 MB
 
 
 def known_rows(units: Sequence[Unit], schema: pa.Schema) -> pa.Table:
-    """What is known of a shard's rows beforehand: identity, key, status and reason.
+    """Return what is known about a shard's rows before the run: identity, key, status, reason.
 
     Args:
         units: of the shard.
@@ -46,8 +46,8 @@ def known_rows(units: Sequence[Unit], schema: pa.Schema) -> pa.Table:
 class KnownRows:
     """`known_rows` by shard, compressed, in the order in which they were added.
 
-    They wait in memory from planning to writing, some 20 bytes a row. To make them again would read
-    a stage's inputs twice: the crops of NTU RGB+D 120 are 30 GB.
+    They stay in memory from planning to writing, some 20 bytes a row. Otherwise the stage would
+    read its inputs twice; the crops of NTU RGB+D 120 are 30 GB.
     """
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class KnownRows:
         return iter(self._packed)
 
     def items(self) -> Iterator[tuple[str, pa.Table]]:
-        """(shard, rows), unpacked one at a time."""
+        """Yield (shard, rows); one shard is unpacked at a time."""
         return ((shard, self[shard]) for shard in self)
 
 
@@ -76,12 +76,12 @@ class Plan:
     """A stage before it runs.
 
     Attributes:
-        known: what is known of each shard's rows.
-        missing: keys to compute; of a share's plan, those of that share alone.
-        rows: rows that are this stage's own to make, without those an earlier stage failed on.
-        unusable: reasons why rows have nothing to compute on, without inherited ones, counted.
-        columns: names of the columns that are known beforehand.
-        units: of the first shards, as far as they are few, so that they are not read again.
+        known: what is known about each shard's rows.
+        missing: keys to compute; for a share, only the keys of that share.
+        rows: number of rows of this stage, without rows that failed in an earlier stage.
+        unusable: counts the reasons why rows have no input, without inherited failures.
+        columns: names of the columns that are known before the run.
+        units: units of the first shards, if they are few, so that they are read only once.
     """
 
     known: KnownRows
@@ -92,7 +92,7 @@ class Plan:
     units: dict[str, Sequence[Unit]] = field(default_factory=dict)
 
     def notes(self, failed: Mapping[bytes, Failure]) -> list[failures.Note]:
-        """A note for each row that is among `failed`."""
+        """Return a note for each row in `failed`."""
         identities = (
             (row.pop(KEY.name), row)
             for _, rows in (self.known.items() if failed else ())
@@ -102,7 +102,7 @@ class Plan:
 
 
 def described(stage: Stage) -> tuple[str, dict[str, Any]]:
-    """The fingerprint of a stage under its parameters, and what it is made of."""
+    """Return the fingerprint of a stage under its parameters, and its description."""
     description = {**stage.description(), "columns": stage.schema(None).names}
     return fingerprint_of(description), description
 
@@ -110,11 +110,11 @@ def described(stage: Stage) -> tuple[str, dict[str, Any]]:
 def open_store(
     stage: Stage, verify: bool = True, look: bool = False
 ) -> tuple[Store, dict[str, Any]]:
-    """The store of a stage under its parameters, and what its fingerprint is made of.
+    """Open the store of a stage; return it with the description behind its fingerprint.
 
     Args:
-        stage: whose store it is.
-        verify: hold its segments to their checksums.
+        stage: the stage.
+        verify: compare its segments with their checksums.
         look: change nothing on the disk.
     """
     fingerprint, description = described(stage)
@@ -123,12 +123,12 @@ def open_store(
 
 
 def plan(stage: Stage, store: Store, share: Share = ALL) -> Plan:
-    """Read all units and ask the store which are missing; computes nothing.
+    """Read all units and look up which are missing. Computes nothing.
 
     A key that several rows share belongs to the first of them, so that no two shares compute it.
 
     Raises:
-        UserError: an input is missing, or no sample is usable.
+        UserError: an input is missing, or no sample can be used.
     """
     known, columns, unusable, own_rows, blocks_seen = KnownRows(), list[str](), Counter[str](), 0, 0
     absent: list[np.ndarray] = []
@@ -159,16 +159,17 @@ def plan(stage: Stage, store: Store, share: Share = ALL) -> Plan:
         own.append(mine)
     if not own_rows and not stage.may_be_empty:
         raise UserError(
-            f"{stage.name}: no sample is usable; the table of the stage before it has the reasons "
-            "in its column `reason`."
+            f"{stage.name}: no sample can be used. The table of the stage before it gives the "
+            "reasons in its column `reason`."
         )
     return Plan(known, Missing([*known], absent, own), own_rows, unusable, columns, kept)
 
 
 def missing_batches(store: Store, stage: Stage, planned: Plan, size: int) -> Iterator[list[Unit]]:
-    """Yield batches of at most `size` units, without those that are there when they are asked for.
+    """Yield batches of at most `size` missing units.
 
-    Batches are cut as if all units were computed: a resumed run cuts as the first did.
+    A result that appears meanwhile is left out. Batches are cut as if all units were computed, so a
+    resumed run cuts them as the first run did.
     """
     missing = planned.missing
     for shard in missing.counts():
@@ -176,7 +177,7 @@ def missing_batches(store: Store, stage: Stage, planned: Plan, size: int) -> Ite
         for block in blocks(stage.units(shard, store.fingerprint) if units is None else units):
             if not missing.has(_keys(block), shard).any():
                 continue
-            missing.drop(store.refresh())  # what others published since the shares were made
+            missing.drop(store.refresh())  # what other processes published meanwhile
             for batch in batches(block, size):
                 lacks = missing.has(_keys(batch), shard)
                 todo = [unit for unit, lacking in zip(batch, lacks, strict=True) if lacking]
@@ -185,5 +186,5 @@ def missing_batches(store: Store, stage: Stage, planned: Plan, size: int) -> Ite
 
 
 def _keys(units: Sequence[Unit]) -> np.ndarray:
-    """Keys of units that have something to compute, (N,) `S16`."""
+    """Return the keys of units, (N,) `S16`; empty where there is nothing to compute."""
     return key_array([unit.key or b"" for unit in units])

@@ -1,4 +1,4 @@
-"""Rows on their way into the store: each batch is a file at once, made durable and merged later."""
+"""Publish batches: each becomes a file at once, and is made durable and merged later."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from c2vl.store.segments import SUFFIX, Written, write_segment
 from c2vl.store.stage import Failure, Row, Unit, each
 from c2vl.store.store import SMALL_BYTES, Store
 
-FLUSH_SECONDS = 1.0  # what a power cut may cost, besides the batch in flight
+FLUSH_SECONDS = 1.0  # a power cut costs this, besides the batch in work
 FLUSH_BYTES = 32 * 2**20
-HELD_BYTES = 4 * 2**20  # of them that stay in memory until then; others are read back
-LARGE_BYTES = 2**20  # a batch that is waited for at once: writing it twice would cost more
-MERGE_AFTER = 128  # segments of a second each; merged, 1.8 million calls leave some thousand files
+HELD_BYTES = 4 * 2**20  # rows up to this size stay in memory; others are read back
+LARGE_BYTES = 2**20  # a batch this large is made durable at once; merging costs more
+MERGE_AFTER = 128  # segments; without, 1.8 million units would leave thousands of files
 
 
 class Publisher:
-    """Publishes batches; on leaving, also after an interrupt, makes them durable.
+    """Publishes batches. When its block ends, also by an interrupt, it makes them durable.
 
-    A batch is a file as soon as it is done, so SIGKILL costs nothing that is finished. Only a large
-    one waits for the disk: once a second, the others since then are merged into a durable segment.
+    A batch becomes a file as soon as it is computed, so SIGKILL costs no finished batch. Only a
+    large batch waits for the disk. Once a second, small batches are merged into a durable segment.
 
-    A batch is never split over two segments. So after a crash the missing units are whole batches
-    again, and the engine, which sees them in the same company, gives the same bits.
+    A batch is never split over two segments. So after a crash, whole batches are missing, the
+    engine gets the same batches again, and it gives the same bits.
 
     Args:
         store: where batches go.
-        schema: of a row, without its key.
+        schema: schema of a row without its key.
     """
 
     def __init__(self, store: Store, schema: pa.Schema) -> None:
@@ -62,7 +62,7 @@ class Publisher:
         self.flush()
 
     def add(self, keys: Sequence[bytes | None], rows: Sequence[Row | Failure]) -> None:
-        """Publish one batch; failures among its rows are left out.
+        """Publish one batch without its failures.
 
         Raises:
             UserError: the store cannot be written.
@@ -81,7 +81,7 @@ class Publisher:
         self._flush_in_time()
 
     def add_written(self, segment: Written) -> None:
-        """Take in a segment that a worker process has written.
+        """Add a segment that a worker process has written.
 
         Raises:
             UserError: the store cannot be written.
@@ -134,7 +134,7 @@ class Publisher:
 def rows_with_keys(
     keys: Sequence[bytes | None], rows: Sequence[Row | Failure], schema: pa.Schema
 ) -> pa.Table:
-    """The rows that are no failures, each with its key, as a table of `schema`."""
+    """Return the rows that did not fail, each with its key, as a table of `schema`."""
     pairs = zip(keys, rows, strict=True)
     good = [{**row, KEY.name: key} for key, row in pairs if not isinstance(row, Failure)]
     return table_of(good, schema)
@@ -146,16 +146,16 @@ def done_in_worker(
     schema: pa.Schema,
     units: Sequence[Unit],
 ) -> tuple[list[Failure | None], pa.Table | Written]:
-    """Do a batch in a worker process, and write its rows to the store where they are many bytes.
+    """Compute a batch in a worker process; write its rows to the store if they are large.
 
     Args:
-        prepare: gives a row or a failure for each payload.
-        folder: of the store.
-        schema: of a segment.
+        prepare: returns a row or a failure for each payload.
+        folder: folder of the store.
+        schema: schema of a segment.
         units: the batch.
 
     Returns:
-        Of each unit the failure, None where it has a row; those rows, or their segment.
+        For each unit its failure, or None if it has a row; and the rows, or their segment.
 
     Raises:
         UserError: the store cannot be written.
@@ -163,7 +163,7 @@ def done_in_worker(
     outcomes = each(prepare, [unit.payload for unit in units])
     rows = rows_with_keys([unit.key for unit in units], outcomes, schema)
     failures = [one if isinstance(one, Failure) else None for one in outcomes]
-    if rows.nbytes < LARGE_BYTES:  # the parent makes larger segments of small batches
+    if rows.nbytes < LARGE_BYTES:  # the parent joins small batches into larger segments
         return failures, rows
     with explained(folder):
         name = write_segment(folder, rows)
@@ -171,14 +171,14 @@ def done_in_worker(
 
 
 class StepCache:
-    """Results of a costly step inside a stage, in a folder of their own in the store.
+    """Keeps the results of a costly step inside a stage, in a folder of its own in the store.
 
-    They have a fingerprint of their own, so what follows the step may change without repeating it.
+    The step has its own fingerprint, so what follows it may change without repeating the step.
 
     Args:
         step: name of the folder.
-        description: everything besides the bytes it reads that changes its results.
-        schema: of a result.
+        description: everything that changes the step's results, except the bytes it reads.
+        schema: schema of a result.
     """
 
     def __init__(self, step: str, description: Mapping[str, Any], schema: pa.Schema) -> None:
@@ -188,8 +188,8 @@ class StepCache:
 
     @cached_property
     def _before(self) -> Store:
-        """What there was when it was first asked for; not this run's own results."""
-        return self._open(look=True)  # `c2vl why` asks, too
+        """The store as it was at the first lookup, without this run's own results."""
+        return self._open(look=True)  # `c2vl why` looks here too
 
     @cached_property
     def _publisher(self) -> Publisher:
@@ -202,15 +202,15 @@ class StepCache:
         return Store(root, self.step, self.fingerprint, self.description, look=look)
 
     def key(self, *parts: bytes | str | int) -> bytes:
-        """Key of the step's work on `parts`."""
+        """Return the key of the step's result for `parts`."""
         return content_key(self.fingerprint, *parts)
 
     def missing(self, keys: Sequence[bytes]) -> np.ndarray:
-        """Which of `keys` have no result, (N,) bool."""
+        """Return which of `keys` have no result, (N,) bool."""
         return self._before.missing(keys)
 
     def get(self, keys: Sequence[bytes]) -> list[dict[str, Any]]:
-        """Results of `keys`, in their order.
+        """Return the results of `keys`, in their order.
 
         Raises:
             KeyError: one has none.
@@ -218,7 +218,7 @@ class StepCache:
         return rows_of(self._before.rows(keys)) if keys else []
 
     def add(self, keys: Sequence[bytes], rows: Sequence[Row]) -> None:
-        """Keep what was computed.
+        """Store computed rows.
 
         Raises:
             UserError: the store cannot be written.

@@ -1,4 +1,4 @@
-"""Run a stage: plan, compute what is missing, write the table, and say in a line what was done."""
+"""Run a stage: plan, compute what is missing, write the table, and log one line about it."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fill",
         action="store_true",
-        help="only compute what the store lacks and keep it there; any number of processes may; "
-        "`dvc repro` then writes the table",
+        help="compute what the store lacks and write no table; any number of processes may do so "
+        "at once; `dvc repro` then writes the table",
     )
     parser.add_argument(
         "--share",
         metavar="I/N",
-        help="with --fill: the I-th of N parts, from 1; default: what accelerate, torchrun, srun "
-        "or a Slurm array says",
+        help="with --fill: compute part I of N, counted from 1; default: the part that accelerate, "
+        "torchrun, srun or a Slurm array assigns",
     )
 
 
@@ -56,7 +56,7 @@ def run_as_asked(
         stage: the stage.
         output: folder of its table.
         chosen: what `add_options` found.
-        name: in the run log; default: the stage's.
+        name: name in the run log; default: the stage's.
 
     Raises:
         UserError: as `run` and `fill_share`.
@@ -76,10 +76,10 @@ def run_as_asked(
 
 
 def run(stage: Stage, output: Path, notes: dict[str, Any]) -> None:
-    """Bring `output` in line with inputs and parameters; compute only what the store lacks.
+    """Write `output` for the present inputs and parameters; compute only what the store lacks.
 
-    Rows of the output's last version, which DVC has in its cache also after it removed the output,
-    are taken over where the store lacks them. So are failures of processes that filled the store.
+    Rows that the store lacks are taken from the output's last version if it has them: DVC keeps it
+    in its cache even after it removed the output. Failures of `--fill` processes are copied too.
 
     Args:
         stage: the stage.
@@ -94,7 +94,7 @@ def run(stage: Stage, output: Path, notes: dict[str, Any]) -> None:
         if store.damaged:
             log.info(
                 f"{stage.name}: {store.damaged} damaged files of the store were set aside; their "
-                "rows are made again."
+                "rows are computed again."
             )
         planned = plan(stage, store)
         noted = failures.failed_last_time(store.folder)
@@ -127,16 +127,16 @@ def run(stage: Stage, output: Path, notes: dict[str, Any]) -> None:
 
 
 def fill_share(stage: Stage, output: Path, share: Share, notes: dict[str, Any]) -> None:
-    """Compute a share of what the store lacks; write no table, hold no lock, know nothing of DVC.
+    """Compute a share of what the store lacks, without a table, a lock or DVC.
 
     Args:
         stage: the stage.
         output: folder of its table, whose last version may seed the store.
-        share: whose units to compute.
+        share: the share to compute.
         notes: gets `computed`, `failed`, `engine_seconds` and `why`, for the run log.
 
     Raises:
-        UserError: an input is missing, or more units failed than the whole stage may.
+        UserError: an input is missing, or more units failed than the whole stage allows.
     """
     with interruptible():
         store, description = open_store(stage, verify=False)
@@ -152,25 +152,25 @@ def fill_share(stage: Stage, output: Path, share: Share, notes: dict[str, Any]) 
 
 
 def _seed(stage: Stage, store: Store, planned: Plan, output: Path) -> list[failures.Note]:
-    """Take over what the output's last version has; return notes of what failed before."""
+    """Take rows from the output's last version; return notes of what failed before."""
     if not len(planned.missing):
         return []
     sources = versions_of(output)
     taken = seed(store, stage, planned.columns, planned.missing, sources)
     if taken:
         log.info(
-            f"{stage.name}: {taken:,} rows taken over from the last version of {output}.",
+            f"{stage.name}: {taken:,} rows taken from the last version of {output}.",
         )
-        store.note_written()  # what is still missing is then new, not a first run
+        store.note_written()  # so what is still missing counts as new, not as a first run
     return failed_before(store, sources)
 
 
 def _fill(stage: Stage, store: Store, planned: Plan, given: Mapping[bytes, Failure]) -> Filled:
-    """Compute what is missing; the engine is loaded only then."""
+    """Compute what is missing; load the engine only if something is."""
     failed = planned.unusable + Counter(failure.reason for failure in given.values())
     allowed = stage.max_failed * planned.rows
     if failed.total() > allowed:
-        failures.forget_passed_on(store.folder)  # else the next run could not try them again
+        failures.forget_passed_on(store.folder)  # so that the next run tries them again
         left = f"{planned.rows - failed.total():,} are left"
         raise failures.TooManyError(failures.too_many(stage, failed, left), {**given})
     filled = Filled()

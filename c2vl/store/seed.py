@@ -1,9 +1,8 @@
-"""Seed the store from an output table: rows that somebody else computed, or that the store lost.
+"""Fill the store from an output table, with rows that it lost or another machine computed.
 
-The shards of an output hold the content key of each row. Only rows whose key the present content,
-parameters and engine ask for are taken, so an output made in another way gives nothing. Of DVC's
-cache only files are taken that still have the checksum DVC knows them by. DVC removes outputs
-before it runs a stage, but not their files in its cache.
+The shards of an output hold the content key of each row. Only rows are taken whose key the present
+content, parameters and engine ask for. DVC removes an output before it runs a stage, but not its
+files in DVC's cache. From there, only files are taken that still have the checksum DVC noted.
 """
 
 from __future__ import annotations
@@ -29,20 +28,20 @@ from c2vl.store.stage import REASON, STATUS, Stage
 from c2vl.store.store import Store
 from c2vl.store.write_table import stored_columns
 
-SEED_BYTES = 64 * 2**20  # of one segment
+SEED_BYTES = 64 * 2**20  # size of one segment
 BATCH_ROWS = 1024
-LOCK = Path("dvc.lock")  # until a stage has succeeded it still has the version before
+LOCK = Path("dvc.lock")  # describes the last version until the stage has succeeded
 
 
 @dataclass(frozen=True)
 class Source:
-    """A Parquet shard of an output's last version; `md5` is None where nobody knows it."""
+    """A Parquet shard of an output's last version; `md5` is None if unknown."""
 
     path: Path
     md5: str | None = None
 
     def is_intact(self) -> bool:
-        """Whether the file is what its checksum says."""
+        """True if the file has its checksum, or none is known."""
         if self.md5 is None:
             return True
         with self.path.open("rb") as file:
@@ -50,7 +49,7 @@ class Source:
 
 
 def versions_of(output: Path) -> list[Source]:
-    """The shards of `output` that DVC last had in its cache, and those in `output`."""
+    """Return the shards of `output` in DVC's cache, and those in the folder itself."""
     cached = [
         Source(path, md5)
         for name, (path, md5) in sorted(cached_files(output).items())
@@ -60,9 +59,9 @@ def versions_of(output: Path) -> list[Source]:
 
 
 def cached_files(output: Path) -> dict[str, tuple[Path, str]]:
-    """Files of a folder in DVC's cache, as `dvc.lock` knows it: name -> (path, md5).
+    """Return the files of a folder in DVC's cache, as `dvc.lock` lists them: name -> (path, md5).
 
-    Empty where there is no DVC, no lock file, or nothing of it in the cache. Nothing is fetched.
+    Empty without DVC, without a lock file, or if the cache does not have it. Fetches nothing.
     """
     digest = _digest(output)
     if digest is None:
@@ -77,13 +76,13 @@ def cached_files(output: Path) -> dict[str, tuple[Path, str]]:
                 str(entry["relpath"]): (Path(cache.oid_to_path(entry["md5"])), str(entry["md5"]))
                 for entry in listing
             }
-    except Exception:  # whatever keeps DVC from telling: the rows are then computed
+    except Exception:  # without an answer from DVC, the rows are computed
         return {}
     return {name: (path, md5) for name, (path, md5) in files.items() if path.is_file()}
 
 
 def _digest(output: Path) -> str | None:
-    """The `….dir` digest of `output` in the lock file."""
+    """Return the `….dir` digest of `output` in the lock file."""
     try:
         lock: Any = yaml.load(
             LOCK.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -106,14 +105,14 @@ def seed(
     """Publish the rows of `sources` whose keys are missing, and drop these from `missing`.
 
     Args:
-        store: where they are missing.
+        store: the store that lacks them.
         stage: the stage.
-        known: columns that are known beforehand, and so not stored.
-        missing: keys that the stage asks for now.
-        sources: shards; one that is gone, damaged or has other columns gives nothing.
+        known: columns that are known before the run, and so not stored.
+        missing: keys that the stage needs now.
+        sources: shards; one that is missing, damaged or has other columns is skipped.
 
     Returns:
-        How many there were.
+        The number of rows that were published.
     """
     taken = 0
     for source in sources:
@@ -129,7 +128,7 @@ def seed(
 
 
 def drop_available(missing: Missing, sources: list[Source]) -> int:
-    """Drop from `missing` what `seed` would find; return how many. Only keys are read."""
+    """Drop from `missing` what `seed` would find; return how many. Reads only keys."""
     found = 0
     for source in sources:
         with contextlib.suppress(OSError, pa.ArrowException, KeyError):
@@ -138,12 +137,12 @@ def drop_available(missing: Missing, sources: list[Source]) -> int:
 
 
 def failed_before(store: Store, sources: list[Source]) -> list[Note]:
-    """Notes of what failed in the last run: the store's, or else from the output's last version."""
+    """Return notes of what failed last: the store's, or else those of the last output."""
     return failed_last_time(store.folder) if (store.folder / LAST).exists() else failed_in(sources)
 
 
 def failed_in(sources: list[Source]) -> list[Note]:
-    """Notes of the rows of `sources` that failed, for a machine that only pulled them."""
+    """Return notes of the failed rows of `sources`, for a machine that only pulled them."""
     found: dict[tuple[Any, ...], Note] = {}  # a row may be in DVC's cache and in the output
     for source in sources:
         with contextlib.suppress(OSError, pa.ArrowException, KeyError):
@@ -161,10 +160,10 @@ def failed_in(sources: list[Source]) -> list[Note]:
 
 
 def keys_of(path: Path) -> np.ndarray:
-    """Keys of the rows of a shard that have a result, `S16`.
+    """Return the keys of a shard's rows that have a result, `S16`.
 
     Raises:
-        OSError, pa.ArrowException: it is not readable.
+        OSError, pa.ArrowException: it cannot be read.
         KeyError: it has no keys.
     """
     table = pq.read_table(path, columns=[KEY.name, STATUS], page_checksum_verification=True)
@@ -175,7 +174,7 @@ def keys_of(path: Path) -> np.ndarray:
 
 
 def _found(path: Path, stage: Stage, known: Sequence[str], missing: Missing) -> Iterator[pa.Table]:
-    """The rows of `path` among `missing`, each once, as the store keeps them."""
+    """Yield the rows of `path` that are missing, each once, as the store keeps them."""
     waiting: list[pa.Table] = []
     seen: set[bytes] = set()
     with pq.ParquetFile(path, page_checksum_verification=True) as file:

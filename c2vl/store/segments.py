@@ -1,8 +1,8 @@
-"""Segments, the store's files: Arrow files of rows, named by a digest of their bytes.
+"""Segments, the files of the store: Arrow files of rows, named by the hash of their bytes.
 
-A segment is never changed. Its name is its checksum: a half-written or flipped segment does not
-hash to its name. The same rows give the same file. Segments are read, never mapped: a process that
-maps a file dies when another machine removes it from a shared disk; reading only fails.
+A segment never changes. Its name is its checksum, so a half-written or damaged segment is noticed.
+The same rows give the same file. Segments are read, not memory-mapped: if another machine removes a
+mapped file from a shared disk, the process dies; a read raises an error.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from c2vl.core.files import draft, put_in_place, write_bytes
 from c2vl.store.keys import KEY, KEY_BYTES, as_keys, key_array
 
 SUFFIX = ".arrow"
-CHUNK_BYTES = 2**20  # what is read at least to get at one row
-SCATTERED = 4  # rows a run on average; below, slices cost more than copies
+CHUNK_BYTES = 2**20  # the least that is read to get one row
+SCATTERED = 4  # mean rows per run; below this, slices cost more than copies
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Written:
     Attributes:
         name: of the file, without suffix.
         keys: of its rows, `S16`.
-        size: about how many bytes they are.
-        durable: whether it survives a power cut.
+        size: approximate bytes of the rows.
+        durable: true if it survives a power cut.
     """
 
     name: str
@@ -49,7 +49,7 @@ class DamagedError(Exception):
 def write_segment(folder: Path, rows: pa.Table, durable: bool = True) -> str:
     """Publish `rows` (with a column `key`) atomically in `folder`; return the segment's name.
 
-    The bytes are those of `write_stream`. One of a single chunk is made in memory: it is quicker.
+    It gives the bytes of `write_stream`; one chunk is written from memory, which is faster.
     """
     if rows.nbytes > CHUNK_BYTES:
         return write_stream(folder, rows.schema, [rows], len(rows), rows.nbytes, durable)
@@ -70,14 +70,14 @@ def write_stream(
     size: int,
     durable: bool = True,
 ) -> str:
-    """Publish the rows of `parts` as one segment, a chunk in memory at a time; return its name.
+    """Publish the rows of `parts` as one segment, chunk by chunk; return its name.
 
     Args:
         folder: of the store.
         schema: of every part.
-        parts: tables, read as they are needed.
-        rows, size: how many rows and bytes there are in all, or nearly: what chunks are cut by.
-        durable: wait until the disk has it.
+        parts: tables; one is in memory at a time.
+        rows, size: approximate number of rows and bytes in all; they decide how chunks are cut.
+        durable: wait until the data are on the disk.
     """
     bare = _bare(schema)
     with draft(folder, "segment") as temporary:
@@ -92,31 +92,31 @@ def write_stream(
 
 
 def _bare(schema: pa.Schema) -> pa.Schema:
-    """`schema` without its metadata, which may change where rows may not."""
+    """Return `schema` without metadata, which may change while the rows stay."""
     return pa.schema([field.remove_metadata() for field in schema])
 
 
 class Digesting:
-    """A file that digests what is written to it."""
+    """A file that hashes what is written to it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self.digest, self.closed = file, hashlib.blake2b(digest_size=KEY_BYTES), False
 
     def write(self, content: bytes) -> int:
-        """Write and digest."""
+        """Write and hash."""
         self.digest.update(content)
         return self._file.write(content)
 
     def flush(self) -> None:
-        """Nothing is kept here."""
+        """Do nothing; there is no buffer here."""
 
     def close(self) -> None:
-        """The file is its owner's to close."""
+        """Mark as closed; the caller closes the file."""
         self.closed = True
 
 
 def _chunks(parts: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
-    """The rows of `parts` in pieces of `size`, all but the last: `take_rows` counts on that."""
+    """Yield the rows in pieces of `size`, except the last; `take_rows` relies on that."""
     waiting: list[pa.Table] = []
     rows = 0
     for part in parts:
@@ -173,13 +173,13 @@ def _opened(
 
 
 def read_keys(folder: Path, name: str) -> np.ndarray:
-    """Keys of the segment's rows, (N,) `S16`; the other columns are not read.
+    """Return the keys of a segment's rows, (N,) `S16`; other columns are not read.
 
     Raises:
-        DamagedError, OSError: as for all that read a segment.
+        DamagedError, OSError: the segment cannot be read.
     """
     with _opened(folder, name, [KEY.name]) as reader:
-        # One by one: Arrow makes room for the columns that it does not read, too.
+        # One by one, because Arrow also allocates memory for columns that it does not read.
         chunks = (
             as_keys(reader.get_batch(number).column(0))
             for number in range(reader.num_record_batches)
@@ -188,7 +188,7 @@ def read_keys(folder: Path, name: str) -> np.ndarray:
 
 
 def take_rows(folder: Path, name: str, positions: np.ndarray | Sequence[int]) -> pa.Table:
-    """Rows of the segment at `positions`; only the chunks that hold them are read."""
+    """Return the rows at `positions`; only the chunks that hold them are read."""
     wanted = np.asarray(positions, np.int64)
     with _opened(folder, name) as reader:
         if not reader.num_record_batches or not len(wanted):
@@ -201,14 +201,14 @@ def take_rows(folder: Path, name: str, positions: np.ndarray | Sequence[int]) ->
 
 
 def read_chunks(folder: Path, name: str) -> Iterator[pa.Table]:
-    """The segment's rows, chunk by chunk."""
+    """Yield the segment's rows, chunk by chunk."""
     with _opened(folder, name) as reader:
         for number in range(reader.num_record_batches):
             yield pa.Table.from_batches([reader.get_batch(number)])
 
 
 def read_schema(folder: Path, name: str) -> pa.Schema:
-    """Schema of the segment's rows."""
+    """Return the schema of the segment's rows."""
     with _opened(folder, name) as reader:
         return reader.schema
 
@@ -216,13 +216,13 @@ def read_schema(folder: Path, name: str) -> pa.Schema:
 def merge_segments(
     folder: Path, keys: Mapping[str, np.ndarray], size: int, held: Mapping[str, pa.Table]
 ) -> Written:
-    """Publish the rows of several segments as one durable segment; of rows with one key the first.
+    """Publish several segments as one durable segment. Of rows with the same key, keep the first.
 
     Args:
         folder: of the store.
-        keys: of the segments' rows, by name.
-        size: of the segments, in bytes.
-        held: rows of those that need not be read.
+        keys: keys of each segment, by its name.
+        size: bytes of the segments.
+        held: rows of segments that are in memory already.
     """
     every = np.concatenate([*keys.values()])
     first = np.zeros(len(every), bool)
@@ -242,10 +242,10 @@ def merge_segments(
 
 
 def pick(table: pa.Table, positions: np.ndarray) -> pa.Table:
-    """The rows at `positions` (N,) in that order, as `take` gives them; -1 is a row of nulls.
+    """Return the rows at `positions` (N,), in that order; -1 gives a row of nulls.
 
-    Rows that lie together are not copied. `pyarrow.Table.take` copies lists number by number, about
-    a millisecond for the joints of one clip.
+    Neighbouring rows are not copied. `pyarrow.Table.take` copies lists number by number: about a
+    millisecond for the joints of one clip.
     """
     positions = np.asarray(positions, np.int64)
     if not len(positions):

@@ -1,7 +1,7 @@
-"""Shares of a stage's units for several processes, cut so that no process has to ask another.
+"""Divide a stage's units among processes, without communication between them.
 
-Every process reads the same units, cuts them into the same blocks and takes every n-th. So shares
-are disjoint and even without a server or a lock.
+Every process reads the same units, cuts them into the same blocks and takes every n-th block. So
+shares are disjoint and even, without a server or a lock.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from itertools import groupby
 from c2vl.core.errors import UserError
 from c2vl.store.stage import Unit
 
-MOST_UNITS, FEWEST_UNITS = 256, 16  # of a block; powers of two, as batches mostly are
-BLOCKS_A_SHARD = 8  # at least, where the shard has units enough
+MOST_UNITS, FEWEST_UNITS = 256, 16  # of a block; powers of two, like most batch sizes
+BLOCKS_A_SHARD = 8  # at least, if the shard has enough units
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Share:
         return f"{self.index}/{self.count}"
 
     def takes(self, block: int) -> bool:
-        """Whether block number `block` of the stage is in this share."""
+        """True if block number `block` of the stage is in this share."""
         return block % self.count == self.index - 1
 
 
@@ -38,10 +38,10 @@ ALL = Share()
 
 
 def batches(units: Sequence[Unit], size: int) -> Iterator[list[Unit]]:
-    """Cut units into batches of at most `size`, keeping a sample's units together where they fit.
+    """Cut units into batches of at most `size`; keep a sample's units together if they fit.
 
-    Depends on nothing but the units and `size`. So a resumed run cuts as the first did, and results
-    that depend in the last bit on their batch come out the same.
+    The cut depends only on the units and `size`. So a resumed run computes the same batches as the
+    first run, and gets the same results, which may depend on their batch in the last bit.
     """
     batch: list[Unit] = []
     for _, members in groupby(units, key=lambda unit: unit.identity["sample"]):
@@ -58,10 +58,10 @@ def batches(units: Sequence[Unit], size: int) -> Iterator[list[Unit]]:
 
 
 def blocks(units: Sequence[Unit]) -> Iterator[list[Unit]]:
-    """The units of a shard that have something to compute, each key once, in blocks.
+    """Cut the units of a shard that have a key, each key once, into blocks.
 
-    Batches are cut within blocks: a machine's batch size does not move the shares, nor do the
-    shares move the batches.
+    Batches are cut within blocks. So the batch size does not change the shares, and the shares do
+    not change the batches.
     """
     first = list({unit.key: unit for unit in reversed(units) if unit.key is not None}.values())[
         ::-1
@@ -73,23 +73,23 @@ def blocks(units: Sequence[Unit]) -> Iterator[list[Unit]]:
 
 
 def share_of(text: str) -> Share:
-    """The share that the user wrote, such as `2/8`.
+    """Parse a share such as `2/8`.
 
     Raises:
-        UserError: it is none.
+        UserError: the text is not a share.
     """
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise UserError(f"A share is written I/N with I from 1 to N, such as 2/8, not '{text}'.")
+        raise UserError(f"--share must be I/N with I from 1 to N, for example 2/8, not '{text}'.")
     return Share(int(match[1]), int(match[2]))
 
 
 def share_of_environment(environment: Mapping[str, str] = os.environ) -> Share:
-    """The share that the launcher of this process gave it; all of the work where there was none.
+    """Return the share that a launcher assigned to this process; without a launcher, everything.
 
-    Known are `accelerate launch` and `torchrun` (RANK of WORLD_SIZE), `srun` (SLURM_PROCID of
-    SLURM_STEP_NUM_TASKS) and Slurm's job arrays. With an array of launches each array task's part
-    is divided further.
+    It knows `accelerate launch` and `torchrun` (RANK of WORLD_SIZE), `srun` (SLURM_PROCID of
+    SLURM_STEP_NUM_TASKS) and Slurm's job arrays. In an array of launches, each array task's
+    part is divided further.
 
     Raises:
         UserError: the array's numbers have gaps.
@@ -117,6 +117,6 @@ def _array(environment: Mapping[str, str]) -> Share:
     index, rest = divmod(number - first, max(step, 1))
     if rest or not 0 <= index < count:
         raise UserError(
-            "This Slurm array's numbers have gaps, so its shares are unknown; give --share I/N."
+            "This Slurm array has gaps in its numbers, so the shares are unknown; give --share I/N."
         )
     return Share(index + 1, count)

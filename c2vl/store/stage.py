@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from c2vl.store.publish import StepCache
 
 STATUS, REASON = (field.name for field in OUTCOME)  # columns of the output table
-INHERITED = "inherited"  # a column while it is planned
+INHERITED = "inherited"  # a column of the plan only
 
 Row = Mapping[str, Any]  # the columns that a computation fills in; `reason` may be among them
 
@@ -29,7 +29,7 @@ class Failure:
     Attributes:
         status: a short word.
         reason: a sentence.
-        inherited: an earlier stage failed, not this one; does not count against `max_failed`.
+        inherited: an earlier stage failed, not this one; it does not count for `max_failed`.
     """
 
     status: str
@@ -42,10 +42,10 @@ class Unit:
     """One row of the output table.
 
     Attributes:
-        identity: the columns known beforehand (`sample`, `k`, …).
-        key: content key; None where there is nothing to compute.
-        payload: what the stage's `preparer` takes; small, or read when it is needed.
-        failure: why there is nothing to compute; only where `key` is None.
+        identity: the columns known before the run (`sample`, `k`, …).
+        key: content key; None if there is nothing to compute.
+        payload: input of the stage's `preparer`; small, or read only when needed.
+        failure: why there is nothing to compute; only if `key` is None.
     """
 
     identity: Mapping[str, Any]
@@ -55,19 +55,19 @@ class Unit:
 
 
 class Stage(ABC):
-    """A stage: subclass it, and hand an object to `c2vl.store.run.run`.
+    """Base class of a stage: subclass it, and pass an object to `c2vl.store.run.run`.
 
     A unit passes through `preparer` (ahead of the engine, in threads or worker processes),
     `compute` (the engine, in the main thread) and `complete` (while the engine goes on).
 
     Attributes:
-        name: of the stage, such as `crop`; also of its folder in the store.
-        done: what its summary calls a computed unit, such as `cropped`.
+        name: name of the stage and of its folder in the store, for example `crop`.
+        done: word for a computed unit in the summary, for example `cropped`.
         max_failed: share of failed units above which the stage fails.
-        may_be_empty: whether it may run where an earlier stage failed on every row.
-        most_threads: how many threads may prepare at once.
-        in_processes: worker processes do whole batches, because preparing is all there is to do
-            and holds Python's lock: what `preparer` returns are rows.
+        may_be_empty: true if it may run although an earlier stage failed on every row.
+        most_threads: largest number of threads that prepare at once.
+        in_processes: true if worker processes compute whole batches: `preparer` then returns rows.
+            For a stage whose work is all preparing and holds Python's lock.
     """
 
     name: str
@@ -79,75 +79,75 @@ class Stage(ABC):
 
     @abstractmethod
     def description(self) -> dict[str, Any]:
-        """Everything besides a unit's content that changes its row; without loading a model."""
+        """Return everything but a unit's content that changes its row. Loads no model."""
 
     @abstractmethod
     def schema(self, stored: pa.Schema | None) -> pa.Schema:
-        """Schema of the output table; `stored` is that of rows in the store, if there are any."""
+        """Return the schema of the output table; `stored` is that of stored rows, if any."""
 
     @abstractmethod
     def shards(self) -> Iterable[str]:
-        """Names of the output's shards, sorted."""
+        """Return the names of the output's shards, sorted."""
 
     @abstractmethod
     def units(self, shard: str, fingerprint: str) -> Sequence[Unit]:
-        """All units of a shard in the order of its rows (sample, then k)."""
+        """Return all units of a shard in the order of its rows (sample, then k)."""
 
     @abstractmethod
     def batch_size(self) -> int:
-        """Units to compute at once on this machine."""
+        """Return how many units to compute at once on this machine."""
 
     def load(self) -> None:
-        """Load the engine; called once, and only if something is missing."""
+        """Load the engine. Called once, and only if something is missing."""
         return
 
     def preparer(self) -> Callable[[list[Any]], Sequence[Any]]:
         """Return a function from payloads to one prepared item or `Failure` each.
 
-        Threads call it. Worker processes do in a long run, if it can be pickled, which must not
-        pickle an engine.
+        Threads call it; in a long run, worker processes do, if it can be pickled. It must not hold
+        the engine.
         """
         return list
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> Sequence[Row | Failure]:
-        """Run the engine on prepared items: a row, or what `complete` takes, or `Failure` each."""
+        """Run the engine; return for each item a row, an input of `complete`, or a `Failure`."""
         return ready
 
     def complete(
         self, units: Sequence[Unit], ready: Sequence[Any], computed: Sequence[Any]
     ) -> Sequence[Row | Failure]:
-        """Make rows of what `compute` returned. One that is overridden runs in another thread."""
+        """Turn the results of `compute` into rows. An override runs in another thread."""
         return computed
 
     def close(self) -> None:
-        """Stop what the engine does by itself: nothing more will be computed."""
+        """Stop the engine's own threads and processes: nothing more will be computed."""
         return
 
     def finish(self, table: pa.Table) -> pa.Table:
-        """Return a shard's table, or a part of it, as it is written.
+        """Return a shard's table, or a part of it, as it is written to the output.
 
-        Must give the same for one that was finished in another way: it may have seeded the store.
+        Applied to an already finished table it must give the same: outputs may seed the store.
         """
         return table
 
     def observe(self, table: pa.Table) -> None:
-        """Take note of a finished table for `metrics`."""
+        """Look at a finished table, for `metrics`."""
         return
 
     def metrics(self) -> dict[str, Any]:
-        """Return what the finished tables say, of deterministic things only."""
+        """Return numbers about the finished tables; only deterministic ones."""
         return {}
 
     def step_caches(self) -> Sequence[StepCache]:
-        """Return what the stage keeps in the store besides its own rows."""
+        """Return the caches of steps that the stage keeps in the store besides its rows."""
         return ()
 
 
 def each(function: Callable[..., Sequence[Any]], *columns: Sequence[Any]) -> Sequence[Any]:
-    """Call `function` on whole columns; if that raises, on each row, so that one spoils no other.
+    """Call `function` on all rows; if that raises, on each row alone, so only bad rows fail.
 
     Raises:
-        UserError: `function` did, or the GPU is lost, which is no fault of the rows.
+        UserError: `function` raised it, or the GPU is lost.
     """
     try:
         return function(*columns)
@@ -156,8 +156,8 @@ def each(function: Callable[..., Sequence[Any]], *columns: Sequence[Any]) -> Seq
     except Exception as error:
         if lost := lost_device():
             raise UserError(
-                f"The GPU answers no more ({lost}); what was finished is kept: run again, on "
-                "another device (C2VL_DEVICE) if that does not help."
+                f"The GPU does not respond ({lost}). Run again; finished batches are kept. If it "
+                "happens again, choose another device with C2VL_DEVICE."
             ) from error
         if len(columns[0]) > 1:
             rows = zip(*columns, strict=True)

@@ -22,23 +22,23 @@ from c2vl.store.keys import KEY, Missing, as_keys
 from c2vl.store.plan import Plan, open_store, plan
 from c2vl.store.seed import drop_available, failed_before, keys_of, versions_of
 from c2vl.store.stage import Stage
-from c2vl.store.store import DESCRIPTION, SEALED, Store
+from c2vl.store.store import DESCRIPTION, WRITTEN, Store
 
 MOST_NAMED = 3
 MOST_REASONS = 5
 KINDS = {"S": "setup", "N": "performer", "F": "video"}  # NTU RGB+D; PKU-MMD II; PKU-MMD I, by tens
-SHORT, LONG = 24, 60  # characters of a value
+SHORT, LONG = 24, 60  # characters shown of a value
 
 
 def why(
     store: Store, missing: Missing, description: Mapping[str, Any], failed: Iterable[Note]
 ) -> str:
-    """A few words on what is missing and why.
+    """Say in a few words what is missing and why.
 
     Args:
-        store: of the stage, before it is filled.
-        missing: keys that it lacks.
-        description: what the store's fingerprint was made of.
+        store: the stage's store, before it is filled.
+        missing: keys that the store lacks.
+        description: what the store's fingerprint is made of.
         failed: notes of the last run.
     """
     again = missing.among(bytes.fromhex(note["key"]) for note in failed)
@@ -66,21 +66,21 @@ def _new(store: Store, new: Mapping[str, int], description: Mapping[str, Any]) -
 
 
 def group(shard: str) -> str:
-    """What a shard has in common with those of the other cameras: the setup S001 of S001C002."""
+    """Return the part of a shard's name that all cameras share: setup S001 of S001C002."""
     return re.sub(r"[CV]\d+$", "", shard)
 
 
 def last_written(stage: Path) -> Path | None:
-    """The folder from which the table of a stage, a folder of the store, was last written."""
+    """Return the fingerprint's folder below `stage` from which the table was last written."""
     found: list[tuple[int, Path]] = []
-    for path in stage.glob(f"*/{SEALED}"):
+    for path in stage.glob(f"*/{WRITTEN}"):
         with contextlib.suppress(OSError):
             found.append((path.stat().st_mtime_ns, path.parent))
     return max(found)[1] if found else None
 
 
 def changes(folder: Path, description: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """(dotted name, before, now) of all that differs between a store's description and this one."""
+    """Return (dotted name, before, now) of all that differs from a folder's description."""
     before, now = _flat(description_of(folder)), _flat(description)
     return [
         (name, before.get(name), now.get(name))
@@ -90,7 +90,7 @@ def changes(folder: Path, description: Mapping[str, Any]) -> list[tuple[str, Any
 
 
 def description_of(folder: Path) -> dict[str, Any]:
-    """What the fingerprint of `folder` was made of; empty where that cannot be read."""
+    """Return what the fingerprint of `folder` was made of; empty if that cannot be read."""
     with contextlib.suppress(OSError, ValueError):
         found = read_json(folder / DESCRIPTION)
         return found if isinstance(found, dict) else {}
@@ -98,7 +98,7 @@ def description_of(folder: Path) -> dict[str, Any]:
 
 
 def apart(before: Any, now: Any, most: int = SHORT) -> tuple[str, str]:
-    """Both values in at most `most` characters each, from where they differ if they begin alike.
+    """Shorten both values to `most` characters; if they begin alike, start where they differ.
 
     Examples:
         >>> apart("Is he or she standing or sitting?", "Is he or she standing or walking?")
@@ -134,15 +134,15 @@ class Status:
     """A stage before it runs.
 
     Attributes:
-        rows: rows that are the stage's own to make.
-        unusable: of these, those with nothing to compute on, such as samples without a video.
-        seeded: those that the store lacks and the output's last version has.
-        lacking: those that both lack; equal ones are computed once.
-        missing: keys of the latter.
-        notes: of what failed before.
-        failed: keys of these that are missing.
-        given: keys that `--fill` failed on since, which the next run takes over as failures.
-        written: whether the output has the results that are there already, and no others.
+        rows: number of rows of this stage, without rows that failed in an earlier stage.
+        unusable: how many of them have no input, for example samples without a video.
+        seeded: how many the store lacks and the output's last version has.
+        lacking: how many both lack; equal ones are computed once.
+        missing: keys of these.
+        notes: notes of what failed before.
+        failed: missing keys that failed before.
+        given: missing keys that failed in `--fill`; the next run copies these failures.
+        written: true if the output has exactly the results that are stored.
     """
 
     stage: Stage
@@ -159,19 +159,19 @@ class Status:
     written: bool
 
     def count(self) -> int:
-        """Units to compute."""
+        """Return the number of units to compute."""
         return len(self.missing) - len(self.given)
 
     def kept(self) -> int:
-        """Rows whose results are in the store."""
+        """Return the number of rows whose results are in the store."""
         return self.rows - self.unusable - self.seeded - self.lacking
 
     def is_current(self) -> bool:
-        """Whether a run would give the same output, unless something that failed succeeds now."""
+        """True if a run would give the same output, unless a failed unit succeeds now."""
         return self.written and not len(self.missing) - len(self.failed | self.given)
 
     def reasons(self) -> Iterator[str]:
-        """Lines on why they are to be computed."""
+        """Yield lines that say why units will be computed."""
         new = self.missing.counts(without=self.failed | self.given)
         if new:
             yield from self._new(new)
@@ -183,15 +183,15 @@ class Status:
             yield f"{len(again):,} failed before: {counted}"
             if self.is_current():
                 yield (
-                    f"`c2vl failures {self.stage.name} --retry` tries them now; `dvc repro` only "
-                    "does if more changed"
+                    f"`c2vl failures {self.stage.name} --retry` tries them now; `dvc repro` "
+                    "does only if something else changed"
                 )
 
     def _new(self, new: dict[str, int]) -> Iterator[str]:
         last = self.store.folder if self.seeded else last_written(self.store.folder.parent)
         count = sum(new.values())
         if last is None:
-            yield f"{count:,} because no run of this stage has ended here yet"
+            yield f"{count:,} because no run of this stage has finished here yet"
         elif last != self.store.folder:
             yield f"{count:,} because of what changed since the last run:"
             for name, before, now in changes(last, self.description):
@@ -205,10 +205,10 @@ class Status:
 
 
 def status_of(stage: Stage, output: Path) -> Status:
-    """Plan `stage` on what lies there now.
+    """Plan `stage` on the present data, and compare with its output.
 
     Raises:
-        UserError: an input is missing, or the engine's checkpoint.
+        UserError: an input or the engine's checkpoint is missing.
     """
     store, description = open_store(stage, verify=False, look=True)
     planned = plan(stage, store)
@@ -224,7 +224,7 @@ def status_of(stage: Stage, output: Path) -> Status:
 
 
 def _lacking(planned: Plan) -> int:
-    """Rows whose keys are missing."""
+    """Return the number of rows whose keys are missing."""
     if not len(planned.missing):
         return 0
     keys = (as_keys(rows.column(KEY.name).drop_null()) for _, rows in planned.known.items())
@@ -232,7 +232,7 @@ def _lacking(planned: Plan) -> int:
 
 
 def _is_written(planned: Plan, output: Path) -> bool:
-    """Whether the shards have the planned rows that are not missing; only keys are read."""
+    """True if the shards have all planned rows that are not missing. Reads only keys."""
     if {path.stem for path in output.glob("*.parquet")} != {*planned.known}:
         return False
     for shard, rows in planned.known.items():

@@ -1,8 +1,8 @@
-"""The sample store: results by content key, in checksummed segments that many processes may add to.
+"""The sample store: results by content key, in segments with checksums. Many processes may add.
 
-There is one folder a stage and fingerprint. No file in it is changed in place: a segment is
-published whole or not at all, and merging publishes the merged segment before it removes its parts.
-So a reader finds each published row at any moment, also after a crash.
+Each stage and fingerprint has a folder. No file in it changes: a segment is published whole or not
+at all, and a merged segment is published before its parts are removed. So a reader finds every
+published row at any moment, also after a crash.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from c2vl.store.segments import (
 
 MERGED_BYTES = 64 * 2**20
 SMALL_BYTES = 8 * 2**20
-FEW = 8  # small segments that may stay: to merge them a run would wait for its disk once more
+FEW = 8  # small segments may stay; merging them would cost one more wait for the disk
 STALE_SECONDS = 3600
 DESCRIPTION = "fingerprint.json"
-SEALED = "sealed"  # empty; its time tells when the stage's table was last written from these rows
+WRITTEN = "sealed"  # an empty file; its time is when the table was last written
 NONE_HELD: Mapping[str, pa.Table] = {}
 
 
@@ -50,15 +50,15 @@ class Store:
     Args:
         root: folder of all stores (`machine.store_dir()`).
         stage: name of the stage.
-        fingerprint: digest of all that changes its rows besides their content.
-        description: what the fingerprint was made of; kept beside the rows for people.
-        verify: read every segment and compare its checksum before its rows count. Without, only
-            keys are read: enough to add rows or to know what is missing, and quick on a network
-            disk.
-        look: change nothing on the disk. Without, damaged segments are renamed to `.damaged`.
+        fingerprint: hash of everything that changes the rows, except their content.
+        description: what the fingerprint was made of; stored beside the rows for people.
+        verify: read every segment and compare its checksum before its rows count. If false, read
+            only keys. That is enough to add rows and to know what is missing, and fast on a
+            network disk.
+        look: change nothing on the disk. If false, damaged segments are renamed to `.damaged`.
 
     Attributes:
-        damaged: how many segments were found damaged.
+        damaged: number of damaged segments found.
 
     Raises:
         UserError: the store cannot be read.
@@ -77,19 +77,19 @@ class Store:
         self.fingerprint = fingerprint
         self.damaged = 0
         self._description, self._verify, self._look = description, verify, look
-        self._described_in = os.fspath(self.folder / DESCRIPTION)  # looked for at each batch
+        self._described_in = os.fspath(self.folder / DESCRIPTION)  # checked at each batch
         self._described = False
         self._keys = KeyIndex()  # of intact segments
         self._changing = threading.RLock()  # one thread publishes, another looks for others' rows
         self._take_in()
 
     def refresh(self) -> np.ndarray:
-        """Take in what other processes published or merged; return the keys that are new, `S16`."""
+        """Read what other processes published or merged; return the new keys, `S16`."""
         with self._changing:
             return np.concatenate([key_array(()), *self._take_in()])
 
     def recheck(self) -> None:
-        """As `refresh`, and verify all segments anew if this store verifies."""
+        """As `refresh`; also verify all segments again if this store verifies."""
         with self._changing:
             if self._verify:
                 self._keys.keep(())
@@ -114,7 +114,7 @@ class Store:
         return {name[:-suffix] for name in os.listdir(self.folder) if name.endswith(SUFFIX)}
 
     def _checked(self, name: str) -> np.ndarray | None:
-        """Keys of a segment; None if it vanished or is damaged."""
+        """Return the keys of a segment; None if it vanished or is damaged."""
         path = self.folder / (name + SUFFIX)
         try:
             with contextlib.suppress(DamagedError):
@@ -122,8 +122,8 @@ class Store:
                     return read_keys(self.folder, name)
             if is_intact(self.folder, name):
                 raise UserError(
-                    f"{path} was written by another version of pyarrow and cannot be read; "
-                    f"`rm {path}` and run again."
+                    f"{path} cannot be read: another version of pyarrow wrote it. "
+                    f"Remove it (rm {path}) and run again."
                 )
         except OSError as error:
             if is_gone(error):
@@ -137,26 +137,26 @@ class Store:
         return None
 
     def count(self) -> int:
-        """How many results there are; one in two segments counts once."""
+        """Return the number of results; one that is in two segments counts once."""
         return self._keys.count()
 
     def known(self) -> set[bytes]:
-        """Keys of all results, as objects: many times what arrays take."""
+        """Return the keys of all results as objects, which take much more memory than arrays."""
         return self._keys.known()
 
     def segments(self) -> dict[str, int]:
-        """Names of the segments and how many rows each holds."""
+        """Return the number of rows of each segment, by name."""
         return self._keys.rows()
 
     def missing(self, keys: Sequence[bytes] | np.ndarray) -> np.ndarray:
-        """Which of `keys` have no result, (N,) bool."""
+        """Return which of `keys` have no result, (N,) bool."""
         return self._keys.lacks(key_array(keys))
 
     def rows(self, keys: Sequence[bytes] | np.ndarray) -> pa.Table:
         """Return the rows of `keys`, in their order, without the column `key`.
 
         Raises:
-            KeyError: one has no result (any more), or its segment was damaged since it was checked.
+            KeyError: a key has no result, or its segment was damaged since the check.
         """
         wanted = key_array(keys)
         for attempt in range(5):
@@ -164,7 +164,7 @@ class Store:
                 return self._gather(wanted).drop_columns("key")
             except DamagedError as error:
                 raise KeyError(str(error)) from None
-            except OSError as error:  # another process has merged the segment since we listed it
+            except OSError as error:  # another process merged it since we listed it
                 if attempt == 4 or not is_gone(error):
                     raise
                 self.refresh()
@@ -187,19 +187,21 @@ class Store:
         return found
 
     def schema(self) -> pa.Schema | None:
-        """Schema of the rows without `key`, or None where there are none."""
+        """Return the schema of the rows without `key`; None if there are no rows."""
         for name in sorted(self._keys):
-            with contextlib.suppress(FileNotFoundError, DamagedError):  # who reads its rows says so
+            with contextlib.suppress(
+                FileNotFoundError, DamagedError
+            ):  # reading its rows reports it
                 schema = read_schema(self.folder, name)
                 return schema.remove(schema.get_field_index("key"))
         return None
 
     def publish(self, rows: pa.Table, durable: bool = True) -> str:
-        """Add `rows` (with their `key`) as one segment: all or, at a crash, none; return its name.
+        """Add `rows` (with their `key`) as one segment, all or none; return its name.
 
         Args:
             rows: what was computed.
-            durable: wait until the disk has them; else a power cut may lose them.
+            durable: wait until they are on the disk; otherwise a power cut may lose them.
 
         Raises:
             UserError: the disk is full, the store is read-only or cannot be reached.
@@ -211,7 +213,7 @@ class Store:
         return name
 
     def note(self, name: str, keys: np.ndarray) -> None:
-        """Take in a segment that a worker of this process has just written."""
+        """Add a segment that a worker process has just written."""
         with self._changing:
             self._keys.add(name, keys)
 
@@ -219,34 +221,34 @@ class Store:
         """Write the description beside the rows, once.
 
         Raises:
-            UserError: as `publish`; or the folder vanished, and results would go into a new one.
+            UserError: the store cannot be written, or its folder vanished during the run.
         """
         with explained(self.folder):
             if not os.path.exists(self._described_in):
                 if self._described or (len(self._keys.rows()) and not self.folder.exists()):
                     raise UserError(
-                        f"The store {self.folder} vanished during the run; bring it back, if its "
-                        "disk is not mounted or somebody moved it, then run again: what was "
-                        "published in it is kept there."
+                        f"The store {self.folder} vanished during the run; perhaps its disk is not "
+                        "mounted, or somebody moved it. Bring it back and run again: it has all "
+                        "finished batches."
                     )
                 write_json(self.folder / DESCRIPTION, dict(self._description or {}))
             self._described = True
 
     def note_written(self) -> None:
-        """Remember that the table was written from these rows; a read-only store forgets it."""
+        """Note that the table was written from these rows; a read-only store keeps no note."""
         with contextlib.suppress(OSError):
             if self.folder.is_dir():
-                (self.folder / SEALED).touch()
+                (self.folder / WRITTEN).touch()
 
     def merge(self, names: Sequence[str], held: Mapping[str, pa.Table] = NONE_HELD) -> list[str]:
         """Replace segments by fewer, larger, durable ones; return their names.
 
-        Damaged segments, and those that another process took, are left out. Besides what is held,
-        one chunk is in memory at a time.
+        Damaged segments, and segments that another process merged, are left out. One chunk at a
+        time is in memory, besides `held`.
 
         Args:
-            names: of the segments.
-            held: rows of those that are still in memory, and so are not read back.
+            names: names of the segments.
+            held: rows of segments that are still in memory, so that they need not be read.
         """
         merged: list[str] = []
         group: list[str] = []
@@ -267,7 +269,7 @@ class Store:
             try:
                 keys = {name: self._keys[name] for name in sources}
                 made = merge_segments(self.folder, keys, size, held)
-            except OSError as error:  # another process has merged one meanwhile
+            except OSError as error:  # another process merged one meanwhile
                 if not is_gone(error):
                     raise
                 sources = [name for name in sources if (self.folder / (name + SUFFIX)).exists()]
@@ -281,8 +283,10 @@ class Store:
         return []
 
     def compact(self) -> None:
-        """Merge small segments where they are many; remove what killed processes half-wrote."""
-        with contextlib.suppress(OSError, UserError, DamagedError):  # a read-only store serves
+        """Merge small segments if there are many; remove half-written files of killed processes."""
+        with contextlib.suppress(
+            OSError, UserError, DamagedError
+        ):  # a read-only store stays as it is
             sizes = {name: (self.folder / (name + SUFFIX)).stat() for name in self._keys}
             small = [name for name, status in sizes.items() if status.st_size < SMALL_BYTES]
             if len(small) > FEW:

@@ -1,8 +1,8 @@
-"""Results of trainings, by content key: a folder of files each, in `<store>/trained/<key>/`.
+"""Results of trainings by content key, each in a folder `<store>/trained/<key>/`.
 
-An entry is complete or absent. Its `manifest.json` holds a checksum of every file; an entry that
-does not match it is set aside and counts as missing. The entries used last are kept, up to
-`C2VL_TRAINED_GB` (default 10). This module knows nothing of training.
+An entry is complete or absent. Its `manifest.json` holds a checksum of every file. An entry that
+does not match is set aside and counts as missing. The entries that were used last are kept, up to
+`C2VL_TRAINED_GB` (default 10). This module does not import the code that trains.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 FOLDER, MANIFEST = "trained", "manifest.json"
 GIGABYTES = 10.0
-FRESH_SECONDS = 600  # a half-written folder younger than this may have a living writer
+FRESH_SECONDS = 600  # a process may still write to a folder younger than this
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Entry:
     """One result of a training.
 
     Attributes:
-        about: what the writer says of it: `name`, and whatever tells it from others.
+        about: description by the writer: `name`, and what its key is made of.
         size: bytes of its files.
         used: when it was last written or taken, seconds since 1970.
     """
@@ -51,7 +51,7 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """What people call the training."""
+        """Name of the training, for people."""
         return str(self.about.get("name", ""))
 
 
@@ -60,7 +60,7 @@ class TrainedStore:
 
     Args:
         folder: default: `trained` in the sample store.
-        most_bytes: of all entries together; default: `C2VL_TRAINED_GB`.
+        most_bytes: limit for all entries together; default: `C2VL_TRAINED_GB`.
 
     Example:
         >>> store = TrainedStore(Path("somewhere/trained"))
@@ -74,20 +74,20 @@ class TrainedStore:
         self.most_bytes = most_bytes if most_bytes is not None else _bytes_allowed()
 
     def has(self, key: str) -> bool:
-        """Whether there is an entry, sound or not."""
+        """True if there is an entry, damaged or not."""
         return (self.folder / key / MANIFEST).is_file()
 
     def about(self, key: str) -> dict[str, Any] | None:
-        """What the writer of an entry said of it; None where there is none to be read."""
+        """Return an entry's description by its writer; None if there is none that can be read."""
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             about: dict[str, Any] = read_json(self.folder / key / MANIFEST)["about"]
             return about
         return None
 
     def take(self, key: str) -> dict[str, bytes] | None:
-        """The files of an entry by name, each as its checksum says; None where there is none.
+        """Return the files of an entry by name, checked; None if there is no entry.
 
-        A damaged entry is set aside with a sentence on stderr.
+        A damaged entry is set aside with a warning.
         """
         folder = self.folder / key
         try:
@@ -108,9 +108,9 @@ class TrainedStore:
         return files
 
     def put(self, key: str, files: Mapping[str, bytes], about: Mapping[str, Any]) -> None:
-        """Publish an entry atomically, and remove those unused for longest beyond the bound.
+        """Publish an entry atomically; above the limit, remove the entries unused for longest.
 
-        If the disk does not take it, that is a sentence on stderr: the caller has its result.
+        If the disk refuses, log a warning: the caller still has its result.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +119,7 @@ class TrainedStore:
                 _write(temporary, key, files, about)
                 temporary.chmod(0o755)
                 there = {path.name for path in (self.folder / key).glob("*")}
-                if not files.keys() <= there:  # else another process was quicker
+                if not files.keys() <= there:  # otherwise another process was faster
                     self.remove(self.folder / key)
                     temporary.rename(self.folder / key)
                     make_durable(self.folder / key / MANIFEST)
@@ -129,12 +129,12 @@ class TrainedStore:
         except OSError as error:
             why = error.strerror or error
             log.warning(
-                f"{self.folder} does not take {about.get('name', key)} ({why}); it will be trained "
-                "again when its stage runs again. Free some space there.",
+                f"{about.get('name', key)} cannot be kept in {self.folder} ({why}): if its stage "
+                "runs again, it trains again. Free some space there.",
             )
 
     def entries(self) -> list[Entry]:
-        """All entries, last used first; what cannot be read is left out."""
+        """Return all entries that can be read, last used first."""
         found = []
         for path in self.folder.glob(f"[!.]*/{MANIFEST}"):
             if path.parent.suffix:  # set aside
@@ -147,7 +147,7 @@ class TrainedStore:
         return sorted(found, key=lambda entry: (-entry.used, entry.key))
 
     def damaged(self) -> list[Path]:
-        """Folders of entries whose files do not have their checksums. Changes nothing."""
+        """Return the folders of entries with damaged files. Changes nothing."""
         wrong = []
         for entry in self.entries():
             with contextlib.suppress(FileNotFoundError):
@@ -156,7 +156,7 @@ class TrainedStore:
         return wrong
 
     def left_over(self) -> list[Path]:
-        """Entries that were set aside, and folders that killed processes left half-written."""
+        """Return entries that were set aside, and half-written folders of killed processes."""
         now = time.time()
         parts = [
             path for path in self.folder.glob(".*") if now - path.stat().st_mtime > FRESH_SECONDS
@@ -164,7 +164,7 @@ class TrainedStore:
         return sorted([*self.folder.glob("*.damaged"), *parts])
 
     def superfluous(self, needed: Collection[str]) -> list[Entry]:
-        """Entries that no key in `needed` names and that are not the last used of their name."""
+        """Return entries that are not in `needed` and not the last used of their name."""
         names: set[str] = set()
         goes = []
         for entry in self.entries():
@@ -182,7 +182,7 @@ class TrainedStore:
         shutil.rmtree(away, ignore_errors=True)
 
     def _make_room(self, key: str) -> None:
-        """Remove the entries unused for longest until the rest fits; never that of `key`."""
+        """Remove the entries unused for longest until the rest fits; never remove `key`."""
         left = self.most_bytes
         for entry in self.entries():
             left -= entry.size
@@ -197,10 +197,10 @@ class TrainedStore:
 
 
 def previous_files(out: Path) -> dict[str, Path]:
-    """Files of an output's last version by name: those there, else those in DVC's cache.
+    """Return the files of an output's last version by name, from its folder or DVC's cache.
 
-    DVC removes an output before it runs its stage; its cache still has it. `out` may lie inside the
-    output that DVC knows.
+    DVC removes an output before it runs its stage, but its cache still has it. `out` may be a
+    folder inside the output that DVC knows.
     """
     if out.is_dir() and any(out.iterdir()):
         return {path.relative_to(out).as_posix(): path for path in out.rglob("*") if path.is_file()}
@@ -217,7 +217,7 @@ def previous_files(out: Path) -> dict[str, Path]:
 
 
 def checksum(content: bytes) -> str:
-    """blake2b of some bytes, hex."""
+    """Return the blake2b hash of some bytes, hex."""
     return hashlib.blake2b(content, digest_size=32).hexdigest()
 
 
@@ -234,10 +234,10 @@ def _sum_of(manifest: Mapping[str, Any]) -> str:
 
 
 def _sound_files(folder: Path, key: str) -> dict[str, bytes] | None:
-    """The files of an entry; None where one of them or the manifest is damaged.
+    """Return the files of an entry; None if one of them or the manifest is damaged.
 
     Raises:
-        FileNotFoundError: one is missing.
+        FileNotFoundError: a file is missing.
     """
     try:
         manifest = read_json(folder / MANIFEST)

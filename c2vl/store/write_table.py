@@ -1,7 +1,7 @@
-"""Write a stage's output table from the store: a Parquet shard a setup and camera.
+"""Write a stage's output table from the store: one Parquet shard per setup and camera.
 
-A shard is written as it is read, some row groups at a time, so memory depends on no shard's size.
-Its bytes follow from the units and their rows alone, not from when or how often they were computed.
+A shard is read and written a few row groups at a time, so memory does not grow with its size. Its
+bytes depend only on the units and their rows, not on when or how often they were computed.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ KEY_COLUMN = KEY.with_nullable(True).with_metadata(
 
 
 def stored_columns(schema: pa.Schema, known: Iterable[str]) -> pa.Schema:
-    """Columns of the table that are computed, and so are kept in the store.
+    """Return the columns of the table that are computed, and so are kept in the store.
 
     Args:
-        schema: of the table.
-        known: columns known beforehand; a computed row may still give a reason.
+        schema: schema of the table.
+        known: columns known before the run; a computed row may still give a reason.
     """
     beforehand = {*known} - {REASON}
     return pa.schema([field for field in schema if field.name not in beforehand])
@@ -46,12 +46,12 @@ def stored_columns(schema: pa.Schema, known: Iterable[str]) -> pa.Schema:
 def write_table(
     stage: Stage, store: Store, plan: Plan, failed: Mapping[bytes, Failure], output: Path
 ) -> Counter[str]:
-    """Write all shards to `output` and remove others there; return how many rows have each status.
+    """Write all shards to `output`, remove other shards, and count the rows by status.
 
     Args:
-        stage: is shown each finished table.
+        stage: the stage; it observes each finished table.
         store: holds the row of every key that is not in `failed`.
-        plan: of the run.
+        plan: the plan of the run.
         failed: why keys have no row.
         output: folder of the shards.
 
@@ -78,25 +78,25 @@ def write_table(
 def _from_store(
     stage: Stage, store: Store, rows: pa.Table, failed: Mapping[bytes, Failure], schema: pa.Schema
 ) -> Iterator[pa.Table]:
-    """`pieces` of a shard; what keeps the store from giving them is a sentence."""
+    """Yield the `pieces` of a shard; if the store lacks a row, raise a `UserError`."""
     try:
         with explained(store.folder):
             yield from pieces(rows, store, failed, schema)
     except KeyError:
         damaged = f" ({store.damaged:,} damaged files were set aside)" if store.damaged else ""
         raise UserError(
-            f"{stage.name}: results vanished from the store {store.folder} during the run{damaged};"
-            " run again."
+            f"{stage.name}: results vanished from the store {store.folder} during the run"
+            f"{damaged}; run again to compute them."
         ) from None
 
 
 def pieces(
     rows: pa.Table, store: Store, failed: Mapping[bytes, Failure], schema: pa.Schema
 ) -> Iterator[pa.Table]:
-    """The table of a shard in pieces of some `PIECE_BYTES`, cut where `tables.writing` may be.
+    """Yield the table of a shard in pieces of about `PIECE_BYTES`, in whole row groups.
 
     Raises:
-        KeyError: as `finished_rows`.
+        KeyError: a key is neither in the store nor among the failures.
     """
     group = tables.group_rows(schema)
     at, size = 0, group
@@ -111,13 +111,13 @@ def pieces(
 def finished_rows(
     rows: pa.Table, store: Store, failed: Mapping[bytes, Failure], schema: pa.Schema
 ) -> pa.Table:
-    """Rows of the output table: what is known of them beforehand, and what the store has.
+    """Return rows of the output table, from the plan and from the store.
 
     Args:
-        rows: `known_rows`.
+        rows: rows of the plan (`known_rows`).
         store: holds the row of every key that is not in `failed`.
         failed: why keys have no row.
-        schema: of the stage's table; the result has the content key besides.
+        schema: schema of the stage's table; the result also has the content key.
 
     Raises:
         KeyError: a key is neither in the store nor among the failures.
@@ -145,7 +145,7 @@ def finished_rows(
 
 
 def _clear_others(output: Path, shards: Iterable[str]) -> None:
-    """Remove shards of an earlier run, and what a killed run left half-written."""
+    """Remove other shards, and half-written files of a killed run."""
     wanted = {f"{shard}.parquet" for shard in shards}
     for path in output.iterdir() if output.is_dir() else ():
         if (path.suffix == ".parquet" and path.name not in wanted) or path.suffix == ".part":

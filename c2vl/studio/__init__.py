@@ -1,1 +1,1 @@
-"""The studio: a procedural world that writes files like those of NTU RGB+D, with ground truth."""
+"""The studio: makes the demo's synthetic world as files like NTU RGB+D's, with ground truth."""

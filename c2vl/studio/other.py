@@ -1,4 +1,4 @@
-"""A second embedded world for transfer: other actions, people and camera angles.
+"""A second synthetic world for transfer: other actions, people and camera angles.
 
 It uses the same bodies, sensor and file format. It has no videos, because only skeletons transfer.
 """

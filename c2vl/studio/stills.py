@@ -18,7 +18,7 @@ from c2vl.studio.seeds import generator
 from c2vl.studio.truth import frame_sentence, posture
 from c2vl.studio.vocabulary import ACTIONS, PAIR
 
-# Seed of a world for stills only: `studio.seed` of a demo world may not be this large.
+# Seed of a world for stills only: `studio.seed` of a demo must be smaller.
 ENGINE_WORLD = 2_000_000_000
 PER_ROOM = 8  # stills that share a room, because drawing a room is slow
 

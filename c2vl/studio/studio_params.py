@@ -1,4 +1,4 @@
-"""Section `studio` of `params.yaml`: how large the embedded world is."""
+"""Section `studio` of `params.yaml`: how large the synthetic world is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words of the studio's world: classes, objects, postures, and phrases for single frames.
+"""The words of the synthetic world: classes, objects, postures, and phrases for single frames.
 
 A phrase names a visible gesture. Most phrases are shared by two classes, so an answer helps to
 recognise the class but does not give it away.

@@ -1,4 +1,4 @@
-"""What an epoch of training leaves behind: one row of `curves.csv`."""
+"""The curves of a training: one row of `curves.csv` per epoch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row; None where a value has no meaning. Shares are in 0…1, `entropy` in nats."""
+    """One epoch; None if a value has no meaning. Shares are in 0…1, `entropy` in nats."""
 
     epoch: int
     learning_rate: float
@@ -28,7 +28,7 @@ SHOWN = ("loss", "temperature", "diagonal", "entropy", "accuracy", "probe")  # t
 
 
 def as_text(epochs: list[Epoch]) -> list[str]:
-    """The last epoch's loss and diagnostics as a progress bar shows them, and the last probe."""
+    """Return loss and diagnostics of the last epoch, and the last probe, for a progress bar."""
     if not epochs:
         return []
     probes = [epoch.probe for epoch in epochs if epoch.probe is not None]

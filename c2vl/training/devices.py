@@ -1,4 +1,4 @@
-"""The processes that train together, one a device, and this one's place among them.
+"""The processes that train together, one per device, and the place of this process.
 
 `accelerate launch` (or torchrun) starts the processes; without a launcher there is one. All
 processes draw the same global batch, from equally seeded generators, and compute on their share of
@@ -25,7 +25,7 @@ from c2vl.training.training_params import Precision
 
 
 class Devices:
-    """This process and those it trains with.
+    """This process and the processes that it trains with.
 
     Attributes:
         device: this process'.
@@ -90,7 +90,7 @@ class Devices:
             gradient /= self.world
 
     def agree(self, number: int) -> bool:
-        """Whether all processes have the same number."""
+        """True if all processes have the same number."""
         if self.world == 1:
             return True
         numbers = torch.tensor([number, -number], device=self.device)
@@ -98,11 +98,11 @@ class Devices:
         return bool(numbers.sum() == 0)
 
     def without_sync(self, wrapped: nn.Module) -> AbstractContextManager[Any]:
-        """Within it, gradients are added up in this process only."""
+        """In this block, gradients are added up in this process only."""
         return contextlib.nullcontext() if self.world == 1 else self.accelerator.no_sync(wrapped)
 
     def autocast(self, precision: Precision) -> AbstractContextManager[Any]:
-        """Where the network's forward runs."""
+        """Context in which the network's forward pass runs."""
         return (
             torch.autocast(self.device.type, torch.bfloat16)
             if precision == "bf16"
@@ -110,7 +110,7 @@ class Devices:
         )
 
     def wait(self) -> None:
-        """Until every process is here."""
+        """Wait until every process is here."""
         self.accelerator.wait_for_everyone()
 
 

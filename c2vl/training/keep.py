@@ -28,12 +28,12 @@ STATE, LAST_GOOD, LIVE = "state.pt", "last-good", "live"
 
 
 class Keep:
-    """Where the state of one training lies.
+    """Saves and loads the state of one training.
 
     Args:
-        folder: of this training alone.
-        key: of everything the result depends on, see `c2vl.training.key`.
-        seconds: between saves; default: `C2VL_SAVE_SECONDS`.
+        folder: a folder for this training alone.
+        key: key of everything that the result depends on, see `c2vl.training.key`.
+        seconds: time between saves; default: `C2VL_SAVE_SECONDS`.
     """
 
     def __init__(self, folder: Path, key: str, seconds: float | None = None) -> None:
@@ -42,9 +42,9 @@ class Keep:
         self._saved = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
-        """The state of this training, tensors on the CPU; None where there is none.
+        """Return the state of this training, with tensors on the CPU; None if there is none.
 
-        A damaged state is refused with a sentence on stderr.
+        A damaged state is refused with a warning.
         """
         path = self.folder / STATE
         try:
@@ -57,11 +57,11 @@ class Keep:
         return state if key == self.key else None
 
     def due(self) -> bool:
-        """Whether it is time to save again."""
+        """True if it is time to save again."""
         return time.monotonic() - self._saved >= self.seconds
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Publish the state atomically: a kill at any moment leaves this one or the one before."""
+        """Save the state atomically: after a kill, this state or the one before is there."""
         buffer = io.BytesIO()
         torch.save(dict(state), buffer)
         content = buffer.getbuffer()

@@ -1,6 +1,6 @@
-"""What a training's result depends on, and the content key made of it.
+"""The content key of a training: a hash of everything that its result depends on.
 
-The number of processes is not in the key: the loss is the global batch's with any number, and
+The number of processes is not in the key. The loss is that of the global batch with any number, and
 `dvc repro` starts one process where `accelerate launch` started eight.
 """
 
@@ -33,14 +33,14 @@ OPTIMISER = ("batch", "epochs", "warmup_epochs", "learning_rate", "momentum", "w
 
 @dataclass(frozen=True)
 class Description:
-    """All that a training's result depends on.
+    """Everything that a training's result depends on.
 
     Attributes:
-        name: what people call the training, such as `pretrain xsub-joint`; not in the key.
-        kind: which modules decide.
+        name: name for people, for example `pretrain xsub-joint`; not in the key.
+        kind: says which modules decide the result.
         params: the parameters in use, by their dotted names.
-        data: `data_hash` of the tensors it is trained on.
-        machine: torch's version, and what else of this machine changes the bits.
+        data: `data_hash` of the training data.
+        machine: torch's version, and other facts of the machine that change the bits.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Description:
 
     @property
     def entries(self) -> tuple[str, ...]:
-        """The modules that decide."""
+        """The modules that decide the result."""
         variant = "stgcn_published" if NEUTRAL.keys() & self.params.keys() else None
         encoder = variant or self.params["encoder.name"]
         return deciding(self.kind, encoder, self.params.get("objective.name"))
@@ -64,7 +64,7 @@ class Description:
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def about(self) -> dict[str, Any]:
-        """What is kept beside the key, so that a later difference can be named."""
+        """Return what is stored beside the key, so that `c2vl why` can name a difference."""
         return {
             "name": self.name,
             "params": dict(self.params),
@@ -75,7 +75,7 @@ class Description:
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """How two `about` differ, a phrase each: parameters, machine, data, code."""
+    """Return how two `about` differ, one phrase each: parameters, machine, data, code."""
     found = []
     for part in ("params", "machine"):
         names = sorted({*then[part], *now[part]})
@@ -129,11 +129,11 @@ def supervised_params(params: PretrainParams, stream: str) -> dict[str, Any]:
 
 
 def machine_of(device: str) -> dict[str, Any]:
-    """What of this machine changes the bits of a result, for a device type (`cpu`, `cuda`).
+    """Return the facts of this machine that change a result's bits, for a device type.
 
-    A CPU and a GPU add in other orders, and a training amplifies the difference from step to step.
-    So do threads, on a CPU, and `torch.compile`. A build's suffix (`+cpu`, `+cu126`) goes with the
-    device.
+    A CPU and a GPU (`cpu`, `cuda`) add in different orders, and training amplifies the difference.
+    The same holds for threads on a CPU and for `torch.compile`. The suffix of torch's version
+    (`+cpu`, `+cu126`) follows from the device, so it is left out.
     """
     from importlib.metadata import version
 

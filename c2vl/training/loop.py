@@ -1,4 +1,4 @@
-"""The training loop. What it resumes from is in `state.py`, one step's gradient in `step.py`."""
+"""The training loop. `state.py` holds what it resumes from, `step.py` the gradient of a step."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def fit(
 ) -> tuple[nn.Module, list[Epoch]]:
     """Train `task.network`; return it, or its moving average, with a row an epoch.
 
-    With `keep`, the state is saved now and then, and a saved state is resumed. On a CPU the result
-    is then, bit for bit, that of a training that was never interrupted.
+    With `keep`, the state is saved regularly, and a saved state is resumed. On a CPU, the result is
+    bit for bit that of a training that was never interrupted.
 
     Args:
         task: what is trained.
@@ -147,7 +147,7 @@ def fit(
 
 
 def _resume(state: TrainingState, keep: Keep | None, devices: Devices, steps: int) -> bool:
-    """Restore the saved state; whether there was one.
+    """Restore the saved state; return True if there was one.
 
     Raises:
         UserError: the processes find different ones.
@@ -184,7 +184,7 @@ def _postfix(epoch: int, params: PretrainParams, curves: list[Epoch]) -> str:
 
 
 def _lost(state: TrainingState, loss: float, save_good: SaveGood | None) -> str:
-    """The sentence for a loss or weights that are not numbers; writes the last good network."""
+    """Return the message for a loss or weights that are not finite; write the last good network."""
     task, good = state.task, state.good
     epoch = len(state.curves) + 1
     lost = f"weights are not numbers after epoch {epoch}"

@@ -1,4 +1,4 @@
-"""The four ways to get an encoder that a comparison needs, behind one call."""
+"""Train an encoder by one of four methods: c2vl, infonce, supervised, random."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ from c2vl.training.weights import weights_of, with_weights
 
 @dataclass(frozen=True)
 class Trained:
-    """A network, the config to save it with, and its curves (empty for a random encoder).
+    """A network, its config, and its curves (empty for a random encoder).
 
-    `record` is what the output says of its key, where the training has one.
+    `record` goes into `trained.json`: the key of the training, if it has one.
     """
 
     network: EncoderNetwork
@@ -92,7 +92,7 @@ def train(
         params: section `pretrain`.
         baselines: section `baselines`.
         folder: where the state of this training is saved, so that it resumes; None: nowhere.
-        reuse: where its result is taken from, if it is known; None: it is trained in any case.
+        reuse: where a known result is taken from; None: train in any case.
 
     Raises:
         UserError: the method needs prompts and there are none, or training diverged.
@@ -118,19 +118,19 @@ def train(
 
 
 def params_of(method: Method, params: PretrainParams, baselines: BaselinesParams) -> PretrainParams:
-    """The parameters that a method trains with."""
+    """Return the parameters that a method trains with."""
     if method == "infonce":
         return params.model_copy(update={"objective": params.objective.as_infonce()})
     return baselines.supervised_schedule(params) if method == "supervised" else params
 
 
 def described(config: EncoderConfig, params: PretrainParams, data: str, device: str) -> Description:
-    """What a training depends on.
+    """Return what a training depends on.
 
     Args:
         config: its method, benchmark, stream and number of classes.
         params: of `params_of`.
-        data: `data_hash` of what it reads.
+        data: `data_hash` of the data that it reads.
         device: `cpu` or `cuda`.
     """
     method = config.method
@@ -209,7 +209,7 @@ def _taken_or_trained(
     folder: Path | None,
     reuse: Reuse | None,
 ) -> Trained:
-    """The result of a training from the store, or else by `run`, which the store then keeps."""
+    """Take the result from the store, or train with `run` and store it."""
     if folder is None and reuse is None:
         return Trained(*_network_first(run(None, None), config))
     known = description()
@@ -239,7 +239,7 @@ def _network_first(
 
 
 def _tensors(clips: Clips) -> list[Tensor]:
-    """The bytes that a training on clips and labels reads."""
+    """Return the tensors that a training on clips and labels reads."""
     skeletons = clips.skeletons
     return [
         skeletons.joints.tensor,
@@ -250,7 +250,7 @@ def _tensors(clips: Clips) -> list[Tensor]:
 
 
 def _kept(folder: Path, config: EncoderConfig, key: str) -> tuple[Keep, SaveGood]:
-    """Where a training's state is saved, and how the last good network is."""
+    """Return where a training's state is saved, and a function that saves the last good network."""
 
     def save_good(network: nn.Module, curves: list[Epoch]) -> Path:
         save_checkpoint(folder / LAST_GOOD, cast(EncoderNetwork, network), config, curves)
@@ -263,8 +263,8 @@ def _kept(folder: Path, config: EncoderConfig, key: str) -> tuple[Keep, SaveGood
 def random_encoder(clips: RaggedSkeletons, stream: Stream, params: PretrainParams) -> nn.Module:
     """A new encoder whose BatchNorm statistics are the training clips' (no weight is trained).
 
-    With the initial statistics (mean 0, variance 1) ten blocks shrink every input to almost the
-    same feature, and the baseline would say more about that than about random weights.
+    With the initial statistics (mean 0, variance 1), ten blocks map every input to almost the same
+    feature. The baseline would then measure this, and not random weights.
     """
     torch.manual_seed(params.seed)
     encoder = build_encoder(params.encoder).to(clips.device).train()

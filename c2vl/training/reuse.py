@@ -1,7 +1,7 @@
-"""A training whose key is known is not run again: its result is taken from the store.
+"""Take the result of a training from the store if its key is known, instead of training again.
 
-Where the store lacks it, the last version of the stage's output is looked at: a clone has it that
-ran `dvc pull`. An output names its keys in `trained.json`.
+If the store lacks it, the last version of the stage's output may have it, for example after
+`dvc pull`. An output names its keys in `trained.json`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Reuse:
     """The store of trainings as one stage uses it.
 
     Args:
-        out: the stage's output, whose last version may have what the store lacks.
+        out: the stage's output; its last version may have what the store lacks.
         devices: the processes that train together; they all take a result, or none does.
         store: default: the one in the sample store.
     """
@@ -43,12 +43,12 @@ class Reuse:
         needed: Collection[str],
         previous: Callable[[str], Files | None],
     ) -> Files | None:
-        """The result of a training; None where it has to run.
+        """Return the result of a training; None if it has to run.
 
         Args:
             description: of the training.
-            needed: files that have to be there.
-            previous: gives the result of a key out of the output's last version.
+            needed: names of files that the result must have.
+            previous: returns the result of a key from the output's last version.
         """
         key = description.key
         found = _with(needed, self.store.take(key))
@@ -62,18 +62,18 @@ class Reuse:
         return found if self.devices.agree(int(found is not None)) else None
 
     def keep(self, description: Description, files: Files) -> None:
-        """Keep the result of a training that ran."""
+        """Store the result of a training that ran."""
         if self.devices.main:
             self.store.put(description.key, files, description.about())
 
     def say(self, text: str) -> None:
-        """Say once, on stderr, what was taken."""
+        """Log once, on stderr, what was taken."""
         if self.devices.main:
             log.warning(text)
 
 
 def record_of(description: Description, files: Files) -> dict[str, Any]:
-    """What an output says of a training: its key, the hash of its data, a checksum of each file."""
+    """Return the record of a training: its key, the hash of its data, a checksum per file."""
     sums = {name: checksum(content) for name, content in files.items()}
     return {"key": description.key, "data": description.data, "files": sums}
 

@@ -28,14 +28,14 @@ class Progress:
 
 @dataclass
 class LastGood:
-    """The network, on the CPU, after the last of `epochs` epochs that left its weights finite."""
+    """The network on the CPU after `epochs` epochs, the last with finite weights."""
 
     weights: dict[str, Tensor]
     epochs: int
 
     @classmethod
     def of(cls, network: nn.Module, epochs: int) -> LastGood | None:
-        """A copy of the network, or None if a weight is not finite."""
+        """Return a copy of the network; None if a weight is not finite."""
         weights = {
             name: value.detach().cpu().clone() for name, value in network.state_dict().items()
         }
@@ -78,7 +78,7 @@ class TrainingState:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what `dump` gave."""
+        """Load what `dump` returned."""
         self.task.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.task.restore(state["task"])

@@ -1,4 +1,4 @@
-"""The gradient of one optimiser step, in one pass or, where memory is short, in two.
+"""The gradient of one optimiser step: in one pass or, to save memory, in two.
 
 A contrastive loss needs all embeddings of a batch at once: the sum over small batches is another
 loss. With `micro_batch`, gradient caching is used:
@@ -112,7 +112,7 @@ def _seed_dropout(seed: int, device: torch.device) -> None:
 
 @contextlib.contextmanager
 def _statistics_left_alone(network: nn.Module) -> Iterator[None]:
-    """Within it BatchNorm normalises by the batch, and its running statistics stay as they are."""
+    """In this block, BatchNorm normalises by the batch and keeps its running statistics."""
     norms = [
         module
         for module in network.modules()

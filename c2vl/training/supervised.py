@@ -30,6 +30,7 @@ class ClassifyingEncoder(nn.Module):
         self.classifier = nn.Linear(int(encoder.features), classes)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
+        """Logits (B, classes) of clips (B, C, T, V, M)."""
         logits: Tensor = self.classifier(self.encoder(x))
         return logits
 
@@ -68,7 +69,7 @@ class SupervisedTraining(Task):
     def loss(
         self, outputs: Tensor, constants: Tensor, rows: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Cross-entropy, and the share that is right."""
+        """Cross-entropy, and the share of right answers."""
         truth = self.truth[rows].to(outputs.device, non_blocking=True)
         return cross_entropy(outputs, truth), (outputs.argmax(1) == truth).float().mean()[None]
 

@@ -32,7 +32,7 @@ class Task:
         raise NotImplementedError
 
     def outputs(self, network: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
-        """Outputs (b, …) of the network (perhaps wrapped), with gradient, one row a clip."""
+        """Outputs (b, …) of the network (perhaps wrapped) with gradient; one row per clip."""
         raise NotImplementedError
 
     def constants(self, inputs: tuple[Tensor, ...], outputs: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ class Task:
         raise NotImplementedError
 
     def row(self, epoch: int, rate: float, means: list[float]) -> Epoch:
-        """The epoch's row of the curves, from the means over its steps of loss and diagnostics."""
+        """Row of the curves for an epoch, from the means of loss and diagnostics over its steps."""
         raise NotImplementedError
 
     def groups(self) -> list[dict[str, Any]]:
@@ -64,7 +64,7 @@ class Task:
         return []
 
     def ready(self) -> None:
-        """Called once, when the network is on its device as it will be trained."""
+        """Called once, when the network is ready for training on its device."""
 
     def begin_epoch(self, epoch: int) -> None:
         """Called before the first step of an epoch (from 0), also of a resumed one."""
@@ -76,8 +76,8 @@ class Task:
         """Called after every epoch."""
 
     def state(self) -> dict[str, Any]:
-        """What it takes to go on beside the network: tensors and plain values."""
+        """What resuming needs besides the network: tensors and plain values."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what `state` gave; the network has its weights already."""
+        """Load what `state` returned; the network has its weights already."""

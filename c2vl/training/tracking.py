@@ -16,23 +16,23 @@ from c2vl.training.training_params import TrackerName
 
 
 class Tracker(Protocol):
-    """Takes the rows of the curves as they come."""
+    """Receives each row of the curves."""
 
     def log(self, row: Epoch) -> None:
-        """One epoch."""
+        """Write the row of one epoch."""
 
     def close(self) -> None:
-        """The training ended, well or not."""
+        """End: the training finished or failed."""
 
 
 class NoTracker:
     """Tracks nothing."""
 
     def log(self, row: Epoch) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class DVCLiveTracker:
@@ -51,18 +51,18 @@ class DVCLiveTracker:
         )
 
     def log(self, row: Epoch) -> None:
-        """One epoch."""
+        """Write the row of one epoch."""
         self.live.step = row.epoch
         for name, value in values(row).items():
             self.live.log_metric(name, value)
         self.live.make_summary()
 
     def close(self) -> None:
-        """Nothing: `Live.end` would write a dvc.yaml and stage files for git."""
+        """Do nothing: `Live.end` would write a dvc.yaml and stage files for git."""
 
 
 class TensorBoardTracker:
-    """`tensorboard --logdir .c2vl/training` draws them."""
+    """Curves for `tensorboard --logdir .c2vl/training`."""
 
     def __init__(self, folder: Path, first: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
@@ -70,7 +70,7 @@ class TensorBoardTracker:
         self.writer: Any = SummaryWriter(str(folder), purge_step=first)
 
     def log(self, row: Epoch) -> None:
-        """One epoch."""
+        """Write the row of one epoch."""
         for name, value in values(row).items():
             self.writer.add_scalar(name, value, row.epoch)
 
@@ -80,7 +80,7 @@ class TensorBoardTracker:
 
 
 def values(row: Epoch) -> dict[str, float]:
-    """The columns of an epoch that are there."""
+    """Return the columns of an epoch that have a value."""
     return {
         name: value for name, value in asdict(row).items() if name != "epoch" and value is not None
     }

@@ -46,7 +46,7 @@ def test_clean_removes_what_no_output_has_but_the_last_of_each(store: TrainedSto
 
 def test_verify_names_a_damaged_training(store: TrainedStore, capsys) -> None:
     main(["store", "verify"])
-    assert "trainings: 4, whole" in capsys.readouterr().out
+    assert "trainings: 4, no damage" in capsys.readouterr().out
     (store.folder / "2b" / "encoder.safetensors").write_bytes(bytes(2999) + b"1")
     with pytest.raises(SystemExit):
         main(["store", "verify"])

@@ -100,7 +100,7 @@ def project(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return root
 
 
-def said(capsys: pytest.CaptureFixture[str], stage: str = CELL) -> list[str]:
+def lines_of(capsys: pytest.CaptureFixture[str], stage: str = CELL) -> list[str]:
     capsys.readouterr()
     main(["why", stage])
     return capsys.readouterr().out.splitlines()
@@ -144,26 +144,26 @@ def test_what_git_does_not_have_is_unknown(project: Path) -> None:
 
 
 def test_why_says_whether_the_encoder_is_taken_or_trained(project: Path, capsys) -> None:
-    assert said(capsys) == [f"{CELL}: up to date, DVC will not run it"]
+    assert lines_of(capsys) == [f"{CELL}: up to date, DVC will not run it"]
     Path("c2vl/core/progress.py").write_text(CODE + "# more\n")
     head = (
         f"{CELL}: DVC will run it ({{}}c2vl/core changed: comments, docstrings or formatting only)"
     )
-    assert said(capsys) == [head.format(""), "  the encoder will be taken from the store"]
+    assert lines_of(capsys) == [head.format(""), "  the encoder will be taken from the store"]
     objective = {**SECTIONS["pretrain"]["objective"], "beta": 0.4}
     write_params(pretrain={**SECTIONS["pretrain"], "objective": objective})
     changed = head.format("pretrain (modified); ")
     name = f"pretrain {BENCHMARK}-joint"
     trains = f"  {name}: will train: `pretrain.objective.beta` was 0.2, now 0.4"
-    assert said(capsys) == [changed, trains]
+    assert lines_of(capsys) == [changed, trains]
     write_params(pretrain={**SECTIONS["pretrain"], "tracker": "tensorboard"})
-    assert said(capsys) == [changed, "  the encoder will be taken from the store"]
+    assert lines_of(capsys) == [changed, "  the encoder will be taken from the store"]
     write_params()
     shutil.rmtree(".c2vl")  # a clone that pulled: the output names its key itself
-    assert said(capsys)[1:] == ["  the encoder will be taken from the store"]
+    assert lines_of(capsys)[1:] == ["  the encoder will be taken from the store"]
     classes = next(Path("data/index").glob("*.json"))
     classes.write_text('["other"]')
-    assert "  what it reads may change; if it stays as it is:" in said(capsys)
+    assert "  its inputs may change; if they do not:" in lines_of(capsys)
 
 
 def test_why_of_an_unknown_stage_is_one_sentence(project: Path, capsys) -> None:

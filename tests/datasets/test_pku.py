@@ -30,7 +30,7 @@ from c2vl.datasets.pku_splits import parse_splits
 from c2vl.datasets.skeleton_file import SkeletonError
 from c2vl.datasets.skeleton_params import SkeletonParams
 from c2vl.datasets.skeletons.actors import actors_of_slots
-from c2vl.datasets.skeletons.work import SkeletonStage
+from c2vl.datasets.skeletons.skeleton_stage import SkeletonStage
 from c2vl.prompts.crop import CropParams, CropStage
 from c2vl.prompts.engines.detector import DetectorParams
 from c2vl.prompts.frame import Frame, read_frames
@@ -343,10 +343,10 @@ def rows(raw: Path, **changes: Any) -> dict[str, dict[str, Any]]:
 def denoised(raw: Path, root: Path) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     tables.write(root / "index.parquet", build_index(params(raw)).table)
     notes: dict[str, Any] = {}
-    work = SkeletonStage(
+    stage = SkeletonStage(
         SkeletonParams(rules="ctrgcn", max_failed=0.5), root / "index.parquet", raw
     )
-    run.run(work, root / "skeleton", notes)
+    run.run(stage, root / "skeleton", notes)
     return {row["sample"]: row for row in tables.rows_of(tables.read(root / "skeleton"))}, notes
 
 
@@ -449,7 +449,7 @@ def test_a_long_file_is_read_once_for_all_its_clips(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables.write(tmp_path / "index.parquet", build_index(params(raw)).table)
-    work = SkeletonStage(
+    stage = SkeletonStage(
         SkeletonParams(rules="ctrgcn", max_failed=0), tmp_path / "index.parquet", raw
     )
     read: Counter[str] = Counter()
@@ -459,8 +459,8 @@ def test_a_long_file_is_read_once_for_all_its_clips(
         "read",
         lambda folder, place: read.update([place]) or original(folder, place),
     )
-    units = [unit for shard in work.shards() for unit in work.units(shard, "f")]
-    prepare = work.preparer()
+    units = [unit for shard in stage.shards() for unit in stage.units(shard, "f")]
+    prepare = stage.preparer()
     outcomes = [prepare([unit.payload])[0] for unit in units]  # even one at a time
     assert len(outcomes) == 6 and all("joints" in outcome for outcome in outcomes)
     assert dict(read) == {f"Skeleton/{name}.txt": 1 for name in (TRAIN, TEST)}

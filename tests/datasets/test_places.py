@@ -25,7 +25,7 @@ from c2vl.datasets.raw_files import PlaceError
 from c2vl.datasets.skeleton_file import parse_skeleton
 from c2vl.datasets.skeleton_params import SkeletonParams
 from c2vl.datasets.skeletons.denoise import denoise
-from c2vl.datasets.skeletons.work import SkeletonStage
+from c2vl.datasets.skeletons.skeleton_stage import SkeletonStage
 from c2vl.prompts.crop import CropParams, CropStage
 from c2vl.prompts.engines.detector import DetectorParams
 from c2vl.prompts.frame import Frame, read_frames
@@ -126,8 +126,8 @@ def stages(raw: Path, root: Path) -> tuple[dict[str, Any], list[bytes | None], l
         SkeletonParams(rules="ctrgcn", max_failed=0), root / "index.parquet", raw
     )
     run.run(skeletons, root / "skeleton", notes)
-    work = CropStage(crop_params(), root / "index.parquet", root / "skeleton", raw)
-    units = [unit for shard in work.shards() for unit in work.units(shard, "f")]
+    stage = CropStage(crop_params(), root / "index.parquet", root / "skeleton", raw)
+    units = [unit for shard in stage.shards() for unit in stage.units(shard, "f")]
     return notes, [unit.key for unit in units], read_frames([unit.payload for unit in units])
 
 
@@ -294,8 +294,8 @@ def two_data_sets(
         params = SkeletonParams.model_validate({"rules": "ctrgcn", "solo": solo, "max_failed": 0})
         run.run(SkeletonStage(params, out / "index.parquet", raw), out / "skeleton", notes)
         computed.append(notes["computed"])
-        work = CropStage(crop_params(), out / "index.parquet", out / "skeleton", raw)
-        keys.append([unit.key for shard in work.shards() for unit in work.units(shard, "f")])
+        stage = CropStage(crop_params(), out / "index.parquet", out / "skeleton", raw)
+        keys.append([unit.key for shard in stage.shards() for unit in stage.units(shard, "f")])
         shards.append(sorted((out / "skeleton").glob("*.parquet")))
     return computed, keys, shards
 

@@ -22,7 +22,7 @@ from c2vl.core.files import read_json
 from c2vl.datasets.skeleton_file import parse_skeleton
 from c2vl.datasets.skeleton_params import SkeletonParams
 from c2vl.datasets.skeletons.denoise import denoise
-from c2vl.datasets.skeletons.work import SkeletonStage
+from c2vl.datasets.skeletons.skeleton_stage import SkeletonStage
 from c2vl.store import run
 
 NAMES = [f"S001C001P{subject:03d}R001A001" for subject in range(1, 5)]
@@ -133,7 +133,7 @@ def test_skeletons_that_are_not_in_metres_are_named(
 WORKER = """
 import os, sys, time
 from pathlib import Path
-from c2vl.datasets.skeletons import work
+from c2vl.datasets.skeletons.skeleton_stage import SkeletonStage
 from c2vl.datasets.skeleton_params import SkeletonParams
 from c2vl.store import run
 
@@ -141,7 +141,7 @@ def waiting(payloads):
     Path("worker").write_text(str(os.getpid()))
     time.sleep(60)
 
-class Waiting(work.SkeletonStage):
+class Waiting(SkeletonStage):
     def preparer(self):
         return waiting
 

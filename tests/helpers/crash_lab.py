@@ -1,7 +1,8 @@
-"""The four stages of the sample store on a tiny real world, to be killed: for tests/test_store_crash.py.
+"""Run the stages on a tiny real world and kill them, for tests/store/test_store_crash.py.
 
-An attempt runs in a process forked from one that has imported everything and loaded the engines, so that it
-takes a fraction of a second. What it computes it notes in a file, which a SIGKILL does not take back.
+Each attempt is a process forked from one that has already imported everything and loaded the
+engines, so it takes a fraction of a second. It notes what it computes in a file, which survives
+SIGKILL.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from c2vl.core.errors import one_sentence
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.index import build_index
 from c2vl.datasets.skeleton_params import SkeletonParams
-from c2vl.datasets.skeletons.work import SkeletonStage, denoise_all
+from c2vl.datasets.skeletons.skeleton_stage import SkeletonStage, denoise_all
 from c2vl.prompts.caption import CaptionParams, CaptionStage
 from c2vl.prompts.crop import CropParams, CropStage, detected_now
 from c2vl.prompts.embed import EmbedStage
@@ -71,14 +72,14 @@ def profile() -> dict[str, Any]:
 
 
 def note(units: Sequence[Any]) -> None:
-    """One line for each call that computes: this process and how many units; whole, as appends of this size are."""
+    """Append a line: this process and how many units it computes. Appends this small are atomic."""
     handle = os.open(os.environ["LAB_NOTES"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(handle, f"{os.getpid()} {len(units)}\n".encode())
     os.close(handle)
 
 
 def let_workers_write() -> None:
-    """With `LAB_WRITE`, worker processes write their batches themselves, small as they are."""
+    """With `LAB_WRITE`, let worker processes write even small batches themselves."""
     if os.environ.get("LAB_WRITE"):
         publish.LARGE_BYTES = 0
 
@@ -101,9 +102,10 @@ def noted_denoising(payloads: Sequence[Any]) -> list[Any]:
 
 
 def noted(kind: type[Any]) -> type[Any]:
-    """`kind` with what its engine computes noted; of `crop` what is detected, for cutting is no engine's work.
+    """Return a subclass of a stage that notes what its engine computes.
 
-    With `LAB_THREADS=forbidden` nothing may be prepared in this process.
+    Of `crop` it notes what is detected: cutting needs no engine. With `LAB_THREADS=forbidden`
+    preparing in this process is an error.
     """
 
     class Noted(kind):
@@ -129,8 +131,8 @@ def elsewhere(process: int, prepare: Callable[..., Any], payloads: Sequence[Any]
     return prepare(payloads)
 
 
-def work_of(stage: str, world: Path) -> Any:
-    """The real work of a stage over what lies in `world`."""
+def stage_over(stage: str, world: Path) -> Any:
+    """The real stage over what lies in `world`."""
     if stage == "standin":
         publish.FLUSH_SECONDS, publish.MERGE_AFTER = 0.0, 3
         return noted(Stage)(standin_world(1, 6), size=4)
@@ -149,7 +151,7 @@ def work_of(stage: str, world: Path) -> Any:
 
 def warm() -> None:
     """Load the engines once for all attempts; a forked torch must have had one thread."""
-    import pandas  # noqa: F401  # pyarrow imports it at the first column it makes of objects, where it is installed
+    import pandas  # noqa: F401  # pyarrow imports it later, if it is installed
     import pyarrow.compute  # noqa: F401
     import torch
 
@@ -176,7 +178,7 @@ def attempt(
     kill: Kill = None,
     settings: dict[str, str] | None = None,
 ) -> None:
-    """Run a stage in this process, its store in `trial`; what it says goes to `trial/said`."""
+    """Run a stage in this process; its store is in `trial`, its output in `trial/printed`."""
     os.environ |= {
         "C2VL_HOME": str(trial / "home"),
         "C2VL_WORKERS": "1",
@@ -187,16 +189,16 @@ def attempt(
         f"C2VL_BATCH_{name}": str(BATCH) for name in ("SKELETON", "CROP", "CAPTION", "EMBED")
     } | (settings or {})
     let_workers_write()
-    said = os.open(trial / "said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(said, 1)
-    os.dup2(said, 2)
+    printed = os.open(trial / "printed", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(printed, 1)
+    os.dup2(printed, 2)
     steps = count_steps(kill)
-    one_sentence(lambda: run.run(work_of(stage, world), out, {}))()
+    one_sentence(lambda: run.run(stage_over(stage, world), out, {}))()
     (trial / "steps").write_text(str(steps[0]))
 
 
 def count_steps(kill: Kill) -> list[int]:
-    """Count the calls by which files become visible or durable, and end this process at one of them."""
+    """Count the calls that make files visible or durable; kill this process at one of them."""
     done = [0]
 
     def counting(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -213,7 +215,8 @@ def count_steps(kill: Kill) -> list[int]:
 
         return counted
 
-    os.fsync = lambda handle: None  # type: ignore[assignment]  # a step, but no trial cuts the power, and 200 would wait for the disk
+    # Counted as a step, but not done: no trial cuts the power, and it takes long.
+    os.fsync = lambda handle: None  # type: ignore[assignment]
     for name in ("replace", "rename", "fsync", "unlink", "chmod"):
         setattr(os, name, counting(getattr(os, name)))
     files.tempfile.mkstemp = counting(files.tempfile.mkstemp)

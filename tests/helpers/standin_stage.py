@@ -1,6 +1,7 @@
-"""A stage whose engine is a hash: for tests of the store, in this process and, as a script, in others.
+"""A stage for tests of the store; its engine is a hash.
 
-As a script: `standin_stage.py OUT DELAY` runs it on `world()`, saying `batch` and sleeping DELAY seconds at each.
+Run as a script, `standin_stage.py OUT DELAY` runs the stage on `world()` in a process of its own.
+It prints `batch` at each batch and sleeps DELAY seconds.
 """
 
 from __future__ import annotations

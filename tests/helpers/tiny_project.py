@@ -147,8 +147,8 @@ def main() -> None:
     add_options(parser)
     question = os.environ.get("STANDIN_QUESTION", "what?")
     company = "STANDIN_ALONE" not in os.environ  # True: answers depend on the batch
-    work = GatedStage(described(Path("world.json")), size=4, question=question, company=company)
-    run_as_asked(work, OUT, parser.parse_args())
+    stage = GatedStage(described(Path("world.json")), size=4, question=question, company=company)
+    run_as_asked(stage, OUT, parser.parse_args())
 
 
 if __name__ == "__main__":

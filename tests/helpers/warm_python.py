@@ -49,9 +49,9 @@ if len(sys.argv) < 2 or not sys.argv[1].startswith("stages/"):
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 caller = socket.socket(socket.AF_UNIX)
 caller.connect({address!r})
-told = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
-socket.send_fds(caller, [b"%16d" % len(told)], [0, 1, 2])
-caller.sendall(told)
+message = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+socket.send_fds(caller, [b"%16d" % len(message)], [0, 1, 2])
+caller.sendall(message)
 sys.exit(int(caller.recv(16) or b"139"))  # nothing: it died
 """
 
@@ -107,10 +107,10 @@ def serve(address: str) -> None:
 def run(caller: socket.socket) -> int:
     """Run the script that the caller names as that process would; return the exit status."""
     head, files, _, _ = socket.recv_fds(caller, HEAD, 3)
-    told = b""
-    while len(told) < int(head):
-        told += caller.recv(int(head) - len(told))
-    arguments, folder, environment = json.loads(told)
+    message = b""
+    while len(message) < int(head):
+        message += caller.recv(int(head) - len(message))
+    arguments, folder, environment = json.loads(message)
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)

@@ -274,13 +274,13 @@ def test_disentangled_convolution_aggregates_unfolded_windows(
     half = window // 2
     padded = nn.functional.pad(x, (half, half))
     adjacency = layer.adjacency + layer.residual
-    outs = []
+    parts = []
     for start in range(0, frames, stride):
         joints = torch.cat([padded[..., start + w] for w in range(window)], dim=2)  # (N, C, W*V)
         scales = [joints @ adjacency[k].T for k in range(4)]
         mixed = sum(torch.einsum("ncv,oc->nov", scales[k], layer.weight[:, k]) for k in range(4))
-        outs.append((mixed + layer.bias[:, None]).view(2, out, window, 20))
-    expected = torch.stack(outs, dim=-1) / (1 + layer.norm.eps) ** 0.5
+        parts.append((mixed + layer.bias[:, None]).view(2, out, window, 20))
+    expected = torch.stack(parts, dim=-1) / (1 + layer.norm.eps) ** 0.5
     torch.testing.assert_close(layer(x), expected.relu())
 
 
@@ -295,7 +295,7 @@ def test_multi_scale_temporal_convolution_is_its_branches() -> None:
     ) * unit
     reduced = reduced.relu()
     frames = range(0, 9, 2)
-    outs = []
+    parts = []
     for branch, dilation in enumerate((1, 2, 3, 4)):
         conv, share = layer.dilated[branch][0], reduced[:, 2 * branch : 2 * branch + 2]
         padded = nn.functional.pad(share, (dilation, dilation))
@@ -306,16 +306,16 @@ def test_multi_scale_temporal_convolution_is_its_branches() -> None:
             )
             for t in frames
         ]
-        outs.append((torch.stack(taps, -1) + conv.bias[:, None, None]) * unit)
+        parts.append((torch.stack(taps, -1) + conv.bias[:, None, None]) * unit)
     last = nn.functional.pad(reduced[:, 8:], (1, 1), value=-1)  # below every value after a ReLU
-    outs.append(torch.stack([last[..., t : t + 3].amax(-1) for t in frames], -1) * unit)
+    parts.append(torch.stack([last[..., t : t + 3].amax(-1) for t in frames], -1) * unit)
     for linear in (layer.plain[0], layer.shortcut[0]):
         y = (
             torch.einsum("ncvt,oc->novt", x[..., ::2], linear.weight[..., 0, 0])
             + linear.bias[:, None, None]
         )
-        outs.append(y * unit)
-    torch.testing.assert_close(layer(x), (torch.cat(outs[:-1], 1) + outs[-1]).relu())
+        parts.append(y * unit)
+    torch.testing.assert_close(layer(x), (torch.cat(parts[:-1], 1) + parts[-1]).relu())
 
 
 @pytest.mark.parametrize("reading", ["forward", "both"])
@@ -345,15 +345,15 @@ def test_gru_reads_as_said(reading: str) -> None:
 
 def test_on_a_gpu_the_gru_is_kept_out_of_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which would compute it in float16, whatever was asked for. `meta` stands in for a GPU."""
-    said = []
+    calls = []
     monkeypatch.setattr(
-        torch, "autocast", lambda device, enabled: said.append((device, enabled)) or nullcontext()
+        torch, "autocast", lambda device, enabled: calls.append((device, enabled)) or nullcontext()
     )
     encoder, x = GRU(NTU25, width=4, layers=2), torch.randn(2, 3, 6, 25, 2)
     encoder(x)
-    assert not said
+    assert not calls
     encoder.to("meta")(x.to("meta"))
-    assert said == [("meta", False)]
+    assert calls == [("meta", False)]
 
 
 def test_positions_are_sines_and_cosines() -> None:

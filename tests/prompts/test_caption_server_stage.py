@@ -99,13 +99,13 @@ def test_the_stage_keeps_every_answer_and_retries_failures_only(
             shade
         )
 
-    def stage() -> list[dict[str, Any]]:
-        work = CaptionStage(CaptionParams(max_failed=0.2, captioner=params()), tmp_path / "crop")
-        run(work, tmp_path / "caption", {})
+    def answered() -> list[dict[str, Any]]:
+        stage = CaptionStage(CaptionParams(max_failed=0.2, captioner=params()), tmp_path / "crop")
+        run(stage, tmp_path / "caption", {})
         return list(tables.rows_of(tables.read(tmp_path / "caption" / f"{shard}.parquet")))
 
     server.behaviour = picky
-    made = stage()
+    made = answered()
     assert [row["answer"] for row in made] == [
         "shade 1",
         None,
@@ -116,5 +116,5 @@ def test_the_stage_keeps_every_answer_and_retries_failures_only(
         "the captioning server refused the crop (HTTP 400: too dark)",
     )
     server.behaviour = lambda handler, shade, before: handler.answer(shade)
-    assert stage()[1]["answer"] == "shade 2"
+    assert answered()[1]["answer"] == "shade 2"
     assert server.asked == {shade: 2 if shade == 2 else 1 for shade in range(1, 11)}

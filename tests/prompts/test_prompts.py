@@ -1,4 +1,4 @@
-"""Which people are cropped, where the crop lies, and what the crop stage does with videos whole, small and broken."""
+"""The crop stage: which people it crops and where, and what it does with broken videos."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from c2vl.core import tables
 from c2vl.datasets.colour_frame import on_video
 from c2vl.datasets.video.decode import Decoded, decode
-from c2vl.prompts import crop as crop_stage
+from c2vl.prompts import crop as crop_module
 from c2vl.prompts import frame as frames
 from c2vl.prompts.crop import CropParams, CropStage
 from c2vl.prompts.engines import DetectorParams
@@ -187,7 +187,7 @@ def test_a_square_window_takes_in_what_is_around_the_people(
 
 
 @pytest.mark.parametrize(
-    ("fallback", "corners", "said"),
+    ("fallback", "corners", "reason"),
     [
         ("skeleton", (80, 72, 320, 1008), "nobody was found; cropped around the skeleton's joints"),
         ("frame", (0, 0, 1920, 1080), "nobody was found; kept the whole frame"),
@@ -195,13 +195,13 @@ def test_a_square_window_takes_in_what_is_around_the_people(
     ],
 )
 def test_nobody_found_is_a_verdict(
-    fallback: Fallback, corners: tuple[int, ...] | None, said: str
+    fallback: Fallback, corners: tuple[int, ...] | None, reason: str
 ) -> None:
     verdict = window(
         NONE, [], actor(100, 150, 300, 930), fallback=fallback
     )  # 10 % of 200 and of 780 are added
     assert verdict.corners == corners
-    assert verdict.reason == said
+    assert verdict.reason == reason
     assert verdict.chosen == []
     assert verdict.coverage == 0 if corners else np.isnan(verdict.coverage)
 
@@ -281,8 +281,8 @@ def name(subject: int) -> str:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Four samples, 20 frames of 192x108: whole, cut short, unreadable, and without a usable skeleton."""
-    monkeypatch.setattr(crop_stage, "engine_description", lambda *_: {"detector": "bright"})
+    """Four samples of 20 frames of 192x108: good, cut short, unreadable, without a skeleton."""
+    monkeypatch.setattr(crop_module, "engine_description", lambda *_: {"detector": "bright"})
     monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("C2VL_STORE", raising=False)
     (tmp_path / "raw").mkdir()
@@ -331,17 +331,17 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def stage(project: Path, **changes: Any) -> CropStage:
+def crop_stage(project: Path, **changes: Any) -> CropStage:
     params = CropParams(**(PARAMS | changes), detector=DetectorParams(model="nowhere"))
-    work = CropStage(params, project / "index.parquet", project / "skeleton", project / "raw")
-    work.use(Bright())
-    return work
+    stage = CropStage(params, project / "index.parquet", project / "skeleton", project / "raw")
+    stage.use(Bright())
+    return stage
 
 
-def outcomes(work: CropStage) -> dict[tuple[str, int], Any]:
-    units = work.units(SHARD, "f")
+def outcomes(stage: CropStage) -> dict[tuple[str, int], Any]:
+    units = stage.units(SHARD, "f")
     usable = [unit for unit in units if unit.key is not None]
-    prepared = work.preparer()([unit.payload for unit in usable])
+    prepared = stage.preparer()([unit.payload for unit in usable])
     ready = dict(zip([id(unit) for unit in usable], prepared, strict=True))
     made: dict[tuple[str, int], Any] = {}
     for unit in units:
@@ -349,7 +349,7 @@ def outcomes(work: CropStage) -> dict[tuple[str, int], Any]:
         row = (
             item
             if isinstance(item, Failure)
-            else work.complete([unit], [item], work.compute([unit], [item]))[0]
+            else stage.complete([unit], [item], stage.compute([unit], [item]))[0]
         )
         made[unit.identity["sample"], unit.identity["k"]] = row
     return made
@@ -358,8 +358,8 @@ def outcomes(work: CropStage) -> dict[tuple[str, int], Any]:
 def test_the_stage_crops_the_person_of_the_frame_and_gives_reasons_for_the_rest(
     project: Path,
 ) -> None:
-    made = outcomes(stage(project))
-    assert [unit.identity["frame"] for unit in stage(project).units(SHARD, "f")][:2] == [5, 15]
+    made = outcomes(crop_stage(project))
+    assert [unit.identity["frame"] for unit in crop_stage(project).units(SHARD, "f")][:2] == [5, 15]
     for k, frame in enumerate((5, 15)):
         row = made[name(1), k]
         assert abs(row["x0"] - (30 + 4 * frame)) <= 2
@@ -379,23 +379,23 @@ def test_the_stage_crops_the_person_of_the_frame_and_gives_reasons_for_the_rest(
 def test_a_video_that_changed_since_the_index_is_not_kept_under_its_old_key(project: Path) -> None:
     path = project / "raw" / f"{name(1)}_rgb.avi"
     path.write_bytes(path.read_bytes() + b"\0")
-    assert outcomes(stage(project))[name(1), 0].status == "changed"
+    assert outcomes(crop_stage(project))[name(1), 0].status == "changed"
 
 
 def test_the_crop_key_is_of_what_is_read_and_not_of_where_it_lies(
     project: Path, tmp_path: Path
 ) -> None:
-    keys = [unit.key for unit in stage(project).units(SHARD, "f")]
+    keys = [unit.key for unit in crop_stage(project).units(SHARD, "f")]
     (project / "raw").rename(tmp_path / "moved")
     params = CropParams(**PARAMS, detector=DetectorParams(model="elsewhere"))
     moved = CropStage(params, project / "index.parquet", project / "skeleton", tmp_path / "moved")
     assert [unit.key for unit in moved.units(SHARD, "f")] == keys
-    assert moved.description() == stage(project).description()
-    assert moved.description() != stage(project, margin=0.2).description()
-    # Another K keeps the fingerprint, and shares the keys of the frames that coincide: 5 and 15 are middles of 2 and of 6.
-    assert stage(project, frames_per_clip=6).description() == stage(project).description()
+    assert moved.description() == crop_stage(project).description()
+    assert moved.description() != crop_stage(project, margin=0.2).description()
+    # Another K keeps the fingerprint. Frames 5 and 15 are middles of 2 and of 6: their keys stay.
+    assert crop_stage(project, frames_per_clip=6).description() == crop_stage(project).description()
     assert set(keys[:2]) < {
-        unit.key for unit in stage(project, frames_per_clip=6).units(SHARD, "f")
+        unit.key for unit in crop_stage(project, frames_per_clip=6).units(SHARD, "f")
     }
     assert content_key("f", 5) != content_key("f", 15)
 
@@ -421,9 +421,9 @@ def test_a_video_is_opened_once_for_all_frames_though_the_detector_takes_fewer_a
 
     monkeypatch.setattr(frames, "decode", counted)
     monkeypatch.setenv("C2VL_WORKERS", "1")
-    work = stage(project, frames_per_clip=5, max_failed=1.0)
-    work.use(Small())
-    run(work, project / "crop", {})
+    stage = crop_stage(project, frames_per_clip=5, max_failed=1.0)
+    stage.use(Small())
+    run(stage, project / "crop", {})
     assert sorted(opened) == [f"{name(subject)}_rgb.avi" for subject in (1, 2, 3)]
     assert calls == [2, 2, 1, 1]  # of the second video one frame is there
 
@@ -433,15 +433,15 @@ def test_another_margin_cuts_anew_and_detects_nothing(project: Path) -> None:
         def prepare(self, images: Any) -> Any:
             raise AssertionError("there is something to detect")
 
-    first = outcomes(stage(project))
-    again = stage(project, margin=0.2, jpeg_quality=80, fallback="drop")
+    first = outcomes(crop_stage(project))
+    again = crop_stage(project, margin=0.2, jpeg_quality=80, fallback="drop")
     again.use(Unwanted())
     second = outcomes(again)
     for place, row in first.items():
         if not isinstance(row, Failure):
             assert np.array_equal(second[place]["boxes"], row["boxes"])
             assert second[place]["x0"] < row["x0"]
-    more = stage(project, frames_per_clip=3)  # frame 10 is new
+    more = crop_stage(project, frames_per_clip=3)  # frame 10 is new
     more.use(Unwanted())
     with pytest.raises(AssertionError, match="something to detect"):
         outcomes(more)
@@ -457,11 +457,11 @@ def test_a_feature_that_is_not_finite_is_a_failed_row(tmp_path: Path) -> None:
         def encode_texts(self, ready: object) -> np.ndarray:
             return np.array([[1, 0], [np.inf, 0], [0, np.nan]], np.float16)
 
-    work = EmbedStage(
+    stage = EmbedStage(
         EmbedParams(max_failed=1, encoder=EncoderParams(model="any")), "language", tmp_path
     )
-    work._encoder = Overflowing()  # type: ignore[assignment]
-    good, *bad = work.compute([], [TokenIds([1], False)] * 3)
+    stage._encoder = Overflowing()  # type: ignore[assignment]
+    good, *bad = stage.compute([], [TokenIds([1], False)] * 3)
     assert (
         isinstance(good, dict)
         and [getattr(row, "status", None) for row in bad] == ["not_finite"] * 2

@@ -1,4 +1,4 @@
-"""Published answers instead of a captioner: the file, the matching, and skeletons alone that learn from language."""
+"""Published answers instead of a captioner: the file, the matching, and training without videos."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ A, B, C = (f"S001C001P001R001A{action:03d}" for action in (1, 2, 3))
 
 
 def test_a_zip_a_json_file_and_a_folder_say_the_same(tmp_path: Path) -> None:
-    told = {A: ["He is standing.", " He waves. "], B: ["She sits."]}
+    published = {A: ["He is standing.", " He waves. "], B: ["She sits."]}
     expected = {A: ["He is standing.", "He waves."], B: ["She sits."]}
-    (tmp_path / "one.json").write_text(json.dumps(told))
+    (tmp_path / "one.json").write_text(json.dumps(published))
     folder = tmp_path / "folder"
     folder.mkdir()
-    for name, sentences in told.items():
+    for name, sentences in published.items():
         zipped(
             folder / f"{name}.zip", {name: sentences}, f"inside/../../{name}.json"
         )  # its path is never used as one
-    for path in (zipped(tmp_path / "one.zip", told), tmp_path / "one.json", folder):
+    for path in (zipped(tmp_path / "one.zip", published), tmp_path / "one.json", folder):
         assert read_published(path).sentences == expected
     assert read_published(tmp_path / "one.json").most == 2
 
@@ -134,7 +134,7 @@ def test_sentences_of_other_frames_than_the_crops_are_said(tmp_path: Path) -> No
     assert "not about crop k" not in PublishedStage(path, crops_of(tmp_path / "none", A)).summary()
     crops = crops_of(tmp_path / "crop", A, status="ok")
     assert (
-        "crops are of 2 frames a clip and the file has 3 sentences"
+        "there are crops of 2 frames per clip and 3 sentences"
         in PublishedStage(path, crops).summary()
     )
     assert (
@@ -154,17 +154,18 @@ def run_stage(name: str, *arguments: str) -> None:
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
-    """A project in `tmp_path` with skeletons alone, and published answers for all clips but two; returns the answers."""
+    """A project without videos; published answers for all clips but two, which it returns."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("C2VL_WORKERS", "1")
     frames = write_studio_files(tmp_path / "raw", 5, 24, 8)
-    told = {
-        sample: [said[at] for at in middle_frames(len(said), K)] for sample, said in frames.items()
+    published = {
+        sample: [answers[at] for at in middle_frames(len(answers), K)]
+        for sample, answers in frames.items()
     }
     zipped(
         tmp_path / "language.zip",
-        {name: said for name, said in told.items() if name not in list(told)[:2]} | {"A1": ["x"]},
+        dict(list(published.items())[2:]) | {"A1": ["x"]},
     )
     params = yaml.safe_load((ROOT / "profiles" / "demo.yaml").read_text())
     params["data"] |= {"raw": "raw", "benchmarks": ["xsub"], "train_subjects": [*range(1, 9)]}
@@ -181,7 +182,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str
     params["pretrain"]["objective"]["knowledge"] = "language"
     params["pretrain"]["encoder"] |= {"width": 4, "blocks": 3}
     Path("params.yaml").write_text(yaml.safe_dump(params))
-    return told
+    return published
 
 
 def test_skeletons_alone_learn_from_published_language(
@@ -202,9 +203,9 @@ def test_skeletons_alone_learn_from_published_language(
     )
     rows = tables.rows_of(tables.read(Path("data/caption")))
     assert {(row["sample"], row["k"]): row["answer"] for row in rows if row["status"] == "ok"} == {
-        (sample, k): said
+        (sample, k): answer
         for sample, sentences in list(world.items())[2:]
-        for k, said in enumerate(sentences)
+        for k, answer in enumerate(sentences)
     }
     assert [row["status"] for row in rows if row["sample"] in list(world)[:2]] == [
         "not_published"
@@ -247,8 +248,8 @@ def test_without_videos_and_without_a_file_the_captioner_has_nothing_to_ask(
         "baselines/xsub/random": True,
         "baselines/xsub/supervised": True,
     }
-    said = json.loads(Path("results/pretrain/xsub-joint/absent.json").read_text())["reason"]
-    assert "videos" in said and "caption.published" in said
+    reason = json.loads(Path("results/pretrain/xsub-joint/absent.json").read_text())["reason"]
+    assert "videos" in reason and "caption.published" in reason
     with pytest.raises(UserError, match=r"holds no encoder.*caption\.published"):
         load_checkpoint(Path("results/pretrain/xsub-joint"))
 
@@ -268,8 +269,8 @@ def test_videos_of_which_none_gave_a_crop_stop_the_captioner(
         tables.write(path, tables.table_of(rows, table.schema))
     with pytest.raises(SystemExit):
         run_stage("caption")
-    told = capsys.readouterr()
-    assert "no sample is usable" in told.err and "caption.published" in told.out
+    printed = capsys.readouterr()
+    assert "no sample can be used" in printed.err and "caption.published" in printed.out
 
 
 def test_the_command_counts_sentences_and_tokens(

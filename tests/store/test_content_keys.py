@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from c2vl.commands.pipeline.store_stages import STAGES, stages_named, work_of
+from c2vl.commands.pipeline.store_stages import STAGES, stages_named
 from c2vl.core import tables
 from c2vl.core.files import write_json
 from c2vl.store.plan import described
@@ -24,7 +24,7 @@ KEPT, CHANGED = "keys stay", "keys change"
 
 CHANGES: dict[str, tuple[Any, str]] = {
     "skeleton.rules": ("aligned", CHANGED),
-    "skeleton.solo": ("copy", KEPT),  # applied to what is stored when the out is sealed
+    "skeleton.solo": ("copy", KEPT),  # applied when the output is written
     "skeleton.max_failed": (0.5, KEPT),
     "crop.frames_per_clip": (12, KEPT),  # more frames, those of before among them
     "crop.margin": (0.5, CHANGED),
@@ -125,12 +125,12 @@ def keys(stage: str, content: dict[str, Any]) -> list[bytes]:
     """Keys of all units of a stage under params."""
     Path("params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     (known,) = stages_named(stage)
-    work = work_of(known)
-    fingerprint, _ = described(work)
+    stage = known.open()
+    fingerprint, _ = described(stage)
     return [
         unit.key
-        for shard in work.shards()
-        for unit in work.units(shard, fingerprint)
+        for shard in stage.shards()
+        for unit in stage.units(shard, fingerprint)
         if unit.key is not None
     ]
 
@@ -282,8 +282,9 @@ def test_published_answers_are_known_by_their_content(
 ) -> None:
     content = params()
     found = []
-    for place, told in (("a.json", "He waves."), ("b.json", "He waves."), ("c.json", "She waves.")):
-        write_json(folder / place, {NAME: [told]})
+    answers = {"a.json": "He waves.", "b.json": "He waves.", "c.json": "She waves."}
+    for place, answer in answers.items():
+        write_json(folder / place, {NAME: [answer]})
         content["caption"]["published"] = str(folder / place)
         found.append(keys("caption", content))
     assert found[0] == found[1] != found[2]
@@ -294,13 +295,13 @@ def test_published_answers_are_known_by_their_content(
 def test_a_new_version_of_a_stage_is_another_key(
     stage: str, usual: dict[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import c2vl.datasets.skeletons.work
+    import c2vl.datasets.skeletons.skeleton_stage
     import c2vl.prompts.caption
     import c2vl.prompts.crop
     import c2vl.prompts.embed
 
     module = {
-        "skeleton": c2vl.datasets.skeletons.work,
+        "skeleton": c2vl.datasets.skeletons.skeleton_stage,
         "crop": c2vl.prompts.crop,
         "caption": c2vl.prompts.caption,
     }

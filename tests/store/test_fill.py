@@ -122,9 +122,9 @@ def test_rows_are_completed_beside_the_engine_failures_in_their_places(
         monkeypatch.setenv(PREPARE, way)
         if large:
             monkeypatch.setattr(publish, "FLUSH_BYTES", 0)
-        work = Completed(stumbling(), size=4)
-        made[way] = written(work, tmp_path / "out")
-        assert all(name.startswith("write") for name in work.threads)
+        stage = Completed(stumbling(), size=4)
+        made[way] = written(stage, tmp_path / "out")
+        assert all(name.startswith("write") for name in stage.threads)
     assert made["threads"] == made["processes"]
     rows = tables.read(tmp_path / "out", ["status", "reason"]).to_pylist()
     assert {"status": "error", "reason": "ValueError: cannot be completed"} in rows
@@ -153,9 +153,9 @@ def contents() -> dict[str, list[bytes | None]]:
     return made
 
 
-def written(work: Stage, out: Path) -> dict[str, bytes]:
+def written(stage: Stage, out: Path) -> dict[str, bytes]:
     notes: dict[str, Any] = {}
-    run.run(work, out, notes)
+    run.run(stage, out, notes)
     return {path.name: path.read_bytes() for path in sorted(out.iterdir())}
 
 
@@ -164,9 +164,9 @@ def whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **named: Any) -> dict
     with monkeypatch.context() as patch:
         patch.setenv("C2VL_HOME", str(tmp_path / "threads-home"))
         patch.setenv(PREPARE, "threads")
-        work = Pictures(contents(), **named)
-        made = written(work, tmp_path / "threads")
-    assert set(work.prepared_by) == {os.getpid()}
+        stage = Pictures(contents(), **named)
+        made = written(stage, tmp_path / "threads")
+    assert set(stage.prepared_by) == {os.getpid()}
     return made
 
 
@@ -175,9 +175,9 @@ def test_the_sealed_bytes_are_those_of_threads_failures_included(
 ) -> None:
     expected = whole(tmp_path, monkeypatch)
     monkeypatch.setenv(PREPARE, "processes")
-    work = Pictures(contents())
-    assert written(work, tmp_path / "out") == expected
-    assert os.getpid() not in work.prepared_by
+    stage = Pictures(contents())
+    assert written(stage, tmp_path / "out") == expected
+    assert os.getpid() not in stage.prepared_by
 
 
 def test_auto_takes_threads_for_a_short_run_and_processes_for_a_long_one(
@@ -208,11 +208,11 @@ def test_when_a_process_is_killed_threads_go_on_and_say_so(
 ) -> None:
     expected = whole(tmp_path, monkeypatch)
     monkeypatch.setenv(PREPARE, "processes")
-    work = Pictures(contents(), how=how)
-    assert written(work, tmp_path / "out") == expected
-    assert set(work.prepared_by) == {os.getpid()}
-    said = "caption: a process that prepares ended, perhaps for lack of memory; threads go on"
-    assert capfd.readouterr().out.count(said) == 1
+    stage = Pictures(contents(), how=how)
+    assert written(stage, tmp_path / "out") == expected
+    assert set(stage.prepared_by) == {os.getpid()}
+    message = "caption: a process that prepares ended, perhaps for lack of memory; threads go on"
+    assert capfd.readouterr().out.count(message) == 1
 
 
 def refused(*given: Any, **named: Any) -> Any:
@@ -226,11 +226,11 @@ def test_where_the_system_refuses_processes_threads_go_on_and_say_so(
     monkeypatch.setenv(PREPARE, "processes")
     with monkeypatch.context() as patch:
         patch.setattr("multiprocessing.util.spawnv_passfds", refused)
-        work = Pictures(contents())
-        assert written(work, tmp_path / "out") == expected
-    assert set(work.prepared_by) == {os.getpid()}
-    said = "caption: no process can prepare ([Errno 1] Operation not permitted); threads go on"
-    assert said in capfd.readouterr().out
+        stage = Pictures(contents())
+        assert written(stage, tmp_path / "out") == expected
+    assert set(stage.prepared_by) == {os.getpid()}
+    message = "caption: no process can prepare ([Errno 1] Operation not permitted); threads go on"
+    assert message in capfd.readouterr().out
 
 
 def test_where_the_system_refuses_another_priority_all_is_done_with_the_usual_one(
@@ -248,9 +248,9 @@ def test_what_cannot_be_sent_to_a_process_is_said_and_prepared_here(
     expected = whole(tmp_path, monkeypatch)
     monkeypatch.setenv(PREPARE, "processes")
     lock = threading.Lock()
-    work = Pictures(contents(), how=lambda given: decoded(given) if lock else [])
-    assert written(work, tmp_path / "out") == expected
-    assert set(work.prepared_by) == {os.getpid()}
+    stage = Pictures(contents(), how=lambda given: decoded(given) if lock else [])
+    assert written(stage, tmp_path / "out") == expected
+    assert set(stage.prepared_by) == {os.getpid()}
     assert "caption: no process can prepare (Can't pickle" in capfd.readouterr().out
 
 
@@ -260,8 +260,8 @@ def test_an_engine_that_must_prepare_itself_does_so_without_a_word_in_a_long_run
     expected = whole(tmp_path, monkeypatch)
     monkeypatch.setattr(fill, "LONG", 1)
     capfd.readouterr()
-    work = Pictures(contents(), how=lambda given: decoded(given))
-    assert written(work, tmp_path / "out") == expected
+    stage = Pictures(contents(), how=lambda given: decoded(given))
+    assert written(stage, tmp_path / "out") == expected
     assert "threads" not in capfd.readouterr().out
 
 
@@ -269,10 +269,10 @@ def test_no_process_is_left_when_the_stage_has_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(PREPARE, "processes")
-    work = Pictures(contents(), raise_at=2)
+    stage = Pictures(contents(), raise_at=2)
     with pytest.raises(Stop):
-        written(work, tmp_path / "out")
-    for process in set(work.prepared_by):
+        written(stage, tmp_path / "out")
+    for process in set(stage.prepared_by):
         for _ in range(200):
             if not Path(f"/proc/{process}").exists():
                 break

@@ -48,9 +48,9 @@ def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )  # no test cuts the power, and this one waits for the disk
 
 
-def ran(work: Stage, out: Path) -> dict[str, Any]:
+def ran(stage: Stage, out: Path) -> dict[str, Any]:
     notes: dict[str, Any] = {}
-    run.run(work, out, notes)
+    run.run(stage, out, notes)
     return notes
 
 
@@ -242,11 +242,11 @@ def test_only_the_difference_is_computed_and_the_run_says_so(
     now = world(3)
     del now[sample(2, 12)]
     now[sample(1, 4)][1] = b"another picture"
-    work = Stage(now, company=False)
-    second = ran(work, tmp_path / "out")
+    stage = Stage(now, company=False)
+    second = ran(stage, tmp_path / "out")
     new = set(good(now)) - set(good(before))
-    assert set(work.asked) - {b"bad pixels"} == new
-    assert len(work.asked) == len(new) + 1
+    assert set(stage.asked) - {b"bad pixels"} == new
+    assert len(stage.asked) == len(new) + 1
     assert second["computed"] == len(new) == 25
     assert second["why"] == "25 new (setup S001, S002, S003), 1 failed before"
     assert (
@@ -275,11 +275,11 @@ def test_a_new_setup_leaves_the_other_shards_as_they_were(tmp_path: Path) -> Non
 
 def test_a_removed_setup_leaves_no_shard_behind(tmp_path: Path) -> None:
     ran(Stage(world(2)), tmp_path / "out")
-    work = Stage(
+    stage = Stage(
         {name: prompts for name, prompts in world(2).items() if name < "S002"}
         | {sample(1, 99): [b"x"]}
     )
-    ran(work, tmp_path / "out")
+    ran(stage, tmp_path / "out")
     assert set(content(tmp_path / "out")) == {"S001C001.parquet", "metrics.json"}
 
 
@@ -290,9 +290,9 @@ def test_no_engine_is_loaded_when_nothing_is_missing(tmp_path: Path) -> None:
         if name not in (sample(1, 2), sample(2, 3))
     }
     ran(Stage(contents), tmp_path / "out")
-    work = Stage(contents, raise_at=0)
-    notes = ran(work, tmp_path / "elsewhere")
-    assert (work.loaded, notes["computed"], notes["why"]) == (0, 0, "nothing new")
+    stage = Stage(contents, raise_at=0)
+    notes = ran(stage, tmp_path / "elsewhere")
+    assert (stage.loaded, notes["computed"], notes["why"]) == (0, 0, "nothing new")
     assert content(tmp_path / "elsewhere") == content(tmp_path / "out")
 
 
@@ -393,7 +393,7 @@ def test_a_lost_gpu_ends_the_stage_and_fails_no_row(
             return super().compute(units, ready)
 
     with pytest.raises(
-        UserError, match=r"The GPU answers no more \(CUDA error: unspecified launch failure\)"
+        UserError, match=r"The GPU does not respond \(CUDA error: unspecified launch failure\)"
     ):
         ran(Lost(world(), company=False), tmp_path / "out")
     store = plan.open_store(Stage(world(), company=False))[0]
@@ -425,7 +425,7 @@ def test_too_many_failures_fail_the_stage_in_one_sentence_and_keep_what_succeede
     ]
     with pytest.raises(
         UserError, match="max_failed"
-    ):  # told apart, and not forgotten where the next try ends sooner
+    ):  # listed apart, and kept if the next try ends sooner
         ran(
             Stage(
                 {sample(1, 30 - n): [b"bad %d" % n] for n in range(8)} | contents,
@@ -445,11 +445,11 @@ def test_too_many_failures_fail_the_stage_in_one_sentence_and_keep_what_succeede
 
 
 @pytest.mark.parametrize(
-    ("number", "said"),
+    ("number", "message"),
     [(errno.ENOSPC, "full disk"), (errno.EROFS, "read-only"), (errno.EIO, "cannot be used")],
 )
 def test_trouble_with_the_disk_is_one_sentence_and_loses_nothing_published(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, message: str
 ) -> None:
     write, count = os.write, iter(range(1000))
 
@@ -459,7 +459,7 @@ def test_trouble_with_the_disk_is_one_sentence_and_loses_nothing_published(
         return write(handle, content)
 
     monkeypatch.setattr(os, "write", failing)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         ran(Stage(world()), tmp_path / "out")
     monkeypatch.setattr(os, "write", write)
     kept = plan.open_store(Stage(world()))[0].known()
@@ -480,7 +480,7 @@ def test_a_store_that_vanishes_under_a_run_ends_it_at_once_and_is_not_begun_anew
             return super().compute(units, ready)
 
     vanishing = Vanishing(world(), size=4)
-    with pytest.raises(UserError, match=r"The store .* vanished during the run; bring it back"):
+    with pytest.raises(UserError, match=r"The store .* vanished during the run; .* Bring it back"):
         ran(vanishing, tmp_path / "out")
     assert vanishing.batches == 4
     assert not place.exists()
@@ -517,7 +517,7 @@ def answers(contents: list[bytes]) -> list[dict[str, str]]:
 def test_what_is_damaged_while_a_run_goes_on_is_not_sealed_and_the_next_run_mends_it(
     tmp_path: Path, harm: str
 ) -> None:
-    """Segments of a run's own are never read back before it seals, which may be days later."""
+    """A run does not read its own segments before it writes the table, maybe days later."""
     ran(Stage(world(), size=4), tmp_path / "whole")
     shutil.rmtree(tmp_path / "home")
 
@@ -554,22 +554,22 @@ def test_a_store_that_is_named_and_not_there_is_not_begun_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("C2VL_STORE", str(tmp_path / "mnt" / "store"))
-    work = Stage(world())
+    stage = Stage(world())
     for command in (
-        lambda: ran(work, tmp_path / "out"),
-        lambda: run.fill_share(work, tmp_path / "out", share.ALL, {}),
+        lambda: ran(stage, tmp_path / "out"),
+        lambda: run.fill_share(stage, tmp_path / "out", share.ALL, {}),
     ):
         with pytest.raises(
             UserError, match=r"C2VL_STORE names is not there; mount its disk, or make the folder"
         ):
             command()
-    assert work.loaded == 0 and not (tmp_path / "mnt").exists()
+    assert stage.loaded == 0 and not (tmp_path / "mnt").exists()
     (tmp_path / "mnt" / "store").mkdir(parents=True)
-    assert ran(work, tmp_path / "out")["computed"] > 0
+    assert ran(stage, tmp_path / "out")["computed"] > 0
 
 
 def test_no_usable_sample_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no sample is usable"):
+    with pytest.raises(UserError, match="no sample can be used"):
         ran(Stage({sample(1, 1): [None]}), tmp_path / "out")
 
 
@@ -648,8 +648,8 @@ def test_killed_at_random_and_run_again_it_ends_with_the_same_bytes(tmp_path: Pa
             time.sleep(chance.uniform(0, 0.05))
             process.kill()
     with started(tmp_path, "out", 0) as process:
-        said = process.communicate()[0]
-    assert process.returncode == 0, said
+        printed = process.communicate()[0]
+    assert process.returncode == 0, printed
     assert content(tmp_path / "out") == content(tmp_path / "whole")
     assert not list((tmp_path / "store").rglob("*.damaged"))
 
@@ -661,10 +661,10 @@ def test_a_polite_end_publishes_what_is_finished(
     with started(tmp_path, "out", 0.1) as process:
         wait_for(process, 4)
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate()
+        _, printed = process.communicate()
     assert process.returncode == 130
     assert (
-        said.splitlines()[-1]
+        printed.splitlines()[-1]
         == "c2vl: interrupted; what was finished is kept, run the same command to go on."
     )
     monkeypatch.setenv("C2VL_STORE", str(tmp_path / "store"))
@@ -676,8 +676,8 @@ def test_two_processes_fill_one_store_at_once(tmp_path: Path) -> None:
     both = [started(tmp_path, f"out{number}", 0.005, home=f"home{number}") for number in range(2)]
     for number, process in enumerate(both):
         with process:
-            _, said = process.communicate()
-        assert process.returncode == 0, said
+            _, printed = process.communicate()
+        assert process.returncode == 0, printed
         assert content(tmp_path / f"out{number}") == content(tmp_path / "whole")
 
 
@@ -685,9 +685,9 @@ def test_a_rerun_beside_an_orphan_says_so_at_once(tmp_path: Path) -> None:
     with started(tmp_path, "out", 60) as orphan:
         wait_for(orphan, 1)
         with started(tmp_path, "out", 0) as rerun:
-            _, said = rerun.communicate(timeout=20)
+            _, printed = rerun.communicate(timeout=20)
         assert rerun.returncode == 1
-        assert f"caption is already running here (process {orphan.pid} on " in said
+        assert f"caption is already running here (process {orphan.pid} on " in printed
         orphan.kill()
 
 

@@ -28,7 +28,7 @@ WORKER_KILLS = 4
 
 @dataclass
 class Lab:
-    """Inputs and uninterrupted outs of all stages, and the server that attempts are forked from."""
+    """Inputs and uninterrupted outputs of all stages, and the process that forks attempts."""
 
     context: ForkServerContext
     world: Path
@@ -51,7 +51,7 @@ class Lab:
         wait_for_orphans(trial)
         process = self.begin(stage, trial, **settings)
         process.join(60)
-        assert process.exitcode == 0, (trial / "said").read_text()
+        assert process.exitcode == 0, (trial / "printed").read_text()
         assert content(trial / "out") == content(self.world / stage)
         assert not list((trial / "home").rglob("*.damaged"))
 
@@ -102,7 +102,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             process = lab.begin(stage, trial)
             process.join()
             lab.seconds[stage] = time.monotonic() - began
-            assert process.exitcode == 0, (trial / "said").read_text()
+            assert process.exitcode == 0, (trial / "printed").read_text()
             shutil.move(trial / "out", lab.world / stage)
             lab.steps[stage] = int((trial / "steps").read_text())
             lab.units[stage] = computed(trial)
@@ -132,7 +132,7 @@ def test_killed_at_random_a_rerun_ends_with_the_same_bytes_and_loses_a_batch_a_p
             process.kill()
         process.join(60)
         if process.exitcode != -signal.SIGKILL:
-            assert process.exitcode == 0, (trial / "said").read_text()
+            assert process.exitcode == 0, (trial / "printed").read_text()
             continue
         kills += 1
         lab.finish(stage, trial)
@@ -163,7 +163,7 @@ def test_prepared_in_processes_the_outs_have_the_same_bytes(
     """The detector, the captioner and the encoder on what processes handed over."""
     begun = lab.begin(stage, tmp_path, C2VL_PREPARE="processes", LAB_THREADS="forbidden")
     begun.join(60)
-    assert begun.exitcode == 0, (tmp_path / "said").read_text()
+    assert begun.exitcode == 0, (tmp_path / "printed").read_text()
     assert content(tmp_path / "out") == content(lab.world / stage)
 
 
@@ -178,7 +178,7 @@ def test_killed_while_processes_prepare_a_rerun_ends_with_the_same_bytes_and_los
         LAB_THREADS="forbidden",
     )
     begun.join(60)
-    assert begun.exitcode == -signal.SIGKILL, (tmp_path / "said").read_text()
+    assert begun.exitcode == -signal.SIGKILL, (tmp_path / "printed").read_text()
     lab.finish("crop", tmp_path)
     assert computed(tmp_path) <= lab.units["crop"] + crash_lab.BATCH
 
@@ -191,7 +191,7 @@ def test_a_killed_stage_with_real_workers_loses_a_batch_a_process(
     settings = {"C2VL_PREPARE": "processes", "LAB_DELAY": "0.05", "LAB_WRITE": write}
     process = lab.begin("skeleton", tmp_path, **settings)
     while len(notes(tmp_path)) < 3:
-        assert process.is_alive(), (tmp_path / "said").read_text()
+        assert process.is_alive(), (tmp_path / "printed").read_text()
         time.sleep(0.005)
     process.kill()
     process.join(60)
@@ -213,14 +213,14 @@ def test_a_killed_worker_process_is_said_and_costs_its_batch(lab: Lab, tmp_path:
             LAB_WRITE="1" if number % 2 else "",
         )
         while not notes(trial):
-            assert process.is_alive(), (trial / "said").read_text()
+            assert process.is_alive(), (trial / "printed").read_text()
             time.sleep(0.005)
         time.sleep(chance.uniform(0, 0.25))
         os.kill(notes(trial)[0][0], signal.SIGKILL)
         process.join(60)
         assert process.exitcode == 1
-        said = (trial / "said").read_text().splitlines()[-1]
-        assert said.startswith("c2vl: skeleton: a worker process was killed") and said.endswith(
+        line = (trial / "printed").read_text().splitlines()[-1]
+        assert line.startswith("c2vl: skeleton: a worker process was killed") and line.endswith(
             "what it finished is kept."
         )
         lab.finish("skeleton", trial)

@@ -90,14 +90,14 @@ def test_rows_are_found_by_position_however_segments_were_cut_and_merged(
     first = {
         key: text
         for begin, end in ((33, 50), (30, 33), (10, 30), (1, 18), (0, 1))
-        for key, text in told(wanted[begin:end])
+        for key, text in answered(wanted[begin:end])
     }
     assert held == first
     chunks = [len(chunk) for chunk in segments.read_chunks(store.folder, name)]
     assert sum(chunks) == 50 and set(chunks[:-1]) <= {chunks[0]} and chunks[-1] <= chunks[0]
 
 
-def told(of: Sequence[bytes]) -> list[tuple[bytes, str]]:
+def answered(of: Sequence[bytes]) -> list[tuple[bytes, str]]:
     return list(zip(of, answers(of)["answer"].to_pylist(), strict=True))
 
 

@@ -91,16 +91,16 @@ def test_a_shard_says_what_its_columns_are_and_in_which_units(
     shard: tuple[Path, pa.Schema, list[dict[str, Any]]],
 ) -> None:
     path, schema, _ = shard
-    told = {field.name: field.metadata or {} for field in pq.read_schema(path)}
-    assert all(told[name].get(b"description") for name in schema.names)
+    fields = {field.name: field.metadata or {} for field in pq.read_schema(path)}
+    assert all(fields[name].get(b"description") for name in schema.names)
     units = {
         "joints": b"metres",
         "colour": b"pixels of the 1920x1080 frame",
         "boxes": b"video pixels",
         "frames": b"frames",
     }
-    for name in units.keys() & told.keys():
-        assert told[name][b"unit"] == units[name]
+    for name in units.keys() & fields.keys():
+        assert fields[name][b"unit"] == units[name]
     assert [field.type for field in pq.read_schema(path)] == [field.type for field in schema]
 
 

@@ -37,15 +37,15 @@ def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda handle: None)
 
 
-def ran(work: Stage, out: Path) -> dict[str, Any]:
+def ran(stage: Stage, out: Path) -> dict[str, Any]:
     notes: dict[str, Any] = {}
-    run.run(work, out, notes)
+    run.run(stage, out, notes)
     return notes
 
 
-def filled(work: Stage, share: Share, out: Path) -> dict[str, Any]:
+def filled(stage: Stage, share: Share, out: Path) -> dict[str, Any]:
     notes: dict[str, Any] = {}
-    run.fill_share(work, out, share, notes)
+    run.fill_share(stage, out, share, notes)
     return notes
 
 
@@ -97,16 +97,16 @@ def test_shares_compute_everything_once_and_the_stage_then_only_seals(
     ran(Stage(world(3), size=4), tmp_path / "alone")
     shutil.rmtree(tmp_path / "home")
     workers = [Stage(world(3), size=4) for _ in range(count)]
-    for index, work in enumerate(workers, 1):
-        filled(work, Share(index, count), tmp_path / "out")
-    asked = [prompt for work in workers for prompt in work.asked]
+    for index, stage in enumerate(workers, 1):
+        filled(stage, Share(index, count), tmp_path / "out")
+    asked = [prompt for stage in workers for prompt in stage.asked]
     assert sorted(asked) == sorted(
         good(world(3)) | {b"bad pixels"}
     )  # equal prompts too, whoever has them
     assert not (tmp_path / "out").exists()
-    sealing = Stage(world(3), size=4, raise_at=0)
-    notes = ran(sealing, tmp_path / "out")
-    assert (notes["computed"], sealing.loaded) == (
+    writing = Stage(world(3), size=4, raise_at=0)
+    notes = ran(writing, tmp_path / "out")
+    assert (notes["computed"], writing.loaded) == (
         0,
         0,
     )  # not even for the failure, which the workers handed over
@@ -125,9 +125,9 @@ def test_shares_do_not_move_with_the_batch_size(tmp_path: Path) -> None:
         30
     ] * 9  # 297 units: no more than 32, whole samples
     workers = [Stage(world(3), size=size) for size in (1, 5, 64)]
-    for index, work in enumerate(workers, 1):
-        filled(work, Share(index, 3), tmp_path / "out")
-    asked = [prompt for work in workers for prompt in work.asked]
+    for index, stage in enumerate(workers, 1):
+        filled(stage, Share(index, 3), tmp_path / "out")
+    asked = [prompt for stage in workers for prompt in stage.asked]
     assert len(asked) == len(set(asked)) == len(good(world(3))) + 1
 
 
@@ -161,7 +161,7 @@ def test_failures_handed_over_are_sealed_once_and_tried_again_by_the_next_run(
     (tmp_path / "full").touch()
     with pytest.raises(
         UserError, match=r"The output .*full cannot be used"
-    ):  # not sealed, so they are still to be taken over
+    ):  # the table is not written yet, so the next run takes their failures over
         ran(Stage(world(), raise_at=0), tmp_path / "full")
     assert ran(Stage(world(), raise_at=0), tmp_path / "out")["failed"] == 2
     assert failures.passed_on(store.folder) == {}
@@ -303,11 +303,11 @@ def test_a_damaged_or_foreign_shard_seeds_nothing(tmp_path: Path) -> None:
     shard = tmp_path / "out" / "S001C001.parquet"
     store, _ = plan.open_store(Stage(world(1), company=False))
     planned = plan.plan(Stage(world(1), company=False), store)
-    work, keys = Stage(world(1), company=False), sorted(store.known())
+    stage, keys = Stage(world(1), company=False), sorted(store.known())
 
     def taken(*sources: seed.Source) -> int:
         missing = Missing(["S001C001"], [np.array(keys, "S16")], [np.ones(len(keys), bool)])
-        return seed.seed(store, work, planned.columns, missing, list(sources))
+        return seed.seed(store, stage, planned.columns, missing, list(sources))
 
     assert taken(seed.Source(shard)) == len(keys)
     assert taken(seed.Source(shard, "0" * 32)) == 0  # not what DVC put there
@@ -342,8 +342,10 @@ def dvc(folder: Path, *arguments: str) -> str:
 STAGE = """
 import json, sys
 from pathlib import Path
+from c2vl.core.messages import show_messages
 from c2vl.store import run
 from standin_stage import Stage, world
+show_messages()
 notes = {}
 stage = Stage(world(json.loads(Path("setups.json").read_text())), company=False)
 run.run(stage, Path("data/caption"), notes)
@@ -374,9 +376,9 @@ def test_the_last_version_in_dvcs_cache_seeds_an_empty_store_although_dvc_remove
     assert changed_before("caption") == {
         "caption": ["setups.json (modified)", "stage.py (modified)"]
     }
-    said = dvc(tmp_path, "repro")
+    printed = dvc(tmp_path, "repro")
     assert changed_before("caption") == {}
-    assert f"{len(good(world(2))):,} rows taken over from the last version of data/caption" in said
+    assert f"{len(good(world(2))):,} rows taken from the last version of data/caption" in printed
     notes = json.loads((tmp_path / "notes.json").read_text())
     assert notes["computed"] == len(good(world(3)) - good(world(2)))
     assert (

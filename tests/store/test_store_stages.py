@@ -16,7 +16,7 @@ import yaml
 
 from c2vl.cli import main
 from c2vl.commands.pipeline import dvc_status
-from c2vl.commands.pipeline.store_stages import STAGES, work_of
+from c2vl.commands.pipeline.store_stages import STAGES
 from c2vl.core import tables
 from c2vl.core.params import load_section
 from c2vl.datasets.data_params import DataParams
@@ -70,15 +70,15 @@ class Project:
         )
         computed = {}
         for stage in STAGES:
-            foretold = status_of(work_of(stage), stage.out).count()
+            foretold = status_of(stage.open(), stage.out).count()
             notes: dict[str, Any] = {}
-            run(work_of(stage), stage.out, notes)
+            run(stage.open(), stage.out, notes)
             computed[stage.name] = notes["computed"]
             assert notes["computed"] <= foretold <= notes["computed"] + notes["failed"]
         return computed
 
     def shards(self, setup: str = "") -> dict[str, bytes]:
-        """The bytes of all outs' shards."""
+        """The bytes of all outputs' shards."""
         found = sorted(path for stage in STAGES for path in stage.out.glob(f"{setup}*.parquet"))
         return {str(path): path.read_bytes() for path in found}
 
@@ -143,12 +143,12 @@ def test_another_question_costs_answers_and_their_features_alone(
     }
     Path("params.yaml").write_text(yaml.safe_dump(project.params), encoding="utf-8")
     main(["why", "caption"])
-    told = capsys.readouterr().out
-    assert f"caption: computes {6 * K} · has 0 of {6 * K}" in told
-    assert "captioner.question: Is he/she or are they holding anything" in told
-    assert "more may come" not in told
-    assert "→ Is he/she standing or sitting?" in told
-    assert "captioner.max_new_tokens: 40 → 6" in told
+    printed = capsys.readouterr().out
+    assert f"caption: computes {6 * K} · has 0 of {6 * K}" in printed
+    assert "captioner.question: Is he/she or are they holding anything" in printed
+    assert "may become more" not in printed
+    assert "→ Is he/she standing or sitting?" in printed
+    assert "captioner.max_new_tokens: 40 → 6" in printed
     computed = project.run()
     answers = {
         row["answer"] for row in tables.rows_of(tables.read(Path("data/caption"), ["answer"]))
@@ -164,43 +164,43 @@ def test_why_says_what_has_to_come_first(
     Path("data/crop").rename("data/aside")
     try:
         main(["why"])
-        said = capsys.readouterr().out
+        printed = capsys.readouterr().out
     finally:
         Path("data/aside").rename("data/crop")
-    assert "caption: cannot be told yet: data/crop holds no table; run `dvc repro`" in said
-    assert "crop: computes 0" in said
+    assert "caption: not known yet: data/crop holds no table; run `dvc repro`" in printed
+    assert "crop: computes 0" in printed
 
 
 def test_why_of_one_stage_knows_whether_those_before_it_are_up_to_date(
     project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def told() -> list[str]:
+    def lines() -> list[str]:
         main(["why", "caption"])
         return capsys.readouterr().out.splitlines()
 
     usual = f"caption: computes 0 · has {6 * K} of {6 * K}"
-    assert told() == [usual]
+    assert lines() == [usual]
     Path("params.yaml").write_text(
         yaml.safe_dump(project.params | {"crop": project.params["crop"] | {"margin": 0.7}})
     )
-    assert told() == [usual, "  more may come: crop runs first, this is for what lies here so far"]
+    assert lines() == [usual, "  may become more: crop runs first; this counts what is here now"]
     Path("params.yaml").write_text(yaml.safe_dump(project.params))
     shard = next(Path("data/skeleton").glob("*.parquet"))
     before = shard.read_bytes()
     tables.write(shard, tables.read(shard).slice(1))
-    assert "  more may come: crop runs first, this is for what lies here so far" in told()
+    assert "  may become more: crop runs first; this counts what is here now" in lines()
     shard.write_bytes(before)
     monkeypatch.setattr(
         dvc_status, "changed_before", lambda target: {target: ["data/moved (modified)"]}
     )
-    assert told() == [
+    assert lines() == [
         "index: out of date: data/moved (modified)",
-        "  `dvc repro index` runs that alone; then ask again",
+        "  run `dvc repro index`, then `c2vl why` again",
         usual,
-        "  more may come: crop runs first, this is for what lies here so far",
+        "  may become more: crop runs first; this counts what is here now",
     ]
     monkeypatch.setattr(dvc_status, "changed_before", lambda target: None)
-    assert told()[0].startswith("index: DVC cannot tell whether it is up to date")
+    assert lines()[0].startswith("index: DVC does not know whether it is up to date")
 
 
 def test_failures_are_listed_from_the_out_and_without_it_from_the_store(
@@ -225,12 +225,12 @@ def test_failures_are_listed_from_the_out_and_without_it_from_the_store(
         ("embed-language", "no_answer"),
     }
     main(["why"])
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     assert (
-        "  1 failed before: the video ends before this frame" in said
-        and "`c2vl failures crop --retry` tries them now" in said
+        "  1 failed before: the video ends before this frame" in printed
+        and "`c2vl failures crop --retry` tries them now" in printed
     )
-    assert "more may come" not in said  # it has been tried, and DVC need not run the stage
+    assert "may become more" not in printed  # it has been tried, and DVC need not run the stage
     commands: list[list[str]] = []
     monkeypatch.setattr(
         subprocess,
@@ -247,7 +247,9 @@ def test_failures_are_listed_from_the_out_and_without_it_from_the_store(
     )
     with pytest.raises(SystemExit):  # not of failures alone
         main(["failures", "crop", "--retry"])
-    assert "other units are missing as well" in capsys.readouterr().err and len(commands) == 1
+    assert (
+        "rows that did not fail are missing too" in capsys.readouterr().err and len(commands) == 1
+    )
     Path("params.yaml").write_text(yaml.safe_dump(project.params))
     main(["failures", "crop", "--reason", "nothing like it"])
     assert capsys.readouterr().out == "crop: 0 rows without a result\n"
@@ -255,8 +257,8 @@ def test_failures_are_listed_from_the_out_and_without_it_from_the_store(
     shutil.rmtree("data/caption")
     main(["failures"])
     printed = capsys.readouterr()
-    assert "what the store noted" in printed.err
-    assert "caption: cannot be told yet: data/caption holds no table" in printed.err
+    assert "the failures the store noted" in printed.err
+    assert "caption: not known yet: data/caption holds no table" in printed.err
     assert f"{clip}   {K - 1}  missing_frame: the video ends before this frame" in printed.out
     path.write_bytes(whole)
     assert project.run()["crop"] == 0  # it has been computed before it was cut
@@ -292,7 +294,7 @@ def test_clean_removes_what_params_do_not_need_and_verify_finds_what_is_damaged(
         )
     main(["store", "clean", "--yes", "--keep", "other.yaml"])
     assert (
-        "crop: left alone, for what it needs cannot be told: The checkpoint folder "
+        "crop: nothing is removed, because it is not known what it needs: The checkpoint folder "
         "'checkpoints/tiny/not-here'" in (capsys.readouterr().out)
     )
     assert all(Path("home/store", name, "0" * 32).is_dir() for name in ("crop", "detect"))
@@ -301,7 +303,7 @@ def test_clean_removes_what_params_do_not_need_and_verify_finds_what_is_damaged(
     monkeypatch.setattr("sys.stdin", terminal)
     main(["store", "clean"])  # Ctrl-D
     assert (
-        "nothing was removed" in capsys.readouterr().out
+        "removed nothing" in capsys.readouterr().out
         and Path("home/store/detect", "0" * 32).is_dir()
     )
     main(["store", "clean", "--yes"])
@@ -313,18 +315,18 @@ def test_clean_removes_what_params_do_not_need_and_verify_finds_what_is_damaged(
 
     capsys.readouterr()
     main(["store", "verify"])
-    assert capsys.readouterr().out.count(", whole") == len(STAGES) + 1
+    assert capsys.readouterr().out.count(", no damage") == len(STAGES) + 1
     segment = next(Path("home/store/caption").rglob("*.arrow"))
     data = bytearray(segment.read_bytes())
     data[len(data) // 2] ^= 1
     segment.write_bytes(data)
     with pytest.raises(SystemExit):
         main(["store", "verify"])
-    said = capsys.readouterr().err
-    assert "1 files of the store are damaged" in said and str(segment) in said
+    printed = capsys.readouterr().err
+    assert "1 files of the store are damaged" in printed and str(segment) in printed
     shutil.rmtree("data/caption")  # else the rows would come from there
     caption, notes = next(stage for stage in STAGES if stage.name == "caption"), dict[str, Any]()
-    run(work_of(caption), caption.out, notes)
+    run(caption.open(), caption.out, notes)
     assert notes["computed"] > 0
     assert project.shards() == before
     assert time.time() - segment.with_suffix(".damaged").stat().st_mtime < 3600

@@ -28,7 +28,7 @@ def project(tmp_path: Path) -> TinyProject:
 
 @pytest.fixture
 def whole(tmp_path: Path) -> dict[str, bytes]:
-    """What a single run seals."""
+    """What a single run writes."""
     made = TinyProject(tmp_path / "whole")
     made.set_world(setups=SETUPS)
     made.works("python", str(HERE))
@@ -64,17 +64,17 @@ def test_four_fill_at_once_one_is_killed_and_the_sealed_out_is_that_of_a_single_
     workers[1].kill()
     gate.touch()
     for number, worker in enumerate(workers):
-        _, said = worker.communicate(timeout=60)
-        assert worker.returncode == (-9 if number == 1 else 0), said
-    assert not (project.folder / "data").exists()  # workers seal nothing
+        _, printed = worker.communicate(timeout=60)
+        assert worker.returncode == (-9 if number == 1 else 0), printed
+    assert not (project.folder / "data").exists()  # workers write no table
     of_the_dead, done = begun(project)[workers[1].pid], sum(map(sum, begun(project).values()))
     assert len(of_the_dead) == 3
 
     project.works("python", str(HERE), "--fill", "--share", "1/1")  # anybody may finish its share
     assert project.segments() <= 2 * WORKERS
     again = sum(map(sum, begun(project).values())) - done
-    said = project.works("python", str(HERE))
-    assert "made" not in said and project.record()["computed"] == 0
+    printed = project.works("python", str(HERE))
+    assert "made" not in printed and project.record()["computed"] == 0
     assert project.shards() == whole
 
     assert (

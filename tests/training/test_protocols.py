@@ -233,7 +233,7 @@ def test_fusion_of_finetuned_streams_by_hand(world: Path) -> None:
     assert len(semi["top1"]["values"]) == 2
 
 
-def test_the_finetuned_network_is_a_checkpoint_with_the_scores_that_were_told(
+def test_the_finetuned_network_is_a_checkpoint_with_the_scores_of_the_metrics(
     world: Path, clips: tuple[Clips, Clips]
 ) -> None:
     from c2vl.training.finetuning.finetune import class_scores
@@ -241,8 +241,8 @@ def test_the_finetuned_network_is_a_checkpoint_with_the_scores_that_were_told(
     folder = world / f"results/finetune/full/{BENCHMARK}-joint"
     network = load_checkpoint(folder).network
     scores = class_scores(network, clips[1].skeletons, "joint", 16)
-    told = json.loads((folder / "metrics.json").read_text())["c2vl"]["top1"]
-    assert (scores.argmax(1) == clips[1].labels).mean() == pytest.approx(told)
+    top1 = json.loads((folder / "metrics.json").read_text())["c2vl"]["top1"]
+    assert (scores.argmax(1) == clips[1].labels).mean() == pytest.approx(top1)
 
 
 def test_transfer_trains_on_the_target_alone(world: Path) -> None:
@@ -322,7 +322,7 @@ def test_protocols_gathers_without_any_transfer(
 def test_results_of_cells_and_targets_that_params_no_longer_name_do_not_count(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """DVC leaves their outs where they are."""
+    """DVC does not delete their outputs."""
     shutil.copytree(world / "results/finetune", tmp_path / "results/finetune")
     sections = yaml.safe_load((world / "params.yaml").read_text())
     sections["finetune"]["streams"] = ["joint", "bone"]
@@ -339,7 +339,7 @@ def test_results_of_cells_and_targets_that_params_no_longer_name_do_not_count(
 
 
 @pytest.mark.parametrize(
-    ("section", "model", "value", "said"),
+    ("section", "model", "value", "message"),
     [
         ("semi", SemiParams, {**CELLS, "fractions": [0.0]}, "between 0 and 1"),
         ("transfer", TransferTargets, {"streams": ["joint"], "targets": {"../up": {}}}, "targets"),
@@ -356,8 +356,8 @@ def test_results_of_cells_and_targets_that_params_no_longer_name_do_not_count(
     ],
 )
 def test_parameters_that_cannot_be_are_one_sentence(
-    section: str, model: Any, value: Any, said: str, tmp_path: Path
+    section: str, model: Any, value: Any, message: str, tmp_path: Path
 ) -> None:
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({section: value}))
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         load_section(section, model, tmp_path / "params.yaml")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from c2vl.commands.costs.trial import Cost, Failed
-from c2vl.commands.pipeline.store_stages import StoredStage, work_of
+from c2vl.commands.pipeline.store_stages import StoredStage
 from c2vl.core.errors import UserError
 from c2vl.core.tables.schemas import OK
 from c2vl.datasets import raw_files as places
@@ -134,7 +134,7 @@ def _made_of(
 def _counted(stage: StoredStage) -> tuple[int | None, int]:
     """Units to compute and units that exist; (None, 0) if the earlier stage has no output."""
     try:
-        seen = status_of(work_of(stage), stage.out)
+        seen = status_of(stage.open(), stage.out)
     except UserError:
         return None, 0
     return seen.count(), seen.rows - seen.unusable - seen.count()

@@ -1,7 +1,7 @@
-"""Tells a change of code from one of comments, docstrings or formatting, below a dep of a stage.
+"""Tell a change of code from a change of comments, docstrings or formatting.
 
-`dvc.lock` has only a hash of the version that ran last. Its text comes from git: the newest commit
-whose files have that hash. Where no commit has it, what changed is unknown.
+`dvc.lock` has only a hash of the version that ran last. Its text comes from git, from the newest
+commit whose files have that hash. If no commit has it, it is unknown what changed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Texts = dict[str, bytes]  # by path below the dep; of a file that is the dep, ""
 
 @dataclass(frozen=True)
 class Change:
-    """What changed below one dep since its stage ran.
+    """What changed in one dependency since its stage ran.
 
     Attributes:
         dep: file or folder of code.
@@ -37,12 +37,14 @@ class Change:
 
     @property
     def is_harmless(self) -> bool:
-        """Whether no code changed."""
+        """True if no code changed."""
         return self.code == []
 
     def __str__(self) -> str:
         if self.code is None:
-            return f"{self.dep} changed: whether its code did is unknown, git has not what ran last"
+            return (
+                f"{self.dep} changed; unknown if its code did: git lacks the version that ran last"
+            )
         if not self.code:
             return f"{self.dep} changed: comments, docstrings or formatting only"
         more = f" and {len(self.code) - MOST_NAMED} more" if len(self.code) > MOST_NAMED else ""
@@ -50,7 +52,7 @@ class Change:
 
 
 def code_change(stage: str, dep: str) -> Change:
-    """What changed below `dep`, a file or folder of code, since `stage` (DVC's name) ran last."""
+    """Return what changed in `dep`, a file or folder of code, since `stage` (DVC's name) ran."""
     ran = hash_that_ran(stage, dep)
     before = text_with_hash(dep, ran) if ran else None
     if before is None:
@@ -65,14 +67,14 @@ def code_change(stage: str, dep: str) -> Change:
 
 
 def hash_that_ran(stage: str, dep: str) -> str | None:
-    """What `dvc.lock` says of a dep: md5 of the file, or of the folder's list of files."""
+    """Return a dependency's hash in `dvc.lock`: md5 of a file, or of a folder's list of files."""
     entries = _lock(LOCK.stat().st_mtime_ns).get(stage, {}).get("deps") if LOCK.is_file() else None
     return next((entry.get("md5") for entry in entries or () if entry.get("path") == dep), None)
 
 
 @cache
 def text_with_hash(dep: str, wanted: str) -> Texts | None:
-    """The files of `dep` in the newest commit where DVC would give them the hash `wanted`."""
+    """Return the files of `dep` in the newest commit in which they have the hash `wanted`."""
     commits = _git("log", f"-{MOST_COMMITS}", "--format=%H", "--", dep)
     for commit in (commits or b"").decode().split():
         texts = _texts_of(commit, dep)
@@ -82,7 +84,7 @@ def text_with_hash(dep: str, wanted: str) -> Texts | None:
 
 
 def hash_of(texts: Texts) -> str:
-    """DVC's hash of a file, or of a folder with these files."""
+    """Return DVC's hash of a file, or of a folder with these files."""
     if "" in texts:
         return hashlib.md5(texts[""]).hexdigest()
     listing = [
@@ -93,7 +95,7 @@ def hash_of(texts: Texts) -> str:
 
 
 def _texts_of(commit: str, dep: str) -> Texts:
-    """The files of `dep` in a commit, by path below it."""
+    """Return the files of `dep` in a commit, by path below it."""
     # `./`: as DVC's, paths are relative to the project, which may lie below git's root
     listed = (_git("ls-tree", "-r", "-z", commit, f"./{dep}") or b"").decode().split("\0")
     found: Texts = {}
@@ -139,7 +141,7 @@ def _same(path: str, before: bytes | None, now: bytes | None) -> bool:
 
 
 def _git(*arguments: str) -> bytes | None:
-    """What git says; None where it does not answer."""
+    """Return git's output; None if git fails or is not there."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, check=False, timeout=60)
     except (OSError, subprocess.TimeoutExpired):

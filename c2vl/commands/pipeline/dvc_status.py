@@ -1,4 +1,4 @@
-"""What DVC finds changed of a stage and of those before it, without running them."""
+"""Ask DVC what changed for a stage and the stages before it, without running them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ CODE = ("c2vl/", "stages/")
 
 
 def changed_before(target: str | None) -> dict[str, list[str]] | None:
-    """The dependencies that changed since a stage ran, by stage, data before code.
+    """Return the dependencies that changed since their stage ran, by stage, data before code.
 
-    Of `target` and the stages before it, or of all (None). Empty where all is up to date or there
-    is no pipeline here; None where DVC cannot tell, which it says on stderr: it may be at work.
-    Files that DVC has not seen yet are hashed, which their stage is then spared.
+    This covers `target` and the stages before it, or all stages (None). It is empty if all is up to
+    date or there is no pipeline here. It is None if DVC cannot answer, for example because it is
+    running; DVC then prints why. DVC hashes files that it has not seen yet.
     """
     if not PIPELINE.is_file():
         return {}
@@ -34,19 +34,19 @@ def changed_before(target: str | None) -> dict[str, list[str]] | None:
 
 
 def is_code(change: str) -> bool:
-    """Whether a change of `changed_before` is one of code."""
+    """True if a change of `changed_before` is a change of code."""
     return change.startswith(CODE)
 
 
 def dep_of(change: str) -> str:
-    """The file, folder or parameter that a change of `changed_before` names."""
+    """Return the file, folder or parameter of a change of `changed_before`."""
     return change.rsplit(" (", 1)[0]
 
 
 def _named(changes: list[Any]) -> list[str]:
-    """`raw (modified)`, or of params.yaml `data.raw (modified)`.
+    """Return texts such as `raw (modified)`, or `data.raw (modified)` for a parameter.
 
-    Outputs do not count, nor does a stage that always runs.
+    Changed outputs do not count; neither does a stage that always runs.
     """
     named: list[str] = []
     for change in changes:

@@ -1,4 +1,4 @@
-"""The stages that keep their samples in the store, for commands that look at them from outside."""
+"""The stages that keep their samples in the store, for commands that look at them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class StoredStage:
     """A stage whose samples are in the store.
 
     Attributes:
-        name: what its folder in the store is called.
-        target: what DVC calls it.
+        name: name of its folder in the store.
+        target: its name in DVC.
         out: folder of its table.
-        after: the stages whose tables it reads, that of the index among them.
-        make: its work under a params file; raises `UserError` where an input is missing.
+        after: the stages whose tables it reads; the index is one of them.
+        make: builds the stage from a params file.
     """
 
     name: str
@@ -36,13 +36,21 @@ class StoredStage:
     after: tuple[str, ...]
     make: Callable[[Path], Stage]
 
+    def open(self, params: Path = PARAMS_FILE) -> Stage:
+        """Return the stage as `params` sets it.
+
+        Raises:
+            UserError: a parameter is wrong or an input is missing.
+        """
+        return self.make(params)
+
 
 def _skeleton(params: Path) -> Stage:
     from c2vl.datasets.data_params import DataParams
     from c2vl.datasets.skeleton_params import SkeletonParams
-    from c2vl.datasets.skeletons.source import skeleton_stage
+    from c2vl.datasets.skeletons.choose_stage import choose_skeleton_stage
 
-    return skeleton_stage(
+    return choose_skeleton_stage(
         load_section("skeleton", SkeletonParams, params),
         INDEX,
         load_section("data", DataParams, params).raw,
@@ -93,10 +101,10 @@ STAGES = (
 
 
 def stages_named(name: str | None) -> list[StoredStage]:
-    """The stages that `name` means: its own or DVC's name, `embed` for both, None for all.
+    """Return the stages called `name`, here or in DVC; `embed` means both, None means all.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such stage.
     """
     if name is None:
         return list(STAGES)
@@ -111,27 +119,18 @@ def stages_named(name: str | None) -> list[StoredStage]:
     return found
 
 
-def work_of(stage: StoredStage, params: Path = PARAMS_FILE) -> Stage:
-    """The work of `stage` under `params`.
-
-    Raises:
-        UserError: a parameter is wrong or an input is missing.
-    """
-    return stage.make(params)
-
-
 def needs_of(
-    stage: StoredStage, params: Path = PARAMS_FILE
+    stored: StoredStage, params: Path = PARAMS_FILE
 ) -> list[tuple[str, str, dict[str, Any]]]:
-    """What `stage` uses of the store: (name there, fingerprint, what that is made of).
+    """Return what a stage uses of the store: (name there, fingerprint, what that is made of).
 
     Raises:
-        UserError: as `work_of`, or the engine's checkpoint is missing.
+        UserError: a parameter is wrong, or an input or the engine's checkpoint is missing.
     """
     from c2vl.store.plan import described
 
-    work = work_of(stage, params)
+    stage = stored.open(params)
     return [
-        (stage.name, *described(work)),
-        *((step.step, step.fingerprint, step.description) for step in work.step_caches()),
+        (stored.name, *described(stage)),
+        *((step.step, step.fingerprint, step.description) for step in stage.step_caches()),
     ]

@@ -13,7 +13,7 @@ RESULTS = Path("results")
 
 
 def keys_in_outputs(results: Path = RESULTS) -> set[str]:
-    """The keys that the present outputs name: these entries are in use."""
+    """Return the keys that the present outputs name: these entries are in use."""
     found: set[str] = set()
     for path in results.rglob("trained.json"):
         try:
@@ -25,7 +25,7 @@ def keys_in_outputs(results: Path = RESULTS) -> set[str]:
 
 
 def shown(store: TrainedStore) -> Iterator[tuple[str, int]]:
-    """A line for each training, `*` if an output has it, and its bytes."""
+    """Yield a line for each training, with `*` if an output has it, and its bytes."""
     used = keys_in_outputs()
     for entry in store.entries():
         mark = "*" if entry.key in used else " "
@@ -36,18 +36,19 @@ def shown(store: TrainedStore) -> Iterator[tuple[str, int]]:
 
 
 def superfluous(store: TrainedStore) -> list[tuple[Path, str, int]]:
-    """What `c2vl store clean` removes: folder, what it is, bytes.
+    """Return what `c2vl store clean` removes: folder, what it is, bytes.
 
-    That is what no output names and is not the last used of its training, and what was set aside.
+    It removes entries that no output names if a newer one of the same training was used, and what
+    was set aside.
     """
     entries: list[Entry] = store.superfluous(keys_in_outputs())
     found = [
-        (entry.folder, f"{entry.name}, in no output and used again since", entry.size)
+        (entry.folder, f"{entry.name}, in no output; a newer one exists", entry.size)
         for entry in entries
     ]
     return found + [(path, "set aside", size_of(path)) for path in store.left_over()]
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of the files in a folder."""
+    """Return the bytes of the files in a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -27,7 +27,7 @@ def explained(stage: str | None) -> Iterator[str]:
     """
     status = changed_before(None)
     if status is None:
-        yield "trainings: DVC cannot tell what is out of date; run `dvc status`"
+        yield "trainings: DVC does not know what is out of date; run `dvc status` to see why"
         return
     if stage is None and not status:
         return
@@ -56,11 +56,11 @@ def _explained(cell: Cell, status: Status, stale: set[str]) -> tuple[list[str], 
     lines = [f"{cell.name}: DVC will run it ({_listed([*map(str, reasons), *more])})"]
     may_change = bool(before) or any(map(_is_data, status.get(cell.name, [])))
     if may_change:
-        lines.append("  what it reads may change; if it stays as it is:")
+        lines.append("  its inputs may change; if they do not:")
     try:
         known, lacking = _compared(cell)
     except UserError as error:
-        return [*lines, f"  what it would train cannot be told: {error}"], False
+        return [*lines, f"  what it would train is not known: {error}"], False
     if known:
         what = "the encoder" if cell.stage == "pretrain" else f"{known} of its trainings"
         lines.append(f"  {what} will be taken from the store")

@@ -16,8 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
 from c2vl.commands.sample_view.sample import Sample, splits
+from c2vl.commands.sample_view.sample_facts import facts_of
 from c2vl.core.files import published
-from c2vl.core.tables.schemas import INDEX, OK
+from c2vl.core.tables.schemas import OK
 from c2vl.datasets.colour_frame import on_video
 from c2vl.models.stick_figure import flattened, head, lines
 
@@ -34,17 +35,6 @@ SETTINGS: dict[str, Any] = {
     "text.color": INK,
     "text.parse_math": False,
 }
-COUNTS = (
-    "frames",
-    "bodies",
-    "file_frames",
-    "bodies_seen",
-    "bodies_dropped",
-    "frames_dropped",
-    "merged",
-    "rules_differ",
-)
-FILES = ("skeleton_file", "video_file", "skeleton_hash", "video_hash", "video_reason")
 # Title, left edge, and distance from a name to its value.
 COLUMNS = (("index", 0.0, 0.1), ("skeleton", 0.22, 0.1), ("files", 0.42, 0.085))
 
@@ -68,7 +58,7 @@ def _page(sample: Sample) -> Figure:
     if not indices:
         indices = _spread(list(sample.video_range), PROMPTS)
     pictures = sample.frames(indices)
-    facts = _facts(sample)
+    facts = facts_of(sample)
     rows = [("title", 0.55), ("moments", MOMENTS_HEIGHT)]
     rows += [("frames", 1.95)] if pictures else []
     rows += [("prompts", 1.75)] if prompts else []
@@ -282,23 +272,6 @@ def _answer(
     if crop is not None and crop["status"] != OK:
         return f"{before}no crop: {crop['reason']}"
     return f"{before}not captioned yet"
-
-
-def _facts(sample: Sample) -> list[list[tuple[str, str]]]:
-    """Columns of (name, value): the index row, counts of the skeleton stage, and files."""
-    row = sample.row
-    elsewhere = (*FILES, "reason", "sample", "dataset", "status")
-    small = [(name, row[name]) for name in INDEX.names if name in row and name not in elsewhere]
-    first = [(name, str(value)) for name, value in small if value is not None]
-    skeleton = sample.skeleton or {}
-    second = [(name, str(skeleton[name])) for name in COUNTS if skeleton.get(name) is not None]
-    third = [(name, str(row[name])) for name in FILES if row.get(name)]
-    third += [(name, str(skeleton[name])) for name in ("note",) if skeleton.get(name)]
-    return [first, second, [(name, _short(value)) for name, value in third]]
-
-
-def _short(value: str, most: int = 66) -> str:
-    return value if len(value) <= most else "…" + value[1 - most :]
 
 
 def _columns(

@@ -24,7 +24,7 @@ class Setting(ParamsModel):
     Args:
         name: shown in the table.
         set: dotted names of section `pretrain` → values; a value may replace a whole sub-section.
-        studio_set: used instead of `set` on the embedded world.
+        studio_set: used instead of `set` on the synthetic world.
         paper: the paper's accuracy in percent on NTU RGB+D 60, by benchmark; only shown.
         x: place on the axis of a figure.
     """
@@ -41,7 +41,7 @@ class Sweep(ParamsModel):
 
     With the split `validation`, some training subjects are held out instead of the test split,
     others for each seed. Choose defaults only there, never on `test`. `studio_title` replaces
-    `title` on the embedded world.
+    `title` on the synthetic world.
     """
 
     title: str
@@ -57,7 +57,7 @@ class Ablations(ParamsModel):
     """The content of the file; `stream`, `seeds` and `base` apply to every sweep.
 
     `base` changes section `pretrain`, like a setting's `set`. `studio_base` replaces it on the
-    embedded world.
+    synthetic world.
     """
 
     stream: Literal["joint", "motion", "bone"] = "joint"

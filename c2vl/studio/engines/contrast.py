@@ -1,4 +1,4 @@
-"""The encoder's loss: each crop against all sentences of this small world and all class names."""
+"""The encoder's loss: each crop against all sentences and class names of the synthetic world."""
 
 from __future__ import annotations
 

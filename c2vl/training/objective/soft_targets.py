@@ -28,7 +28,9 @@ def intra_target(x: Tensor, beta: float, temperature: Tensor | float) -> Tensor:
 def inter_target(
     asked: Tensor, asking: Tensor, identity: float, temperature: Tensor | float
 ) -> Tensor:
-    """Inter-modal cross-consistency, (…, B, B): with S asked by V, as in Eq. 7,
+    """Inter-modal cross-consistency, (…, B, B).
+
+    With S asked by V, as in Eq. 7,
 
         Q^{v2s}_ij = softmax_j((s_i·v_j + v_i·s_i + s_j·v_j)/τ).
 

@@ -24,17 +24,17 @@ class Teacher:
         return student.detach()
 
     def after_step(self, network: AlignedEncoder) -> None:
-        """To be called after every optimiser step."""
+        """Update the teacher; the loop calls this after every optimiser step."""
 
     def after_epoch(self, network: AlignedEncoder) -> None:
-        """To be called after every epoch."""
+        """Update the teacher; the loop calls this after every epoch."""
 
     def state(self) -> dict[str, Tensor]:
         """Weights of the teacher's own network; empty while it has none."""
         return {}
 
     def restore(self, state: dict[str, Tensor], network: AlignedEncoder) -> None:
-        """Take back what `state` gave; `network` is the student's."""
+        """Load what `state` returned; `network` is the student."""
 
 
 class EpochTeacher(Teacher):
@@ -49,15 +49,19 @@ class EpochTeacher(Teacher):
 
     @torch.no_grad()
     def embed(self, x: Tensor, prompts: Mapping[str, Tensor], student: Embeddings) -> Embeddings:
+        """Embeddings by the copy; in the first epoch, the student's as constants."""
         return self.network(x, prompts) if self.network is not None else student.detach()
 
     def after_epoch(self, network: AlignedEncoder) -> None:
+        """Copy the network."""
         self.network = _frozen_copy(network)
 
     def state(self) -> dict[str, Tensor]:
+        """Weights of the copy; empty in the first epoch."""
         return dict(self.network.state_dict()) if self.network is not None else {}
 
     def restore(self, state: dict[str, Tensor], network: AlignedEncoder) -> None:
+        """Load the weights that `state` returned into a copy of `network`."""
         if state:
             self.network = _frozen_copy(network)
             self.network.load_state_dict(state)
@@ -73,11 +77,12 @@ class EmaTeacher(EpochTeacher):
 
     @torch.no_grad()
     def after_step(self, network: AlignedEncoder) -> None:
+        """Move the average towards the network's parameters."""
         for mine, theirs in zip(self.network.parameters(), network.parameters(), strict=True):
             mine.lerp_(theirs, 1 - self.decay)
 
     def after_epoch(self, network: AlignedEncoder) -> None:
-        """Nothing: the average goes on over epochs."""
+        """Do nothing: the average continues over epochs."""
 
 
 def make_teacher(

@@ -38,9 +38,16 @@ class BoundedStream(io.RawIOBase):
         self._timeout_before = sock.gettimeout()
 
     def readable(self) -> bool:
+        """Return True: this stream is for reading."""
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        """Read into `buffer` and return the number of bytes; 0 at the end.
+
+        Raises:
+            TimeoutError: the deadline has passed.
+            AnswerTooLargeError: the answer is larger than `MAX_ANSWER`.
+        """
         seconds = self._deadline - time.monotonic()
         if seconds <= 0:
             raise TimeoutError("the answer took too long")
@@ -52,6 +59,7 @@ class BoundedStream(io.RawIOBase):
         return count
 
     def close(self) -> None:
+        """Close the stream; the connection stays open for the next request."""
         with contextlib.suppress(OSError):  # the socket may be closed
             # The next request on this connection must not inherit the few seconds that were left.
             self._socket.settimeout(self._timeout_before)

@@ -1,4 +1,4 @@
-"""Stage `skeleton` on a preprocessed file: its joints are only centred, not denoised again."""
+"""Stage `skeleton` on a preprocessed file: centres its joints, and does not denoise them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from c2vl.datasets.skeletons.metres import TorsoCount
 from c2vl.store.keys import content_key
 from c2vl.store.stage import Failure, Row, Stage, Unit
 
-VERSION = 2  # of everything here that changes a row; raise it with the change
+VERSION = 2  # raise it when something here changes a row
 
 
-class PassedStage(Stage):
+class PreprocessedStage(Stage):
     """Stage `skeleton` on a preprocessed file.
 
     Args:
@@ -32,7 +32,7 @@ class PassedStage(Stage):
 
     name = "skeleton"
     done = "passed through"
-    most_threads = 1  # there is one file, and next to nothing to compute
+    most_threads = 1  # there is one file, and little to compute
 
     def __init__(self, index: Path, file: Path, max_failed: float) -> None:
         self.max_failed = max_failed
@@ -44,7 +44,7 @@ class PassedStage(Stage):
         self._torsos = TorsoCount()
 
     def description(self) -> dict[str, Any]:
-        """Nothing but the joints themselves, which are in the keys."""
+        """Only the version; the joints are in the keys."""
         return {"version": VERSION, "passed through": True}
 
     def schema(self, stored: pa.Schema | None) -> pa.Schema:
@@ -52,11 +52,11 @@ class PassedStage(Stage):
         return SKELETON
 
     def shards(self) -> Iterable[str]:
-        """As the samples' names say."""
+        """Setup and camera, from the samples' names."""
         return self._shards
 
     def units(self, shard: str, fingerprint: str) -> list[Unit]:
-        """One unit a clip."""
+        """One unit per clip."""
         hashes = ((sample, self._hashes[sample]) for sample in self._shards[shard])
         return [
             Unit({"sample": sample}, content_key(fingerprint, digest), (sample, digest))
@@ -83,7 +83,7 @@ class PassedStage(Stage):
         if clip is None or clip.joints is None or clip.content != content:
             return Failure("changed", "the file changed after the index was made; run `dvc repro`")
         joints = clip.joints
-        if joints[:, 0].any():  # else the second actor alone is there, and stays as it is
+        if joints[:, 0].any():  # otherwise only the second actor is there, and stays as it is
             joints = moved_to_actor(joints, np.asarray(joints.any(axis=(2, 3))))
         if not joints.any():
             return Failure("unusable", ONE_POINT)

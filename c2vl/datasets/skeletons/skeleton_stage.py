@@ -1,4 +1,4 @@
-"""Stage `skeleton`: parse and denoise all files, in processes, as both hold Python's lock."""
+"""Stage `skeleton` on raw files: parse and denoise, in processes: both hold Python's lock."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from c2vl.datasets.skeletons.skeleton_table import with_second_slot
 from c2vl.store.keys import content_key
 from c2vl.store.stage import Failure, Row, Stage, Unit
 
-VERSION = 3  # of what in the parser, the rules and here changes a row; raise it with the change
+VERSION = 3  # raise it when the parser, the rules or this file change a row
 INDEX_COLUMNS = [
     "sample",
     "dataset",
@@ -47,7 +47,7 @@ class SkeletonStage(Stage):
     Args:
         params: section `skeleton`.
         index: the index table.
-        raw: folder that the index's paths are relative to.
+        raw: the folder that the paths in the index are relative to.
     """
 
     name = "skeleton"
@@ -63,7 +63,7 @@ class SkeletonStage(Stage):
         self._torsos = TorsoCount()
 
     def description(self) -> dict[str, Any]:
-        """The rules. What the second slot of one-person clips holds is set in `finish`."""
+        """The rules. `finish` fills the second slot of one-person clips."""
         return {"version": VERSION, "rules": self._params.rules}
 
     def schema(self, stored: pa.Schema | None) -> pa.Schema:
@@ -71,11 +71,11 @@ class SkeletonStage(Stage):
         return SKELETON
 
     def shards(self) -> Iterable[str]:
-        """Setup × camera."""
+        """Setup and camera."""
         return self._index
 
     def units(self, shard: str, fingerprint: str) -> list[Unit]:
-        """One unit a sample."""
+        """One unit per sample."""
         units = []
         for entry in self._index.rows(shard):
             sample = entry["sample"]
@@ -94,15 +94,15 @@ class SkeletonStage(Stage):
         return units
 
     def batch_size(self) -> int:
-        """Files a batch: some 10 MB of results, a segment that need not be merged."""
+        """Files per batch: some 10 MB of results, a segment that need not be merged."""
         return machine.batch_size("skeleton", 128)
 
     def preparer(self) -> Callable[[list[Any]], Sequence[Any]]:
-        """All there is to do."""
+        """Return the function that parses and denoises a batch."""
         return denoise_all
 
     def finish(self, table: pa.Table) -> pa.Table:
-        """Fill the second slot of one-person clips as params say; PKU-MMD's slots are its own."""
+        """Fill the second slot of one-person clips as params say; PKU-MMD keeps its two slots."""
         if not len(table):
             return table
         entries = self._index.rows(tables.shard_of(table.column("sample")[0].as_py()))
@@ -138,7 +138,7 @@ class SkeletonStage(Stage):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the bytes of a sample are: raw folder, place in it, and digest as in the index."""
+    """Where a sample's bytes are: raw folder, place in it, and their hash as in the index."""
 
     raw: Path
     place: str
@@ -146,19 +146,19 @@ class Source:
 
 
 def denoise_all(payloads: Sequence[Any]) -> list[Row | Failure]:
-    """Rows of a batch, in a worker process."""
+    """Return the rows of a batch. Worker processes call this."""
     return [denoised(*payload) for payload in payloads]
 
 
 def denoised(
     source: Source, clip: tuple[int, int] | None = None, rules: Rules = "ctrgcn"
 ) -> Row | Failure:
-    """The row of one sample, or why there is none.
+    """Return the row of one sample, or why there is none.
 
     Args:
         source: a `.skeleton` file, or PKU-MMD's file of a long video.
-        clip: its first frame and the one after its last in a long file; None: all of the file.
-        rules: as `c2vl.datasets.skeletons.denoise.denoise`, for NTU's files.
+        clip: first frame, and the frame after the last, in a long file; None: the whole file.
+        rules: as in `c2vl.datasets.skeletons.denoise.denoise`; for NTU's files.
     """
     try:
         if clip is not None:
@@ -179,5 +179,5 @@ def denoised(
 
 @lru_cache(maxsize=2)
 def _long(raw: str, place: str, size: int, changed: int) -> LongSkeleton:
-    """A long file, read once for all its clips: they follow each other."""
+    """Read a long file once for all its clips, which follow each other."""
     return LongSkeleton(places.read(Path(raw), place))

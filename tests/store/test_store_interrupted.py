@@ -25,7 +25,7 @@ from c2vl.store import plan, publish, run, segments
 def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come to pass"
+        assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
     return found
 
@@ -36,15 +36,15 @@ def is_running(process: int) -> bool:
     return False
 
 
-def sentence(said: str) -> str:
-    lines = [line for line in said.splitlines() if line.startswith("c2vl: ")]
-    assert len(lines) == 1 and "Traceback" not in said, said
+def sentence(printed: str) -> str:
+    lines = [line for line in printed.splitlines() if line.startswith("c2vl: ")]
+    assert len(lines) == 1 and "Traceback" not in printed, printed
     return lines[0]
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The out of an uninterrupted `dvc repro`."""
+    """The output of an uninterrupted `dvc repro`."""
     project = TinyProject(tmp_path_factory.mktemp("tiny") / "whole")
     project.works("dvc", "repro")
     return project.shards()
@@ -85,10 +85,10 @@ def test_ctrl_c_at_dvc_repro_keeps_what_is_finished_and_says_how_to_go_on(
     dvc = project.begin("dvc", "repro", STANDIN_GATE=str(tmp_path / "never"))
     until(lambda: project.segments() >= 2)
     os.killpg(dvc.pid, signal.SIGINT)  # as a terminal does
-    _, said = dvc.communicate(timeout=60)
+    _, printed = dvc.communicate(timeout=60)
     assert dvc.returncode != 0
     assert (
-        sentence(said)
+        sentence(printed)
         == "c2vl: interrupted; what was finished is kept, run the same command to go on."
     )
     project.works("dvc", "repro")
