@@ -5,62 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
-import numpy as np
-
-from c2vl.core.digest import digest_of
 from c2vl.core.errors import UserError
-from c2vl.datasets.skeleton_file import sensible
-
-PERSONS, JOINTS, COORDINATES = 2, 25, 3
-
-
-@dataclass(frozen=True)
-class ReadyClip:
-    """One clip of such a file.
-
-    Attributes:
-        sample: its id.
-        label: class from 0.
-        splits: benchmark -> train or test, as the file has it.
-        joints: (T, 2, 25, 3) float32, metres, zero where absent, without the zero frames that pad
-            its end; None where there is a problem.
-        problem: why the clip is of no use, in a sentence; empty when it is.
-    """
-
-    sample: str
-    label: int
-    splits: Mapping[str, str] = field(default_factory=dict)
-    joints: np.ndarray | None = None
-    problem: str = ""
-
-    @property
-    def content(self) -> str | None:
-        """blake2b-128 of the joints, hex."""
-        return None if self.joints is None else digest_of(self.joints.tobytes())
-
-
-class ReadyFile(Protocol):
-    """An open file of such clips."""
-
-    benchmarks: tuple[str, ...]  # that the file has splits of
-    classes: int  # labels are below
-    strangers: tuple[str, ...]  # clips that bear no sample's name, and are left out
-    lacking: tuple[str, ...]  # clips of its splits that it does not hold
-
-    def clips(self) -> Iterator[ReadyClip]:
-        """All clips in the order of the file, one in memory at a time where the format allows."""
-
-    def clip(self, sample: str) -> ReadyClip:
-        """One clip again.
-
-        Raises:
-            KeyError: there is none of this name.
-        """
+from c2vl.datasets.preprocessed_ctrgcn import CtrGcnFile
+from c2vl.datasets.preprocessed_pyskl import PysklFile
+from c2vl.datasets.ready_clip import ReadyFile
 
 
 def is_preprocessed(raw: Path) -> bool:
@@ -79,21 +29,5 @@ def open_preprocessed(raw: Path) -> ReadyFile:
             f"{raw} (`data.raw`) is missing; put the file there or name a folder of raw files."
         )
     if raw.suffix.lower() == ".npz":
-        from c2vl.datasets.preprocessed_ctrgcn import CtrGcnFile
-
         return CtrGcnFile(raw)
-    from c2vl.datasets.preprocessed_pyskl import PysklFile
-
     return PysklFile(raw)
-
-
-def checked(joints: np.ndarray) -> tuple[np.ndarray | None, str]:
-    """(joints as float32 without the padding at their end, problem) of (T, 2, 25, 3)."""
-    with np.errstate(over="ignore"):
-        joints = np.ascontiguousarray(joints, np.float32)
-    if not sensible(joints):
-        return None, "joint coordinates are NaN or infinite or absurd"
-    real = np.flatnonzero(joints.any(axis=(1, 2, 3)))
-    if not len(real):
-        return None, "the clip holds no joints, zeros only"
-    return joints[: real[-1] + 1], ""

@@ -19,7 +19,7 @@ import numpy as np
 
 from c2vl.core.errors import UserError
 from c2vl.core.tables.shard import shard_of
-from c2vl.datasets.preprocessed import COORDINATES, JOINTS, PERSONS, ReadyClip, checked
+from c2vl.datasets.ready_clip import COORDINATES, JOINTS, PERSONS, ReadyClip, checked
 
 BENCHMARKS = {"CS": "xsub", "CV": "xview", "CSub": "xsub", "CSet": "xset"}
 NUMBERS = PERSONS * JOINTS * COORDINATES

@@ -14,7 +14,8 @@ from c2vl.datasets.benchmarks import BENCHMARKS, missing_skeletons
 from c2vl.datasets.classes import CLASSES_FILE, published_class_names
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.names import SampleName, parse_name
-from c2vl.datasets.preprocessed import ReadyClip, ReadyFile, open_preprocessed
+from c2vl.datasets.preprocessed import open_preprocessed
+from c2vl.datasets.ready_clip import ReadyClip, ReadyFile
 from c2vl.datasets.remarks import not_here, passed_over
 from c2vl.datasets.rows import Index
 

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from c2vl.core import machine, tables
 from c2vl.core.tables.schemas import OK, SKELETON
-from c2vl.datasets.preprocessed import ReadyFile, open_preprocessed
+from c2vl.datasets.preprocessed import open_preprocessed
+from c2vl.datasets.ready_clip import ReadyFile
 from c2vl.datasets.skeletons.actors import ONE_POINT, moved_to_actor
 from c2vl.datasets.skeletons.metres import TorsoCount
 from c2vl.store.keys import content_key
