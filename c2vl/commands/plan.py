@@ -3,31 +3,37 @@
   c2vl plan                       needs the index: `dvc repro index`
   c2vl plan --samples 20 --no-training
 
-Prints for each stage how many samples, frames or calls are to compute, how many bytes it reads and
-writes, and how long it takes. Results that the store has are subtracted.
+Prints for each stage how many samples, frames, calls or epochs are to compute, how many bytes it
+reads and writes, how long it takes, and how much GPU memory it needs; then the total. Results that
+the store or an output has are subtracted. An epoch is one of all training clips: 60 epochs with 5 %
+of the labels count as 3.
 
 The trial runs the real stages on a few samples in a temporary project with its own store, so
 nothing of yours changes. Only batch sizes measured on a GPU are kept. Times include loading the
 engines and hold for this machine's settings (C2VL_DEVICE, C2VL_WORKERS, C2VL_BATCH_...). Start-up
 does not count towards the rate: engines are timed from their second batch on, and skeletons by the
 difference between a few samples and a thousand. If the trial of a stage fails, the reason is
-printed and the other stages are estimated.
+printed and the other stages are estimated. Trainings are timed by a few steps of the real encoder
+on clips of noise.
 """
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
     from c2vl.commands.costs.estimate import Line
+    from c2vl.commands.costs.trial import Cost, Failed
 
 HELP = "estimate calls, bytes and hours of a run on this machine"
-HEAD = ("stage", "computes", "has", "to compute", "reads", "writes", "time")
+HEAD = ("stage", "computes", "has", "to compute", "reads", "writes", "GPU memory", "time")
+TOTAL = "total"
 # What a stage counts; an engine computes one item for each.
 UNITS = {
     "skeleton": "skeletons",
@@ -35,7 +41,16 @@ UNITS = {
     "caption": "crops",
     "embed-vision": "crops",
     "embed-language": "answers",
+    "pretrain": "epochs",
+    "baselines": "epochs",
+    "features": "clips",
+    "evaluate": "epochs, linear",
+    "finetune": "epochs",
+    "semi": "epochs",
+    "transfer": "epochs",
+    TOTAL: "",
 }
+TRAINED = ("pretrain", "baselines", "finetune", "semi", "transfer")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--samples", type=int, default=6, metavar="N", help="samples in the trial (default: 6)"
     )
-    parser.add_argument("--no-training", action="store_true", help="do not estimate pretraining")
+    parser.add_argument("--no-training", action="store_true", help="samples alone: no training")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -84,19 +99,25 @@ def run(arguments: argparse.Namespace) -> None:
             units = f"{cost.units} {UNITS[stage.name]}"
             print(f"  {stage.name}: {units}, {rate}, {cost.fixed:.0f} s start-up", flush=True)
     found = list(lines(measured, {stage.name: stage for stage in STAGES}, index, data.raw))
-    print("\n" + table(found))
+    lacking: list[str] = []
+    if not arguments.no_training:
+        found += _trainings(measured, found, lacking)
+    print("\n" + table([*found, total_of(found)]))
+    if not arguments.no_training:
+        print("\n" + _epochs(found))
     written = sum(line.written or 0 for line in found)
     free = shutil.disk_usage(next(path for path in (store, *store.parents) if path.exists())).free
     print(
-        "\nThe store, the output tables and DVC's cache hold each result once: "
+        "The store, the output tables and DVC's cache hold each result once: "
         f"up to {size(3 * written)} in all; {size(free)} are free."
     )
     if any(not line.exact for line in found):
         print("~  estimated from the trial, because an earlier stage is not complete")
     if any(line.seconds is None for line in found):
         print("?  unknown, because the trial of the stage failed (see above)")
-    if not arguments.no_training:
-        print(_training(data.benchmarks, index))
+    for sentence in lacking:
+        print(sentence)
+    print("Not in the table: index, class_names, score and report, which take minutes.")
 
 
 def _usable(index: pa.Table) -> int:
@@ -107,22 +128,84 @@ def _usable(index: pa.Table) -> int:
     return int(pc.sum(pc.equal(index["status"], OK)).as_py() or 0)
 
 
-def _training(benchmarks: list[str], index: pa.Table) -> str:
-    """A sentence on pretraining: all streams of all benchmarks, one after the other."""
-    from c2vl.commands.costs.training_speed import clips_a_second
+def _trainings(
+    measured: Mapping[str, Cost | Failed],
+    samples: Sequence[Line],
+    lacking: list[str],
+) -> Iterator[Line]:
+    """The lines of all stages after the prompts."""
+    from c2vl.commands.costs.training_speed import measured as speed_of
+    from c2vl.commands.costs.trainings import splits_of, training_lines
+    from c2vl.commands.pipeline.dvc_status import changed_before
     from c2vl.core.params import load_section
-    from c2vl.models.streams import STREAMS
+    from c2vl.datasets.data_params import DataParams
+    from c2vl.evaluation.evaluate_params import EvaluateParams
     from c2vl.training.training_params import PretrainParams
 
-    params = load_section("pretrain", PretrainParams)
-    rate = clips_a_second(params)
-    clips = sum(index[benchmark].to_pylist().count("train") for benchmark in benchmarks)
-    seconds = clips * len(STREAMS) * params.epochs / rate
-    count = len(benchmarks) * len(STREAMS)
-    return (
-        f"pretrain: {count} encoders × {params.epochs} epochs at {rate:,.0f} clips a second: "
-        f"about {duration(seconds)}."
+    splits = splits_of(Path("data"), load_section("data", DataParams).benchmarks)
+    classes = max(split.classes for split in splits.values())
+    linear = load_section("evaluate", EvaluateParams).linear
+    speed = speed_of(load_section("pretrain", PretrainParams), classes, linear.batch)
+    print(f"  training: {speed.train:,.0f} clips a second, {speed.encode:,.0f} to encode alone")
+    status = changed_before(None)
+    yield from training_lines(
+        splits,
+        speed,
+        any(_changes(line.stage) for line in samples if line.todo),
+        clip_bytes(measured),
+        lambda stage: status is None or stage in status,
+        lacking,
     )
+
+
+def _changes(stage: str) -> bool:
+    """Whether a run changes the table of a sample stage; failures tried again do not count."""
+    from c2vl.commands.pipeline.store_stages import stages_named, work_of
+    from c2vl.core.errors import UserError
+    from c2vl.store.status import status_of
+
+    (found,) = stages_named(stage)
+    try:
+        return not status_of(work_of(found), found.out).is_current()
+    except UserError:  # an earlier stage has no output
+        return True
+
+
+def clip_bytes(measured: Mapping[str, Cost | Failed]) -> float:
+    """Bytes that a training reads of a clip: its skeleton and its prompts' features."""
+    from c2vl.commands.costs.trial import Failed
+
+    clips, total = 0, 0
+    for name in ("skeleton", "embed-vision", "embed-language"):
+        cost = measured.get(name)
+        if cost is None or isinstance(cost, Failed):
+            continue
+        clips, total = clips or cost.usable, total + cost.bytes
+    return total / clips if clips else 0.0
+
+
+def total_of(found: Sequence[Line]) -> Line:
+    """The sums of the plan; of GPU memory the largest, as stages run one after the other."""
+    from c2vl.commands.costs.estimate import Line
+
+    return Line(
+        TOTAL,
+        0,
+        0,
+        all(line.exact and line.seconds is not None for line in found),
+        sum(line.seconds or 0.0 for line in found),
+        sum(line.read for line in found),
+        sum(line.written or 0 for line in found),
+        max((line.memory for line in found), default=0),
+    )
+
+
+def _epochs(found: Sequence[Line]) -> str:
+    """A sentence that counts the epochs of all trainings."""
+    trained = [line for line in found if line.stage in TRAINED]
+    parts = ", ".join(f"{line.stage} {line.has + line.todo:,}" for line in trained)
+    every, done = sum(line.has + line.todo for line in trained), sum(line.has for line in trained)
+    return f"Training epochs over all clips: {every:,} ({parts}); {done:,} are done."
 
 
 def table(found: Iterable[Line]) -> str:
@@ -134,17 +217,10 @@ def table(found: Iterable[Line]) -> str:
         written = "?" if unknown else about + size(line.written or 0)
         time = "?" if unknown else about + duration(line.seconds or 0.0)
         todo = "?" if unknown and not line.exact else f"{about}{line.todo:,}"
-        rows.append(
-            (
-                line.stage,
-                UNITS[line.stage],
-                f"{line.has:,}",
-                todo,
-                about + size(line.read),
-                written,
-                time,
-            )
-        )
+        counts = ("", "") if line.stage == TOTAL else (f"{line.has:,}", todo)
+        memory = size(line.memory) if line.memory else "-"
+        read = about + size(line.read)
+        rows.append((line.stage, UNITS[line.stage], *counts, read, written, memory, time))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     laid = [
         "  ".join([*map(str.ljust, row[:2], widths), *map(str.rjust, row[2:], widths[2:])])

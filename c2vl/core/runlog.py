@@ -31,6 +31,14 @@ def peak_memory_mib() -> float:
     return max(usage) * scale / 2**20
 
 
+def peak_gpu_mib() -> float | None:
+    """Largest memory of this process on its GPU so far, in MiB; None if it uses no GPU."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    return float(torch.cuda.max_memory_reserved() / 2**20)
+
+
 @contextlib.contextmanager
 def logged(stage: str) -> Iterator[dict[str, Any]]:
     """Time a stage and write its record to `.c2vl/runs/<stage>.json`.
@@ -47,6 +55,8 @@ def logged(stage: str) -> Iterator[dict[str, Any]]:
         "peak_memory_mib": round(peak_memory_mib(), 1),
         **notes,
     }
+    if (gpu := peak_gpu_mib()) is not None:
+        record["peak_gpu_mib"] = round(gpu, 1)
     path = state_dir() / "runs" / f"{stage}.json"
     try:
         write_json(path, record)

@@ -41,6 +41,7 @@ class Line:
         seconds: to compute them on this machine; None if the trial failed.
         read: bytes to read, of raw files or of the earlier stage's output.
         written: bytes to write to the store; None if the trial failed.
+        memory: bytes of GPU memory; 0 on a CPU.
     """
 
     stage: str
@@ -50,6 +51,7 @@ class Line:
     seconds: float | None
     read: int
     written: int | None
+    memory: int = 0
 
 
 def lines(
@@ -99,7 +101,7 @@ def lines(
             continue
         seconds = todo[name] * cost.each + (cost.fixed if todo[name] else 0.0)
         written = round(todo[name] * cost.bytes / cost.usable) if cost.usable else 0
-        yield Line(name, has, todo[name], exact, seconds, read, written)
+        yield Line(name, has, todo[name], exact, seconds, read, written, cost.memory)
 
 
 def _made_of(

@@ -46,6 +46,7 @@ class Cost:
         fixed: all other seconds of the stage: starting Python, loading the engine, its first
             batch, writing the output table.
         bytes: written to the store.
+        memory: largest number of bytes on the GPU; 0 on a CPU.
     """
 
     units: int
@@ -53,6 +54,7 @@ class Cost:
     each: float
     fixed: float
     bytes: int
+    memory: int = 0
 
 
 @dataclass(frozen=True)
@@ -156,9 +158,9 @@ def cost(stage: StoredStage, folder: Path, index: pa.Table, many: pa.Table | Non
         _run(stage, folder, index)  # so that the next stages get the few samples again
     elif record["first_units"]:
         each = record["engine_seconds"] / units
-    return Cost(
-        units, record["computed"], each, max(0.0, record["seconds"] - units * each), written
-    )
+    fixed = max(0.0, record["seconds"] - units * each)
+    memory = round(record.get("peak_gpu_mib", 0) * 2**20)
+    return Cost(units, record["computed"], each, fixed, written, memory)
 
 
 def _run(stage: StoredStage, folder: Path, index: pa.Table) -> dict[str, Any]:

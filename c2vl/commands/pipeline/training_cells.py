@@ -12,6 +12,7 @@ from c2vl.core.files import read_json
 from c2vl.core.params import load_section
 
 if TYPE_CHECKING:
+    from c2vl.store.trained import TrainedStore
     from c2vl.training.key import Description
 
 RESULTS = Path("results")
@@ -85,6 +86,14 @@ def described(cell: Cell) -> Iterator[Known]:
         yield from _described_encoders(cell, device)
     else:
         yield from _described_runs(cell, device)
+
+
+def is_known(record: dict[str, Any] | None, now: Description, store: TrainedStore) -> bool:
+    """Whether a run would take a training from the output or the store; arguments of `described`.
+
+    A training that no output names has no hash of its data, so it is not known.
+    """
+    return record is not None and (now.key == record["key"] or store.has(now.key))
 
 
 def _described_encoders(cell: Cell, device: str) -> Iterator[Known]:

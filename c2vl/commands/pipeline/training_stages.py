@@ -12,6 +12,7 @@ from c2vl.commands.pipeline.training_cells import (
     Cell,
     cells,
     described,
+    is_known,
 )
 from c2vl.core.errors import UserError
 
@@ -80,7 +81,7 @@ def _compared(cell: Cell) -> tuple[int, list[tuple[str, str]]]:
     for record, now in described(cell):
         if record is None:
             lacking.append((now.name, "its output has no key of it"))
-        elif now.key == record["key"] or store.has(now.key):
+        elif is_known(record, now, store):
             known += 1
         else:
             then = store.about(record["key"])
