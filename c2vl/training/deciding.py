@@ -63,6 +63,9 @@ ENCODERS = {
     "gru": (f"{_BLOCKS}.gru", f"{_BLOCKS}.persons", f"{_BLOCKS}.recurrence"),
     "transformer": (f"{_BLOCKS}.transformer", f"{_BLOCKS}.persons"),
 }
+OPTIMISERS = {"sgd": (), "adamw": ("c2vl.training.optimisers:adamw",)}  # sgd: in `schedule`
+# Functions by the names that they had when results were keyed: a new name leaves the keys.
+RENAMED = {"make_optimiser": "sgd"}
 HARMLESS = {
     "c2vl.models.clips": "reads tensors, whose bytes are in the key",
     "c2vl.training.checkpoint": "writes and reads finished networks",
@@ -75,21 +78,24 @@ HARMLESS = {
     "c2vl.training.keep": "saves unfinished trainings",
     "c2vl.training.key": "makes the key",
     "c2vl.training.objective.objective_params": "values are in the key",
+    "c2vl.training.optimisers": "chooses by a parameter that is in the key",
     "c2vl.training.state": "resumes to the same bits (tests kill trainings at every step)",
     "c2vl.training.tracking": "draws curves while a training runs",
     "c2vl.training.training_params": "values are in the key",
 }
 
 
-def deciding(kind: Kind, encoder: str, objective: str | None = None) -> tuple[str, ...]:
-    """The entries that decide a training of `kind` with `encoder`, sorted.
+def deciding(
+    kind: Kind, encoder: str, objective: str | None = None, optimiser: str = "sgd"
+) -> tuple[str, ...]:
+    """The entries that decide a training of `kind` with `encoder` and `optimiser`, sorted.
 
     `encoder` and `objective` may be import paths of a user's own (docs/extend.md).
     """
     own = ENCODERS[encoder] if encoder in ENCODERS else (f"{USERS}{_module(encoder)}",)
     if objective is not None:
         own += ("c2vl.training.objective.imported", f"{USERS}{_module(objective)}")
-    return tuple(sorted({*EVERY, *OWN[kind], *own}))
+    return tuple(sorted({*EVERY, *OWN[kind], *own, *OPTIMISERS[optimiser]}))
 
 
 def _module(import_path: str) -> str:
@@ -160,11 +166,19 @@ def _is_params(node: ast.stmt) -> bool:
 
 
 class _Plain(ast.NodeTransformer):
-    """Takes out what says nothing of a result: paths of our modules, and the text of errors."""
+    """Takes out what says nothing of a result: our modules' paths, new names, texts of errors."""
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
         if node.module and node.module.split(".")[0] == c2vl.__name__:
             node.module = c2vl.__name__
+        return self.generic_visit(node)
+
+    def visit_alias(self, node: ast.alias) -> ast.AST:
+        node.name = RENAMED.get(node.name, node.name)
+        return node
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        node.id = RENAMED.get(node.id, node.id)
         return node
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:

@@ -53,8 +53,11 @@ class Description:
     def entries(self) -> tuple[str, ...]:
         """The modules that decide the result."""
         variant = "stgcn_published" if NEUTRAL.keys() & self.params.keys() else None
-        encoder = variant or self.params["encoder.name"]
-        return deciding(self.kind, encoder, self.params.get("objective.name"))
+        encoder, objective = (
+            variant or self.params["encoder.name"],
+            self.params.get("objective.name"),
+        )
+        return deciding(self.kind, encoder, objective, self.params.get("optimiser", "sgd"))
 
     @cached_property
     def key(self) -> str:
@@ -123,7 +126,10 @@ def supervised_params(params: PretrainParams, stream: str) -> dict[str, Any]:
     view = params.view.model_dump(exclude=set() if params.view.crop else {"shortest"})
     found |= {f"view.{name}": value for name, value in view.items()}
     found |= {name: getattr(params, name) for name in OPTIMISER}
-    found |= {"nesterov": params.nesterov} if params.momentum else {}
+    if params.optimiser != "sgd":  # so that keys from before there was a choice stay
+        found |= {"optimiser": params.optimiser}
+    elif params.momentum:
+        found |= {"nesterov": params.nesterov}
     others = ("milestones", "weight_average", "precision", "micro_batch")
     return found | {name: getattr(params, name) for name in others}
 

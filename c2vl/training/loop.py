@@ -19,7 +19,8 @@ from c2vl.training.curves import Epoch, as_text
 from c2vl.training.devices import Devices
 from c2vl.training.environment import compiled
 from c2vl.training.keep import LIVE, Keep
-from c2vl.training.schedule import rate_at, set_rate, sgd, shuffled, steps_an_epoch
+from c2vl.training.optimisers import make_optimiser
+from c2vl.training.schedule import rate_at, set_rate, shuffled, steps_an_epoch
 from c2vl.training.state import LastGood, Progress, TrainingState
 from c2vl.training.step import backward
 from c2vl.training.task import Task
@@ -71,7 +72,7 @@ def fit(
 
     state = TrainingState(
         task,
-        optimiser=sgd(task.network, params, task.groups()),
+        optimiser=make_optimiser(task.network, params, task.groups()),
         average=_average_of(task.network, params.weight_average),
         generator=torch.Generator().manual_seed(params.seed),
     )

@@ -19,6 +19,7 @@ from c2vl.models.prompt_features import Prompts
 from c2vl.models.ragged import RaggedSkeletons
 from c2vl.models.streams import Stream, to_stream
 from c2vl.models.views import test_view
+from c2vl.training.advice import warn_of_collapse, warn_of_large_batch
 from c2vl.training.checkpoint import (
     CURVES,
     WEIGHTS,
@@ -29,6 +30,7 @@ from c2vl.training.checkpoint import (
     save_checkpoint,
 )
 from c2vl.training.curves import Epoch, from_csv, to_csv
+from c2vl.training.devices import Devices
 from c2vl.training.keep import LAST_GOOD, Keep
 from c2vl.training.key import (
     Description,
@@ -165,7 +167,9 @@ def _supervised(
             clips.skeletons, clips.labels, classes, stream, params, name, keep, save_good
         )
 
-    return _taken_or_trained(run, description, config, clips.skeletons.device, folder, reuse)
+    trained = _taken_or_trained(run, description, config, clips.skeletons.device, folder, reuse)
+    _warn(trained, "supervised", params.batch, clips)
+    return trained
 
 
 def _pretrained(
@@ -198,7 +202,18 @@ def _pretrained(
         done = pretrain(clips.skeletons, prompts, stream, params, probe, name, keep, save_good)
         return done.network, done.curves
 
-    return _taken_or_trained(run, description, config, clips.skeletons.device, folder, reuse)
+    trained = _taken_or_trained(run, description, config, clips.skeletons.device, folder, reuse)
+    _warn(trained, "pretraining", params.batch, clips)
+    return trained
+
+
+def _warn(trained: Trained, kind: str, batch: int, clips: Clips) -> None:
+    """Say what went wrong without stopping the training."""
+    config = trained.config
+    if Devices(clips.skeletons.device).main:
+        name = f"{config.method} {config.benchmark}-{config.stream}"
+        warn_of_large_batch(name, batch, config.clips)
+        warn_of_collapse(name, kind, trained.curves, clips.labels)
 
 
 def _taken_or_trained(

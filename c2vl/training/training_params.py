@@ -12,6 +12,7 @@ from c2vl.models.views import ViewParams
 from c2vl.training.objective.objective_params import ObjectiveParams
 
 Precision = Literal["fp32", "bf16"]
+Optimiser = Literal["sgd", "adamw"]
 TrackerName = Literal["none", "dvclive", "tensorboard"]
 
 
@@ -30,8 +31,11 @@ class PretrainParams(ParamsModel):
         default=5, ge=0, description="of a rate that rises linearly from step to step"
     )
     learning_rate: float = Field(default=0.1, gt=0)
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    nesterov: bool = True
+    optimiser: Optimiser = Field(
+        default="sgd", description="adamw needs a smaller rate, such as 0.001"
+    )
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="of sgd; β1 of adamw")
+    nesterov: bool = Field(default=True, description="of sgd")
     weight_decay: float = Field(default=5e-4, ge=0)
     milestones: list[int] = Field(
         default=[130, 140], description="epochs after which the rate is multiplied by 0.1"

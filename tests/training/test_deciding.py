@@ -88,6 +88,32 @@ def test_moving_or_renaming_a_module_leaves_the_key(hashed: Callable[..., str]) 
     )
 
 
+def test_a_new_name_of_a_function_of_ours_leaves_the_key(
+    hashed: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deciding, "RENAMED", {"draw_views": "draw"})
+    text = f"{SOURCE}\n\ndef view(x):\n    return draw(x)\n"
+    renamed = text.replace("import draw", "import draw_views").replace("draw(x)", "draw_views(x)")
+    assert hashed(a=renamed) == hashed(a=text)
+    assert hashed(a=renamed.replace("draw_views(x)", "other(x)")) != hashed(a=text)
+
+
+def test_the_choice_of_an_optimiser_left_the_key_of_the_loop(hashed: Callable[..., str]) -> None:
+    """`fit` called `sgd` itself before there was a choice."""
+    loop = (code_deps.ROOT / "c2vl/training/loop.py").read_text()
+    before = loop.replace("c2vl.training.optimisers", "c2vl.training.schedule")
+    assert "make_optimiser" in loop
+    assert hashed(a=before.replace("make_optimiser", "sgd")) == hashed(a=loop)
+
+
+def test_adamw_s_code_is_in_the_key_of_trainings_that_use_it_alone() -> None:
+    sgd, adamw = (
+        deciding.deciding("pretraining", "gru", optimiser=name) for name in ("sgd", "adamw")
+    )
+    assert set(adamw) - set(sgd) == {"c2vl.training.optimisers:adamw"}
+    assert sgd == deciding.deciding("pretraining", "gru")
+
+
 def test_same_code() -> None:
     for before, after in (SAME["a comment"], SAME["a docstring"], SAME["formatting"]):
         assert same_code(SOURCE, SOURCE.replace(before, after))

@@ -10,9 +10,8 @@ from synthetic import PARAMS
 
 from c2vl.models.encoders.settings import TWO_CORES
 from c2vl.training.checkpoint import EncoderConfig
-from c2vl.training.finetuning.finetune import settings
 from c2vl.training.finetuning.finetune_params import FinetuneParams
-from c2vl.training.finetuning.trainings import described_run
+from c2vl.training.finetuning.trainings import described_run, params_of_run
 from c2vl.training.key import Description, differences, supervised_params
 from c2vl.training.methods import described, params_of
 from c2vl.training.training_params import BaselinesParams, PretrainParams
@@ -45,7 +44,7 @@ def key(method: str, params: PretrainParams, baselines: BaselinesParams | None =
 def finetuned_key(params: PretrainParams, **schedule: Any) -> str:
     cells: dict[str, Any] = {"streams": ["joint"]}
     section = FinetuneParams.model_validate({**cells, **schedule})
-    own = settings(params, section, section.seed)
+    own = params_of_run(params, section, section.seed)
     return described_run("name", "joint", own, 4, "data", "cpu").key
 
 
@@ -82,6 +81,7 @@ TABLE: dict[str, tuple[Any, set[str]]] = {
     "epochs": (9, PRETRAINED),
     "warmup_epochs": (3, SCHEDULED),
     "learning_rate": (0.2, PRETRAINED),
+    "optimiser": ("adamw", SCHEDULED),
     "momentum": (0.5, SCHEDULED),
     "nesterov": (False, SCHEDULED),
     "weight_decay": (0.1, SCHEDULED),
@@ -154,6 +154,7 @@ def test_a_parameter_that_another_one_switches_on_is_then_in_use(name, value, wh
     [
         ("view.shortest", 3, {"view.crop": False}),
         ("nesterov", False, {"momentum": 0.0}),
+        ("nesterov", False, {"optimiser": "adamw"}),
         ("objective.beta", 0.7, {"objective.intra": False}),
         ("objective.alpha_start", 0.7, {"objective.inter": False}),
         ("objective.partition", False, {"objective.inter": False}),
@@ -185,6 +186,7 @@ def test_supervised_training_and_finetuning_have_their_own_schedules() -> None:
         assert finetuned_key(BASE, **update) != finetuned_key(BASE)
     assert finetuned_key(BASE, test_every=1) != finetuned_key(BASE)
     assert finetuned_key(BASE, augment=False) != finetuned_key(BASE)
+    assert finetuned_key(BASE, optimiser="adamw") != finetuned_key(BASE)
     assert finetuned_key(BASE, starts=["c2vl"]) == finetuned_key(BASE)
 
 

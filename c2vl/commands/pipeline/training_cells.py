@@ -129,10 +129,9 @@ def _described_encoders(cell: Cell, device: str) -> Iterator[Known]:
 
 def _described_runs(cell: Cell, device: str) -> Iterator[Known]:
     from c2vl.core.tables.class_list import read_class_list
-    from c2vl.training.finetuning.finetune import settings
     from c2vl.training.finetuning.finetune_params import FinetuneParams, SemiParams, TransferParams
     from c2vl.training.finetuning.starts import config_of
-    from c2vl.training.finetuning.trainings import described_run
+    from c2vl.training.finetuning.trainings import described_run, params_of_run
 
     record = _record(cell.out) or {"runs": []}
     last = {frozenset(run["where"].items()): run for run in record["runs"]}
@@ -165,7 +164,7 @@ def _described_runs(cell: Cell, device: str) -> Iterator[Known]:
             described_run(
                 f"{cell.stage} {cell.out.name} {' '.join(map(str, where.values()))}",
                 config.stream,
-                settings(pretrain, section, section.seed + where.get("draw", 0)),
+                params_of_run(pretrain, section, section.seed + where.get("draw", 0)),
                 classes,
                 run["data"] if run else "",
                 device,

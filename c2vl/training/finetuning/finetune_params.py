@@ -9,17 +9,21 @@ from pydantic import ConfigDict, Field, field_validator
 from c2vl.core.errors import UserError
 from c2vl.core.params import ParamsModel
 from c2vl.models.streams import Stream
+from c2vl.training.training_params import Optimiser
 
 Start = Literal["c2vl", "scratch"]
 
 
 class ScheduleParams(ParamsModel):
-    """SGD of an encoder and a new linear classifier on labels; BatchNorm in training mode."""
+    """Training of an encoder and a new linear classifier on labels; BatchNorm in training mode."""
 
     epochs: int = Field(ge=1)
     batch: int = Field(ge=2)
     learning_rate: float = Field(gt=0)
-    momentum: float = Field(default=0.9, ge=0, lt=1)
+    optimiser: Optimiser = Field(
+        default="sgd", description="adamw needs a smaller rate, such as 0.001"
+    )
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="of sgd; β1 of adamw")
     nesterov: bool
     weight_decay: float = Field(ge=0)
     milestones: list[int] = Field(description="epochs after which the rate is multiplied by 0.1")

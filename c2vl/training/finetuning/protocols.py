@@ -18,7 +18,7 @@ from c2vl.models.clips import Clips
 from c2vl.training.checkpoint import WEIGHTS
 from c2vl.training.curves import Epoch
 from c2vl.training.devices import Devices
-from c2vl.training.finetuning.finetune import Finetuned, settings
+from c2vl.training.finetuning.finetune import Finetuned
 from c2vl.training.finetuning.finetune_files import (
     metrics_of,
     save_network,
@@ -34,7 +34,7 @@ from c2vl.training.finetuning.finetune_params import (
 )
 from c2vl.training.finetuning.labelled import draw_labelled
 from c2vl.training.finetuning.starts import config_of, starts
-from c2vl.training.finetuning.trainings import Trainings, Where
+from c2vl.training.finetuning.trainings import Trainings, Where, params_of_run
 from c2vl.training.metrics import summarised
 from c2vl.training.reuse import Reuse
 
@@ -55,7 +55,7 @@ def finetune_all(
     The state of each training lies in `states` while it runs.
     """
     config, pretrain = config_of(checkpoint)
-    rows, own = np.arange(len(train)), settings(pretrain, params, params.seed)
+    rows, own = np.arange(len(train)), params_of_run(pretrain, params, params.seed)
     devices = Devices(train.skeletons.device)
     trainings = Trainings(train, test, classes, states, Reuse(out, devices))
     title = f"finetune {config.benchmark}-{config.stream}"
@@ -101,7 +101,7 @@ def semi_all(
     }
     for start, encoder in starts(checkpoint, params.starts, params.seed):
         for (fraction, draw), rows in chosen.items():
-            own = settings(pretrain, params, params.seed + draw)
+            own = params_of_run(pretrain, params, params.seed + draw)
             where: Where = {"start": start, "fraction": fraction, "draw": draw}
             name = f"{title} {start} {fraction:g} draw {draw}"
             done = trainings.run(name, where, config.stream, encoder, rows, own)
@@ -153,7 +153,7 @@ def transfer_all(
         checkpoint = pretrained / f"{params.source}-{stream}"
         config, pretrain = config_of(checkpoint)
         config = config.model_copy(update={"benchmark": about["benchmark"]})
-        own = settings(pretrain, params, params.seed)
+        own = params_of_run(pretrain, params, params.seed)
         for start, encoder in starts(checkpoint, params.starts, params.seed):
             where: Where = {"stream": stream, "start": start}
             name, saved = f"transfer {out.name} {params.source}-{stream} {start}", start == "c2vl"

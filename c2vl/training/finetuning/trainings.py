@@ -23,10 +23,12 @@ from c2vl.core.files import read_json, write_json
 from c2vl.models.clips import Clips
 from c2vl.models.streams import Stream
 from c2vl.store.trained import checksum, previous_files
+from c2vl.training.advice import warn_of_collapse, warn_of_large_batch
 from c2vl.training.checkpoint import WEIGHTS
 from c2vl.training.curves import Epoch
-from c2vl.training.finetuning.finetune import Finetuned, finetune
+from c2vl.training.finetuning.finetune import Finetuned, finetune, settings
 from c2vl.training.finetuning.finetune_files import SCORES, read_scores
+from c2vl.training.finetuning.finetune_params import ScheduleParams
 from c2vl.training.keep import Keep, forget
 from c2vl.training.key import Description, data_hash, machine_of, supervised_params
 from c2vl.training.reuse import RECORD, TAKEN, Files, Reuse
@@ -56,6 +58,7 @@ class Trainings:
         self.taken = 0
         self._records: list[dict[str, Any]] = []
         self._folders: list[Path] = []
+        self._sizes: set[tuple[int, int]] = set()
 
     def run(
         self,
@@ -76,7 +79,7 @@ class Trainings:
             stream: joint, bone or motion.
             encoder: where it starts; left as it is.
             rows: (n,) int64.
-            params: of `finetune.settings`.
+            params: of `params_of_run`.
             with_network: whether the caller needs the network too.
             weights: where the caller writes its weights, below the output's folder.
         """
@@ -98,6 +101,11 @@ class Trainings:
             )
             files = _packed(done)
             self.reuse.keep(known, files)
+        if self.reuse.devices.main:
+            if (len(rows), params.batch) not in self._sizes:  # once, not for every draw
+                self._sizes.add((len(rows), params.batch))
+                warn_of_large_batch(name, params.batch, len(rows))
+            warn_of_collapse(name, "finetuning", done.curves, self.train.labels[rows])
         sums = {name: checksum(files[name]) for name in needed if name != STORED_CURVES}
         curves = [asdict(row) for row in done.curves]
         record = {"key": known.key, "data": known.data, "files": sums, "curves": curves}
@@ -177,10 +185,19 @@ class Trainings:
         return found if sound else None
 
 
+def params_of_run(pretrain: PretrainParams, schedule: ScheduleParams, seed: int) -> PretrainParams:
+    """The parameters of one training of a protocol: `finetune.settings`, and its own optimiser.
+
+    The optimiser is set here, because the code of `settings` is in the keys of all trainings.
+    """
+    own = settings(pretrain, schedule, seed)
+    return own.model_copy(update={"optimiser": schedule.optimiser})
+
+
 def described_run(
     name: str, stream: Stream, params: PretrainParams, classes: int, data: str, device: str
 ) -> Description:
-    """What one training of a protocol depends on; `params` of `finetune.settings`."""
+    """What one training of a protocol depends on; `params` of `params_of_run`."""
     used = {**supervised_params(params, stream), "test_every": params.probe_every}
     used |= {"classes": classes}
     return Description(name, "finetuning", used, data, machine_of(device))
