@@ -1,7 +1,7 @@
-"""What profiles `small` and `paper` cost on NTU RGB+D 60, by GPU: estimated from FLOPs, not measured.
+"""What profiles `small` and `paper` cost on NTU RGB+D 60, by GPU: estimated, not measured.
 
     python bench/profile_cost.py            # hours by stage and GPU, with all assumptions
-    python bench/profile_cost.py --short    # one row for each profile
+    python bench/profile_cost.py --short    # the tables that README and docs quote
 
 A stage takes (FLOPs / peak + bytes / bandwidth) seconds, with an assumed share of each that a
 program reaches. FLOPs of matrix products and convolutions count; a multiplication and an addition
@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NTU60 = {"xsub": Split(40_091, 16_487, 60), "xview": Split(37_646, 18_932, 60)}
 CLIPS = 56_578  # with a skeleton
 BATCH = 16  # crops that a captioner answers at once
+ENCODED = 256  # clips that are encoded at once
 ANSWER = 40  # tokens of an answer, assumed; the authors' longest has 81 words
 TRAFFIC = 6  # times that a training moves each activation: written and read, with their gradients
 
@@ -60,6 +61,7 @@ GPUS = (
     Gpu("A100, 80 GB", 312e12, 19.5e12, 2.039e12, 80e9),
     Gpu("H100, 80 GB", 989e12, 67e12, 3.35e12, 80e9),
 )
+QUOTED = (("small", GPUS[0]), ("paper", GPUS[1]), ("paper", GPUS[2]), ("paper", GPUS[3]))
 # Share of the peak that is assumed.
 ENGINES, TRAINING, BANDWIDTH = 0.40, 0.30, 0.60
 
@@ -85,11 +87,15 @@ class Engine:
     item_bytes: float = 0.0
 
 
-# Frames of 1920x1080 are scaled to 1333x750. Counted with torch's FlopCounterMode on the models of
-# `full_size.py` (and their small sisters), except where a formula stands.
+# Frames of 1920x1080 are scaled to 1333x750. Counted by torch's FlopCounterMode on the models of
+# `full_size.py` and their small sisters, except where a formula stands.
 DETECTORS = {
-    "IDEA-Research/grounding-dino-tiny": Engine("Grounding DINO tiny", 0.0, 172e6, item_bytes=1e9),
-    "IDEA-Research/grounding-dino-base": Engine("Grounding DINO base", 0.0, 232e6, item_bytes=1.5e9),
+    "IDEA-Research/grounding-dino-tiny": Engine(
+        "Grounding DINO tiny", 756e9, 172e6, item_bytes=1e9
+    ),
+    "IDEA-Research/grounding-dino-base": Engine(
+        "Grounding DINO base", 1195e9, 232e6, item_bytes=1.5e9
+    ),
 }
 # Two FLOPs for each weight and token: 729 or 576 tokens of the picture and some 60 of the question.
 CAPTIONERS = {
@@ -210,8 +216,10 @@ def _trainings() -> Iterator[Row]:
             TRAINING,
             memory,
         )
-    # Forward alone is in float32 (c2vl/models/encode.py); an activation is written and read.
+    # Forward alone is in float32 (c2vl/models/encode.py): an activation is written and read, and
+    # of ten blocks one has its activations at a time.
     moved, every = 2.0 * clip.saved_bytes, looked.total()
+    memory = ENCODED * clip.saved_bytes / 10
     what = "ST-GCN, forward: features, probes, tests"
     yield Row("features, …", what, every, clip.forward_flops, moved, False, TRAINING, memory)
 
@@ -223,10 +231,12 @@ def total(rows: list[Row], gpu: Gpu) -> float | None:
 
 
 def shown(hours: float | None) -> str:
-    """Hours in two digits, such as `0.34 h`, `5.7 h` or `120 h`."""
+    """Hours or minutes, such as `20 min`, `5.7 h` or `120 h`."""
     if hours is None:
         return "does not fit"
-    return f"{hours:.0f} h" if hours >= 10 else f"{hours:.2g} h"
+    if hours < 1:
+        return f"{max(1, round(60 * hours))} min"
+    return f"{hours:.0f} h" if hours >= 10 else f"{hours:.1f} h"
 
 
 def in_words(count: float) -> str:
@@ -265,12 +275,24 @@ def short_table() -> list[str]:
     return lines
 
 
+def quoted_table() -> list[str]:
+    """The table of docs/running-on-real-data.md: hours of a stage by profile and GPU."""
+    head = [f"{profile}, {gpu.name.split(',')[0]}" for profile, gpu in QUOTED]
+    lines = ["| estimated, not measured | " + " | ".join(head) + " |"]
+    lines.append("|---|" + "---:|" * len(QUOTED))
+    tables = {profile: rows_of(profile) for profile in dict(QUOTED)}
+    for place, row in enumerate(tables["paper"]):
+        hours = [shown(tables[profile][place].hours(gpu)) for profile, gpu in QUOTED]
+        lines.append(f"| {row.stage} | " + " | ".join(hours) + " |")
+    return lines
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--short", action="store_true", help="one row for each profile")
+    parser.add_argument("--short", action="store_true", help="the tables that the docs quote")
     if parser.parse_args().short:
-        print("\n".join(short_table()))
+        print("\n".join([*short_table(), "", *quoted_table()]))
         return
     for profile in ("small", "paper"):
         print("\n".join(long_table(profile)) + "\n")
