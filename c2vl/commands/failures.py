@@ -78,8 +78,28 @@ def run(arguments: argparse.Namespace) -> None:
             )
         )
         return
-    for name, rows in found.items():
-        show(name, rows, arguments.all)
+    for stage in stages:
+        if stage.name in found:
+            rows = found[stage.name]
+            own = with_own_cause(rows, [found[name] for name in stage.after if name in found])
+            show(stage.name, own, arguments.all, len(rows) - len(own))
+
+
+def with_own_cause(
+    rows: list[dict[str, Any]], before: list[list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    """Return the rows that do not only pass on a failure of an earlier stage.
+
+    Args:
+        rows: of a stage.
+        before: rows of each stage whose table it reads; those without a `k` are of all prompts.
+    """
+    failed = {(row["sample"], row.get("k")) for earlier in before for row in earlier}
+    return [
+        row
+        for row in rows
+        if failed.isdisjoint({(row["sample"], row.get("k")), (row["sample"], None)})
+    ]
 
 
 def rows_of(stage: StoredStage) -> list[dict[str, Any]]:
@@ -112,9 +132,10 @@ def selected(rows: list[dict[str, Any]], word: str | None) -> list[dict[str, Any
     ]
 
 
-def show(name: str, rows: list[dict[str, Any]], everything: bool) -> None:
+def show(name: str, rows: list[dict[str, Any]], everything: bool, passed_on: int = 0) -> None:
     """Print counts by reason, then the rows."""
-    print(f"{name}: {len(rows):,} rows without a result")
+    more = f", and {passed_on:,} because an earlier stage failed" if passed_on else ""
+    print(f"{name}: {len(rows):,} rows without a result{more}")
     for (status, reason), count in Counter(
         (row["status"], row["reason"]) for row in rows
     ).most_common():

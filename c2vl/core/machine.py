@@ -81,6 +81,25 @@ def workers_each() -> int:
     return max(1, workers() // positive_integer("LOCAL_WORLD_SIZE", 1))
 
 
+def engine_threads() -> int:
+    """Threads of an engine on a CPU: `OMP_NUM_THREADS` if it is set, otherwise `workers_each()`.
+
+    On a server that others use too, threads that wait for a core slow an engine down tenfold.
+
+    Raises:
+        UserError: the variable is not a positive whole number, or a list of them.
+    """
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # `4,2`: nested threads
+    if not first:
+        return workers_each()
+    if not first.isdigit() or int(first) < 1:
+        raise UserError(
+            "The environment variable OMP_NUM_THREADS must be a positive whole number, "
+            f"not '{first}'."
+        )
+    return int(first)
+
+
 def batch_size(stage: str, default: int | Callable[[], int]) -> int:
     """Number of items in one batch of a stage's engine (`C2VL_BATCH_<STAGE>`).
 

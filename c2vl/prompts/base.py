@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def engine_device() -> torch.device:
-    """Return the device of the engines; on a CPU they use as many cores as C2VL_WORKERS allows."""
+    """Return the device of the engines; on a CPU they use `machine.engine_threads()` threads."""
     import torch
 
-    torch.set_num_threads(machine.workers_each())
+    torch.set_num_threads(machine.engine_threads())
     return machine.device()
 
 
