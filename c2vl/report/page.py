@@ -102,6 +102,7 @@ def gather(
         "sections": section_summaries(outputs, records),
         "over_seeds": seed_tables.verdicts(outputs.compare),
         "versus": plots.method_comparison(outputs),
+        "versus_stacked": plots.method_comparison(outputs, stacked=True),
         "seeds": seed_tables.compare_plot(outputs.compare),
         "facts": dataset_tables.facts(outputs),
         "excluded": dataset_tables.excluded(outputs),

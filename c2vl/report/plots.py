@@ -22,8 +22,13 @@ TSNE_METHODS = ("random", "infonce", "c2vl")
 MATRIX_METHODS = ("infonce", "c2vl")
 
 
-def method_comparison(outputs: PipelineOutputs) -> Plot | None:
-    """Compare the methods as bars, from no training to training with every label."""
+def method_comparison(outputs: PipelineOutputs, stacked: bool = False) -> Plot | None:
+    """Compare the methods as bars, from no training to training with every label.
+
+    Args:
+        outputs: of the pipeline.
+        stacked: benchmarks below each other, for a narrow screen.
+    """
     chance = {
         benchmark: lookup(outputs.metrics, "samples", benchmark, "chance")
         for benchmark in outputs.benchmarks
@@ -37,6 +42,7 @@ def method_comparison(outputs: PipelineOutputs) -> Plot | None:
         lines,
         {benchmark: value for benchmark, value in chance.items() if value is not None},
         titles,
+        stacked,
     )
 
 

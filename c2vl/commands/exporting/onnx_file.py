@@ -43,7 +43,7 @@ def write_onnx(path: Path, network: Network, about: Mapping[str, Any]) -> float:
         import onnxscript  # noqa: F401  (torch's exporter needs it)
     except ImportError as error:
         raise UserError(
-            f"Export needs the package {error.name}; run `pip install 'c2vl[export]'`."
+            f"Export needs the package {error.name}; run `pip install -e '.[export]'`."
         ) from None
     model = _exported(network)
     _strip(model)
@@ -57,7 +57,7 @@ def write_onnx(path: Path, network: Network, about: Mapping[str, Any]) -> float:
     if not worst <= TOLERANCE:
         raise UserError(
             f"Outputs of ONNX and torch differ by {worst:.2g}, so nothing was written; "
-            "update onnx, onnxscript and onnxruntime with `pip install -U 'c2vl[export]'`."
+            "update onnx, onnxscript and onnxruntime with `pip install -U -e '.[export]'`."
         )
     path.write_bytes(data)
     return worst

@@ -12,8 +12,14 @@ from c2vl.report.style import C2VL, INFONCE, INK, MUTED, RULE, Plot, drawing, fi
 Line = tuple[str, float, str]  # name, accuracy, colour
 
 
+STACKED_WIDTH = 3.7  # inches: 355 pixels, the text column of a telephone
+
+
 def versus(
-    lines: Mapping[str, Sequence[Line]], chance: Mapping[str, float], titles: Mapping[str, str]
+    lines: Mapping[str, Sequence[Line]],
+    chance: Mapping[str, float],
+    titles: Mapping[str, str],
+    stacked: bool = False,
 ) -> Plot | None:
     """Plot accuracies as bars, one panel for each benchmark.
 
@@ -21,14 +27,18 @@ def versus(
         lines: bars of each benchmark, from least to most supervision; accuracies in 0…1.
         chance: accuracy of a random guess, by benchmark, in 0…1.
         titles: title of each panel, by benchmark.
+        stacked: panels below each other, for a narrow screen; otherwise side by side.
     """
     lines = {benchmark: rows for benchmark, rows in lines.items() if rows}
     if not lines:
         return None
     with drawing():
         most = max(len(rows) for rows in lines.values())
-        figure = Figure(figsize=(0.9 + 4.4 * len(lines), 0.75 + 0.34 * most), layout="constrained")
-        axes = figure.subplots(1, len(lines), squeeze=False)[0]
+        size, shape = (0.9 + 4.4 * len(lines), 0.75 + 0.34 * most), (1, len(lines))
+        if stacked:
+            size, shape = (STACKED_WIDTH, size[1] * len(lines)), (len(lines), 1)
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(*shape, squeeze=False).flat
         for place, (axis, (benchmark, rows)) in enumerate(zip(axes, lines.items(), strict=True)):
             for y, (_, accuracy, colour) in enumerate(rows):
                 axis.plot(
@@ -41,7 +51,7 @@ def versus(
                 )
                 axis.plot(accuracy * 100, y, "o", color=colour, markersize=7)
                 axis.text(
-                    accuracy * 100 + 2.2,
+                    accuracy * 100 + (4.5 if stacked else 2.2),
                     y,
                     f"{accuracy * 100:.1f}",
                     va="center",
@@ -53,19 +63,22 @@ def versus(
                 axis.axvline(
                     chance[benchmark] * 100, color=MUTED, linewidth=1, linestyle=(0, (2, 2))
                 )
-            axis.set_xlim(0, 108)
+            axis.set_xlim(0, 112 if stacked else 108)
             axis.set_xticks(range(0, 101, 20), [f"{tick} %" for tick in range(0, 101, 20)])
             axis.set_ylim(len(rows) - 0.5, -0.5)
-            same = place > 0 and [row[0] for row in rows] == [
-                row[0] for row in next(iter(lines.values()))
-            ]
+            same = (
+                not stacked
+                and place > 0
+                and [row[0] for row in rows] == [row[0] for row in next(iter(lines.values()))]
+            )
             axis.set_yticks(range(len(rows)), ["" if same else row[0] for row in rows], color=INK)
             axis.grid(False, axis="y")
             axis.spines["left"].set_color(RULE)
-            axis.set_title(titles[benchmark])
+            title = titles[benchmark]
+            axis.set_title(title.replace(": ", ":\n") if stacked else title)
         return finish(
             figure,
-            "versus",
+            "versus-stacked" if stacked else "versus",
             "Accuracy on test clips, method by method",
             "Top-1 accuracy on test clips, last epoch, of a linear classifier on the frozen "
             "features of the joint stream, unless named otherwise. “Words alone” is a bag of words "
