@@ -43,6 +43,7 @@ UNITS = {
     "embed-language": "answers",
     "pretrain": "epochs",
     "baselines": "epochs",
+    "zero_shot_pretrain": "epochs",
     "features": "clips",
     "evaluate": "epochs, linear",
     "finetune": "epochs",
@@ -50,7 +51,7 @@ UNITS = {
     "transfer": "epochs",
     TOTAL: "",
 }
-TRAINED = ("pretrain", "baselines", "finetune", "semi", "transfer")
+TRAINED = ("pretrain", "baselines", "zero_shot_pretrain", "finetune", "semi", "transfer")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -134,15 +135,17 @@ def _trainings(
     lacking: list[str],
 ) -> Iterator[Line]:
     """The lines of all stages after the prompts."""
+    from c2vl.commands.costs.splits import splits_of
     from c2vl.commands.costs.training_speed import measured as speed_of
-    from c2vl.commands.costs.trainings import splits_of, training_lines
+    from c2vl.commands.costs.trainings import training_lines
     from c2vl.commands.pipeline.dvc_status import changed_before
     from c2vl.core.params import load_section
     from c2vl.datasets.data_params import DataParams
     from c2vl.evaluation.evaluate_params import EvaluateParams
     from c2vl.training.training_params import PretrainParams
 
-    splits = splits_of(Path("data"), load_section("data", DataParams).benchmarks)
+    data = load_section("data", DataParams)
+    splits = splits_of(Path("data"), data.benchmarks)
     classes = max(split.classes for split in splits.values())
     linear = load_section("evaluate", EvaluateParams).linear
     speed = speed_of(load_section("pretrain", PretrainParams), classes, linear.batch)
@@ -154,6 +157,7 @@ def _trainings(
         any(_changes(line.stage) for line in samples if line.todo),
         clip_bytes(measured),
         lambda stage: status is None or stage in status,
+        data.dataset,
         lacking,
     )
 

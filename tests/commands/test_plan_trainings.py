@@ -13,8 +13,9 @@ import yaml
 from synthetic import BENCHMARK, CLASSES, PARAMS, write_data
 
 from c2vl.commands.costs.estimate import Line
+from c2vl.commands.costs.splits import Split, splits_of
 from c2vl.commands.costs.training_speed import Speed, measured
-from c2vl.commands.costs.trainings import Split, splits_of, training_lines, trainings_of
+from c2vl.commands.costs.trainings import training_lines, trainings_of, zero_shot_trainings
 from c2vl.commands.costs.trial import Cost, Failed
 from c2vl.commands.pipeline.training_cells import cells
 from c2vl.commands.plan import clip_bytes, table, total_of
@@ -44,17 +45,19 @@ def write_params(profile: str, **sections: dict[str, Any]) -> None:
 
 
 def planned(splits: dict[str, Split], stale: bool = False, clip: float = 0.0) -> dict[str, Line]:
-    found = training_lines(splits, SPEED, stale, clip, lambda stage: False)
+    found = training_lines(splits, SPEED, stale, clip, lambda stage: False, "ntu60")
     return {line.stage: line for line in found}
 
 
-def test_paper_trains_2652_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paper_trains_3086_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By hand.
 
     pretrain:  2 benchmarks × 3 streams × 150                                =  900
     baselines: 2 benchmarks × (InfoNCE 150 + supervised 150)                 =  600
     finetune:  2 benchmarks × 3 streams × 2 starts × 80                      =  960
     semi:      2 benchmarks × 2 starts × 5 draws × 60 × (0.01 + 0.05 + 0.1)  =  192
+                                                                             2,652
+    zero-shot: 150 × (55 + 0.8 × 50) / 60 + 150 × (48 + 0.8 × 38) / 60       =  433.5
     """
     monkeypatch.chdir(tmp_path)
     write_params("paper")
@@ -79,6 +82,9 @@ def test_paper_trains_2652_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     }
     found = planned(NTU60)
     assert sum(found[name].todo for name in epochs) == 2652
+    zero_shot = zero_shot_trainings(NTU60, "ntu60", stale=False)
+    assert sum(one.epochs for one in zero_shot) == pytest.approx(433.5)
+    assert found["zero_shot_pretrain"].todo == 434
     assert found["evaluate"].todo == 2 * (3 + 3) * 100  # C²VL's streams and three baselines
     assert found["features"].todo == 2 * (3 + 3) * 56_578
     # forward and backward, and 30 probes of 500 + 2,000 clips forward alone
@@ -106,7 +112,7 @@ def test_transfer_counts_the_target_once_its_index_is_there(
     target = {"dataset": "ntu60", "raw": "elsewhere", "benchmark": BENCHMARK}
     write_params("paper", transfer={"targets": {"other": target}})
     lacking: list[str] = []
-    found = list(training_lines(NTU60, SPEED, False, 0.0, lambda stage: False, lacking))
+    found = list(training_lines(NTU60, SPEED, False, 0.0, lambda stage: False, "ntu60", lacking))
     assert "transfer" not in {line.stage for line in found}
     assert len(lacking) == 1 and lacking[0].startswith("transfer@other: not counted, ")
     write_data(tmp_path / "data/targets/other")

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from c2vl.commands.costs.estimate import Line
+from c2vl.commands.costs.splits import Split, splits_of
+from c2vl.commands.costs.zero_shot import (
+    STAGE,
+    zero_shot_done,
+    zero_shot_params,
+    zero_shot_shares,
+)
 from c2vl.commands.pipeline.training_cells import RESULTS, Cell, cells, described, is_known
-from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.core.params import load_section
-from c2vl.core.tables.class_list import read_class_list
-from c2vl.core.tables.schemas import OK
 from c2vl.evaluation.evaluate_params import EvaluateParams
 from c2vl.models.streams import STREAMS
 from c2vl.store.trained import TrainedStore
@@ -24,26 +28,10 @@ from c2vl.training.schedule import steps_an_epoch
 from c2vl.training.training_params import BaselinesParams, PretrainParams
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from c2vl.commands.costs.training_speed import Speed
 
 BASELINES = ("infonce", "random", "supervised")
 FLOAT = 4  # bytes
-
-
-@dataclass(frozen=True)
-class Split:
-    """Clips and classes of a benchmark."""
-
-    train: int
-    test: int
-    classes: int
-
-    @property
-    def clips(self) -> int:
-        """Clips of both splits."""
-        return self.train + self.test
 
 
 @dataclass(frozen=True)
@@ -67,23 +55,6 @@ class Training:
     done: bool = False
 
 
-def splits_of(folder: Path, benchmarks: Iterable[str]) -> dict[str, Split]:
-    """The usable clips of each benchmark, from the index in `folder`.
-
-    Raises:
-        UserError: the index is missing, or has no such benchmark.
-    """
-    benchmarks = list(benchmarks)
-    index: pa.Table = tables.read(folder / "index" / "index.parquet", ["status", *benchmarks])
-    classes = len(read_class_list(folder))
-    usable = [status == OK for status in index["status"].to_pylist()]
-    found = {}
-    for name in benchmarks:
-        members = [value for value, ok in zip(index[name].to_pylist(), usable, strict=True) if ok]
-        found[name] = Split(members.count("train"), members.count("test"), classes)
-    return found
-
-
 def trainings_of(
     cell: Cell, splits: Mapping[str, Split], data: Path = Path("data")
 ) -> list[Training]:
@@ -101,10 +72,8 @@ def trainings_of(
     name = cell.out.name
     if cell.stage == "pretrain":
         split = splits[name.rpartition("-")[0]]
-        held_out = max(1, split.train // 5)
-        probe = min(held_out, QUERIES) + min(split.train - held_out, GALLERY)
-        looks = ceil(pretrain.epochs / pretrain.probe_every) if pretrain.probe_every else 0
-        return [_training(split.train, pretrain.epochs, pretrain.batch, looks * probe)]
+        probed = _probed(split.train, pretrain)
+        return [_training(split.train, pretrain.epochs, pretrain.batch, probed)]
     if cell.stage == "baselines":
         train, own = splits[name].train, load_section("baselines", BaselinesParams).supervised
         return [
@@ -140,6 +109,30 @@ def trainings_of(
         for share in shares
     ]
     return once * repeats
+
+
+def zero_shot_trainings(splits: Mapping[str, Split], dataset: str, stale: bool) -> list[Training]:
+    """The encoders of the zero-shot splits, on the first benchmark.
+
+    Args:
+        splits: by benchmark, in the order of `data.benchmarks`.
+        dataset: its short name.
+        stale: whether what they read will change.
+    """
+    benchmark, split = next(iter(splits.items()))
+    params, found = zero_shot_params(), []
+    for out, share in zero_shot_shares(dataset, benchmark, split.classes):
+        probed = _probed(round(share * split.train), params)
+        one = _training(split.train, params.epochs, params.batch, probed, share=share)
+        found.append(replace(one, done=not stale and zero_shot_done(out, benchmark)))
+    return found
+
+
+def _probed(clips: int, params: PretrainParams) -> int:
+    """Clips that all probes of a pretraining encode."""
+    held_out = max(1, clips // 5)
+    each = min(held_out, QUERIES) + min(clips - held_out, GALLERY)
+    return each * (ceil(params.epochs / params.probe_every) if params.probe_every else 0)
 
 
 def _training(
@@ -182,6 +175,7 @@ def training_lines(
     stale: bool,
     clip_bytes: float,
     changed: Callable[[str], bool],
+    dataset: str,
     lacking: list[str] | None = None,
 ) -> Iterator[Line]:
     """The lines of the plan for all stages after the prompts.
@@ -192,6 +186,7 @@ def training_lines(
         stale: whether the tables that trainings read will change.
         clip_bytes: that a training reads of a clip: its skeleton and its prompts.
         changed: whether DVC would run a stage, by its name.
+        dataset: its short name.
         lacking: gets a sentence for each cell that cannot be counted yet.
     """
     renewed: set[str] = set()  # cells whose outputs will change
@@ -213,6 +208,9 @@ def training_lines(
         by_stage[cell.stage] += found
     for stage in ("pretrain", "baselines"):
         yield _line(stage, by_stage[stage], speed, reads.get(stage, 0.0))
+    zero_shot = zero_shot_trainings(splits, dataset, stale)
+    read = sum(one.trained for one in zero_shot) / zero_shot_params().epochs * clip_bytes
+    yield _line(STAGE, zero_shot, speed, read)
     yield _features(splits, speed, clip_bytes, renewed, changed)
     yield _evaluate(splits, speed, renewed, changed)
     for stage in ("finetune", "semi", "transfer"):
