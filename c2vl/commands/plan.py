@@ -164,13 +164,13 @@ def _trainings(
 
 def _changes(stage: str) -> bool:
     """Whether a run changes the table of a sample stage; failures tried again do not count."""
-    from c2vl.commands.pipeline.store_stages import stages_named, work_of
+    from c2vl.commands.pipeline.store_stages import stages_named
     from c2vl.core.errors import UserError
     from c2vl.store.status import status_of
 
     (found,) = stages_named(stage)
     try:
-        return not status_of(work_of(found), found.out).is_current()
+        return not status_of(found.open(), found.out).is_current()
     except UserError:  # an earlier stage has no output
         return True
 
