@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import io
 import pkgutil
 import sys
 from collections.abc import Sequence
@@ -76,9 +75,6 @@ def command_of(module: str) -> str:
 @one_sentence
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; `arguments` default to the command line."""
-    # A terminal or file may have an encoding without some of our characters, such as Latin-1.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
     chosen = parser().parse_args(arguments)
     chosen.run(chosen)
 

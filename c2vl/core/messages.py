@@ -6,6 +6,7 @@ what a user should act on. Only stages and commands print.
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 
@@ -21,7 +22,13 @@ class Terminal(logging.Handler):
 
 
 def show_messages() -> None:
-    """Show the library's messages in this process; calling it again changes nothing."""
+    """Show the library's messages in this process; calling it again changes nothing.
+
+    What stdout's encoding lacks is printed as an escape: Latin-1 has few characters, and a file's
+    name may hold bytes that no encoding has.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     library = logging.getLogger("c2vl")
     if not any(isinstance(handler, Terminal) for handler in library.handlers):
         library.addHandler(Terminal())

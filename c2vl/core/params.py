@@ -6,6 +6,7 @@ reruns only the stages that use that room.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,12 +33,14 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # Escapes such as "\\ud83d" may name half a character, which no table can hold.
+        json.dumps(content, ensure_ascii=False, default=str, skipkeys=True).encode()
     except FileNotFoundError:
         raise UserError(
             f"{path} is missing; run this in the project's root, or write the file with "
             "`c2vl profile demo`."
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeError) as error:
         where = " ".join(str(error).split())
         raise UserError(
             f"{path} is not valid YAML ({where}); correct it, or restore it with "

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from c2vl.core.errors import UserError
+from c2vl.core.unicode_text import printable
 from c2vl.datasets import raw_files as places
 from c2vl.datasets.pku import VideoName, parse_video
 from c2vl.datasets.raw_files import MARK, PlaceError
-from c2vl.datasets.scan import all_places, base_name, is_packed, printable
+from c2vl.datasets.scan import all_places, base_name, is_packed
 
 HEAD = 4096  # bytes; more than a frame's line
 _SPLIT = re.compile(r"cross[ _-]?(subject|view)\w*\.txt", re.ASCII | re.IGNORECASE)
@@ -92,7 +93,7 @@ def _kind(raw: Path, place: str, files: VideoFiles) -> list[str]:
         first = b""
     if len(first.split()) > 4:
         return files.skeletons
-    if first.count(b",") in (2, 3):
+    if first.count(b",") in (2, 3, 4):
         return files.labels
     folder = place.lower().rpartition("/")[0]
     return (

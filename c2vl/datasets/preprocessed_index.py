@@ -10,6 +10,7 @@ from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.core.progress import progress
 from c2vl.core.tables import schemas
+from c2vl.core.unicode_text import printable
 from c2vl.datasets.benchmarks import BENCHMARKS, missing_skeletons
 from c2vl.datasets.classes import CLASSES_FILE, published_class_names
 from c2vl.datasets.data_params import DataParams
@@ -75,7 +76,7 @@ def _notes(dataset: str, file: ReadyFile, samples: Collection[str]) -> list[str]
     if file.lacking:
         notes.append(
             f"{len(file.lacking):,} clips of its lists are not in it, "
-            f"such as {file.lacking[0][:60]}"
+            f"such as {printable(file.lacking[0][:60])}"
         )
     return notes + passed_over(file.strangers)
 

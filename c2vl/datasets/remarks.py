@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from c2vl.core.unicode_text import printable
 from c2vl.datasets.benchmarks import SAMPLES, missing_skeletons
 
 
@@ -29,17 +30,26 @@ def passed_over(strangers: Sequence[str], packed: Sequence[str] = ()) -> list[st
 
 
 def not_here(dataset: str, samples: Collection[str]) -> list[str]:
-    """A sentence about NTU RGB+D's samples not among `samples`, without those listed as missing."""
+    """A sentence on how many of NTU RGB+D's samples are here; none if only listed ones lack.
+
+    Listed are those whose skeletons the authors know to be missing.
+    """
     if dataset not in SAMPLES:
         return []
-    listed = sum(str(name) not in samples for name in missing_skeletons(dataset))
-    absent = SAMPLES[dataset] - len(samples) - listed
-    return (
-        [f"{absent:,} of the {SAMPLES[dataset]:,} samples of {dataset} are not here"]
-        if absent > 0
-        else []
+    whole, listed = (
+        SAMPLES[dataset],
+        sum(str(name) not in samples for name in missing_skeletons(dataset)),
     )
+    absent = whole - len(samples)
+    if absent <= listed:
+        return []
+    known = f", {listed:,} of which have no skeleton by its authors' list" if listed else ""
+    return [
+        f"{len(samples):,} of the {whole:,} samples of {dataset} are here; "
+        f"{absent:,} are not{known}"
+    ]
 
 
 def _shown(name: str, most: int = 80) -> str:
+    name = printable(name)
     return name if len(name) <= most else "…" + name[1 - most :]

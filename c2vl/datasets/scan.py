@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from c2vl.core.errors import UserError
+from c2vl.core.unicode_text import printable
+from c2vl.datasets.hidden_files import is_hidden
 from c2vl.datasets.names import SampleName, parse_name
 from c2vl.datasets.raw_files import MARK, ZIP, PlaceError, members
 
@@ -92,11 +94,6 @@ def is_packed(place: str) -> bool:
     return place.lower().endswith(PACKED)
 
 
-def printable(place: str) -> str:
-    """A place whose name may not be UTF-8, for people."""
-    return place.encode(errors="backslashreplace").decode()
-
-
 def base_name(place: str) -> str:
     """The last part of a place's name."""
     return place.replace(MARK, "/").replace("\\", "/").rsplit("/", 1)[-1]
@@ -104,6 +101,8 @@ def base_name(place: str) -> str:
 
 def all_places(raw: Path) -> Iterator[str]:
     """Every file in `raw` and its folders, and every member of their zip archives, by name.
+
+    Hidden files and folders are left out (`is_hidden`).
 
     Raises:
         UserError: `raw` is no folder, a folder cannot be read, or an archive is damaged: it may
@@ -125,7 +124,9 @@ def all_places(raw: Path) -> Iterator[str]:
             yield path
             continue
         try:
-            yield from (f"{path}{MARK}{member}" for member in members(raw / path))
+            yield from (
+                f"{path}{MARK}{member}" for member in members(raw / path) if not is_hidden(member)
+            )
         except PlaceError as error:
             raise UserError(
                 f"{raw / path}: {error}; download it again or move it elsewhere."
@@ -151,6 +152,7 @@ def _files(raw: Path) -> Iterator[str]:
             inner.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        inner.sort()
+        inner[:] = sorted(name for name in inner if not is_hidden(name))
         relative = Path(folder).relative_to(raw)
-        yield from ((relative / file).as_posix() for file in sorted(files))
+        shown = sorted(file for file in files if not is_hidden(file))
+        yield from ((relative / file).as_posix() for file in shown)

@@ -13,6 +13,7 @@ from pydantic import Field
 from c2vl.core import machine, tables
 from c2vl.core.params import ParamsModel
 from c2vl.core.tables.schemas import CAPTION, OK
+from c2vl.core.unicode_text import whole_characters
 from c2vl.prompts.base import engine_description, engine_device, mean
 from c2vl.prompts.distinct import Distinct
 from c2vl.prompts.engines.adapters import load_captioner
@@ -134,4 +135,8 @@ def _row(answer: Answer | NoAnswer) -> Row | Failure:
         return Failure("no_answer", answer.reason)
     if not answer.text:
         return Failure("empty", "the captioner gave an empty answer")
-    return {"answer": answer.text, "finished": answer.finished, "repeats": answer.repeats}
+    return {
+        "answer": whole_characters(answer.text),
+        "finished": answer.finished,
+        "repeats": answer.repeats,
+    }

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from c2vl.prompts.clip_tokens import CONTEXT, token_counts
+from c2vl.prompts.engines.server.server_text import clean_message
 from c2vl.prompts.published_file import PublishedPrompts
 
 QUANTILES = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1)
@@ -59,12 +60,15 @@ def facts(published: PublishedPrompts, merges: Path | None) -> Iterator[str]:
     yield from _histogram(tokens)
     yield ""
     yield "commonest"
-    yield from (f"{count:7,}  {sentence[:100]}" for sentence, count in unique.most_common(EXAMPLES))
+    yield from (
+        f"{count:7,}  {clean_message(sentence, most=100)}"
+        for sentence, count in unique.most_common(EXAMPLES)
+    )
     order = np.argsort(tokens, kind="stable")
     yield ""
     yield "from the shortest to the longest"
     for place in np.linspace(0, len(order) - 1, EXAMPLES).round().astype(int):
-        yield f"{tokens[order[place]]:7}  {sentences[order[place]]}"
+        yield f"{tokens[order[place]]:7}  {clean_message(sentences[order[place]], most=1000)}"
 
 
 def _clips_over(published: PublishedPrompts, tokens: np.ndarray) -> int:

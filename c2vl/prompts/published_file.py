@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from c2vl.core.errors import UserError
+from c2vl.core.unicode_text import whole_characters
+from c2vl.datasets.hidden_files import is_hidden
 
 # Bytes of JSON in one file. NTU120's would have some 220 MB, so more is damage or malice.
 MAX_BYTES = 4 << 30
@@ -37,6 +39,9 @@ class PublishedPrompts:
 
 def read_published(path: Path) -> PublishedPrompts:
     """Read a JSON file, a ZIP of JSON files, or a folder of either.
+
+    Hidden files are left out. Half a character (a lone surrogate, which UTF-8 cannot hold) becomes
+    U+FFFD, as in any decoder.
 
     Raises:
         UserError: nothing is there, or a file is not of this format.
@@ -63,7 +68,7 @@ def _documents(path: Path) -> Iterator[tuple[str, bytes]]:
     """Name for messages and bytes of each JSON document, in the order of the names."""
     if path.is_dir():
         for file in sorted(path.iterdir()):
-            if file.suffix.lower() in (".json", ".zip"):
+            if file.suffix.lower() in (".json", ".zip") and not is_hidden(file.name):
                 yield from _documents(file)
         return
     try:
@@ -72,7 +77,7 @@ def _documents(path: Path) -> Iterator[tuple[str, bytes]]:
                 inside = [
                     entry
                     for entry in archive.infolist()
-                    if entry.filename.lower().endswith(".json")
+                    if entry.filename.lower().endswith(".json") and not is_hidden(entry.filename)
                 ]
                 for entry in sorted(inside, key=lambda entry: entry.filename):
                     if entry.file_size > MAX_BYTES:
@@ -116,8 +121,8 @@ def _checked(name: str, data: bytes) -> dict[str, list[str]]:
             raise UserError(
                 f"{name}: {clip[:60]!r} holds {len(of_clip)} sentences, more than {MAX_SENTENCES}."
             )
-        stripped = [sentence.strip() for sentence in of_clip]
-        if result.setdefault(clip.strip(), stripped) != stripped:
+        stripped = [whole_characters(sentence).strip() for sentence in of_clip]
+        if result.setdefault(whole_characters(clip).strip(), stripped) != stripped:
             raise UserError(
                 f"{name} names {clip[:60]!r} twice, with different sentences; remove one of them."
             )

@@ -359,3 +359,21 @@ def test_a_pipe_under_a_samples_name_is_a_reason_and_no_endless_wait(tmp_path: P
     ):
         with pytest.raises(PlaceError, match="not a regular file"):
             read(tmp_path, pipe.name)
+
+
+def test_hidden_and_system_files_are_not_raw_files(raw: Path, tmp_path: Path) -> None:
+    packed(raw, tmp_path / "zips")
+    plain, zipped = rows(raw), rows(tmp_path / "zips")
+    junk = b"\0\5\x16\7junk"
+    for folder in (raw, tmp_path / "zips"):
+        for name in ("__MACOSX", ".Trash", "@eaDir", "lost+found"):
+            (folder / name).mkdir()
+            (folder / name / f"{NAMES[0]}.skeleton").write_bytes(junk)
+        for name in (f"._{NAMES[0]}.skeleton", f"._{NAMES[0]}_rgb.avi", "._all.zip"):
+            (folder / name).write_bytes(junk)
+    archive = tmp_path / "zips" / "nturgbd_skeletons_s001_to_s017.zip"
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr(f"__MACOSX/nturgb+d/._{NAMES[0]}.skeleton", junk)
+        file.writestr(f"nturgb+d/._{NAMES[0]}.skeleton", junk)
+    assert (rows(raw), rows(tmp_path / "zips")) == (plain, zipped)
+    assert build_index(params(raw)).counts["ignored"]["not_a_sample_name"] == 0

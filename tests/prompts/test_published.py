@@ -20,6 +20,7 @@ from c2vl.core.errors import UserError
 from c2vl.datasets.video.middle_frames import middle_frames
 from c2vl.prompts.published import PublishedStage
 from c2vl.prompts.published_file import read_published
+from c2vl.store import run
 from c2vl.training.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -295,3 +296,31 @@ def test_the_command_counts_sentences_and_tokens(
         with pytest.raises(SystemExit):
             main(["prompts", str(path), "--merges", str(tmp_path / "merges.txt.gz")])
         assert "is no merges file of CLIP" in capsys.readouterr().err
+
+
+def test_files_that_macos_adds_are_not_read(tmp_path: Path) -> None:
+    junk = b"\0\5\x16\7junk"
+    (tmp_path / "answers").mkdir()
+    for name in ("a.zip", "answers/a.zip"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("./a.json", json.dumps({A: ["He waves."]}))
+            for hidden in ("__MACOSX/._a.json", "._a.json", "__MACOSX/b.json"):
+                archive.writestr(hidden, junk)
+    (tmp_path / "answers/._a.zip").write_bytes(junk)
+    (tmp_path / "answers/._a.json").write_bytes(junk)
+    for path in ("a.zip", "answers"):
+        assert read_published(tmp_path / path).sentences == {A: ["He waves."]}
+
+
+def test_half_a_character_becomes_the_replacement_character(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    halves = {A: ["\ud83d cup", "\ud83d\ude00"], f"{B}\udc00": ["\x1b[2Jx"]}
+    (tmp_path / "halves.json").write_text(json.dumps(halves))
+    crops = crops_of(tmp_path / "crop", A)
+    notes: dict[str, Any] = {}
+    run.run(PublishedStage(tmp_path / "halves.json", crops), tmp_path / "caption", notes)
+    answers = tables.read(tmp_path / "caption").column("answer").to_pylist()
+    assert answers == ["\ufffd cup", "\U0001f600"]
+    main(["prompts", str(tmp_path / "halves.json")])
+    assert "\x1b" not in capsys.readouterr().out

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from c2vl.core.errors import UserError
+from c2vl.datasets.hidden_files import is_hidden
 from c2vl.datasets.pku_skeleton import NUMBERS, LongSkeleton
 from c2vl.datasets.skeleton_file import SkeletonError, parse_skeleton
 from c2vl.datasets.skeleton_params import Rules, Solo
@@ -52,7 +53,9 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
             inside = [
                 file
                 for file in sorted(path.rglob("*"))
-                if file.suffix.lower() in SUFFIXES and file.is_file()
+                if file.suffix.lower() in SUFFIXES
+                and file.is_file()
+                and not is_hidden(file.relative_to(path).as_posix())
             ]
             inside = [file for file in inside if file.suffix.lower() != ".txt" or _like_pku(file)]
             if not inside:
