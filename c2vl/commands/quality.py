@@ -20,6 +20,9 @@ from c2vl.core.errors import UserError
 
 HELP = "show the quality of the prompts, before training on them"
 DATA = Path("data")
+LEAK = "clips.classes_of_an_answer"
+# An answer of one clip has one class, whatever it says. Fewer clips that share answers are chance.
+MIN_SHARING = 50
 LIMITS = {
     # key: (limit, whether a value above it is bad, what to do)
     "crop.coverage": (
@@ -64,7 +67,7 @@ LIMITS = {
         True,
         "all answers of a clip are equal; fewer frames a clip would be enough",
     ),
-    "clips.classes_of_an_answer": (
+    LEAK: (
         1.5,
         False,
         "an answer names its class; labels may leak through the question",
@@ -98,7 +101,12 @@ def measure(data: Path) -> dict[str, Any]:
     """
     from c2vl.core import tables
     from c2vl.core.files import read_json
-    from c2vl.evaluation.scores.clip_quality import clip_quality, lowest_coverage, other_people
+    from c2vl.evaluation.scores.clip_quality import (
+        clip_quality,
+        clips_sharing_an_answer,
+        lowest_coverage,
+        other_people,
+    )
     from c2vl.evaluation.scores.prompt_quality import answer_quality, crop_quality
 
     found: dict[str, Any] = {}
@@ -121,6 +129,7 @@ def measure(data: Path) -> dict[str, Any]:
         classes = read_json(data / "index" / "classes.json")
         found["answers"] = answer_quality(captions, classes)
         found["clips"] = clip_quality(index, captions, classes)
+        found["clips"]["sharing_an_answer"] = clips_sharing_an_answer(index, captions)
     if not found.keys() - {"skeleton"}:
         raise UserError(
             f"There are no crops or answers yet ({data / 'crop'}, {data / 'caption'}); "
@@ -145,6 +154,8 @@ def _concerns(found: dict[str, Any]) -> Iterator[str]:
     for key, (limit, above, advice) in LIMITS.items():
         part, name = key.split(".")
         value = found.get(part, {}).get(name)
+        if key == LEAK and found.get(part, {}).get("sharing_an_answer", 0) < MIN_SHARING:
+            continue
         if isinstance(value, float) and (value > limit if above else value < limit):
             side = "over" if above else "under"
             shown = f"{part}, {name.replace('_', ' ')} is {value:.3f} ({side} {limit})"

@@ -52,7 +52,7 @@ def published_class_names(dataset: str, raw: Path, given: Sequence[str] | None =
 
 def _read(path: Path) -> list[str]:
     try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8").strip().splitlines()]
+        names = [line.strip() for line in path.read_text(encoding="utf-8-sig").strip().splitlines()]
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8 text; write one class name a line.") from None
     if not names or "" in names or len(set(names)) < len(names):

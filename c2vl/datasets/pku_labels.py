@@ -12,6 +12,7 @@ from c2vl.datasets.pku import CLASSES, PkuError, decoded
 ClipBounds = Literal["start:end", "start-1:end"]
 MOST_LINES = 999  # a clip's name has three digits for it; real files have some 20
 _NUMBER = re.compile(r"\s*([+-]?\d{1,9})(?:\.0*)?\s*", re.ASCII)
+_CONFIDENCE = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -58,16 +59,23 @@ def parse_labels(data: bytes) -> list[Label]:
 
 
 def _label(number: int, line: str) -> Label:
-    fields = [_NUMBER.fullmatch(field) for field in line.split(",")]
+    # Nothing uses the confidence, so it may be any number, or missing after its comma.
+    texts, confidence = line.split(",")[:3], line.split(",")[3:]
+    if confidence and not confidence[-1].strip():
+        confidence.pop()
+    fields = [_NUMBER.fullmatch(text) for text in texts]
     if (
-        len(fields) not in (3, 4) or None in fields
-    ):  # a confidence that is missing is missed by nobody
+        len(fields) != 3
+        or None in fields
+        or len(confidence) > 1
+        or not all(_CONFIDENCE.fullmatch(number) for number in confidence)
+    ):
         shown = repr(line.strip()[:40].encode("ascii", "replace").decode())
         return Label(
             number,
             problem=f"line {number} of the label file is not `label,start,end,confidence`: {shown}",
         )
-    action, start, end = (int(field[1]) for field in fields[:3] if field)
+    action, start, end = (int(field[1]) for field in fields if field)
     return Label(number, action, start, end)
 
 

@@ -7,6 +7,7 @@ z, tracking state.
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,12 +61,13 @@ class SkeletonFile:
 def parse_skeleton(data: bytes) -> SkeletonFile:
     """Parse the bytes of a `.skeleton` file.
 
-    Windows line ends, superfluous spaces and blank lines are tolerated, and lines after the last
+    Windows line ends, a byte order mark, superfluous spaces and blank lines are tolerated. Lines after the last
     declared frame are ignored, as the field's parsers do.
 
     Raises:
         SkeletonError: the file is empty, truncated, no text, or malformed (the reason says where).
     """
+    data = data.removeprefix(BOM_UTF8)
     if not data.strip():
         raise SkeletonError("the skeleton file is empty")
     try:
@@ -83,6 +85,7 @@ def declared_frames(data: bytes) -> int:
     Raises:
         SkeletonError: the file is empty or does not begin with a positive count.
     """
+    data = data.removeprefix(BOM_UTF8)
     if not data.strip():
         raise SkeletonError("the skeleton file is empty")
     return _count(data.lstrip()[:64].splitlines()[0], "line 1: frame count", low=1, high=MAX_FRAMES)

@@ -179,7 +179,13 @@ def test_labels_are_read_line_by_line() -> None:
         Label(1, 1, 2, 30),
         Label(2, 51, 40, 50),
     ]
+    for line in (b"1,2,30", b"1,2,30,", b"1,2,30,0.98", b"1,2,30,1,", b"1,2,30,9.8E-1 , "):
+        assert parse_labels(line) == [Label(1, 1, 2, 30)]
+        assert parse_labels(b"\xef\xbb\xbf" + line) == [Label(1, 1, 2, 30)]
     for bad in (
+        b"1,2,30,sure",
+        b"1,2,30,1,,",
+        b"1,2,",
         b"1,2",
         b"1;2;3;4",
         b"a,2,3,1",

@@ -64,6 +64,8 @@ def test_reads_what_the_plain_reader_reads_and_what_was_written(seed: int) -> No
         VALID + b"\n\n",
         b"\n" + VALID,
         VALID + b"lines after the last frame are ignored\n",
+        b"\xef\xbb\xbf" + VALID,
+        b"\xef\xbb\xbf" + VALID.replace(b"\n", b"\r\n"),
     ],
     ids=[
         "crlf",
@@ -74,10 +76,13 @@ def test_reads_what_the_plain_reader_reads_and_what_was_written(seed: int) -> No
         "blank lines",
         "leading blank",
         "extra",
+        "byte order mark",
+        "byte order mark and crlf",
     ],
 )
 def test_harmless_differences_change_nothing(harmless: bytes) -> None:
     same(parse_skeleton(harmless), 6, clip(0))
+    assert declared_frames(harmless) == 6
 
 
 def test_numbers_are_read_through_double_as_pythons_float() -> None:

@@ -410,3 +410,19 @@ def test_quality_command_says_what_to_look_at(tmp_path, monkeypatch, capsys):
         assert (swapped in told) == ("elsewhere" in looks)
     quality.run(argparse.Namespace(json=True))
     assert json.loads(capsys.readouterr().out)["clips"]["names_its_class"] == pytest.approx(16 / 40)
+
+
+@pytest.mark.parametrize(
+    ("clips", "classes", "leaks"), [(1, 1, False), (20, 4, False), (60, 4, True)]
+)
+def test_quality_warns_of_leakage_only_where_clips_share_answers(clips, classes, leaks):
+    from c2vl.commands.quality import lines
+
+    samples = [f"S001C001P001R001A{number:03d}" for number in range(1, clips + 1)]
+    labels = [number % classes for number in range(clips)]
+    index = pa.table({"sample": samples, "label": labels, "status": ["ok"] * clips})
+    for answers, warned in (([f"class {one}" for one in labels], leaks), (samples, False)):
+        captions = pa.table({"sample": samples, "answer": answers})
+        found = clip_quality.clip_quality(index, captions, [])
+        found["sharing_an_answer"] = clip_quality.clips_sharing_an_answer(index, captions)
+        assert any("labels may leak" in line for line in lines({"clips": found})) == warned

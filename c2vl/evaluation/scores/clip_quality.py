@@ -73,6 +73,22 @@ def clip_quality(index: pa.Table, captions: pa.Table, classes: Sequence[str]) ->
     }
 
 
+def clips_sharing_an_answer(index: pa.Table, captions: pa.Table) -> int:
+    """Number of usable clips with an answer that another usable clip has too.
+
+    Only these can show whether answers name their class; arguments as `clip_quality`.
+    """
+    usable = index.filter(pc.equal(index.column("status"), "ok"))
+    samples = set(usable.column("sample").to_pylist())
+    clips_of: dict[str, set[str]] = defaultdict(set)
+    for sample, answer in zip(
+        captions.column("sample").to_pylist(), captions.column("answer").to_pylist(), strict=True
+    ):
+        if answer is not None and sample in samples:
+            clips_of[plain(answer)].add(sample)
+    return len(set().union(*(clips for clips in clips_of.values() if len(clips) > 1)))
+
+
 def lowest_coverage(crops: pa.Table) -> list[dict[str, Any]]:
     """The crops with the lowest coverage: rows `sample, k, coverage`, worst first."""
     coverage = crops.column("coverage").to_numpy().astype(np.float64)
