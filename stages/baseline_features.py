@@ -11,6 +11,7 @@ from pathlib import Path
 
 from c2vl.core.errors import one_sentence
 from c2vl.core.runlog import logged
+from c2vl.core.stage_arguments import stage_arguments
 
 DATA, RESULTS = Path("data"), Path("results")
 METHODS = ("infonce", "random", "supervised")
@@ -23,7 +24,7 @@ def main() -> None:
         description="Compute the features of the baselines' encoders, which stay frozen."
     )
     parser.add_argument("benchmark", help="a split column of the index, such as xsub")
-    benchmark = parser.parse_args().benchmark
+    benchmark = stage_arguments(parser).benchmark
 
     from c2vl.evaluation.frozen_features import make_features
     from c2vl.models.clips import load_clips

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from c2vl.core.errors import one_sentence
 from c2vl.core.params import load_section
+from c2vl.core.stage_arguments import stage_arguments
 
 if TYPE_CHECKING:
     from c2vl.training.checkpoint import Method
@@ -28,7 +29,7 @@ def main() -> None:
         description="Train what C²VL is compared with, on the joint stream."
     )
     parser.add_argument("benchmark", help="a split column of the index, such as xsub")
-    benchmark = parser.parse_args().benchmark
+    benchmark = stage_arguments(parser).benchmark
 
     from c2vl.training.absent import note_absent, without_prompts
     from c2vl.training.devices import Devices, prepare

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from c2vl.core.errors import one_sentence
 from c2vl.core.runlog import logged
+from c2vl.core.stage_arguments import stage_arguments
 from c2vl.models.streams import STREAMS
 
 DATA, RESULTS = Path("data"), Path("results")
@@ -25,7 +26,7 @@ def main() -> None:
     )
     parser.add_argument("benchmark", help="a split column of the index, such as xsub")
     parser.add_argument("stream", choices=STREAMS)
-    arguments = parser.parse_args()
+    arguments = stage_arguments(parser, values=2)
 
     from c2vl.evaluation.frozen_features import make_features
     from c2vl.models.clips import load_clips

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from c2vl.core.errors import one_sentence
 from c2vl.core.params import load_section
+from c2vl.core.stage_arguments import stage_arguments
 from c2vl.models.streams import STREAMS
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def main() -> None:
     )
     parser.add_argument("benchmark", help="a split column of the index, such as xsub")
     parser.add_argument("stream", choices=STREAMS)
-    arguments = parser.parse_args()
+    arguments = stage_arguments(parser, values=2)
 
     from c2vl.training.absent import note_absent, without_prompts
     from c2vl.training.devices import Devices, prepare

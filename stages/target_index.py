@@ -11,6 +11,7 @@ from pathlib import Path
 
 from c2vl.core.errors import one_sentence
 from c2vl.core.runlog import logged
+from c2vl.core.stage_arguments import stage_arguments
 from c2vl.datasets.index import build_index
 from c2vl.datasets.transfer_targets import load_target
 
@@ -20,7 +21,7 @@ def main() -> None:
     """Index the target's raw folder."""
     parser = argparse.ArgumentParser(description="List the samples of a transfer target.")
     parser.add_argument("target", help="a name in `transfer.targets` of params.yaml")
-    name = parser.parse_args().target
+    name = stage_arguments(parser).target
     target = load_target(name)
     out = Path("data/targets") / name / "index"
     with logged(f"target_index-{name}") as notes:

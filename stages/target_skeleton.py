@@ -11,6 +11,7 @@ from pathlib import Path
 
 from c2vl.core.errors import one_sentence
 from c2vl.core.params import load_section
+from c2vl.core.stage_arguments import stage_arguments
 from c2vl.datasets.skeleton_params import SkeletonParams
 from c2vl.datasets.skeletons.choose_stage import choose_skeleton_stage
 from c2vl.datasets.transfer_targets import load_target
@@ -25,7 +26,7 @@ def main() -> None:
     )
     parser.add_argument("target", help="a name in `transfer.targets` of params.yaml")
     add_options(parser)
-    chosen = parser.parse_args()
+    chosen = stage_arguments(parser)
     target = load_target(chosen.target)
     folder = Path("data/targets") / chosen.target
     stage = choose_skeleton_stage(

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from c2vl.core.errors import one_sentence
 from c2vl.core.params import load_section
+from c2vl.core.stage_arguments import stage_arguments
 
 DATA, RESULTS = Path("data"), Path("results")
 
@@ -28,7 +29,7 @@ def main() -> None:
         description="Finetune pretrained encoders on another data set."
     )
     parser.add_argument("target", help="a name in `transfer.targets` of params.yaml")
-    name = parser.parse_args().target
+    name = stage_arguments(parser).target
 
     from c2vl.core.tables.class_list import read_class_list
     from c2vl.models.clips import load_clips
