@@ -8,20 +8,20 @@ from __future__ import annotations
 
 
 def whole_characters(text: str) -> str:
-    """Replace each lone surrogate by U+FFFD; two halves of a character become that character.
+    r"""Replace each lone surrogate by U+FFFD; two halves of a character become that character.
 
     Examples:
-        >>> whole_characters("\\ud83d broken"), whole_characters("\\ud83d\\ude00") == "\\U0001f600"
-        ('\ufffd broken', True)
+        >>> whole_characters("\ud83d broken"), whole_characters("\ud83d\ude00") == "\U0001f600"
+        ('� broken', True)
     """
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def printable(text: str) -> str:
-    """Write lone surrogates as escapes, for names that people should recognise.
+    r"""Write lone surrogates as escapes, for names that people should recognise.
 
     Examples:
-        >>> print(printable("video\\udcff.avi"))
-        video\\udcff.avi
+        >>> print(printable("video\udcff.avi"))
+        video\udcff.avi
     """
     return text.encode(errors="backslashreplace").decode()

@@ -3,41 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import lzma
 import os
 import stat
-import struct
-import tempfile
-import threading
-import zipfile
-import zlib
-from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
 from c2vl.core.digest import file_digest
+from c2vl.core.temporary_files import temporary_file
+from c2vl.datasets.zip_archive import PlaceError as PlaceError
+from c2vl.datasets.zip_archive import open_archive
 
 ZIP = ".zip"
 MARK = "!"  # between an archive and its member
 MOST_TEXT = 64 * 2**20  # bytes; the longest real skeleton files have some 15 MB
 MOST_VIDEO = 4 * 2**30
-OPEN_ARCHIVES = 64  # NTU120's videos come in 32; a directory of 57,000 members takes some 40 MB
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-)
-_opening = threading.Lock()
-
-
-class PlaceError(Exception):
-    """A place cannot be read; the text is a reason fit for a table row."""
 
 
 def split(place: str) -> tuple[str, str | None]:
@@ -74,7 +54,7 @@ def read(raw: Path, place: str, most: int = MOST_TEXT) -> bytes:
     path, member = _checked(place)
     try:
         if member is not None:
-            return _archive(raw / path).read(member, most)
+            return open_archive(raw / path).read(member, most)
         size = _regular(raw / path).st_size
         if size > most:
             raise PlaceError(f"the file is absurdly large ({size:,} bytes)")
@@ -92,7 +72,7 @@ def head(raw: Path, place: str, count: int) -> bytes:
     path, member = _checked(place)
     try:
         if member is not None:
-            return _archive(raw / path).read(member, MOST_VIDEO, count)
+            return open_archive(raw / path).read(member, MOST_VIDEO, count)
         _regular(raw / path)
         with (raw / path).open("rb") as file:
             return file.read(count)
@@ -132,13 +112,16 @@ def as_file(raw: Path, place: str) -> Iterator[Path]:
             _regular(raw / path)
         yield raw / path
         return
-    content = read(raw, place, MOST_VIDEO)
     try:
-        with tempfile.NamedTemporaryFile(prefix="c2vl-", suffix=Path(member).suffix[:8]) as file:
-            file.write(content)
+        pieces = open_archive(raw / path).pieces(member, MOST_VIDEO)
+    except OSError as error:
+        raise PlaceError(f"it cannot be read ({error.strerror or error})") from None
+    try:
+        with temporary_file(Path(member).suffix[:8]) as (file, unpacked):
+            for piece in pieces:
+                file.write(piece)
             file.flush()
-            del content
-            yield Path(file.name)
+            yield unpacked
     except OSError as error:
         raise PlaceError(
             f"it cannot be unpacked for decoding ({error.strerror or error})"
@@ -167,55 +150,7 @@ def members(archive: Path) -> list[str]:
         PlaceError: it is no readable archive.
         OSError: the file cannot be read.
     """
-    return _archive(archive).names
-
-
-class _Archive:
-    """An open zip file, and its directory read once."""
-
-    def __init__(self, path: str) -> None:
-        try:
-            self._zip = zipfile.ZipFile(path)
-        except _DAMAGE as error:
-            raise PlaceError(f"it is not a readable zip archive ({_short(error)})") from None
-        counts = Counter(
-            info.filename for info in self._zip.infolist() if not info.filename.endswith("/")
-        )
-        self.names = sorted(counts)
-        self._twice = {name for name, count in counts.items() if count > 1}
-
-    def read(self, member: str, most: int, first: int | None = None) -> bytes:
-        """The bytes of `member`, or its `first` ones; what it declares bounds what is unpacked."""
-        if member in self._twice:
-            raise PlaceError("the archive holds two files of that name")
-        try:
-            info = self._zip.getinfo(member)
-        except KeyError:
-            raise PlaceError("the archive no longer holds that file") from None
-        if info.flag_bits & 1:
-            raise PlaceError("it is encrypted; unpack the archive with its password")
-        if info.file_size > most:
-            raise PlaceError(f"the file is absurdly large ({info.file_size:,} bytes once unpacked)")
-        wanted = info.file_size if first is None else min(first, info.file_size)
-        try:
-            with self._zip.open(info) as file:
-                content = file.read(wanted)
-        except _DAMAGE as error:
-            raise PlaceError(f"it is damaged in the archive ({_short(error)})") from None
-        if len(content) < wanted:
-            raise PlaceError("it is truncated in the archive")
-        return content
-
-
-def _archive(path: Path) -> _Archive:
-    status = path.stat()
-    with _opening:  # threads share an archive; ZipFile guards its own reading
-        return _opened(os.fspath(path), status.st_size, status.st_mtime_ns, os.getpid())
-
-
-@lru_cache(maxsize=OPEN_ARCHIVES)
-def _opened(path: str, size: int, changed: int, process: int) -> _Archive:
-    return _Archive(path)
+    return open_archive(archive).names
 
 
 def _checked(place: str) -> tuple[str, str | None]:
@@ -233,7 +168,3 @@ def _regular(path: Path) -> os.stat_result:
     if not stat.S_ISREG(status.st_mode):
         raise PlaceError("it is not a regular file")
     return status
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:80] or type(error).__name__

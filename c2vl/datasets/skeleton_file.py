@@ -61,8 +61,8 @@ class SkeletonFile:
 def parse_skeleton(data: bytes) -> SkeletonFile:
     """Parse the bytes of a `.skeleton` file.
 
-    Windows line ends, a byte order mark, superfluous spaces and blank lines are tolerated. Lines after the last
-    declared frame are ignored, as the field's parsers do.
+    Windows line ends, a byte order mark, superfluous spaces and blank lines are tolerated. Lines
+    after the last declared frame are ignored, as the field's parsers do.
 
     Raises:
         SkeletonError: the file is empty, truncated, no text, or malformed (the reason says where).

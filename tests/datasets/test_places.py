@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import subprocess
+import sys
 import time
+import tracemalloc
 import zipfile
 from pathlib import Path
 from random import Random
@@ -18,6 +21,7 @@ from ntu_text import record, text
 
 from c2vl.core import tables
 from c2vl.core.errors import UserError
+from c2vl.core.temporary_files import remove_abandoned
 from c2vl.datasets import raw_files as places
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.index import build_index
@@ -377,3 +381,62 @@ def test_hidden_and_system_files_are_not_raw_files(raw: Path, tmp_path: Path) ->
         file.writestr(f"nturgb+d/._{NAMES[0]}.skeleton", junk)
     assert (rows(raw), rows(tmp_path / "zips")) == (plain, zipped)
     assert build_index(params(raw)).counts["ignored"]["not_a_sample_name"] == 0
+
+
+def test_a_large_member_is_unpacked_piece_by_piece_and_a_bomb_not_at_all(
+    raw: Path, avi: bytes
+) -> None:
+    """3 MB of zip may declare 3 GB of video."""
+    honest = np.random.default_rng(0).bytes(2**20) + bytes(95 * 2**20)  # 91 : 1
+    bomb = bytes(110 * 2**20)
+    names = [f"{name}_rgb.avi" for name in NAMES[:3]]
+    with zipfile.ZipFile(raw / "videos.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in zip(names, (honest, bomb, avi), strict=True):
+            file.writestr(name, content)
+            (raw / name).unlink()
+    tracemalloc.start()
+    found = rows(raw)
+    with places.as_file(raw, f"videos.zip!{names[0]}") as path:
+        assert path.stat().st_size == len(honest)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 24 * 2**20
+    assert found[NAMES[0]]["video_reason"] == "the video cannot be opened"
+    assert "over 100 times its size in the archive" in found[NAMES[1]]["video_reason"]
+    assert found[NAMES[2]]["video_frames"] == 15
+    with (
+        pytest.raises(PlaceError, match="over 100 times"),
+        places.as_file(raw, f"videos.zip!{names[1]}"),
+    ):
+        pass
+
+
+def test_the_next_run_removes_what_a_killed_one_left(
+    raw: Path, tmp_path: Path, avi: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    with zipfile.ZipFile(raw / "videos.zip", "w") as file:
+        file.writestr("a.avi", avi)
+    script = (
+        "import sys, time; from pathlib import Path; from c2vl.datasets import raw_files\n"
+        "with raw_files.as_file(Path(sys.argv[1]), 'videos.zip!a.avi'):\n"
+        "    print('open', flush=True); time.sleep(600)\n"
+    )
+    command = [sys.executable, "-c", script, str(raw)]
+    left = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
+    try:
+        for process in left:
+            assert process.stdout is not None and process.stdout.readline() == b"open\n"
+        assert len(list((tmp_path / "temporary").iterdir())) == 2
+        left[0].kill()
+        left[0].wait()
+        assert remove_abandoned(tmp_path / "temporary") == 1  # that of the other is in use
+        left[1].kill()
+        left[1].wait()
+        code = script.replace("time.sleep(600)", "sys.exit()")
+        subprocess.run([sys.executable, "-c", code, str(raw)], check=True)
+        assert not list((tmp_path / "temporary").iterdir())
+    finally:
+        for process in left:
+            process.kill()
