@@ -1,6 +1,7 @@
 """Check whether this machine and this project are ready for a run.
 
   c2vl doctor
+  c2vl doctor --deep       read all outputs too, and compare them with their hashes
 
 Prints a line for each check: `ok`, `note` (it works, but you may want to know) or `FAIL` with what
 to do. The exit code is 1 if a check fails. Nothing is changed or downloaded. The raw folder
@@ -15,7 +16,12 @@ HELP = "check whether this machine and project are ready for a run"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare no arguments."""
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "--deep",
+        action="store_true",
+        help="read all outputs and their copies in DVC's cache, and compare their hashes",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -24,7 +30,16 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         SystemExit: a check failed (exit code 1).
     """
-    from c2vl.commands.checks import data, dvc_remote, engines, git, machine, settings, video
+    from c2vl.commands.checks import (
+        data,
+        dvc_remote,
+        engines,
+        git,
+        machine,
+        outputs,
+        settings,
+        video,
+    )
     from c2vl.commands.checks import run as run_checks
     from c2vl.commands.checks.finding import examine
 
@@ -41,7 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
         "run": run_checks.run,
         "git": git.git,
         "DVC remote": dvc_remote.remote,
-    }
+    } | ({"outputs": outputs.outputs} if arguments.deep else {})
     failed = False
     for topic, check in checks.items():
         for finding in examine(topic, check):

@@ -192,7 +192,9 @@ def _read(path: Path) -> dict[str, Any] | None:
     try:
         content = read_json(path)
     except ValueError:
-        raise UserError(f"{path} is not valid JSON; delete it and run `dvc repro`.") from None
+        raise UserError(
+            f"{path} is not valid JSON; `c2vl doctor --deep` says how to mend it."
+        ) from None
     return content if isinstance(content, dict) else None
 
 

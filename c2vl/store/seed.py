@@ -50,12 +50,15 @@ class Source:
 
 def versions_of(output: Path) -> list[Source]:
     """Return the shards of `output` in DVC's cache, and those in the folder itself."""
+    files = cached_files(output)
     cached = [
         Source(path, md5)
-        for name, (path, md5) in sorted(cached_files(output).items())
+        for name, (path, md5) in sorted(files.items())
         if name.endswith(".parquet")
     ]
-    return cached + [Source(path) for path in sorted(output.glob("*.parquet"))]
+    known = {name: md5 for name, (_, md5) in files.items()}
+    here = sorted(output.glob("*.parquet"))
+    return cached + [Source(path, known.get(path.name)) for path in here]
 
 
 def cached_files(output: Path) -> dict[str, tuple[Path, str]]:

@@ -417,6 +417,12 @@ def test_the_remote_is_checked(here: Path, remote: str | None, state: str, found
     subprocess.run([*dvc, "init", "--no-scm", "-q"], check=True)
     if remote:
         subprocess.run([*dvc, "remote", "add", "-q", "-d", "lab", remote], check=True)
+        unverified = examine("DVC remote", dvc_remote.remote)[0]
+        assert (unverified.state, unverified.todo) == (
+            "note",
+            "`dvc remote modify lab verify true`",
+        )
+        subprocess.run([*dvc, "remote", "modify", "-q", "lab", "verify", "true"], check=True)
     (finding,) = examine("DVC remote", dvc_remote.remote)
     assert finding.state == state and found in finding.found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ def remote() -> Iterator[Finding]:
     ask = (
         "from dvc.repo import Repo\n"
         "repo = Repo('.')\n"
+        "for name, settings in repo.config['remote'].items():\n"
+        "    if not settings.get('verify'): print('unverified', name)\n"
         "name = repo.config['core'].get('remote')\n"
         "if not name: print('none'); raise SystemExit\n"
         "odb = repo.cloud.get_remote_odb(name)\n"
@@ -38,11 +41,21 @@ def remote() -> Iterator[Finding]:
         )
         return
     lines = done.stdout.splitlines()
+    unverified = [line for line in lines if line.startswith("unverified ")]
+    lines = [line for line in lines if line not in unverified]
+    for name in (shlex.quote(line.partition(" ")[2]) for line in unverified):
+        yield Finding(
+            "note",
+            "DVC remote",
+            f"{name} is trusted: what it holds under a file's name is pulled unread",
+            f"`dvc remote modify {name} verify true`",
+        )
     if "none" in lines:
         yield Finding(
             "note",
             "DVC remote",
-            "none; to share results, `dvc remote add -d lab URL`",
+            "none; to share results, `dvc remote add -d lab URL`, "
+            "then `dvc remote modify lab verify true`",
         )
     elif "answers" in lines or "empty" in lines:
         first = "" if "answers" in lines else ", nothing there yet: the first `dvc push` creates it"

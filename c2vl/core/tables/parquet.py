@@ -117,7 +117,8 @@ def _read_file(path: Path, columns: Sequence[str] | None) -> pa.Table:
     except (pa.ArrowException, OSError) as error:
         where = " ".join(str(error).split())[:120]
         raise UserError(
-            f"{path} is not a readable Parquet file ({where}); delete it and run `dvc repro`."
+            f"{path} is not a readable Parquet file ({where}); `c2vl doctor --deep` says which "
+            "files are damaged and how to mend them."
         ) from None
 
 
