@@ -15,7 +15,7 @@ from c2vl.core.errors import UserError
 from c2vl.core.tables.schemas import OK
 from c2vl.store import failures
 from c2vl.store.keys import KEY, Missing, as_keys, fingerprint_of, key_array
-from c2vl.store.share import ALL, Share, batches, blocks
+from c2vl.store.share import ALL, Share, batches, blocks, rotated
 from c2vl.store.stage import INHERITED, REASON, STATUS, Failure, Stage, Unit
 from c2vl.store.store import Store
 
@@ -82,6 +82,7 @@ class Plan:
         unusable: counts the reasons why rows have no input, without inherited failures.
         columns: names of the columns that are known before the run.
         units: units of the first shards, if they are few, so that they are read only once.
+        start: where among the shards and blocks to begin, from 0 to 1.
     """
 
     known: KnownRows
@@ -90,6 +91,7 @@ class Plan:
     unusable: Counter[str]
     columns: list[str]
     units: dict[str, Sequence[Unit]] = field(default_factory=dict)
+    start: float = 0.0
 
     def notes(self, failed: Mapping[bytes, Failure]) -> list[failures.Note]:
         """Return a note for each row in `failed`."""
@@ -172,9 +174,10 @@ def missing_batches(store: Store, stage: Stage, planned: Plan, size: int) -> Ite
     resumed run cuts them as the first run did.
     """
     missing = planned.missing
-    for shard in missing.counts():
+    for shard in rotated(list(missing.counts()), planned.start):
         units = planned.units.pop(shard, None)
-        for block in blocks(stage.units(shard, store.fingerprint) if units is None else units):
+        units = stage.units(shard, store.fingerprint) if units is None else units
+        for block in rotated(list(blocks(units)), planned.start):
             if not missing.has(_keys(block), shard).any():
                 continue
             missing.drop(store.refresh())  # what other processes published meanwhile

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import random
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -141,6 +142,8 @@ def fill_share(stage: Stage, output: Path, share: Share, notes: dict[str, Any]) 
     with interruptible():
         store, description = open_store(stage, verify=False)
         planned = plan(stage, store, share)
+        # Somebody may have started several processes for the same share.
+        planned.start = random.SystemRandom().random()
         reason = why(store, planned.missing, description, _seed(stage, store, planned, output))
         with failures.noting_too_many(store, planned):
             filled = _fill(stage, store, planned, {})

@@ -11,10 +11,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TypeVar
 
 from c2vl.core.errors import UserError
 from c2vl.store.stage import Unit
 
+Item = TypeVar("Item")
 MOST_UNITS, FEWEST_UNITS = 256, 16  # of a block; powers of two, like most batch sizes
 BLOCKS_A_SHARD = 8  # at least, if the shard has enough units
 
@@ -70,6 +72,17 @@ def blocks(units: Sequence[Unit]) -> Iterator[list[Unit]]:
     while size > FEWEST_UNITS and size * BLOCKS_A_SHARD > len(first):
         size //= 2
     return batches(first, size)
+
+
+def rotated(items: Sequence[Item], start: float) -> list[Item]:
+    """Return all items, beginning at the place `start` (from 0 to 1) and going round.
+
+    Examples:
+        >>> rotated("abcd", 0), rotated("abcd", 0.5)
+        (['a', 'b', 'c', 'd'], ['c', 'd', 'a', 'b'])
+    """
+    at = int(start * len(items))
+    return [*items[at:], *items[:at]]
 
 
 def share_of(text: str) -> Share:

@@ -20,6 +20,8 @@ from c2vl.core.errors import UserError
 from c2vl.store import fill, publish, run
 from c2vl.store import store as stores
 from c2vl.store.fill import PREPARE
+from c2vl.store.plan import missing_batches, open_store, plan
+from c2vl.store.share import Share
 from c2vl.store.stage import Failure, Row, Unit
 
 
@@ -288,3 +290,39 @@ def test_another_value_of_the_variable_is_refused_by_name(
         UserError, match=r"C2VL_PREPARE must be one of auto, threads, processes, not 'fibres'"
     ):
         written(Pictures(contents()), tmp_path / "out")
+
+
+@pytest.mark.parametrize("start", [0.0, 0.3, 0.99])
+def test_a_fill_that_begins_elsewhere_computes_the_same_batches(start: float) -> None:
+    def batches_from(begin: float) -> list[list[bytes | None]]:
+        stage = Stage(world(3, 24), size=4)
+        store, _ = open_store(stage)
+        planned = plan(stage, store)
+        planned.start = begin
+        return [
+            [unit.key for unit in batch]
+            for batch in missing_batches(store, stage, planned, stage.batch_size())
+        ]
+
+    plain, rotated = batches_from(0.0), batches_from(start)
+    assert sorted(plain) == sorted(rotated)
+    assert (plain == rotated) == (start == 0.0)
+
+
+def test_processes_with_one_share_compute_each_unit_at_most_once_each(tmp_path: Path) -> None:
+    stages = [Stage(world(), size=4, company=False) for _ in range(4)]
+    notes: list[dict[str, Any]] = [{} for _ in stages]
+    workers = [
+        threading.Thread(target=run.fill_share, args=(stage, tmp_path / "out", Share(), note))
+        for stage, note in zip(stages, notes, strict=True)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    good = {key for stage in stages for key in stage.asked if not key.startswith(b"bad")}
+    assert all(len(stage.asked) == len(set(stage.asked)) for stage in stages)
+    assert len(good) <= sum(note["computed"] for note in notes) <= len(stages) * len(good)
+    done: dict[str, Any] = {}
+    run.run(Stage(world(), size=4, company=False), tmp_path / "out", done)
+    assert done["computed"] == 0
