@@ -19,8 +19,9 @@ import argparse
 from pathlib import Path
 
 from c2vl.core.errors import one_sentence
-from c2vl.core.params import load_section
+from c2vl.core.params import first_benchmark, load_section
 from c2vl.core.runlog import logged
+from c2vl.core.stage_arguments import stage_arguments
 
 DATA, RESULTS = Path("data"), Path("results")
 
@@ -31,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Recognise unseen classes by their names.")
     parser.add_argument("benchmark", help="a split column of the index, such as xsub")
     parser.add_argument("split", help="a published split such as synse-55-5, or draw-1")
-    arguments = parser.parse_args()
+    arguments = stage_arguments(parser, before=first_benchmark)
 
     from c2vl.core.files import read_json, write_json
     from c2vl.evaluation.shared_space import class_name_features

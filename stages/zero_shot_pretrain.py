@@ -14,7 +14,8 @@ import argparse
 from pathlib import Path
 
 from c2vl.core.errors import one_sentence
-from c2vl.core.params import load_section
+from c2vl.core.params import first_benchmark, load_section
+from c2vl.core.stage_arguments import stage_arguments
 
 DATA, OUT = Path("data"), Path("results/zero_shot_pretrain")
 
@@ -25,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Pretrain without the clips of some classes.")
     parser.add_argument("benchmark", help="a split column of the index, such as xsub")
     parser.add_argument("split", help="a published split such as synse-55-5, or draw-1")
-    arguments = parser.parse_args()
+    arguments = stage_arguments(parser, before=first_benchmark)
 
     from c2vl.core.files import write_json
     from c2vl.models.prompt_features import NoPromptsError

@@ -82,3 +82,16 @@ def _sentence(name: str, place: tuple[int | str, ...], kind: str, text: str) -> 
     if kind == "extra_forbidden":
         return f"there is no parameter `{key}`; correct its name or remove it."
     return f"`{key}`: {text[0].lower()}{text[1:]}."
+
+
+def first_benchmark(path: Path = PARAMS_FILE) -> str:
+    """Return the first of `data.benchmarks`, on which the zero-shot stages run.
+
+    Raises:
+        UserError: the file cannot be read, or names no benchmark.
+    """
+    data = read_params(path).get("data")
+    named = data.get("benchmarks") if isinstance(data, dict) else None
+    if not isinstance(named, list) or not named:
+        raise UserError(f"{path}: `data.benchmarks` must name a benchmark, such as [xsub].")
+    return str(named[0])

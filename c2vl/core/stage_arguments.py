@@ -9,20 +9,25 @@ from __future__ import annotations
 import os
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from pathlib import Path
 
 STAGE = "DVC_STAGE"  # DVC sets it to the name of the stage, such as `pretrain@xsub-joint`
 
 
-def stage_arguments(parser: ArgumentParser, values: int = 1) -> Namespace:
+def stage_arguments(
+    parser: ArgumentParser, values: int = 1, before: Callable[[], str] | None = None
+) -> Namespace:
     """Parse the command line; if it is empty, take the values from the name of the stage in DVC.
 
     Args:
         parser: declares the values as positional arguments, in the order of the stage's name.
         values: their number. Only the first may hold a `-`.
+        before: gives the first argument, where it is not part of the stage's name.
     """
     given = sys.argv[1:]
     script, at, items = os.environ.get(STAGE, "").partition("@")
     if not given and at and script == Path(sys.argv[0]).stem:
-        given = ["--", *items.rsplit("-", values - 1)]
+        first = [] if before is None else [before()]
+        given = ["--", *first, *items.rsplit("-", values - 1)]
     return parser.parse_args(given)

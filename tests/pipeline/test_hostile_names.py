@@ -88,3 +88,10 @@ def test_a_stage_takes_its_values_from_its_name(
         monkeypatch.setattr(sys, "argv", [f"stages/{script}.py"])
         with pytest.raises(SystemExit):
             stage_arguments(parser, values)
+        if values == 1:  # the zero-shot stages: the benchmark comes from params.yaml
+            parser = ArgumentParser()
+            parser.add_argument("benchmark")
+            parser.add_argument("split")
+            monkeypatch.setenv("DVC_STAGE", f"{script}@{value}")
+            found = stage_arguments(parser, before=lambda: "--xsub")
+            assert (found.benchmark, found.split) == ("--xsub", value)
