@@ -421,8 +421,8 @@ def test_quality_warns_of_leakage_only_where_clips_share_answers(clips, classes,
     samples = [f"S001C001P001R001A{number:03d}" for number in range(1, clips + 1)]
     labels = [number % classes for number in range(clips)]
     index = pa.table({"sample": samples, "label": labels, "status": ["ok"] * clips})
-    for answers, warned in (([f"class {one}" for one in labels], leaks), (samples, False)):
-        captions = pa.table({"sample": samples, "answer": answers})
+    for given, warned in (([f"class {one}" for one in labels], leaks), (samples, False)):
+        captions = pa.table({"sample": samples, "answer": given})
         found = clip_quality.clip_quality(index, captions, [])
         found["sharing_an_answer"] = clip_quality.clips_sharing_an_answer(index, captions)
         assert any("labels may leak" in line for line in lines({"clips": found})) == warned
