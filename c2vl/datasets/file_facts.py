@@ -21,6 +21,7 @@ from c2vl.datasets.skeleton_file import SkeletonError, declared_frames
 
 Item = TypeVar("Item")
 Seen = TypeVar("Seen")
+LEAST_FRAME = 8  # bytes; a frame that repeats the last one takes more in every container
 FEW = 64  # files; below, starting processes costs more than it saves
 
 
@@ -91,20 +92,20 @@ def video_facts(raw: Path, place: str) -> FileFacts:
 
 
 def _video_facts(path: Path) -> FileFacts:
-    digest = places.digest(path)
-    # Before the import: a broken video is a row of ours, not a screenful of theirs.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-    import cv2
+    from c2vl.datasets.video.decode import VideoError, header
 
-    capture = cv2.VideoCapture(os.fspath(path), cv2.CAP_FFMPEG)
+    digest = places.digest(path)
     try:
-        if not capture.isOpened():
-            return FileFacts(digest, problem="the video cannot be opened")
-        properties = (cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
-        frames, width, height = (int(capture.get(what)) for what in properties)
-    finally:
-        capture.release()
-    if min(frames, width, height) < 1:
+        declared = header(path)
+    except VideoError as error:
+        return FileFacts(digest, problem=str(error))
+    if min(declared.frames, declared.width, declared.height) < 1:
         return FileFacts(digest, problem="the video declares no frames")
-    return FileFacts(digest, frames, width, height)
+    most = path.stat().st_size // LEAST_FRAME
+    if declared.frames > most:
+        return FileFacts(
+            digest,
+            problem=f"the video declares {declared.frames:,} frames, but its bytes hold at most "
+            f"{most:,}; its header is damaged: copy it again",
+        )
+    return FileFacts(digest, declared.frames, declared.width, declared.height)

@@ -19,7 +19,7 @@ from c2vl.datasets.file_facts import FileFacts, read_facts
 from c2vl.datasets.names import SampleName
 from c2vl.datasets.preprocessed import is_preprocessed
 from c2vl.datasets.remarks import not_here, passed_over
-from c2vl.datasets.rows import Chosen, Index, choose
+from c2vl.datasets.rows import Chosen, Index, checked_length, choose
 from c2vl.datasets.scan import RawFiles, scan
 
 ROWS_AT_ONCE = 4096  # as dictionaries, which take ten times what columns do
@@ -85,6 +85,7 @@ def assemble(
             choose(files.skeletons, facts, "skeleton"),
             choose(files.videos, facts, "video"),
         )
+        video = checked_length(video, skeleton.facts.frames)
         kind, reason = _exclusion(name, skeleton, name in missing, len(classes))
         membership = {
             benchmark: "" if kind else split(name) for benchmark, split in split_of.items()

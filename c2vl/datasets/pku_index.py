@@ -24,7 +24,7 @@ from c2vl.datasets.pku_scan import VideoFiles, scan
 from c2vl.datasets.pku_splits import Splits, parse_splits
 from c2vl.datasets.raw_files import PlaceError
 from c2vl.datasets.remarks import passed_over
-from c2vl.datasets.rows import Chosen, Index, choose
+from c2vl.datasets.rows import Chosen, Index, checked_length, choose
 
 _SPLIT_FILE = {"xsub": "cross_subject", "xview": "cross_view"}
 
@@ -66,7 +66,8 @@ def assemble(
     kinds, usable_videos, noticed = Counter[str](), Counter[str](), Counter[str]()
     counts = {benchmark: Counter({"train": 0, "test": 0}) for benchmark in splits}
     for name, files in videos.items():
-        reading, video = readings[name], choose(files.videos, facts, "video")
+        reading = readings[name]
+        video = checked_length(choose(files.videos, facts, "video"), reading.frames)
         clips: Sequence[tuple[Clip | None, str | None]] = reading.clips or [(None, None)]
         for clip, digest in clips:
             kind, reason = (clip.kind, clip.reason) if clip else (reading.kind, reading.reason)

@@ -100,9 +100,6 @@ def state(raw: Path, place: str) -> tuple[int, int]:
 def as_file(raw: Path, place: str) -> Iterator[Path]:
     """A file with the bytes at `place`, for readers that need one; a member's is temporary.
 
-    (decord also reads from memory, but a truncated AVI then ends the process with a segmentation
-    fault.)
-
     Raises:
         PlaceError: as `read`.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from c2vl.core.files import write_json
 from c2vl.datasets.file_facts import FileFacts
 
 UNKNOWN = FileFacts()
+MOST_TIMES = 10  # as many frames as its skeleton; NTU RGB+D's videos differ by a few frames
 
 
 @dataclass(frozen=True)
@@ -54,3 +55,16 @@ def choose(paths: Sequence[str], facts: Mapping[str, FileFacts], what: str) -> C
                 reason=f"{first} and {other} differ; remove the wrong one",
             )
     return Chosen(first, chosen, f"unreadable {what}" if chosen.problem else "", chosen.problem)
+
+
+def checked_length(video: Chosen, skeleton_frames: int | None) -> Chosen:
+    """Set a video aside that declares many times the frames of its skeleton: its header lies."""
+    frames = video.facts.frames
+    if video.kind or not frames or not skeleton_frames or frames <= MOST_TIMES * skeleton_frames:
+        return video
+    problem = (
+        f"the video declares {frames:,} frames, its skeleton {skeleton_frames:,}; its header is "
+        "damaged, or it is another clip's"
+    )
+    facts = replace(video.facts, frames=None, problem=problem)
+    return Chosen(video.file, facts, "unreadable video", problem)

@@ -21,6 +21,7 @@ from c2vl.core import machine, tables
 from c2vl.core.params import ParamsModel
 from c2vl.core.tables.schemas import CROP, OK
 from c2vl.core.workers import step_back
+from c2vl.datasets.video.backends import DEFAULT, Backend
 from c2vl.datasets.video.middle_frames import middle_frames
 from c2vl.prompts.base import engine_description, engine_device, mean
 from c2vl.prompts.cutting import CutCrops
@@ -45,6 +46,7 @@ INDEX_COLUMNS = [
     "video_frames",
     "clip_begin",
     "clip_stop",
+    "video_reason",
     "status",
 ]
 SKELETON_COLUMNS = ["sample", "bodies", "file_frames", "colour", "tracked", "status", "reason"]
@@ -62,6 +64,8 @@ class CropParams(ParamsModel):
             the colour joints, where there are any), `frame` (all of it), or `drop` (no crop; the
             row fails). With `skeleton`, the joints of one missed actor of two are added, too.
         max_failed: share of failed rows above which the stage fails.
+        video_backend: the library that decodes: `opencv`, `torchcodec` or `decord` (docs/engines.md
+            says which to trust). It is part of the keys, because frames and pixels may differ.
         detector: the engine.
     """
 
@@ -71,6 +75,7 @@ class CropParams(ParamsModel):
     jpeg_quality: int = Field(ge=1, le=100)
     fallback: Fallback
     max_failed: float = Field(ge=0, le=1)
+    video_backend: Backend = DEFAULT
     detector: DetectorParams
 
 
@@ -114,13 +119,20 @@ class CropStage(Stage):
         if not self._filmed:  # then the detector need not even be on this machine
             return {"version": VERSION, **step}
         detector = engine_description("detector", self._params.detector)
-        return {"version": VERSION, **step, **detector}
+        return {"version": VERSION, **step, **self._decoding(), **detector}
+
+    def _decoding(self) -> dict[str, str]:
+        """What the keys say of the decoder; nothing of OpenCV, which gives the right frames."""
+        backend = self._params.video_backend
+        return {} if backend == DEFAULT else {"video_backend": backend}
 
     @cached_property
     def detections(self) -> StepCache:
         """Boxes and scores by frame of a video."""
         detector = engine_description("detector", self._params.detector)
-        return StepCache("detect", {"decoding": DECODING, **detector}, DETECTION)
+        return StepCache(
+            "detect", {"decoding": DECODING, **self._decoding(), **detector}, DETECTION
+        )
 
     def step_caches(self) -> list[StepCache]:
         """The detections."""
@@ -170,7 +182,8 @@ class CropStage(Stage):
         elif entry["video_file"] is None:
             failure = Failure("no_video", "the sample has no video file")
         elif (entry["video_frames"] or 0) < 1:
-            failure = Failure("unreadable", "the video file is not readable as a video")
+            reason = entry["video_reason"] or "the video file is not readable as a video"
+            failure = Failure("unreadable", reason)
         elif entry["video_frames"] <= (entry["clip_begin"] or 0):
             failure = Failure("missing_frame", "the video ends before the clip begins")
         if failure or skeleton is None:
@@ -236,7 +249,9 @@ class CropStage(Stage):
     def preparer(self) -> ReadFrames:
         """Decode and prepare for the detector, which is loaded when it is first needed."""
         prepare = getattr(self._detector, "preparer", None)
-        return ReadFrames(prepare or (lambda images: self._loaded().prepare(images)))
+        return ReadFrames(
+            prepare or (lambda images: self._loaded().prepare(images)), self._params.video_backend
+        )
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
         """Boxes and scores of each frame: detected, and kept from now on, or known already."""

@@ -12,7 +12,8 @@ import numpy as np
 
 from c2vl.datasets import raw_files as places
 from c2vl.datasets.raw_files import PlaceError
-from c2vl.datasets.video.decode import VideoError, decode
+from c2vl.datasets.video.backends import DEFAULT, Backend, VideoError
+from c2vl.datasets.video.decode import decode
 from c2vl.store.stage import Failure
 
 CHANGED = Failure("changed", "the video file changed after the index was made; run `dvc repro`")
@@ -47,22 +48,26 @@ class Frame:
     detect: bool = True
 
 
-def read_frames(frames: Iterable[Frame]) -> list[Any]:
+def read_frames(frames: Iterable[Frame], backend: Backend = DEFAULT) -> list[Any]:
     """The image (H, W, 3) uint8 RGB of each frame, or the `Failure` that says why there is none.
 
     Neighbours of one video share its opening.
     """
     videos = groupby(frames, key=lambda frame: (frame.raw, frame.video))
-    return [image for (raw, place), group in videos for image in _decoded(raw, place, list(group))]
+    return [
+        image
+        for (raw, place), group in videos
+        for image in _decoded(raw, place, list(group), backend)
+    ]
 
 
-def _decoded(raw: Path, place: str, frames: list[Frame]) -> list[Any]:
+def _decoded(raw: Path, place: str, frames: list[Frame], backend: Backend) -> list[Any]:
     """The images of `frames`, all of one video, or why there is none."""
     try:
         with places.as_file(raw, place) as path:
             if places.digest(path) != frames[0].video_hash:  # the key is of another content
                 return [CHANGED] * len(frames)
-            decoded = decode(path, [frame.index for frame in frames])
+            decoded = decode(path, [frame.index for frame in frames], backend)
     except (VideoError, PlaceError, OSError) as error:
         reason = (
             f"the video file cannot be read ({error.strerror})"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from c2vl.datasets.video.backends import DEFAULT, Backend
 from c2vl.prompts.frame import Frame, read_frames
 from c2vl.prompts.jpeg import from_jpeg
 from c2vl.store.stage import Failure
@@ -24,10 +25,11 @@ class ReadFrames:
     """
 
     prepare: Prepare
+    backend: Backend = DEFAULT
 
     def __call__(self, frames: Sequence[Frame]) -> list[Any]:
         """Decode the frames and prepare them; frames of one video open it once."""
-        images = read_frames(frames)
+        images = read_frames(frames, self.backend)
         new = [
             at
             for at, (frame, image) in enumerate(zip(frames, images, strict=True))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,12 +13,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from c2vl.datasets.video import decode as decoding
-from c2vl.datasets.video.decode import Decoded, VideoError, decode
+from c2vl.datasets.video import backends
+from c2vl.datasets.video.backends import BackendError, Decoded, VideoError
+from c2vl.datasets.video.decode import decode
 from c2vl.datasets.video.middle_frames import middle_frames
 
+needs_decord = pytest.mark.skipif(
+    importlib.util.find_spec("decord") is None, reason="decord is an extra: c2vl[decord]"
+)
 Decoder = Callable[[Path, list[int]], Decoded]
-DECODERS = [decoding.with_decord, decoding.with_opencv]
+DECODERS = [
+    pytest.param(backends.with_decord, marks=needs_decord, id="decord"),
+    pytest.param(backends.with_opencv, id="opencv"),
+]
 BITS, CELL = 7, 16  # a frame's number is painted as black and white cells, which survive any codec
 
 
@@ -81,10 +90,13 @@ def test_decoded_frames_are_exactly_those_asked_for_and_rgb(
     assert red[0] > 150 > 100 > red[2]
 
 
+@needs_decord
 @pytest.mark.parametrize("codec", ["XVID", "MJPG"])
 def test_both_decoders_give_the_same_pixels(tmp_path: Path, codec: str) -> None:
     path = video(tmp_path / "v.avi", codec)
-    one, other = (read(path, [3, 40]).frames for read in DECODERS)
+    one, other = (
+        read(path, [3, 40]).frames for read in (backends.with_decord, backends.with_opencv)
+    )
     assert all(np.array_equal(one[index], other[index]) for index in (3, 40))
 
 
@@ -119,11 +131,24 @@ def test_an_unreadable_file_is_told_by_a_reason(tmp_path: Path, junk: bytes) -> 
         decode(tmp_path / "other.avi", [0])
 
 
-def test_without_decord_opencv_does_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    decoding.decoder.cache_clear()
-    monkeypatch.setitem(__import__("sys").modules, "decord", None)
-    try:
-        assert decoding.decoder() is decoding.with_opencv
-        assert number_of(decode(video(tmp_path / "v.avi", "XVID"), [33]).frames[33]) == 33
-    finally:
-        decoding.decoder.cache_clear()
+def test_without_decord_opencv_does_it(tmp_path: Path) -> None:
+    """What decodes by default is OpenCV, whatever else is installed."""
+    assert backends.BACKENDS[backends.DEFAULT] is backends.with_opencv
+    assert number_of(decode(video(tmp_path / "v.avi", "XVID"), [33]).frames[33]) == 33
+
+
+def test_a_backend_that_is_not_installed_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "decord", None)
+    path = video(tmp_path / "v.avi", "XVID")
+    with pytest.raises(BackendError, match=r"pip install 'c2vl\[decord\]'"):
+        backends.with_decord(path, [0])
+
+
+def test_a_codec_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
+    """HEVC is not defined for AVI; its packets are not even sent to a decoder."""
+    path = video(tmp_path / "v.avi", "MJPG")
+    path.write_bytes(path.read_bytes().replace(b"MJPG", b"HEVC"))
+    with pytest.raises(VideoError, match="no frame of the video can be decoded .codec hevc"):
+        decode(path, [0, 40])

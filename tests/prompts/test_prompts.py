@@ -13,6 +13,7 @@ import pytest
 
 from c2vl.core import tables
 from c2vl.datasets.colour_frame import on_video
+from c2vl.datasets.video.backends import Backend
 from c2vl.datasets.video.decode import Decoded, decode
 from c2vl.prompts import crop as crop_module
 from c2vl.prompts import frame as frames
@@ -394,6 +395,15 @@ def test_the_crop_key_is_of_what_is_read_and_not_of_where_it_lies(
     assert moved.description() != crop_stage(project, margin=0.2).description()
     # Another K keeps the fingerprint. Frames 5 and 15 are middles of 2 and of 6: their keys stay.
     assert crop_stage(project, frames_per_clip=6).description() == crop_stage(project).description()
+    # decord's frames are wrong for some files, torchcodec's pixels may differ: they have own keys.
+    usual = crop_stage(project)
+    assert crop_stage(project, video_backend="opencv").description() == usual.description()
+    others = [crop_stage(project, video_backend=name) for name in ("torchcodec", "decord")]
+    for work in (*others, usual):
+        said = work.detections.description.get("video_backend")
+        assert said == work.description().get("video_backend")
+    names = [work.description()["video_backend"] for work in others]
+    assert names == ["torchcodec", "decord"]
     assert set(keys[:2]) < {
         unit.key for unit in crop_stage(project, frames_per_clip=6).units(SHARD, "f")
     }
@@ -415,9 +425,9 @@ def test_a_video_is_opened_once_for_all_frames_though_the_detector_takes_fewer_a
 
     opened: list[str] = []
 
-    def counted(path: Path, indices: Iterable[int]) -> Decoded:
+    def counted(path: Path, indices: Iterable[int], backend: Backend) -> Decoded:
         opened.append(path.name)
-        return decode(path, indices)
+        return decode(path, indices, backend)
 
     monkeypatch.setattr(frames, "decode", counted)
     monkeypatch.setenv("C2VL_WORKERS", "1")

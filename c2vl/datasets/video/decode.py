@@ -1,98 +1,82 @@
-"""Decode given frames of a video, frame-exact, with decord if it is installed, else with OpenCV.
+"""Decode given frames of a video, frame-exact: the one place where c2vl opens videos.
 
-Both hand out the same pixels (measured: no difference on XVID, MPEG-4 and MJPEG), so the decoder is
-not part of a content key. A video is opened once for all its frames.
+The native decoders run in a process of their own (`decoder_process`), because a damaged file may
+abort them. A video is opened once for all its frames.
 """
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-import cv2
-import numpy as np
+from c2vl.core.errors import UserError
+from c2vl.datasets.video import decoder_process
+from c2vl.datasets.video.backends import (
+    BACKENDS,
+    DEFAULT,
+    Backend,
+    BackendError,
+    Decoded,
+    Header,
+    VideoError,
+    read_header,
+)
+from c2vl.datasets.video.decoder_process import DecoderDiedError, NoProcessError
 
+__all__ = ["Decoded", "Header", "VideoError", "decode", "header"]
 
-class VideoError(Exception):
-    """A video cannot be read at all; the text is a reason fit for a table row."""
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """Frames of one video.
-
-    Attributes:
-        frames: (H, W, 3) uint8 RGB by frame index, of those asked for that the file really holds.
-        missing: the others, sorted.
-        available: frames that decode, or None where it was not necessary to find out.
-    """
-
-    frames: dict[int, np.ndarray]
-    missing: list[int]
-    available: int | None
+Result = TypeVar("Result")
+TRIES = 2  # a decoder that is killed may be a victim of another process's hunger for memory
 
 
-def decode(path: Path, indices: Iterable[int]) -> Decoded:
+def decode(path: Path, indices: Iterable[int], backend: Backend = DEFAULT) -> Decoded:
     """Decode the frames at `indices` (from 0) of the video at `path`.
 
     A truncated file declares more frames than it holds: frames past its end are reported missing.
 
     Raises:
-        VideoError: the file is not there, or no decoder makes sense of it.
+        VideoError: the file is not there, no decoder makes sense of it, or it ends the decoder's
+            process twice.
+        UserError: `backend` does not work on this machine.
     """
     wanted = sorted(set(indices))
     if not path.is_file():
         raise VideoError("the video file is not there")
-    return decoder()(path, wanted)
-
-
-@functools.cache
-def decoder() -> Callable[[Path, list[int]], Decoded]:
-    """Return `with_decord` where decord is installed, else `with_opencv`."""
-    # libav writes its complaints about every damaged block to stderr; what matters of them is
-    # in the result.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
-        import decord
-    except (ImportError, OSError):
-        return with_opencv
-    decord.logging.set_level(decord.logging.QUIET)
-    return with_decord
+        return _safely(BACKENDS[backend], path.absolute(), wanted)
+    except BackendError as error:
+        raise UserError(str(error)) from None
 
 
-def with_decord(path: Path, wanted: list[int]) -> Decoded:
-    """`decode` by decord, which indexes the file first and so knows how many frames it holds."""
-    import decord
+def header(path: Path) -> Header:
+    """Return what the video at `path` declares about itself.
 
-    try:
-        reader = decord.VideoReader(str(path), num_threads=1)
-        available = len(reader)
-        found = [index for index in wanted if index < available]
-        frames = reader.get_batch(found).asnumpy() if found else []
-    except (RuntimeError, decord.DECORDError):
-        return with_opencv(path, wanted)  # decord gives a whole batch up for one bad frame
-    return Decoded(dict(zip(found, frames, strict=True)), wanted[len(found) :], available)
+    Raises:
+        VideoError: it cannot be opened, or it ends the decoder's process twice.
+    """
+    return _safely(read_header, path.absolute())
 
 
-def with_opencv(path: Path, wanted: list[int]) -> Decoded:
-    """`decode` by OpenCV: frames up to the last wanted one are grabbed, wanted ones converted."""
-    capture = cv2.VideoCapture(str(path))
-    try:
-        if not capture.isOpened():
-            raise VideoError("the video file is not readable as a video")
-        frames: dict[int, np.ndarray] = {}
-        available = None
-        for index in range(wanted[-1] + 1 if wanted else 0):
-            if not capture.grab():
-                available = index
-                break
-            if index in wanted:
-                decoded, image = capture.retrieve()
-                if decoded:
-                    frames[index] = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-        return Decoded(frames, [index for index in wanted if index not in frames], available)
-    finally:
-        capture.release()
+def _safely(function: Callable[..., Result], *given: object) -> Result:
+    """Call `function` in another process; in this one where no other can be started.
+
+    Paths are absolute: the other process may have begun in another folder.
+    """
+    death: DecoderDiedError | None = None
+    for _ in range(TRIES):
+        try:
+            return decoder_process.call(function, *given)
+        except DecoderDiedError as error:
+            death = error
+        except NoProcessError:
+            # libav writes its complaints about every damaged block to stderr; what matters of
+            # them is in the result.
+            os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+            os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+            return function(*given)
+    raise VideoError(
+        f"the decoder's process ends at this video, twice ({death}); the file is damaged, "
+        "or memory is short: copy it or encode it again"
+    )
