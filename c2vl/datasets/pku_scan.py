@@ -11,7 +11,14 @@ from c2vl.core.unicode_text import printable
 from c2vl.datasets import raw_files as places
 from c2vl.datasets.pku import VideoName, parse_video
 from c2vl.datasets.raw_files import MARK, PlaceError
-from c2vl.datasets.scan import all_places, base_name, is_packed
+from c2vl.datasets.scan import (
+    CONTAINERS,
+    OTHER_CONTAINERS,
+    all_places,
+    base_name,
+    is_packed,
+    is_video,
+)
 
 HEAD = 4096  # bytes; more than a frame's line
 _SPLIT = re.compile(r"cross[ _-]?(subject|view)\w*\.txt", re.ASCII | re.IGNORECASE)
@@ -58,7 +65,10 @@ def scan(dataset: str, raw: Path) -> Found:
         if is_packed(place):
             packed.append(printable(place))
         stem, dot, suffix = base_name(place).rpartition(".")
-        if not dot or suffix.lower() not in ("txt", "skeleton", "label", "avi"):
+        if is_video(place, OTHER_CONTAINERS):
+            strangers.append(printable(place))
+        filmed = is_video(place)
+        if not filmed and (not dot or suffix.lower() not in ("txt", "skeleton", "label")):
             continue
         benchmark = _SPLIT.fullmatch(f"{stem}.{suffix}")
         if benchmark:
@@ -72,14 +82,18 @@ def scan(dataset: str, raw: Path) -> Found:
                 strangers.append(printable(place))
             continue
         files = videos.setdefault(name, VideoFiles())
-        kinds = {"avi": files.videos, "label": files.labels, "skeleton": files.skeletons}
-        kind = _kind(raw, place, files) if suffix.lower() == "txt" else kinds[suffix.lower()]
-        kind.append(place)
+        kinds = {"label": files.labels, "skeleton": files.skeletons}
+        if filmed:
+            files.videos.append(place)
+        elif suffix.lower() == "txt":
+            _kind(raw, place, files).append(place)
+        else:
+            kinds[suffix.lower()].append(place)
     if not videos:
         example = "0002-L" if dataset == "pku1" else "A01N01-L"
         raise UserError(
             f"{raw} (`data.raw`) holds no file such as {example}.txt (skeleton or labels) or "
-            f"{example}.avi, nor do the folders "
+            f"{example}.avi (also {', '.join(CONTAINERS[1:])}), nor do the folders "
             f"in it; unpack {'part I' if dataset == 'pku1' else 'part II'} of PKU-MMD there."
         )
     return Found(dict(sorted(videos.items())), splits, strangers, packed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,9 @@ from c2vl.datasets.names import SampleName, parse_name
 from c2vl.datasets.raw_files import MARK, ZIP, PlaceError, members
 
 SKELETON, VIDEO = ".skeleton", "_rgb.avi"
+CONTAINERS = (".avi", ".mp4", ".mkv", ".webm")  # of videos, in any case; tests decode each
+OTHER_CONTAINERS = (".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".3gp", ".ogv")
+_LIKE_A_SAMPLE = re.compile(r"S\d{3}C\d{3}P\d{3}R\d{3}A\d{3}", re.ASCII | re.IGNORECASE)
 PACKED = (
     ".7z",
     ".rar",
@@ -65,28 +69,40 @@ def scan(raw: Path) -> Found:
     strangers: list[str] = []
     packed: list[str] = []
     for path in sorted(all_places(raw), key=lambda place: MARK in place):
-        suffix = next(
-            (suffix for suffix in (SKELETON, VIDEO) if path.lower().endswith(suffix)), None
-        )
-        if suffix is None:
-            if is_packed(path):
-                packed.append(printable(path))
+        if is_packed(path):
+            packed.append(printable(path))
+            continue
+        base = base_name(path)
+        is_skeleton = base.lower().endswith(SKELETON)
+        if not is_skeleton and not is_video(base):
+            if _LIKE_A_SAMPLE.match(base) or is_video(base, OTHER_CONTAINERS):
+                strangers.append(printable(path))
             continue
         try:
-            name = parse_name(base_name(path).removesuffix(suffix))
+            name = parse_name(base.removesuffix(SKELETON) if is_skeleton else _video_name(base))
             path.encode()  # a folder's name that is not UTF-8 cannot stand in a table
         except ValueError:
             strangers.append(printable(path))
             continue
         files = samples.setdefault(name, RawFiles())
-        (files.skeletons if suffix == SKELETON else files.videos).append(path)
+        (files.skeletons if is_skeleton else files.videos).append(path)
     if not samples:
         raise UserError(
-            f"{raw} (`data.raw`) holds no file such as S001C001P001R001A001{SKELETON} or …{VIDEO}, "
-            "nor do the folders in it; "
+            f"{raw} (`data.raw`) holds no file such as S001C001P001R001A001{SKELETON} or …{VIDEO} "
+            f"(also {', '.join(CONTAINERS[1:])}), nor do the folders in it; "
             "put the data set there, unpacked or as zip archives."
         )
     return Found(dict(sorted(samples.items())), strangers, packed)
+
+
+def is_video(name: str, containers: tuple[str, ...] = CONTAINERS) -> bool:
+    """Whether a file's name says that it is a video in one of `containers`."""
+    return name.lower().endswith(containers)
+
+
+def _video_name(base: str) -> str:
+    """The sample's name in a video's: `S…_rgb.avi`, `S….mp4`, in any case."""
+    return base.rpartition(".")[0].upper().removesuffix("_RGB")
 
 
 def is_packed(place: str) -> bool:

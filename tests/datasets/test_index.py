@@ -22,6 +22,7 @@ from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.index import build_index
+from c2vl.datasets.scan import scan
 
 SKELETON = text(3, [record(np.random.default_rng(0), frame, "1") for frame in range(3)])
 NAMES = [
@@ -187,6 +188,47 @@ def test_what_was_passed_over_is_said(tmp_path: Path) -> None:
         "archives not looked into: 2, such as more/nturgbd_skeletons_s018_to_s032.7z; "
         "unpack what is needed of them",
     ]
+
+
+def test_videos_in_other_containers_and_spellings_are_found_and_near_misses_told(
+    tmp_path: Path,
+) -> None:
+    accepted = ("_rgb.avi", ".avi", "_rgb.mp4", ".MKV", "_RGB.AVI", ".webm")
+    for action, suffix in enumerate(accepted, 1):
+        put(tmp_path / f"S001C001P001R001A{action:03d}.skeleton", SKELETON)
+        put(tmp_path / f"S001C001P001R001A{action:03d}{suffix}", b"video")
+    put(tmp_path / "s001c001p001r001a007.avi", b"video")
+    others = ("_ir.avi", ".mov", "_rgb.txt")
+    for suffix in others:
+        put(tmp_path / f"S001C001P001R001A001{suffix}", b"")
+    found = scan(tmp_path)
+    videos = {name.action: files.videos for name, files in found.samples.items()}
+    assert videos == {
+        **{
+            action: [f"S001C001P001R001A{action:03d}{suffix}"]
+            for action, suffix in enumerate(accepted, 1)
+        },
+        7: ["s001c001p001r001a007.avi"],
+    }
+    assert sorted(found.strangers) == sorted(f"S001C001P001R001A001{suffix}" for suffix in others)
+
+
+def test_a_video_that_declares_absurdly_many_frames_has_a_reason(
+    tmp_path: Path, avi: bytes
+) -> None:
+    """Its header says 2**31 - 1, in the two places that AVI has for it."""
+    folder = tmp_path / "raw"
+    name = "S001C001P001R001A001"
+    put(folder / f"{name}.skeleton", SKELETON)
+    for frames, said in ((2**31 - 1, "its bytes hold at most"), (400, "its skeleton")):
+        declared = frames.to_bytes(4, "little")
+        content = bytearray(avi)
+        for at in (avi.index(b"avih") + 8 + 16, avi.index(b"strh") + 8 + 32):
+            content[at : at + 4] = declared
+        put(folder / f"{name}_rgb.avi", bytes(content))
+        row = rows(folder, "ntu60")[name]
+        assert row["status"] == "ok" and row["video_frames"] is None
+        assert said in row["video_reason"] and f"{frames:,}" in row["video_reason"]
 
 
 def test_links_are_followed_but_not_in_circles(raw: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,8 +127,10 @@ def _pku(params: DataParams) -> Iterator[Finding]:
             yield Finding("FAIL", "data", f"no split file for {benchmark}", todo)
 
 
-def _unknown(names: Sized) -> str:
-    return f", {len(names):,} files with unknown names" if names else ""
+def _unknown(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    return f", {len(names):,} files with unknown names, such as {names[0]}"
 
 
 def _verdict(counts: str, skeletons: int, videos: int, todo: str) -> Finding:
