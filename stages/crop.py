@@ -22,11 +22,14 @@ def main() -> None:
     params, data = load_section("crop", CropParams), load_section("data", DataParams)
     if PIPELINE.is_file() and (warning := push_warning(data.dataset)):
         print(f"crop: {warning}.", flush=True)
-    run_as_asked(
-        CropStage(params, Path("data/index/index.parquet"), Path("data/skeleton"), data.raw),
-        Path("data/crop"),
-        chosen,
-    )
+    stage = CropStage(params, Path("data/index/index.parquet"), Path("data/skeleton"), data.raw)
+    if not stage.filmed:
+        print(
+            f"crop: {data.raw} holds no video of any sample, so there are no crops; prompts need "
+            "videos, or `caption.published` (docs/datasets.md).",
+            flush=True,
+        )
+    run_as_asked(stage, Path("data/crop"), chosen)
 
 
 if __name__ == "__main__":

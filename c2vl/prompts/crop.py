@@ -85,6 +85,9 @@ class CropStage(Stage):
     Detections are kept apart from the crops cut from them: another margin, JPEG quality or fallback
     cuts again and detects nothing.
 
+    Attributes:
+        filmed: whether any sample has a video.
+
     Args:
         params: section `crop`.
         index: the index table.
@@ -100,8 +103,9 @@ class CropStage(Stage):
         rows = tables.read(index, INDEX_COLUMNS)
         rows = rows.filter(pc.equal(rows.column("status"), OK))
         # Skeletons alone are a data set too: their prompts come from a published file.
-        self._filmed = rows.column("video_file").null_count < len(rows)
-        self.max_failed = params.max_failed if self._filmed else 1.0
+        self.filmed = rows.column("video_file").null_count < len(rows)
+        self.max_failed = params.max_failed if self.filmed else 1.0
+        self.all_may_fail = not self.filmed
         self._index = tables.Grouped(rows)
         self._detector: PeopleDetector | None = None
         self._loading = Lock()
@@ -116,7 +120,7 @@ class CropStage(Stage):
         step = self._params.model_dump(
             mode="json", include={"margin", "square", "jpeg_quality", "fallback"}
         )
-        if not self._filmed:  # then the detector need not even be on this machine
+        if not self.filmed:  # then the detector need not even be on this machine
             return {"version": VERSION, **step}
         detector = engine_description("detector", self._params.detector)
         return {"version": VERSION, **step, **self._decoding(), **detector}
@@ -136,7 +140,7 @@ class CropStage(Stage):
 
     def step_caches(self) -> list[StepCache]:
         """The detections."""
-        return [self.detections] if self._filmed else []
+        return [self.detections] if self.filmed else []
 
     def schema(self, stored: pa.Schema | None) -> pa.Schema:
         """The crop table."""

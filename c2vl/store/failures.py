@@ -52,6 +52,23 @@ def too_many(stage: Stage, reasons: Counter[str], beside: str) -> str:
     )
 
 
+def refuse_if_all_failed(stage: Stage, planned: Plan, failures: dict[bytes, Failure]) -> None:
+    """Stop a stage whose every row failed: what comes after it would have nothing to work on.
+
+    Raises:
+        TooManyError: so it is.
+    """
+    reasons = planned.unusable + Counter(note["reason"] for note in planned.notes(failures))
+    if stage.all_may_fail or not reasons or reasons.total() < planned.rows:
+        return
+    most, count = reasons.most_common(1)[0]
+    raise TooManyError(
+        f"{stage.name}: all {reasons.total():,} units failed; most often ({count:,}): {most} "
+        f"(`c2vl failures {stage.name}` lists them)",
+        failures,
+    )
+
+
 def notes(
     failures: Mapping[bytes, Failure], identities: Iterable[tuple[bytes, Mapping[str, Any]]]
 ) -> list[Note]:

@@ -133,6 +133,7 @@ def plan(stage: Stage, store: Store, share: Share = ALL) -> Plan:
         UserError: an input is missing, or no sample can be used.
     """
     known, columns, unusable, own_rows, blocks_seen = KnownRows(), list[str](), Counter[str](), 0, 0
+    inherited = Counter[str]()
     absent: list[np.ndarray] = []
     own: list[np.ndarray] = []
     kept: dict[str, Sequence[Unit]] = {}
@@ -143,6 +144,8 @@ def plan(stage: Stage, store: Store, share: Share = ALL) -> Plan:
         columns = max(columns, rows.column_names, key=len)  # a shard without units knows fewer
         ours = [unit for unit in units if unit.failure is None or not unit.failure.inherited]
         own_rows += len(ours)
+        failed = [unit.failure for unit in units if unit.failure is not None]
+        inherited.update(failure.reason for failure in failed if failure.inherited)
         unusable.update(unit.failure.reason for unit in ours if unit.failure is not None)
         keys = as_keys(rows.column(KEY.name).drop_null())
         lacks = store.missing(keys)
@@ -160,8 +163,10 @@ def plan(stage: Stage, store: Store, share: Share = ALL) -> Plan:
             mine = np.array([key in taken for key in asked], bool)[lacks]
         own.append(mine)
     if not own_rows and not stage.may_be_empty:
+        often = f"; most often ({inherited.most_common(1)[0][1]:,}): " if inherited else ""
+        often += inherited.most_common(1)[0][0] if inherited else ""
         raise UserError(
-            f"{stage.name}: no sample can be used. The table of the stage before it gives the "
+            f"{stage.name}: no sample can be used{often}. The table of the stage before it gives the "
             "reasons in its column `reason`."
         )
     return Plan(known, Missing([*known], absent, own), own_rows, unusable, columns, kept)

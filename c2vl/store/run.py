@@ -88,7 +88,8 @@ def run(stage: Stage, output: Path, notes: dict[str, Any]) -> None:
         notes: gets `computed`, `reused`, `failed`, `engine_seconds` and `why`, for the run log.
 
     Raises:
-        UserError: the stage is running already, an input is missing, or too many units failed.
+        UserError: the stage is running already, an input is missing, too many units failed, or
+            all did.
     """
     with stage_lock(stage.name), interruptible():
         store, description = open_store(stage)
@@ -107,6 +108,7 @@ def run(stage: Stage, output: Path, notes: dict[str, Any]) -> None:
         planned.missing.drop(list(given))
         with failures.noting_too_many(store, planned):
             filled = _fill(stage, store, planned, given)
+            failures.refuse_if_all_failed(stage, planned, filled.failures)
         # Notes on units of another data set in the same store, such as a transfer target's, stay.
         failures.note_last(store.folder, [*others, *planned.notes(filled.failures)])
         counts = write_table(stage, store, planned, filled.failures, output)

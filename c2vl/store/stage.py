@@ -65,6 +65,7 @@ class Stage(ABC):
         done: word for a computed unit in the summary, for example `cropped`.
         max_failed: share of failed units above which the stage fails.
         may_be_empty: true if it may run although an earlier stage failed on every row.
+        all_may_fail: true if it may write a table in which each of its rows failed.
         most_threads: largest number of threads that prepare at once.
         in_processes: true if worker processes compute whole batches: `preparer` then returns rows.
             For a stage whose work is all preparing and holds Python's lock.
@@ -74,6 +75,7 @@ class Stage(ABC):
     done: str
     max_failed: float
     may_be_empty: bool = False
+    all_may_fail: bool = False
     most_threads: int = 8
     in_processes: bool = False
 

@@ -32,6 +32,7 @@ CHANGES: dict[str, tuple[Any, str]] = {
     "crop.jpeg_quality": (50, CHANGED),
     "crop.fallback": ("drop", CHANGED),
     "crop.max_failed": (0.5, KEPT),
+    "crop.video_backend": ("decord", CHANGED),
     "crop.detector.revision": ("a branch", KEPT),  # of a local checkpoint: its bytes count
     "crop.detector.prompt": ("people.", CHANGED),
     "crop.detector.box_threshold": (0.4, CHANGED),

@@ -569,8 +569,20 @@ def test_a_store_that_is_named_and_not_there_is_not_begun_anew(
 
 
 def test_no_usable_sample_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no sample can be used"):
+    match = r"no sample can be used; most often \(1\): there is no crop\."
+    with pytest.raises(UserError, match=match):
         ran(Stage({sample(1, 1): [None]}), tmp_path / "out")
+
+
+def test_a_stage_whose_every_row_fails_ends_with_the_commonest_reason(tmp_path: Path) -> None:
+    contents = {sample(1, 1): [b"bad 1", b"bad 2", None]}
+    match = r"caption: all 2 units failed; most often \(2\): no answer \(`c2vl failures caption`"
+    with pytest.raises(UserError, match=match):
+        ran(Stage(contents, max_failed=1.0), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    work = Stage(contents, max_failed=1.0)
+    work.all_may_fail = True
+    assert ran(work, tmp_path / "out")["failed"] == 3
 
 
 def test_the_lock_names_its_holder_and_ends_with_it(tmp_path: Path) -> None:
