@@ -19,6 +19,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
@@ -26,6 +27,7 @@ from c2vl.core.errors import UserError
 from c2vl.core.packing import packed, unpacked
 
 DYING_SECONDS = 1.0  # in which a worker whose result cannot be fetched is seen to have died
+NOT_CRASHED = (None, 0, -signal.SIGKILL, -signal.SIGTERM)  # exit codes; None: still runs
 NICE = 5  # of 19: an engine on the same core gets three quarters of its time
 
 Item = TypeVar("Item")
@@ -38,11 +40,15 @@ class WorkersEndedError(Exception):
         items: what they were given and did not return, in order.
         died: whether a worker died, perhaps for lack of memory; else none could be started.
         sent: whether the function can be pickled.
+        crashed: whether one died of itself (abort, segmentation fault, exit) and was not killed:
+            the cause is then most likely an item.
     """
 
-    def __init__(self, reason: str, items: list[Any], died: bool, sent: bool = True) -> None:
+    def __init__(
+        self, reason: str, items: list[Any], died: bool, sent: bool = True, crashed: bool = False
+    ) -> None:
         super().__init__(reason)
-        self.items, self.died, self.sent = items, died, sent
+        self.items, self.died, self.sent, self.crashed = items, died, sent, crashed
 
 
 def in_threads(
@@ -117,11 +123,47 @@ def in_processes(
         if ours:
             raise
         died = bool(wait([worker.sentinel for worker in workers], DYING_SECONDS))
-        raise WorkersEndedError(_short(error), [*waiting], died) from error
+        crashed = any(worker.exitcode not in NOT_CRASHED for worker in workers)
+        raise WorkersEndedError(_short(error), [*waiting], died, crashed=crashed) from error
     finally:
         for worker in workers:
             worker.kill()  # it has nothing to finish, and to start may take it long
         fetcher.shutdown()
+
+
+def singly(
+    function: Callable[[Item], Any], items: list[Item]
+) -> Generator[tuple[Item, Any], None, None]:
+    """Yield (item, `function(item)`) of items among which one may kill its process.
+
+    All are done by one worker process. An item during which it dies is tried alone in another; if
+    that dies too, the item's result is the `WorkersEndedError`.
+
+    Raises:
+        WorkersEndedError: no worker could be started.
+        UserError: `function` did.
+    """
+    left = deque(items)
+    while left:
+        try:
+            with closing(in_processes(function, iter([*left]), 1)) as done:
+                for item, result in done:
+                    left.popleft()
+                    yield item, result
+        except WorkersEndedError as error:
+            if not error.died:
+                raise
+            yield _alone(function, left.popleft())
+
+
+def _alone(function: Callable[[Item], Any], item: Item) -> tuple[Item, Any]:
+    try:
+        with closing(in_processes(function, iter([item]), 1)) as done:
+            return next(done)
+    except WorkersEndedError as error:
+        if not error.died:
+            raise
+        return item, error
 
 
 def _started(task: _Task, items: Iterator[Any], count: int) -> Iterator[Any]:

@@ -24,9 +24,9 @@ from c2vl.core.workers import WorkersEndedError, in_processes, in_threads, step_
 from c2vl.store.failures import TooManyError, too_many
 from c2vl.store.plan import Plan, missing_batches
 from c2vl.store.publish import Publisher, done_in_worker
-from c2vl.store.segments import Written
 from c2vl.store.stage import Failure, Row, Stage, Unit, each
 from c2vl.store.store import Store
+from c2vl.store.suspects import Suspects, try_singly
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,7 @@ MOST_AHEAD = 8  # prepared batches that may wait for the engine; 16 full-HD fram
 MOST_BEHIND = 2  # computed batches that may wait to be completed
 MOST_PROCESSES = 8  # they prepare for one engine
 LONG = 512  # batches; from here on, processes save more time than their start takes
+CRASHED = "a worker process crashed; the units that it may have had are tried one by one"
 PREPARE, WAYS = "C2VL_PREPARE", ("auto", "threads", "processes")
 
 Outcome = tuple[bytes, Failure | None]  # key; None: it has a row
@@ -144,25 +145,38 @@ def _by_workers(
     """Yield each unit's outcome; worker processes do whole batches.
 
     Raises:
-        UserError: a worker died.
+        UserError: a worker was killed, or none starts.
     """
     store.describe()
     whole = partial(done_in_worker, stage.preparer(), store.folder, publisher.schema)
-    try:
-        with closing(in_processes(whole, todo, workers_each())) as done:
-            for batch, (failures, rows) in done:
-                if isinstance(rows, Written):
-                    publisher.add_written(rows)
-                else:
-                    publisher.add_table(rows)
-                yield from _outcomes(batch, failures)
-    except WorkersEndedError as error:
-        why = f"could not start ({error})"
-        if error.died:
-            why = "was killed, most likely for lack of memory; lower C2VL_WORKERS"
-        raise UserError(
-            f"{stage.name}: a worker process {why} and run again: what it finished is kept."
-        ) from None
+    suspects = Suspects(store.folder)
+    todo = suspects.passed_by(todo)
+    while True:
+        try:
+            with closing(in_processes(whole, todo, workers_each())) as done:
+                for batch, (failures, rows) in done:
+                    publisher.add_done(rows)
+                    yield from _outcomes(batch, failures)
+            break
+        except WorkersEndedError as error:
+            if error.crashed:
+                log.warning(f"{stage.name}: {CRASHED}")
+                suspects.units += [unit for batch in error.items for unit in batch]
+                continue
+            why = f"could not start ({error})"
+            if error.died:
+                suspects.note(error.items)
+                why = "was killed, most likely for lack of memory; lower C2VL_WORKERS"
+            raise UserError(
+                f"{stage.name}: a worker process {why} and run again: what it finished is kept."
+            ) from None
+    for unit, result in try_singly(whole, suspects.units):
+        if isinstance(result, Failure):
+            yield from _outcomes([unit], [result])
+            continue
+        publisher.add_done(result[1])
+        yield from _outcomes([unit], result[0])
+    suspects.forget()
 
 
 def _by_engine(
@@ -200,7 +214,7 @@ def prepared_batches(
 ) -> Generator[Prepared, None, None]:
     """Yield batches with their prepared items; if processes fail, threads continue."""
     prepare = partial(prepared_batch, stage.preparer())
-    if elsewhere:
+    while elsewhere:
         began = time.perf_counter()
         try:
             with closing(in_processes(prepare, todo, min(workers_each(), MOST_PROCESSES))) as ready:
@@ -209,7 +223,13 @@ def prepared_batches(
                     yield batch
             return
         except WorkersEndedError as error:
-            todo = chain(error.items, todo)
+            if error.crashed:
+                log.warning(f"{stage.name}: {CRASHED}")
+                for units in error.items:
+                    tried = [result for _, result in try_singly(prepare, units)]
+                    yield units, [one if isinstance(one, Failure) else one[0] for one in tried]
+                continue
+            elsewhere, todo = False, chain(error.items, todo)
             why = f"no process can prepare ({error})"
             if error.died:
                 why = "a process that prepares ended, perhaps for lack of memory"

@@ -80,6 +80,17 @@ class Publisher:
             self._published(self._store.publish(batch, durable=large), batch.nbytes, large, batch)
         self._flush_in_time()
 
+    def add_done(self, rows: pa.Table | Written) -> None:
+        """Publish what `done_in_worker` returned.
+
+        Raises:
+            UserError: the store cannot be written.
+        """
+        if isinstance(rows, Written):
+            self.add_written(rows)
+        else:
+            self.add_table(rows)
+
     def add_written(self, segment: Written) -> None:
         """Add a segment that a worker process has written.
 

@@ -217,6 +217,91 @@ def test_when_a_process_is_killed_threads_go_on_and_say_so(
     assert capfd.readouterr().out.count(message) == 1
 
 
+def poisoned(contents: Sequence[bytes]) -> list[Any]:
+    """`decoded`, where two items abort the process that prepares them."""
+    if any(content in POISON for content in contents):
+        os.abort()
+    return decoded(contents)
+
+
+POISON = (b"poison 1", b"poison 2")
+
+
+@pytest.mark.slow
+def test_an_item_that_kills_its_worker_twice_is_a_failed_row_and_the_rest_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    expected = whole(tmp_path, monkeypatch, company=False)
+    monkeypatch.setenv(PREPARE, "processes")
+    ill = contents()
+    names = [*ill]
+    ill[names[2]][1], ill[names[-1]][0] = POISON
+    work = Pictures(ill, how=poisoned, company=False)
+    written(work, tmp_path / "out")
+    assert os.getpid() not in work.prepared_by
+    rows = {(row["sample"], row["k"]): row for row in tables.read(tmp_path / "out").to_pylist()}
+    healthy = {
+        (row["sample"], row["k"]): row for row in tables.read(tmp_path / "threads").to_pylist()
+    }
+    at = [(names[2], 1), (names[-1], 0)]
+    for one in at:
+        assert rows[one]["status"] == "crashed"
+        assert "ended a worker process twice" in rows[one]["reason"]
+    assert expected and all(rows[one] == healthy[one] for one in healthy if one not in at)
+    assert "caption: a worker process crashed" in capfd.readouterr().err
+
+
+class Whole(Stage):
+    """`Stage` whose worker processes do all there is to do."""
+
+    in_processes = True
+
+    def __init__(self, *given: Any, how: Callable[..., list[Any]], **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.how = how
+
+    def preparer(self) -> Callable[..., list[Any]]:
+        return self.how
+
+
+def answered(contents: Sequence[bytes]) -> list[Any]:
+    return [{"answer": content.decode(), "finished": True} for content in contents]
+
+
+def aborting(contents: Sequence[bytes]) -> list[Any]:
+    if POISON[0] in contents:
+        os.abort()
+    return answered(contents)
+
+
+def too_large(contents: Sequence[bytes]) -> list[Any]:
+    """Ends as if the system had killed the process for lack of memory."""
+    if POISON[0] in contents:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return answered(contents)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [aborting, too_large])
+def test_workers_that_do_whole_batches_set_aside_what_kills_them_twice(
+    tmp_path: Path, how: Callable[..., list[Any]]
+) -> None:
+    ill = world()
+    name = list(ill)[5]
+    ill[name][1] = POISON[0]
+    notes: dict[str, Any] = {}
+    if how is too_large:  # the first time this may be another program's fault
+        with pytest.raises(UserError, match="a worker process was killed, most likely for lack"):
+            run.run(Whole(ill, how=how), tmp_path / "out", {})
+    run.run(Whole(ill, how=how), tmp_path / "out", notes)
+    rows = {(row["sample"], row["k"]): row for row in tables.read(tmp_path / "out").to_pylist()}
+    bad = {at: row["status"] for at, row in rows.items() if row["status"] != "ok"}
+    assert bad.pop((name, 1)) == "crashed"
+    assert set(bad.values()) == {"no_crop"}
+    run.run(Whole(ill, how=answered), tmp_path / "out", notes)  # tried again by every run
+    assert notes["computed"] == 1
+
+
 def refused(*given: Any, **named: Any) -> Any:
     raise PermissionError(errno.EPERM, "Operation not permitted")
 
