@@ -136,15 +136,17 @@ def _groundingdino(model: str) -> Iterator[Finding]:
 
 def _checkpoint(name: str, model: str, revision: str | None) -> Finding:
     """Check a checkpoint. A hub model that is not cached is no fault: the stage downloads it."""
-    from c2vl.prompts.engines.hub import cached, looks_like_hub_id
+    from c2vl.prompts.engines.hub import cached, looks_like_hub_id, missing_in_cache
     from c2vl.prompts.engines.weights import resolve
 
     hub = not Path(model).expanduser().is_dir() and looks_like_hub_id(model)
     if hub and cached(model, revision) is None:
+        lacks = missing_in_cache(model, revision)
+        why = f"incomplete in the local cache ({lacks})" if lacks else "not in the local cache"
         return Finding(
             "note",
             name,
-            f"{model} is not complete in the local cache; the first run downloads it from the hub",
+            f"{model} is {why}; the first run downloads it from the hub",
             f"without network: `hf download {model} --local-dir DIR` elsewhere, then set `model` "
             "to DIR",
         )

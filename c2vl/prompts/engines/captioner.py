@@ -24,7 +24,7 @@ from c2vl.prompts.engines.own_question import question_of
 from c2vl.prompts.engines.pad_to_square import mean_colour
 from c2vl.prompts.engines.pretrained import load_pretrained
 from c2vl.prompts.engines.repeats import repeats
-from c2vl.prompts.engines.weights import resolve
+from c2vl.prompts.engines.sanity import require_words
 
 if TYPE_CHECKING:
     import torch
@@ -98,6 +98,11 @@ class CaptionerParams(EngineParams):
         if self.server:
             return f"server:{self.server.model}@{self.server.revision}"
         return super().identity()
+
+    def expects(self) -> tuple[str, ...]:
+        """Also the token ids that end an answer, and the checkpoint's conversation if asked for."""
+        chat = ("chat_template.*",) if self.template == CHAT else ()
+        return (*super().expects(), "generation_config.json", *chat)
 
     def prompt(self, processor: Any = None) -> str:
         """The full prompt for one crop.
@@ -176,6 +181,7 @@ class Captioner:
         self._colour = mean_colour(processor.image_processor)
         self._batching = Batching("captioner", key, device, CPU_BATCH, MAX_BATCH)
         tokenizer = processor.tokenizer
+        require_words(params.model, tokenizer, params.question)
         end = model.generation_config.eos_token_id
         end = tokenizer.eos_token_id if end is None else end
         self._end_tokens = set(end if isinstance(end, list) else [end])
@@ -212,7 +218,7 @@ class Captioner:
         import torch
         from transformers import AutoModelForImageTextToText
 
-        weights, where = resolve(params.model, params.revision), torch.device(device)
+        weights, where = params.resolved(), torch.device(device)
         model, processor = load_pretrained(
             AutoModelForImageTextToText, weights, torch_dtype(params), where
         )

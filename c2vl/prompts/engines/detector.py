@@ -22,7 +22,8 @@ from c2vl.prompts.engines.half_precision import example_image, half_precision_fa
 from c2vl.prompts.engines.image_inputs import ImagePreparer, SizedImagePreparer, SizedInputs
 from c2vl.prompts.engines.model_inputs import ThreadLocalProcessor, group_by_shape, to_batch
 from c2vl.prompts.engines.pretrained import load_pretrained
-from c2vl.prompts.engines.weights import original_identity, resolve
+from c2vl.prompts.engines.sanity import require_words
+from c2vl.prompts.engines.weights import original_identity
 
 if TYPE_CHECKING:
     import torch
@@ -116,6 +117,7 @@ class Detector:
     ) -> None:
         self.fingerprint = key
         self._params, self._model, self._processor, self._device = params, model, processor, device
+        require_words(params.model, processor.tokenizer, params.prompt)
         self._inputs_of_one = ThreadLocalProcessor(processor)
         size = params.size()
         self._inputs = BatchedProcessor(
@@ -138,7 +140,7 @@ class Detector:
         import torch
         from transformers import AutoModelForZeroShotObjectDetection
 
-        weights, where = resolve(params.model, params.revision), torch.device(device)
+        weights, where = params.resolved(), torch.device(device)
 
         def load() -> tuple[Any, Any]:
             kind = AutoModelForZeroShotObjectDetection

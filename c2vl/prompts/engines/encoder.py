@@ -16,13 +16,14 @@ from c2vl.prompts.engines.image_inputs import ImagePreparer
 from c2vl.prompts.engines.model_inputs import ThreadLocalProcessor, group_by_shape, to_batch
 from c2vl.prompts.engines.pad_to_square import mean_colour
 from c2vl.prompts.engines.pretrained import load_pretrained
-from c2vl.prompts.engines.weights import resolve
+from c2vl.prompts.engines.sanity import SENTENCES, require_difference, require_words
 
 if TYPE_CHECKING:
     import torch
 
     from c2vl.prompts.engines.model_inputs import Inputs
 
+TEST_SIZE = 64  # pixels
 CPU_BATCH, MAX_BATCH = 32, 256  # items; on a CPU, and the most that is tried on a GPU
 
 
@@ -67,7 +68,11 @@ class Encoder:
         self._pads_to_context = str(model.config.model_type).startswith("siglip")
         pad = processor.tokenizer.pad_token_id
         self._pad = int(pad if pad is not None else processor.tokenizer.eos_token_id)
-        self.width = self.texts(["a"])[0].shape[1]
+        require_words(params.model, processor.tokenizer, " ".join(SENTENCES))
+        features = self.texts(SENTENCES)[0]
+        self.width = features.shape[1]
+        require_difference(params.model, features, "sentences")
+        require_difference(params.model, self.images(_test_images()), "images")
 
     @classmethod
     def load(cls, params: EncoderParams, device: torch.device | str) -> Encoder:
@@ -79,7 +84,7 @@ class Encoder:
         import torch
         from transformers import AutoModel
 
-        weights, where = resolve(params.model, params.revision), torch.device(device)
+        weights, where = params.resolved(), torch.device(device)
         model, processor = load_pretrained(AutoModel, weights, torch_dtype(params), where)
         return cls(params, model, processor, where, fingerprint(params))
 
@@ -175,3 +180,11 @@ class Encoder:
         if self._params.normalise:
             features = torch.nn.functional.normalize(features, dim=-1)
         return features.cpu().numpy().astype(np.float16)
+
+
+def _test_images() -> list[np.ndarray]:
+    """Two images that no encoder may take for one: noise, and a bright half."""
+    noise = np.random.default_rng(0).integers(0, 256, (TEST_SIZE, TEST_SIZE, 3), dtype=np.uint8)
+    half = np.zeros((TEST_SIZE, TEST_SIZE, 3), np.uint8)
+    half[:, TEST_SIZE // 2 :] = 255
+    return [noise, half]

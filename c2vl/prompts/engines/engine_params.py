@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from c2vl.core.params import ParamsModel
-from c2vl.prompts.engines.weights import resolve
+from c2vl.prompts.engines.weights import Weights, resolve
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,19 @@ class EngineParams(ParamsModel):
         Raises:
             UserError: the checkpoint is missing, unreachable or incomplete.
         """
-        return resolve(self.model, self.revision).identity
+        return self.resolved().identity
+
+    def expects(self) -> tuple[str, ...]:
+        """Optional files of the checkpoint (patterns) that change this engine's outputs."""
+        return ("tokenizer_config.json",)
+
+    def resolved(self) -> Weights:
+        """The checkpoint's folder and identity.
+
+        Raises:
+            UserError: as `identity`.
+        """
+        return resolve(self.model, self.revision, self.expects())
 
 
 def torch_dtype(params: EngineParams) -> torch.dtype:

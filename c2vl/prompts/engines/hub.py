@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 from c2vl.core.errors import UserError
+from c2vl.prompts.engines.processor_files import missing_processor
 from c2vl.prompts.engines.weight_files import missing_weights
 
 ANSWER_WITHIN = 6.0  # seconds
@@ -33,24 +34,43 @@ def cached(model: str, revision: str | None, needs: str = "") -> Path | None:
     Args:
         model: its id.
         revision: branch, tag or commit; None is the default branch.
-        needs: the one file that is needed; "" needs the config and all weights.
+        needs: the one file that is needed; "" needs the config, all weights, a tokenizer and an
+            image processor.
 
     Returns:
         The folder, or None if something is missing.
     """
+    folder = _snapshot(model, revision)
+    if folder is None:
+        return None
+    if needs:
+        return folder if (folder / needs).is_file() else None
+    return None if _missing(folder) else folder
+
+
+def missing_in_cache(model: str, revision: str | None) -> str:
+    """What the snapshot in the local cache lacks; "" where there is no snapshot, or all of it."""
+    folder = _snapshot(model, revision)
+    return "" if folder is None else _missing(folder)
+
+
+def _missing(folder: Path) -> str:
+    """What a snapshot lacks; a download that was stopped leaves a part of the files."""
+    if not (folder / "config.json").is_file():
+        return "config.json is not there"
+    if not any(folder.glob("*.safetensors")) and not any(folder.glob(OLD_WEIGHTS)):
+        return "its weights are not there"
+    return missing_weights(folder) or missing_processor(folder)
+
+
+def _snapshot(model: str, revision: str | None) -> Path | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        folder = Path(snapshot_download(model, revision=revision, local_files_only=True))
+        return Path(snapshot_download(model, revision=revision, local_files_only=True))
     except (LocalEntryNotFoundError, ValueError):
         return None
-    if needs:
-        return folder if (folder / needs).is_file() else None
-    weights = any(folder.glob("*.safetensors")) or any(folder.glob(OLD_WEIGHTS))
-    # A download that was stopped leaves a part of the files; it is to be continued.
-    whole = weights and (folder / "config.json").is_file() and not missing_weights(folder)
-    return folder if whole else None
 
 
 def fetch(model: str, revision: str | None, patterns: tuple[str, ...], needs: str = "") -> Path:
@@ -73,8 +93,10 @@ def fetch(model: str, revision: str | None, patterns: tuple[str, ...], needs: st
     if found is not None:
         return found
     if constants.HF_HUB_OFFLINE:
+        lacks = missing_in_cache(model, revision)
+        where = f"incomplete ({lacks})" if lacks and not needs else "not"
         raise UserError(
-            f"The model '{model}' is not in the local Hugging Face cache and HF_HUB_OFFLINE is "
+            f"The model '{model}' is {where} in the local Hugging Face cache and HF_HUB_OFFLINE is "
             f"set; download it first (`hf download {model}`) or set `model` to a local folder."
         )
     commit, files = _ask(model, revision)

@@ -11,10 +11,11 @@ from pathlib import Path
 from c2vl.core.errors import UserError
 from c2vl.prompts.engines.file_digest import file_digest
 from c2vl.prompts.engines.hub import OLD_WEIGHTS, fetch, looks_like_hub_id
+from c2vl.prompts.engines.processor_files import absent, missing_processor
 from c2vl.prompts.engines.weight_files import missing_weights
 
 # Files that decide the outputs: weights, configs, tokenizers, chat templates. A README does not.
-PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja")
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Weights:
     Attributes:
         name: as the user wrote it.
         folder: local folder with the files.
-        identity: `sha:<commit>` of a hub model, or `files:<digest>` of a folder's contents.
+        identity: `sha:<commit>` of a hub model and what its snapshot lacks, or `files:<digest>` of
+            a folder's contents.
     """
 
     name: str
@@ -32,8 +34,15 @@ class Weights:
     identity: str
 
 
-def resolve(model: str, revision: str | None = None) -> Weights:
+def resolve(model: str, revision: str | None = None, expects: tuple[str, ...] = ()) -> Weights:
     """Return the folder and identity of `model`; download a hub model that is not cached.
+
+    Args:
+        model: a folder, or `owner/name` on the hub.
+        revision: of a hub model.
+        expects: optional files that change outputs. Nobody can say offline whether a snapshot
+            lacks one or its commit has none. So the identity of a hub model names those that are
+            not there.
 
     Raises:
         UserError: there is no such folder, it is incomplete, or the hub does not answer within
@@ -51,7 +60,7 @@ def resolve(model: str, revision: str | None = None) -> Weights:
     snapshot = fetch(model, revision, PATTERNS)
     require_complete(snapshot, model, old_weights=True)
     # The last part of a snapshot's path in the hub's cache is the commit.
-    return Weights(model, snapshot, f"sha:{snapshot.name}")
+    return Weights(model, snapshot, f"sha:{snapshot.name}{absent(snapshot, expects)}")
 
 
 GROUNDINGDINO = "groundingdino-py 0.4.0"
@@ -73,7 +82,7 @@ def original_identity(model: str) -> str:
 
 
 def require_complete(folder: Path, name: str, old_weights: bool = False) -> None:
-    """Check that `folder` holds a config and all weights.
+    """Check that `folder` holds a config, all weights, a tokenizer and an image processor.
 
     Args:
         folder: of the checkpoint.
@@ -95,7 +104,7 @@ def require_complete(folder: Path, name: str, old_weights: bool = False) -> None
             f"The checkpoint '{name}' has no model.safetensors in {folder}, and only safetensors "
             "are loaded; convert it or name a `revision` that has them."
         )
-    if missing := missing_weights(folder):
+    if missing := missing_weights(folder) or missing_processor(folder):
         raise UserError(
             f"The checkpoint '{name}' in {folder} is incomplete: {missing}; "
             "copy or download it again."

@@ -1,0 +1,57 @@
+"""Stop an engine that computes the same for everything, before its results are kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from c2vl.core.errors import UserError
+
+SENTENCES = (
+    "The person is standing and holding a cup.",
+    "The person is sitting and reading a book.",
+)
+
+
+def require_words(model: str, tokenizer: Any, text: str) -> None:
+    """Check that the tokenizer knows words of `text`.
+
+    Args:
+        model: name of the checkpoint.
+        tokenizer: of transformers.
+        text: what the engine will be asked, without placeholders.
+
+    Raises:
+        UserError: all tokens are unknown or special ones.
+    """
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if set(ids) <= set(tokenizer.all_special_ids):
+        raise UserError(
+            f"The tokenizer of '{model}' knows no word of {' '.join(text.split())[:60]!r} "
+            f"(its vocabulary has {len(tokenizer):,} entries); its files are incomplete: copy or "
+            "download the checkpoint again."
+        )
+
+
+def require_difference(model: str, features: np.ndarray, what: str) -> None:
+    """Check that the features of different inputs are not all one point.
+
+    Args:
+        model: name of the checkpoint.
+        features: of different inputs, (N, d).
+        what: the inputs, for people.
+
+    Raises:
+        UserError: they are, or they are no numbers.
+    """
+    if not np.isfinite(features).all():
+        raise UserError(
+            f"The features of {what} by '{model}' are no finite numbers; set `dtype: float32`, or "
+            "copy or download the checkpoint again."
+        )
+    if (features == features[0]).all():
+        raise UserError(
+            f"The encoder '{model}' gives different {what} the same features; its files are "
+            "incomplete or of different models: copy or download the checkpoint again."
+        )
