@@ -1,4 +1,4 @@
-"""Frames by number, from files that FFmpeg writes: codec x group of pictures x B-frames x container.
+"""Frames by number, from files that FFmpeg writes: codec x group x B-frames x container.
 
 Every frame bears its number, which is read back. PyAV brings FFmpeg's encoders along.
 """
