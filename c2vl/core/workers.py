@@ -122,7 +122,11 @@ def in_processes(
     except (RuntimeError, OSError, EOFError) as error:
         if ours:
             raise
-        died = bool(wait([worker.sentinel for worker in workers], DYING_SECONDS))
+        sentinels = {worker.sentinel: worker for worker in workers}
+        dead = [sentinels[one] for one in wait([*sentinels], DYING_SECONDS)]
+        died = bool(dead)
+        for worker in dead:
+            worker.join(DYING_SECONDS)  # its pipes close a moment before its exit code is known
         crashed = any(worker.exitcode not in NOT_CRASHED for worker in workers)
         raise WorkersEndedError(_short(error), [*waiting], died, crashed=crashed) from error
     finally:
