@@ -166,8 +166,8 @@ def plan(stage: Stage, store: Store, share: Share = ALL) -> Plan:
         often = f"; most often ({inherited.most_common(1)[0][1]:,}): " if inherited else ""
         often += inherited.most_common(1)[0][0] if inherited else ""
         raise UserError(
-            f"{stage.name}: no sample can be used{often}. The table of the stage before it gives the "
-            "reasons in its column `reason`."
+            f"{stage.name}: no sample can be used{often}. The table of the stage before it gives "
+            "the reasons in its column `reason`."
         )
     return Plan(known, Missing([*known], absent, own), own_rows, unusable, columns, kept)
 
