@@ -39,7 +39,8 @@ import numpy as np
 
 from c2vl.core import machine, tables
 from c2vl.prompts.caption import CaptionParams, CaptionStage
-from c2vl.prompts.crop import CropParams, CropStage
+from c2vl.prompts.crop import CropStage
+from c2vl.prompts.crop_params import CropParams
 from c2vl.prompts.embed import EmbedStage
 from c2vl.prompts.embed_params import EmbedParams
 from c2vl.prompts.engines import (

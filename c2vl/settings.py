@@ -21,7 +21,7 @@ from c2vl.models.clips import SHAPE
 from c2vl.models.graph import GRAPHS
 from c2vl.prompts.caption import CaptionParams
 from c2vl.prompts.class_names import ClassNamesParams
-from c2vl.prompts.crop import CropParams
+from c2vl.prompts.crop_params import CropParams
 from c2vl.prompts.embed_params import EmbedParams
 from c2vl.report.report_params import ReportParams
 from c2vl.studio.other import OtherWorldParams

@@ -9,7 +9,8 @@ from c2vl.core.errors import one_sentence
 from c2vl.core.params import load_section
 from c2vl.core.sharing import PIPELINE, push_warning
 from c2vl.datasets.data_params import DataParams
-from c2vl.prompts.crop import CropParams, CropStage
+from c2vl.prompts.crop import CropStage
+from c2vl.prompts.crop_params import CropParams
 from c2vl.store.run import add_options, run_as_asked
 
 

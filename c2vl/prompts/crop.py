@@ -15,21 +15,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
 
 from c2vl.core import machine, tables
-from c2vl.core.params import ParamsModel
 from c2vl.core.tables.schemas import CROP, OK
 from c2vl.core.workers import step_back
-from c2vl.datasets.video.backends import DEFAULT, Backend
+from c2vl.datasets.video.backends import DEFAULT
 from c2vl.datasets.video.middle_frames import middle_frames
 from c2vl.prompts.base import engine_description, engine_device, mean
+from c2vl.prompts.crop_params import CropParams
 from c2vl.prompts.cutting import CutCrops
 from c2vl.prompts.engines.adapters import load_detector
-from c2vl.prompts.engines.detector import DetectorParams, PeopleDetector
+from c2vl.prompts.engines.detector import PeopleDetector
 from c2vl.prompts.frame import Frame
 from c2vl.prompts.reading import ReadFrames
-from c2vl.prompts.window import Fallback
 from c2vl.store.keys import content_key
 from c2vl.store.publish import StepCache
 from c2vl.store.stage import Failure, Row, Stage, Unit
@@ -50,33 +48,6 @@ INDEX_COLUMNS = [
     "status",
 ]
 SKELETON_COLUMNS = ["sample", "bodies", "file_frames", "colour", "tracked", "status", "reason"]
-
-
-class CropParams(ParamsModel):
-    """Section `crop`.
-
-    Attributes:
-        frames_per_clip: K, the middle frames of K equal segments.
-        margin: added on each side of the box, as a share of its size.
-        square: widen the window to a square, as far as the image goes.
-        jpeg_quality: of the stored crops, 1 to 100.
-        fallback: crop of a frame in which nobody of the action was found: `skeleton` (the box of
-            the colour joints, where there are any), `frame` (all of it), or `drop` (no crop; the
-            row fails). With `skeleton`, the joints of one missed actor of two are added, too.
-        max_failed: share of failed rows above which the stage fails.
-        video_backend: the library that decodes: `opencv`, `torchcodec` or `decord` (docs/engines.md
-            says which to trust). It is part of the keys, because frames and pixels may differ.
-        detector: the engine.
-    """
-
-    frames_per_clip: int = Field(ge=1, le=127)
-    margin: float = Field(ge=0, le=1)
-    square: bool = False
-    jpeg_quality: int = Field(ge=1, le=100)
-    fallback: Fallback
-    max_failed: float = Field(ge=0, le=1)
-    video_backend: Backend = DEFAULT
-    detector: DetectorParams
 
 
 class CropStage(Stage):

@@ -26,7 +26,8 @@ from c2vl.datasets.index import build_index
 from c2vl.datasets.skeleton_params import SkeletonParams
 from c2vl.datasets.skeletons.skeleton_stage import SkeletonStage, denoise_all
 from c2vl.prompts.caption import CaptionParams, CaptionStage
-from c2vl.prompts.crop import CropParams, CropStage, detected_now
+from c2vl.prompts.crop import CropStage, detected_now
+from c2vl.prompts.crop_params import CropParams
 from c2vl.prompts.embed import EmbedStage
 from c2vl.prompts.embed_params import EmbedParams
 from c2vl.store import publish, run

@@ -17,7 +17,8 @@ from c2vl.datasets.video.backends import Backend
 from c2vl.datasets.video.decode import Decoded, decode
 from c2vl.prompts import crop as crop_module
 from c2vl.prompts import frame as frames
-from c2vl.prompts.crop import CropParams, CropStage
+from c2vl.prompts.crop import CropStage
+from c2vl.prompts.crop_params import CropParams
 from c2vl.prompts.engines import DetectorParams
 from c2vl.prompts.engines.detector import Detections
 from c2vl.prompts.jpeg import from_jpeg, to_jpeg

@@ -28,7 +28,7 @@ def engines() -> Iterator[Finding]:
 def _detector() -> Iterator[Finding]:
     from c2vl.commands.checks.data import filmed
     from c2vl.datasets.data_params import DataParams
-    from c2vl.prompts.crop import CropParams
+    from c2vl.prompts.crop_params import CropParams
 
     params, data = load_section("crop", CropParams).detector, load_section("data", DataParams)
     if not filmed(data):

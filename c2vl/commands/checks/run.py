@@ -33,7 +33,7 @@ def run() -> Iterator[Finding]:
 
 def _videos(data: DataParams) -> Iterator[Finding]:
     """Skeletons without a video are failed rows of `crop`."""
-    from c2vl.prompts.crop import CropParams
+    from c2vl.prompts.crop_params import CropParams
 
     filmed = list(_skeletons(data).values())
     most = load_section("crop", CropParams).max_failed
@@ -126,7 +126,7 @@ def _prompts(data: DataParams) -> Iterator[Finding]:
 def _of_index(data: DataParams) -> Iterator[Finding]:
     """What the clips of the index do not suffice for."""
     from c2vl.core import tables
-    from c2vl.prompts.crop import CropParams
+    from c2vl.prompts.crop_params import CropParams
     from c2vl.training.training_params import PretrainParams
 
     if not INDEX.is_file():

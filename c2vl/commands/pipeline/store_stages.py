@@ -59,7 +59,8 @@ def _skeleton(params: Path) -> Stage:
 
 def _crop(params: Path) -> Stage:
     from c2vl.datasets.data_params import DataParams
-    from c2vl.prompts.crop import CropParams, CropStage
+    from c2vl.prompts.crop import CropStage
+    from c2vl.prompts.crop_params import CropParams
 
     raw = load_section("data", DataParams, params).raw
     return CropStage(load_section("crop", CropParams, params), INDEX, DATA / "skeleton", raw)
