@@ -87,4 +87,4 @@ ablations: $(STAMP)  ## Run the sweeps of ablations.yaml: Tables VI-VIII, Figure
 	dvc repro -f -s report
 
 clean:  ## Remove outputs and logs; the sample store and DVC's cache stay, so a rerun is fast
-	rm -rf data/studio data/index data/skeleton data/crop data/caption data/embed truth/studio results $${C2VL_HOME:-.c2vl}/runs
+	rm -rf data/check data/studio data/studio-b data/targets data/class_names data/index data/skeleton data/crop data/caption data/embed truth/studio results $${C2VL_HOME:-.c2vl}/runs

@@ -20,7 +20,7 @@ DVC runs the pipeline:
   dvc repro                 run every stage that is out of date, from raw files to the report
   dvc repro caption         run the stages up to `caption`
   dvc push, dvc pull        share results; `dvc repro` on another machine then computes nothing
-  dvc dag, dvc status       show the stages, show which are out of date
+  dvc status                show which stages are out of date; `c2vl dag` shows all stages
 
 Environment variables set what belongs to this machine (params.yaml holds everything else):
   C2VL_DEVICE=cuda:1        device to compute on

@@ -188,7 +188,7 @@ def _none(results: Path, data: Path, benchmark: str, source: str | None) -> str:
     if source == FINETUNE:
         return (
             f"There is no finetuned encoder of the benchmark '{benchmark}' in "
-            f"{results / 'finetune/full'}; name it in `finetune.benchmarks` and run "
+            f"{results / 'finetune/full'}; name it in `data.benchmarks` and run "
             "`dvc repro finetune`."
         )
     heads = (results / "evaluate/heads").glob("*.safetensors")
