@@ -49,6 +49,6 @@ def test_stages_read_their_dependencies_alone(tmp_path: Path) -> None:
             if any(path.endswith("/index") and "targets" in path for path in allowed):
                 allowed.add("data/studio-b")
             with opened_files(project.folder) as found:
-                project.works(*stage["cmd"].split())
+                project.works(*stage["cmd"].split(), DVC_STAGE=name)
             unseen = {path for path in found if not lies_in(path, allowed)}
             assert not unseen, f"{name} reads {sorted(unseen)[:5]}, and does not depend on it"

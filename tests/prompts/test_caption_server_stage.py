@@ -29,9 +29,11 @@ ENDING = """
 import sys
 from pathlib import Path
 from caption_server import params
+from c2vl.core.messages import show_messages
 from c2vl.prompts.caption import CaptionParams, CaptionStage
 from c2vl.store.run import run
 sys.stderr = sys.stdout
+show_messages()
 try:
     stage = CaptionParams(max_failed=0.0, captioner=params())
     run(CaptionStage(stage, Path("crop")), Path("caption"), {})
