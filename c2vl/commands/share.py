@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Print or set what is uploaded.
 
     Raises:
-        UserError: a kind is unknown, or `nothing` stands beside another.
+        UserError: a kind is unknown, or `nothing` is given with another kind.
     """
     from c2vl.core.errors import UserError
     from c2vl.core.sharing import protected_outputs, share

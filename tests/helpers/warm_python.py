@@ -17,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -60,7 +61,8 @@ sys.exit(int(caller.recv(16) or b"139"))  # nothing: it died
 def warm_python(folder: Path) -> Iterator[Path]:
     """Start the warm process and yield the folder with `python`; it ends with the block."""
     folder.mkdir(parents=True, exist_ok=True)
-    address = f"/tmp/warm-{os.getpid()}-{time.monotonic_ns()}"  # a socket's name must be short
+    # The name of a socket must be short.
+    address = f"{tempfile.gettempdir()}/warm-{os.getpid()}-{time.monotonic_ns()}"
     program = folder / "python"
     program.write_text(CLIENT.format(python=sys.executable, address=address), encoding="utf-8")
     program.chmod(0o755)
@@ -77,7 +79,7 @@ def warm_python(folder: Path) -> Iterator[Path]:
 
 
 def serve(address: str) -> None:
-    """Fork a process for each caller, for ever."""
+    """Fork a process for each caller until this process is ended."""
     for name in IMPORTED:
         import_module(name)
     import_module("transformers").AutoModelForZeroShotObjectDetection  # noqa: B018  loaded lazily

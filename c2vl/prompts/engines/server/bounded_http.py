@@ -1,7 +1,7 @@
 """HTTP whose answers are bounded in bytes and in seconds, whatever the server sends.
 
 A socket's own timeout starts again with every byte. A server that drips headers, or that sends
-`100 Continue` for ever, would therefore hold a request without end. Here every read below the HTTP
+`100 Continue` without end, would therefore never let a request end. Here every read below the HTTP
 parser counts its bytes and gets only the seconds that are left.
 """
 
