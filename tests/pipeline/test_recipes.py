@@ -275,9 +275,9 @@ def test_recipe_in_the_folder_of_a_demo(
     now = {name_of(out) for stage in stages.values() for out in stage["outs"]}
     targets = project.params()["transfer"]["targets"].values()
     raw = {project.params()["data"]["raw"], *(target["raw"] for target in targets)}
-    for stage in stages.values():
+    for called, stage in stages.items():
         with opened_files(project.folder) as opened:
-            project.works(*stage["cmd"].split())
+            project.works(*stage["cmd"].split(), DVC_STAGE=called)
         left = {path for path in opened if path.split("/")[0] in ("data", "results", "truth")}
         left -= {path for path in left if lies_in(path, now | raw)} | ASKED
         assert not left, f"{stage['cmd']} reads {sorted(left)[:3]}, which the demo left"
