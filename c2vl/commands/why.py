@@ -4,10 +4,11 @@
   c2vl why caption             one stage
   c2vl why pretrain@xsub-joint
 
-skeleton, crop, caption and embed keep every sample in the store; pretrain, baselines, finetune,
-semi and transfer keep every training there. DVC also runs a stage after a change that alters no
-result, such as a comment: the stage then takes everything from the store. This command does not
-verify checksums (`c2vl store verify` does); a run that finds damaged files computes them again.
+skeleton, crop, caption and embed keep every sample in the store; pretrain, baselines,
+zero_shot_pretrain, finetune, semi and transfer keep every training there. DVC also runs a stage
+after a change that alters no result, such as a comment: the stage then takes everything from the
+store. This command does not verify checksums (`c2vl store verify` does); a run that finds damaged
+files computes them again.
 """
 
 from __future__ import annotations

@@ -9,20 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from synthetic import BENCHMARK, PARAMS, write_data
 
 from c2vl.cli import main
 from c2vl.commands.pipeline import code_changes
 from c2vl.commands.pipeline.code_changes import code_change, hash_of, hash_that_ran
+from c2vl.commands.pipeline.training_cells import cells, described, is_known
 from c2vl.core.errors import UserError
+from c2vl.core.files import write_json
 from c2vl.models.clips import load_clips
 from c2vl.models.prompt_features import load_prompts
+from c2vl.store.trained import TrainedStore
 from c2vl.training.devices import Devices
 from c2vl.training.methods import train
 from c2vl.training.reuse import Reuse
 from c2vl.training.stage import publish
 from c2vl.training.training_params import BaselinesParams, PretrainParams
+from c2vl.training.zero_shot.pretrain_seen import pretrain_seen
+from c2vl.training.zero_shot.protocols import NOTE
+from c2vl.training.zero_shot.samples import split_samples
+from c2vl.training.zero_shot.zero_shot_params import ZeroShotParams
 
 CELL = f"pretrain@{BENCHMARK}-joint"
 OUT = Path(f"results/pretrain/{BENCHMARK}-joint")
@@ -31,6 +39,7 @@ SECTIONS: dict[str, Any] = {
     "data": {"dataset": "ntu60", "raw": "nowhere", "benchmarks": [BENCHMARK]},
     "pretrain": PARAMS.model_copy(update={"epochs": 1, "tracker": "none"}).model_dump(mode="json"),
     "baselines": {},
+    "zero_shot": {"splits": ["draw-1"], "unseen": 2},
     "finetune": {"streams": ["joint"]},
     "semi": {"streams": ["joint"]},
     "transfer": {"streams": ["joint"]},
@@ -170,3 +179,35 @@ def test_why_of_an_unknown_stage_is_one_sentence(project: Path, capsys) -> None:
     with pytest.raises((UserError, SystemExit)):
         main(["why", "pretrain@nowhere"])
     assert "No stage 'pretrain@nowhere' trains" in capsys.readouterr().err
+
+
+def test_both_encoders_of_a_zero_shot_split_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path / "data")
+    write_params()
+    (cell,) = cells("zero_shot_pretrain")
+    assert cell.name == "zero_shot_pretrain@draw-1"
+    store = TrainedStore()
+    assert [is_known(*each, store) for each in described(cell)] == [False, False]
+    params = ZeroShotParams.model_validate(SECTIONS["zero_shot"])
+    pretrain = PretrainParams.model_validate(SECTIONS["pretrain"])
+    _, samples = split_samples(Path("data"), BENCHMARK, "draw-1", params)
+    cpu, state = torch.device("cpu"), tmp_path / "state"
+    pretrain_seen(Path("data"), BENCHMARK, samples, params, pretrain, cpu, state, cell.out)
+    assert [is_known(*each, store) for each in described(cell)] == [True, True]
+    schedule = {"epochs": 2, "learning_rate": 0.1}
+    write_params(zero_shot={**SECTIONS["zero_shot"], "schedule": schedule})
+    assert [is_known(*each, store) for each in described(cell)] == [False, False]
+
+
+def test_a_split_that_the_data_cannot_give_trains_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path / "data")
+    write_params()
+    (cell,) = cells("zero_shot_pretrain")
+    write_json(cell.out / NOTE, {"reason": "no clip"})
+    assert not list(described(cell))

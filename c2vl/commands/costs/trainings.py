@@ -193,6 +193,8 @@ def training_lines(
     by_stage: dict[str, list[Training]] = {}
     reads: dict[str, float] = {}
     for cell in cells():
+        if cell.stage == STAGE:
+            continue  # `zero_shot_trainings` counts these, from the share of the classes
         by_stage.setdefault(cell.stage, [])
         try:
             found = trainings_of(cell, splits)

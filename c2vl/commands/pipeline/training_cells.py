@@ -14,10 +14,18 @@ from c2vl.core.params import load_section
 if TYPE_CHECKING:
     from c2vl.store.trained import TrainedStore
     from c2vl.training.key import Description
+    from c2vl.training.training_params import PretrainParams
 
 RESULTS = Path("results")
 DATA_STAGES = ("index", "skeleton", "crop", "caption", "embed@vision", "embed@language")
-TRAINING_STAGES = ("pretrain", "baselines", "finetune", "semi", "transfer")
+TRAINING_STAGES = (
+    "pretrain",
+    "baselines",
+    "zero_shot_pretrain",
+    "finetune",
+    "semi",
+    "transfer",
+)
 Known = tuple[dict[str, Any] | None, "Description"]
 """What the last output says of a training (None: nothing), and its present description."""
 
@@ -48,6 +56,7 @@ def cells(stage: str | None = None) -> list[Cell]:
     from c2vl.datasets.data_params import DataParams
     from c2vl.models.streams import STREAMS
     from c2vl.training.finetuning.finetune_params import FinetuneParams, SemiParams, TransferParams
+    from c2vl.training.zero_shot.zero_shot_params import ZeroShotParams
 
     found: list[Cell] = []
     benchmarks = load_section("data", DataParams).benchmarks
@@ -57,6 +66,10 @@ def cells(stage: str | None = None) -> list[Cell]:
     for benchmark in benchmarks:
         out = RESULTS / "baselines" / benchmark
         found.append(Cell("baselines", f"baselines@{benchmark}", out, DATA_STAGES))
+    for split in load_section("zero_shot", ZeroShotParams).splits:
+        name = f"{benchmarks[0]}-{split}"
+        out = RESULTS / "zero_shot_pretrain" / name
+        found.append(Cell("zero_shot_pretrain", f"zero_shot_pretrain@{split}", out, DATA_STAGES))
     for kind, folder, section in (
         ("finetune", "full", load_section("finetune", FinetuneParams)),
         ("semi", "semi", load_section("semi", SemiParams)),
@@ -82,7 +95,7 @@ def described(cell: Cell) -> Iterator[Known]:
     from c2vl.core import machine
 
     device = machine.device().type
-    if cell.stage in ("pretrain", "baselines"):
+    if cell.stage in ("pretrain", "baselines", "zero_shot_pretrain"):
         yield from _described_encoders(cell, device)
     else:
         yield from _described_runs(cell, device)
@@ -104,27 +117,45 @@ def _described_encoders(cell: Cell, device: str) -> Iterator[Known]:
 
     pretrain = load_section("pretrain", PretrainParams)
     baselines = load_section("baselines", BaselinesParams)
-    name, methods = cell.out.name, ["infonce", "supervised"]
-    benchmark, stream = name, "joint"
-    if cell.stage == "pretrain":
-        methods = ["c2vl"]
-        benchmark, _, stream = name.rpartition("-")
-    for method in methods:
-        record = _record(cell.out if method == "c2vl" else cell.out / method)
+    classes = len(read_class_list(Path("data")))
+    for out, method, benchmark, stream, own in _encoders_of(cell, pretrain):
         config = EncoderConfig.model_validate(
             {
                 "method": method,
                 "benchmark": benchmark,
                 "stream": stream,
-                "seed": pretrain.seed,
-                "encoder": pretrain.encoder,
-                "frames": pretrain.view.frames,
-                "classes": len(read_class_list(Path("data"))),
+                "seed": own.seed,
+                "encoder": own.encoder,
+                "frames": own.view.frames,
+                "classes": classes,
             }
         )
-        params = params_of(config.method, pretrain, baselines)
-        data = record["data"] if record else ""
-        yield record, described(config, params, data, device)
+        record = _record(out)
+        params = params_of(config.method, own, baselines)
+        yield record, described(config, params, record["data"] if record else "", device)
+
+
+def _encoders_of(
+    cell: Cell, pretrain: PretrainParams
+) -> Iterator[tuple[Path, str, str, str, PretrainParams]]:
+    """(folder, method, benchmark, stream, params) of each encoder of a cell."""
+    from c2vl.store.trained import previous_files
+    from c2vl.training.zero_shot.pretrain_seen import PHASES
+    from c2vl.training.zero_shot.protocols import NOTE
+    from c2vl.training.zero_shot.zero_shot_params import ZeroShotParams
+
+    if cell.stage == "pretrain":
+        benchmark, _, stream = cell.out.name.rpartition("-")
+        yield cell.out, "c2vl", benchmark, stream, pretrain
+    elif cell.stage == "baselines":
+        for method in ("infonce", "supervised"):
+            yield cell.out / method, method, cell.out.name, "joint", pretrain
+    elif NOTE not in previous_files(cell.out):  # else the data cannot give this split
+        params = load_section("zero_shot", ZeroShotParams)
+        benchmark = cell.out.name.removesuffix(f"-{cell.name.partition('@')[2]}")
+        for phase in PHASES:
+            own = params.pretraining(pretrain)
+            yield cell.out / phase, "c2vl", benchmark, params.stream, own
 
 
 def _described_runs(cell: Cell, device: str) -> Iterator[Known]:

@@ -17,6 +17,7 @@ from c2vl.commands.pipeline.training_cells import (
 from c2vl.core.errors import UserError
 
 MOST_REASONS = 4
+CLIPS = ("zero_shot.seed", "zero_shot.unseen")  # choose the clips of a zero-shot training
 Status = dict[str, list[str]]
 
 
@@ -104,8 +105,8 @@ def _harmless(stage: str, change: str) -> bool:
 
 
 def _is_data(change: str) -> bool:
-    """Whether a change is one of a file or folder that the stage reads, not of params.yaml."""
-    return dep_of(change).startswith(("data/", "results/"))
+    """Whether a change alters what the stage trains on: what it reads, or which clips of it."""
+    return dep_of(change).startswith(("data/", "results/", *CLIPS))
 
 
 def _listed(texts: list[str]) -> str:
