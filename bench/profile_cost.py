@@ -21,7 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from c2vl.commands.costs.splits import Split
-from c2vl.commands.costs.trainings import BASELINES, trainings_of, zero_shot_trainings
+from c2vl.commands.costs.trainings import BASELINES, trainings_of
 from c2vl.commands.pipeline.training_cells import cells
 from c2vl.core.params import load_section, read_params
 from c2vl.models.encoders.cost import cost
@@ -204,12 +204,9 @@ def _trainings() -> Iterator[Row]:
         looked[cell.stage] += sum(one.looked for one in found)
         if cell.stage == "baselines":
             benchmarks.add(cell.out.name)
-    zero_shot = zero_shot_trainings(NTU60, "ntu60", stale=True)
-    trained["zero-shot"] = sum(one.trained for one in zero_shot)
-    looked["zero-shot"] = sum(one.looked for one in zero_shot)
     looked["features"] = (len(STREAMS) + len(BASELINES)) * CLIPS * len(benchmarks)
     memory = (params.micro_batch or params.batch) * saved + 4 * 4 * clip.parameters
-    for stage in ("pretrain", "baselines", "zero-shot", "finetune", "semi"):
+    for stage in ("pretrain", "baselines", "zero_shot_pretrain", "finetune", "semi"):
         yield Row(
             stage,
             "ST-GCN, forward and backward",

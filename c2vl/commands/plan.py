@@ -157,7 +157,6 @@ def _trainings(
         any(_changes(line.stage) for line in samples if line.todo),
         clip_bytes(measured),
         lambda stage: status is None or stage in status,
-        data.dataset,
         lacking,
     )
 

@@ -28,7 +28,7 @@ def test_calls_are_clips_times_prompts(bench: ModuleType) -> None:
             assert rows[stage].items == SAMPLES * prompts
     assert rows["pretrain"].items == 3 * 150 * 400 * (100 + 94)
     # batches of 400 in 55/60, 0.8 × 50/60, 48/60 and 0.8 × 38/60 of 40,091 clips
-    assert rows["zero-shot"].items == 150 * 400 * (91 + 66 + 80 + 50)
+    assert rows["zero_shot_pretrain"].items == 150 * 400 * (91 + 66 + 80 + 50)
     # 30 probes, 16 and 12 looks at the test splits, and six encoders' features of each benchmark
     looks = (2 * 3 + 2 * 2) * 30 * 2500 + (3 * 2 * 16 + 2 * 3 * 5 * 12) * (16_487 + 18_932)
     assert rows["features, …"].items == looks + 2 * 6 * SAMPLES

@@ -16,7 +16,7 @@ from synthetic import BENCHMARK, PARAMS, write_data
 from c2vl.cli import main
 from c2vl.commands.pipeline import code_changes
 from c2vl.commands.pipeline.code_changes import code_change, hash_of, hash_that_ran
-from c2vl.commands.pipeline.training_cells import cells, described, is_known
+from c2vl.commands.pipeline.training_cells import Cell, cells, described, is_known
 from c2vl.core.errors import UserError
 from c2vl.core.files import write_json
 from c2vl.models.clips import load_clips
@@ -181,33 +181,31 @@ def test_why_of_an_unknown_stage_is_one_sentence(project: Path, capsys) -> None:
     assert "No stage 'pretrain@nowhere' trains" in capsys.readouterr().err
 
 
-def test_both_encoders_of_a_zero_shot_split_are_known(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cell:
+    """The stage of a zero-shot split, in a project with data and without outputs."""
     monkeypatch.chdir(tmp_path)
     write_data(tmp_path / "data")
     write_params()
     (cell,) = cells("zero_shot_pretrain")
     assert cell.name == "zero_shot_pretrain@draw-1"
+    return cell
+
+
+def test_both_encoders_of_a_zero_shot_split_are_known(split: Cell, tmp_path: Path) -> None:
     store = TrainedStore()
-    assert [is_known(*each, store) for each in described(cell)] == [False, False]
+    assert [is_known(*each, store) for each in described(split)] == [False, False]
     params = ZeroShotParams.model_validate(SECTIONS["zero_shot"])
     pretrain = PretrainParams.model_validate(SECTIONS["pretrain"])
     _, samples = split_samples(Path("data"), BENCHMARK, "draw-1", params)
     cpu, state = torch.device("cpu"), tmp_path / "state"
-    pretrain_seen(Path("data"), BENCHMARK, samples, params, pretrain, cpu, state, cell.out)
-    assert [is_known(*each, store) for each in described(cell)] == [True, True]
+    pretrain_seen(Path("data"), BENCHMARK, samples, params, pretrain, cpu, state, split.out)
+    assert [is_known(*each, store) for each in described(split)] == [True, True]
     schedule = {"epochs": 2, "learning_rate": 0.1}
     write_params(zero_shot={**SECTIONS["zero_shot"], "schedule": schedule})
-    assert [is_known(*each, store) for each in described(cell)] == [False, False]
+    assert [is_known(*each, store) for each in described(split)] == [False, False]
 
 
-def test_a_split_that_the_data_cannot_give_trains_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_data(tmp_path / "data")
-    write_params()
-    (cell,) = cells("zero_shot_pretrain")
-    write_json(cell.out / NOTE, {"reason": "no clip"})
-    assert not list(described(cell))
+def test_a_split_that_the_data_cannot_give_trains_nothing(split: Cell) -> None:
+    write_json(split.out / NOTE, {"reason": "no clip"})
+    assert not list(described(split))

@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING
 
 from c2vl.commands.costs.estimate import Line
 from c2vl.commands.costs.splits import Split, splits_of
-from c2vl.commands.costs.zero_shot import (
-    STAGE,
-    zero_shot_done,
-    zero_shot_params,
-    zero_shot_shares,
-)
+from c2vl.commands.costs.zero_shot import STAGE, zero_shot_params, zero_shot_shares
 from c2vl.commands.pipeline.training_cells import RESULTS, Cell, cells, described, is_known
 from c2vl.core.errors import UserError
 from c2vl.core.params import load_section
@@ -80,6 +75,8 @@ def trainings_of(
             _training(train, pretrain.epochs, pretrain.batch, 0),
             _training(train, own.epochs, pretrain.batch, 0),
         ]
+    if cell.stage == STAGE:
+        return _zero_shot(cell, splits)
     section: FinetuneParams | SemiParams | TransferParams
     shares = [1.0]
     if cell.stage == "transfer":
@@ -111,21 +108,20 @@ def trainings_of(
     return once * repeats
 
 
-def zero_shot_trainings(splits: Mapping[str, Split], dataset: str, stale: bool) -> list[Training]:
-    """The encoders of the zero-shot splits, on the first benchmark.
-
-    Args:
-        splits: by benchmark, in the order of `data.benchmarks`.
-        dataset: its short name.
-        stale: whether what they read will change.
-    """
+def _zero_shot(cell: Cell, splits: Mapping[str, Split]) -> list[Training]:
+    """The trainings of a zero-shot split, which is one of the first benchmark."""
     benchmark, split = next(iter(splits.items()))
-    params, found = zero_shot_params(), []
-    for out, share in zero_shot_shares(dataset, benchmark, split.classes):
-        probed = _probed(round(share * split.train), params)
-        one = _training(split.train, params.epochs, params.batch, probed, share=share)
-        found.append(replace(one, done=not stale and zero_shot_done(out, benchmark)))
-    return found
+    params = zero_shot_params()
+    return [
+        _training(
+            split.train,
+            params.epochs,
+            params.batch,
+            _probed(round(share * split.train), params),
+            share=share,
+        )
+        for share in zero_shot_shares(cell, benchmark, split.classes)
+    ]
 
 
 def _probed(clips: int, params: PretrainParams) -> int:
@@ -158,7 +154,7 @@ def with_done(cell: Cell, found: list[Training], stale: bool) -> list[Training]:
         found: of `trainings_of`.
         stale: whether what the cell reads will change; then all of it is trained.
     """
-    if stale:
+    if stale or not found:
         return found
     store = TrainedStore()
     try:
@@ -175,7 +171,6 @@ def training_lines(
     stale: bool,
     clip_bytes: float,
     changed: Callable[[str], bool],
-    dataset: str,
     lacking: list[str] | None = None,
 ) -> Iterator[Line]:
     """The lines of the plan for all stages after the prompts.
@@ -186,15 +181,12 @@ def training_lines(
         stale: whether the tables that trainings read will change.
         clip_bytes: that a training reads of a clip: its skeleton and its prompts.
         changed: whether DVC would run a stage, by its name.
-        dataset: its short name.
         lacking: gets a sentence for each cell that cannot be counted yet.
     """
     renewed: set[str] = set()  # cells whose outputs will change
     by_stage: dict[str, list[Training]] = {}
     reads: dict[str, float] = {}
     for cell in cells():
-        if cell.stage == STAGE:
-            continue  # `zero_shot_trainings` counts these, from the share of the classes
         by_stage.setdefault(cell.stage, [])
         try:
             found = trainings_of(cell, splits)
@@ -210,9 +202,8 @@ def training_lines(
         by_stage[cell.stage] += found
     for stage in ("pretrain", "baselines"):
         yield _line(stage, by_stage[stage], speed, reads.get(stage, 0.0))
-    zero_shot = zero_shot_trainings(splits, dataset, stale)
-    read = sum(one.trained for one in zero_shot) / zero_shot_params().epochs * clip_bytes
-    yield _line(STAGE, zero_shot, speed, read)
+    read = sum(one.trained for one in by_stage[STAGE]) / zero_shot_params().epochs * clip_bytes
+    yield _line(STAGE, by_stage[STAGE], speed, read)
     yield _features(splits, speed, clip_bytes, renewed, changed)
     yield _evaluate(splits, speed, renewed, changed)
     for stage in ("finetune", "semi", "transfer"):

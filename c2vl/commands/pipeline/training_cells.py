@@ -18,14 +18,8 @@ if TYPE_CHECKING:
 
 RESULTS = Path("results")
 DATA_STAGES = ("index", "skeleton", "crop", "caption", "embed@vision", "embed@language")
-TRAINING_STAGES = (
-    "pretrain",
-    "baselines",
-    "zero_shot_pretrain",
-    "finetune",
-    "semi",
-    "transfer",
-)
+ENCODER_STAGES = ("pretrain", "baselines", "zero_shot_pretrain")
+TRAINING_STAGES = (*ENCODER_STAGES, "finetune", "semi", "transfer")
 Known = tuple[dict[str, Any] | None, "Description"]
 """What the last output says of a training (None: nothing), and its present description."""
 
@@ -95,7 +89,7 @@ def described(cell: Cell) -> Iterator[Known]:
     from c2vl.core import machine
 
     device = machine.device().type
-    if cell.stage in ("pretrain", "baselines", "zero_shot_pretrain"):
+    if cell.stage in ENCODER_STAGES:
         yield from _described_encoders(cell, device)
     else:
         yield from _described_runs(cell, device)
@@ -150,11 +144,11 @@ def _encoders_of(
     elif cell.stage == "baselines":
         for method in ("infonce", "supervised"):
             yield cell.out / method, method, cell.out.name, "joint", pretrain
-    elif NOTE not in previous_files(cell.out):  # else the data cannot give this split
+    elif NOTE not in previous_files(cell.out):  # with a note, the data cannot give this split
         params = load_section("zero_shot", ZeroShotParams)
         benchmark = cell.out.name.removesuffix(f"-{cell.name.partition('@')[2]}")
+        own = params.pretraining(pretrain)
         for phase in PHASES:
-            own = params.pretraining(pretrain)
             yield cell.out / phase, "c2vl", benchmark, params.stream, own
 
 
