@@ -144,7 +144,7 @@ def _encoders_of(
     elif cell.stage == "baselines":
         for method in ("infonce", "supervised"):
             yield cell.out / method, method, cell.out.name, "joint", pretrain
-    elif NOTE not in previous_files(cell.out):  # with a note, the data cannot give this split
+    elif NOTE not in previous_files(cell.out):  # the note says why the data cannot give the split
         params = load_section("zero_shot", ZeroShotParams)
         benchmark = cell.out.name.removesuffix(f"-{cell.name.partition('@')[2]}")
         own = params.pretraining(pretrain)

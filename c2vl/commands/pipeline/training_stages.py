@@ -56,7 +56,7 @@ def _explained(cell: Cell, status: Status, stale: set[str]) -> tuple[list[str], 
     before = sorted(stale.intersection(cell.after))
     more = [f"{name} runs before" for name in before]
     lines = [f"{cell.name}: DVC will run it ({_listed([*map(str, reasons), *more])})"]
-    may_change = bool(before) or any(map(_is_data, status.get(cell.name, [])))
+    may_change = bool(before) or any(map(_alters_data, status.get(cell.name, [])))
     if may_change:
         lines.append("  its inputs may change; if they do not:")
     try:
@@ -104,7 +104,7 @@ def _harmless(stage: str, change: str) -> bool:
     return is_code(change) and code_change(stage, dep_of(change)).is_harmless
 
 
-def _is_data(change: str) -> bool:
+def _alters_data(change: str) -> bool:
     """Whether a change alters what the stage trains on: what it reads, or which clips of it."""
     return dep_of(change).startswith(("data/", "results/", *CLIPS))
 
