@@ -7,13 +7,17 @@ reruns only the stages that use that room.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from c2vl.core.errors import UserError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 PARAMS_FILE = Path("params.yaml")
 Section = TypeVar("Section", bound="ParamsModel")
@@ -68,20 +72,39 @@ def load_section(name: str, model: type[Section], path: Path = PARAMS_FILE) -> S
 
 def faults_of(name: str, values: Any, model: type[ParamsModel]) -> list[str]:
     """A sentence for each value of section `name` that `model` does not allow."""
+    values = values if values is not None else {}
     try:
-        model.model_validate(values if values is not None else {})
+        model.model_validate(values)
     except ValidationError as error:
-        return [
-            _sentence(name, fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()
-        ]
+        return [sentence(fault, values, name) for fault in error.errors()]
     return []
 
 
-def _sentence(name: str, place: tuple[int | str, ...], kind: str, text: str) -> str:
-    key = ".".join([name, *map(str, place)])
-    if kind == "extra_forbidden":
+def sentence(fault: ErrorDetails, values: Any, *above: str) -> str:
+    """What is wrong with a value, by its dotted name.
+
+    Args:
+        fault: one of pydantic's `ValidationError.errors()`.
+        values: what was validated.
+        above: names of what holds `values`.
+    """
+    key = ".".join([*above, *_names(fault["loc"], values)])
+    if fault["type"] == "extra_forbidden":
         return f"there is no parameter `{key}`; correct its name or remove it."
+    text = fault["msg"].removeprefix("Value error, ")
     return f"`{key}`: {text[0].lower()}{text[1:]}."
+
+
+def _names(place: tuple[int | str, ...], values: Any) -> Iterator[str]:
+    """The parts of a place that a user wrote; pydantic adds the names of its own alternatives."""
+    for part in place[:-1]:
+        try:
+            values = values[part]
+        except (KeyError, TypeError):
+            continue
+        yield str(part)
+    if isinstance(values, (Mapping, list)):
+        yield from map(str, place[-1:])
 
 
 def first_benchmark(path: Path = PARAMS_FILE) -> str:

@@ -45,8 +45,16 @@ TYPOS: dict[str, tuple[dict[str, Any], str]] = {
     "empty batch": ({"pretrain.batch": 0}, "pretrain.batch"),
     "batch of finetune": ({"finetune.batch": 0}, "finetune.batch"),
     "small batch above batch": ({"pretrain.micro_batch": 64}, "micro_batch"),
-    "unknown encoder": ({"pretrain.encoder.name": "stgnc"}, "pretrain.encoder"),
-    "no width": ({"pretrain.encoder.width": 0}, "width"),
+    "unknown encoder": (
+        {"pretrain.encoder.name": "stgnc"},
+        "`pretrain.encoder`: no encoder has this `name`; give stgcn, ctrgcn, ",
+    ),
+    "no width": ({"pretrain.encoder.width": 0}, "`pretrain.encoder.width`: "),
+    "misspelt benchmark": (
+        {"data.dataset": "ntu60", "data.benchmarks": ["xwiev"]},
+        "`data`: ntu60 has the benchmarks xsub, xview, not 'xwiev'.",
+    ),
+    "a number for a text": ({"data.benchmarks": ["xsub", 3]}, "`data.benchmarks.1`: "),
     "another skeleton": ({"pretrain.encoder.graph": "kinect20"}, "20 joints"),
     "beta above 1": ({"pretrain.objective.beta": 2}, "pretrain.objective.beta"),
     "a word for a number": ({"evaluate.knn_neighbours": "one"}, "evaluate.knn_neighbours"),

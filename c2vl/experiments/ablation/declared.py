@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from c2vl.core.errors import UserError
-from c2vl.core.params import ParamsModel
+from c2vl.core.params import ParamsModel, sentence
 from c2vl.datasets.data_params import DataParams
 from c2vl.training.training_params import PretrainParams
 
@@ -108,7 +108,8 @@ def read_ablations(path: Path) -> Ablations:
         UserError: the file is missing, or its content does not declare sweeps.
     """
     try:
-        return Ablations.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Ablations.model_validate(content)
     except OSError as error:
         raise UserError(
             f"{path} cannot be read ({error.strerror}); restore it with `git checkout {path.name}`."
@@ -116,10 +117,7 @@ def read_ablations(path: Path) -> Ablations:
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML ({' '.join(str(error).split())}).") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(
-            f"{path}: `{'.'.join(map(str, first['loc']))}`: {first['msg'].lower()}."
-        ) from None
+        raise UserError(f"{path}: {sentence(error.errors()[0], content)}") from None
 
 
 def applied(base: PretrainParams, changes: Mapping[str, Any], where: str) -> PretrainParams:
@@ -141,9 +139,8 @@ def applied(base: PretrainParams, changes: Mapping[str, Any], where: str) -> Pre
     try:
         return PretrainParams.model_validate(section)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(map(str, first["loc"]))
-        raise UserError(f"{where}: `pretrain.{name}`: {first['msg'].lower()}.") from None
+        found = sentence(error.errors()[0], section, "pretrain")
+        raise UserError(f"{where}: {found}") from None
 
 
 def jobs(

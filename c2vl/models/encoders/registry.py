@@ -133,7 +133,12 @@ SkeletonEncoderParams = Annotated[
     | Annotated[GRUParams, Tag("gru")]
     | Annotated[TransformerParams, Tag("transformer")]
     | Annotated[ImportedEncoderParams, Tag("imported")],
-    Discriminator(_name),
+    Discriminator(
+        _name,
+        custom_error_type="no_encoder",
+        custom_error_message="no encoder has this `name`; give stgcn, ctrgcn, msg3d, gru, "
+        "transformer, or your own as package.module:Class",
+    ),
 ]
 """Section `pretrain.encoder`: which keys there are depends on `name` (`stgcn` if not given)."""
 
