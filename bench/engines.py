@@ -54,8 +54,8 @@ from c2vl.prompts.engines import (
 from c2vl.prompts.frame import read_frames
 from c2vl.prompts.jpeg import from_jpeg, to_jpeg
 from c2vl.store.fill import PREPARE, Filled, prepared_batches
+from c2vl.store.missing import batches, blocks
 from c2vl.store.run import run
-from c2vl.store.share import batches, blocks
 from c2vl.store.stage import Stage
 
 TINY = Path(__file__).resolve().parents[1] / "checkpoints/tiny"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import wraps
 from pathlib import Path
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from c2vl.core.errors import UserError
 
@@ -16,6 +18,18 @@ REASONS = {
     errno.EACCES: ("is not yours to read or write", "mend its permissions"),
     errno.EPERM: ("is not yours to read or write", "mend its permissions"),
 }
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
+
+class InFolder(Protocol):
+    """An object whose files lie in one folder of the store."""
+
+    folder: Path
+
+
+Holder = TypeVar("Holder", bound=InFolder)
 
 
 def is_gone(error: OSError) -> bool:
@@ -44,3 +58,16 @@ def explained(
             f"The {what} {folder} {why}; {mend}{instead}, then run again: what was published is "
             "kept."
         ) from None
+
+
+def explains_disk_errors(
+    method: Callable[Concatenate[Holder, P], Result],
+) -> Callable[Concatenate[Holder, P], Result]:
+    """Decorate a method of an object with a `folder`: its disk errors are `explained`."""
+
+    @wraps(method)
+    def wrapped(self: Holder, *args: P.args, **kwargs: P.kwargs) -> Result:
+        with explained(self.folder):
+            return method(self, *args, **kwargs)
+
+    return wrapped

@@ -22,7 +22,8 @@ from c2vl.core.machine import workers_each
 from c2vl.core.progress import progress
 from c2vl.core.workers import WorkersEndedError, in_processes, in_threads, step_back
 from c2vl.store.failures import TooManyError, too_many
-from c2vl.store.plan import Plan, missing_batches
+from c2vl.store.missing import missing_batches
+from c2vl.store.plan import Plan
 from c2vl.store.publish import Publisher, done_in_worker
 from c2vl.store.stage import Failure, Row, Stage, Unit, each
 from c2vl.store.store import Store
@@ -95,7 +96,7 @@ def fill(store: Store, stage: Stage, plan: Plan, allowed: float, columns: pa.Sch
     filled = Filled()
     size = stage.batch_size()  # a GPU searches for it; that time does not count as filling
     elsewhere = _in_processes(stage, len(plan.missing) // size)
-    todo = missing_batches(store, stage, plan, size)
+    todo = missing_batches(store, stage, plan.missing, size, plan.units, plan.start)
     began = time.perf_counter()
     gc.freeze()  # engine and libraries are no garbage; searching them takes long
     try:
@@ -147,7 +148,6 @@ def _by_workers(
     Raises:
         UserError: a worker was killed, or none starts.
     """
-    store.describe()
     whole = partial(done_in_worker, stage.preparer(), store.folder, publisher.schema)
     suspects = Suspects(store.folder)
     todo = suspects.passed_by(todo)

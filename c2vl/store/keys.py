@@ -1,4 +1,4 @@
-"""Content keys, the index of keys in segments, and the set of missing keys.
+"""Content keys, and the index of keys in segments.
 
 A key covers the bytes that a unit reads and the fingerprint of its stage. It covers no path, time,
 batch size or device, so moving data or changing machines recomputes nothing. Keys are kept in
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,65 +167,3 @@ class KeyIndex:
 
 def _as_set(keys: np.ndarray) -> set[bytes]:
     return {key.ljust(KEY_BYTES, b"\0") for key in keys.tolist()}
-
-
-class Missing:
-    """The keys to compute, in 21 bytes each. A key of several shards belongs to the first.
-
-    Args:
-        shards: names of the stage's shards, in order.
-        keys: for each shard its keys without a result, `S16`, in any order; emptied here.
-        own: for each shard which of these keys are in this process's share, bool.
-    """
-
-    def __init__(
-        self, shards: Sequence[str], keys: list[np.ndarray], own: Sequence[np.ndarray]
-    ) -> None:
-        self._shards = list(shards)
-        shard = np.repeat(np.arange(len(keys), dtype=np.int32), [len(column) for column in keys])
-        wanted = np.concatenate([key_array(()), *keys])
-        keys.clear()  # they are copied: as much again as all that is kept
-        order = np.argsort(wanted, kind="stable")
-        wanted = wanted[order]
-        kept = np.concatenate([np.empty(0, bool), *own])[order]
-        kept[1:] &= wanted[1:] != wanted[:-1]
-        self._keys, self._shard = wanted[kept], shard[order][kept]
-        self._left = np.ones(len(self._keys), bool)
-
-    def __len__(self) -> int:
-        return int(np.count_nonzero(self._left))
-
-    def has(self, keys: Sequence[bytes] | np.ndarray, shard: str | None = None) -> np.ndarray:
-        """Return which of `keys` are missing, (N,) bool; with `shard`, only keys of that shard."""
-        position, found = self._find(key_array(keys))
-        found[found] = self._left[position[found]]
-        if shard is not None:
-            found[found] = self._shard[position[found]] == self._shards.index(shard)
-        return found
-
-    def among(self, keys: Iterable[bytes]) -> set[bytes]:
-        """Return those of `keys` that are missing; meant for few keys."""
-        few = list(keys)
-        return {key for key, lacks in zip(few, self.has(few), strict=True) if lacks}
-
-    def drop(self, keys: Sequence[bytes] | np.ndarray) -> int:
-        """Remove `keys` from the missing ones; return how many of them were missing."""
-        before = len(self)
-        position, found = self._find(key_array(keys))
-        self._left[position[found]] = False
-        return before - len(self)
-
-    def counts(self, without: Iterable[bytes] = ()) -> dict[str, int]:
-        """Return how many keys each shard lacks, not counting those in `without`, and no zeros."""
-        left = self._left.copy()
-        position, found = self._find(key_array(list(without)))
-        left[position[found]] = False
-        counts = np.bincount(self._shard[left], minlength=len(self._shards)).tolist()
-        return {shard: count for shard, count in zip(self._shards, counts, strict=True) if count}
-
-    def _find(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(position, whether it is there) of each key."""
-        position = np.searchsorted(self._keys, wanted)
-        found = position < len(self._keys)
-        found[found] = self._keys[position[found]] == wanted[found]
-        return position, found

@@ -14,8 +14,9 @@ from c2vl.core import machine
 from c2vl.core.errors import UserError
 from c2vl.core.tables.schemas import OK
 from c2vl.store import failures
-from c2vl.store.keys import KEY, Missing, as_keys, fingerprint_of, key_array
-from c2vl.store.share import ALL, Share, batches, blocks, rotated
+from c2vl.store.keys import KEY, as_keys, fingerprint_of
+from c2vl.store.missing import Missing, blocks
+from c2vl.store.share import ALL, Share
 from c2vl.store.stage import INHERITED, REASON, STATUS, Failure, Stage, Unit
 from c2vl.store.store import Store
 
@@ -170,29 +171,3 @@ def plan(stage: Stage, store: Store, share: Share = ALL) -> Plan:
             "the reasons in its column `reason`."
         )
     return Plan(known, Missing([*known], absent, own), own_rows, unusable, columns, kept)
-
-
-def missing_batches(store: Store, stage: Stage, planned: Plan, size: int) -> Iterator[list[Unit]]:
-    """Yield batches of at most `size` missing units.
-
-    A result that appears meanwhile is left out. Batches are cut as if all units were computed, so a
-    resumed run cuts them as the first run did.
-    """
-    missing = planned.missing
-    for shard in rotated(list(missing.counts()), planned.start):
-        units = planned.units.pop(shard, None)
-        units = stage.units(shard, store.fingerprint) if units is None else units
-        for block in rotated(list(blocks(units)), planned.start):
-            if not missing.has(_keys(block), shard).any():
-                continue
-            missing.drop(store.refresh())  # what other processes published meanwhile
-            for batch in batches(block, size):
-                lacks = missing.has(_keys(batch), shard)
-                todo = [unit for unit, lacking in zip(batch, lacks, strict=True) if lacking]
-                if todo:
-                    yield todo
-
-
-def _keys(units: Sequence[Unit]) -> np.ndarray:
-    """Return the keys of units, (N,) `S16`; empty where there is nothing to compute."""
-    return key_array([unit.key or b"" for unit in units])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -15,10 +14,9 @@ import pyarrow as pa
 
 from c2vl.core import machine
 from c2vl.core.disk_errors import explained
-from c2vl.core.files import make_durable
 from c2vl.core.tables import rows_of, table_of
 from c2vl.store.keys import KEY, as_keys, content_key, fingerprint_of
-from c2vl.store.segments import SUFFIX, Written, write_segment
+from c2vl.store.segments import Written, write_segment
 from c2vl.store.stage import Failure, Row, Unit, each
 from c2vl.store.store import SMALL_BYTES, Store
 
@@ -97,7 +95,6 @@ class Publisher:
         Raises:
             UserError: the store cannot be written.
         """
-        self._store.describe()
         self._store.note(segment.name, segment.keys)
         self._published(segment.name, segment.size, segment.durable)
         self._flush_in_time()
@@ -125,12 +122,10 @@ class Publisher:
             return
         names, size = [*self._waiting], self._waiting_bytes
         held = {name: rows for name, rows in self._waiting.items() if rows is not None}
-        with explained(self._store.folder):
-            if len(names) > 1:
-                names = self._store.merge(names, held)
-            else:
-                with contextlib.suppress(FileNotFoundError):  # another process merged it, durably
-                    make_durable(self._store.folder / (names[0] + SUFFIX))
+        if len(names) > 1:
+            names = self._store.merge(names, held)
+        else:
+            self._store.make_durable(names[0])
         self._waiting, self._waiting_bytes = {}, 0
         self._now_durable(names, size)
 

@@ -23,7 +23,8 @@ import yaml
 
 from c2vl.core.tables.schemas import OK
 from c2vl.store.failures import LAST, Note, failed_last_time
-from c2vl.store.keys import KEY, Missing, as_keys
+from c2vl.store.keys import KEY, as_keys
+from c2vl.store.missing import Missing
 from c2vl.store.stage import REASON, STATUS, Stage
 from c2vl.store.store import Store
 from c2vl.store.write_table import stored_columns

@@ -8,17 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import groupby
-from typing import TypeVar
 
 from c2vl.core.errors import UserError
-from c2vl.store.stage import Unit
-
-Item = TypeVar("Item")
-MOST_UNITS, FEWEST_UNITS = 256, 16  # of a block; powers of two, like most batch sizes
-BLOCKS_A_SHARD = 8  # at least, if the shard has enough units
 
 
 @dataclass(frozen=True)
@@ -37,52 +30,6 @@ class Share:
 
 
 ALL = Share()
-
-
-def batches(units: Sequence[Unit], size: int) -> Iterator[list[Unit]]:
-    """Cut units into batches of at most `size`; keep a sample's units together if they fit.
-
-    The cut depends only on the units and `size`. So a resumed run computes the same batches as the
-    first run, and gets the same results, which may depend on their batch in the last bit.
-    """
-    batch: list[Unit] = []
-    for _, members in groupby(units, key=lambda unit: unit.identity["sample"]):
-        sample = list(members)
-        if batch and len(batch) + len(sample) > size:
-            yield batch
-            batch = []
-        batch += sample
-        while len(batch) > size:
-            yield batch[:size]
-            batch = batch[size:]
-    if batch:
-        yield batch
-
-
-def blocks(units: Sequence[Unit]) -> Iterator[list[Unit]]:
-    """Cut the units of a shard that have a key, each key once, into blocks.
-
-    Batches are cut within blocks. So the batch size does not change the shares, and the shares do
-    not change the batches.
-    """
-    first = list({unit.key: unit for unit in reversed(units) if unit.key is not None}.values())[
-        ::-1
-    ]
-    size = MOST_UNITS
-    while size > FEWEST_UNITS and size * BLOCKS_A_SHARD > len(first):
-        size //= 2
-    return batches(first, size)
-
-
-def rotated(items: Sequence[Item], start: float) -> list[Item]:
-    """Return all items, beginning at the place `start` (from 0 to 1) and going round.
-
-    Examples:
-        >>> rotated("abcd", 0), rotated("abcd", 0.5)
-        (['a', 'b', 'c', 'd'], ['c', 'd', 'a', 'b'])
-    """
-    at = int(start * len(items))
-    return [*items[at:], *items[:at]]
 
 
 def share_of(text: str) -> Share:

@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from c2vl.core.files import read_json
 from c2vl.store.failures import Note, passed_on
-from c2vl.store.keys import KEY, Missing, as_keys
+from c2vl.store.keys import KEY, as_keys
+from c2vl.store.missing import Missing
 from c2vl.store.plan import Plan, open_store, plan
 from c2vl.store.seed import drop_available, failed_before, keys_of, versions_of
 from c2vl.store.stage import Stage

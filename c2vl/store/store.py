@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from c2vl.core.disk_errors import explained, is_gone
+from c2vl.core.disk_errors import explains_disk_errors, is_gone
 from c2vl.core.errors import UserError
-from c2vl.core.files import write_json
+from c2vl.core.files import make_durable, write_json
 from c2vl.store.keys import KEY, KeyIndex, as_keys, key_array
 from c2vl.store.segments import (
     SUFFIX,
@@ -95,9 +95,9 @@ class Store:
                 self._keys.keep(())
             self._take_in()
 
+    @explains_disk_errors
     def _take_in(self) -> list[np.ndarray]:
-        with explained(self.folder):
-            names = self._names()
+        names = self._names()
         self._keys.keep(names)
         fresh = sorted(name for name in names if name not in self._keys)
         if fresh:
@@ -128,8 +128,7 @@ class Store:
         except OSError as error:
             if is_gone(error):
                 return None
-            with explained(self.folder):
-                raise
+            raise
         self.damaged += 1
         if not self._look:
             with contextlib.suppress(OSError):
@@ -152,11 +151,13 @@ class Store:
         """Return which of `keys` have no result, (N,) bool."""
         return self._keys.lacks(key_array(keys))
 
+    @explains_disk_errors
     def rows(self, keys: Sequence[bytes] | np.ndarray) -> pa.Table:
         """Return the rows of `keys`, in their order, without the column `key`.
 
         Raises:
             KeyError: a key has no result, or its segment was damaged since the check.
+            UserError: the store cannot be read.
         """
         wanted = key_array(keys)
         for attempt in range(5):
@@ -186,6 +187,7 @@ class Store:
             raise KeyError("a segment does not hold the keys it held")
         return found
 
+    @explains_disk_errors
     def schema(self) -> pa.Schema | None:
         """Return the schema of the rows without `key`; None if there are no rows."""
         for name in sorted(self._keys):
@@ -196,6 +198,7 @@ class Store:
                 return schema.remove(schema.get_field_index("key"))
         return None
 
+    @explains_disk_errors
     def publish(self, rows: pa.Table, durable: bool = True) -> str:
         """Add `rows` (with their `key`) as one segment, all or none; return its name.
 
@@ -206,33 +209,44 @@ class Store:
         Raises:
             UserError: the disk is full, the store is read-only or cannot be reached.
         """
-        self.describe()
-        with self._changing, explained(self.folder):
+        self._describe()
+        with self._changing:
             name = write_segment(self.folder, rows, durable)
             self._keys.add(name, as_keys(rows.column(KEY.name)))
         return name
 
+    @explains_disk_errors
     def note(self, name: str, keys: np.ndarray) -> None:
-        """Add a segment that a worker process has just written."""
+        """Add a segment that a worker process has just written.
+
+        Raises:
+            UserError: the store cannot be written.
+        """
+        self._describe()
         with self._changing:
             self._keys.add(name, keys)
 
-    def describe(self) -> None:
+    @explains_disk_errors
+    def make_durable(self, name: str) -> None:
+        """Wait until a segment is on the disk; another process may have merged it, durably."""
+        with contextlib.suppress(FileNotFoundError):
+            make_durable(self.folder / (name + SUFFIX))
+
+    def _describe(self) -> None:
         """Write the description beside the rows, once.
 
         Raises:
-            UserError: the store cannot be written, or its folder vanished during the run.
+            UserError: the store's folder vanished during the run.
         """
-        with explained(self.folder):
-            if not os.path.exists(self._described_in):
-                if self._described or (len(self._keys.rows()) and not self.folder.exists()):
-                    raise UserError(
-                        f"The store {self.folder} vanished during the run; perhaps its disk is not "
-                        "mounted, or somebody moved it. Bring it back and run again: it has all "
-                        "finished batches."
-                    )
-                write_json(self.folder / DESCRIPTION, dict(self._description or {}))
-            self._described = True
+        if not os.path.exists(self._described_in):
+            if self._described or (len(self._keys.rows()) and not self.folder.exists()):
+                raise UserError(
+                    f"The store {self.folder} vanished during the run; perhaps its disk is not "
+                    "mounted, or somebody moved it. Bring it back and run again: it has all "
+                    "finished batches."
+                )
+            write_json(self.folder / DESCRIPTION, dict(self._description or {}))
+        self._described = True
 
     def note_written(self) -> None:
         """Note that the table was written from these rows; a read-only store keeps no note."""
@@ -240,6 +254,7 @@ class Store:
             if self.folder.is_dir():
                 (self.folder / WRITTEN).touch()
 
+    @explains_disk_errors
     def merge(self, names: Sequence[str], held: Mapping[str, pa.Table] = NONE_HELD) -> list[str]:
         """Replace segments by fewer, larger, durable ones; return their names.
 
@@ -274,7 +289,7 @@ class Store:
                     raise
                 sources = [name for name in sources if (self.folder / (name + SUFFIX)).exists()]
                 continue
-            self.note(made.name, made.keys)
+            self._keys.add(made.name, made.keys)
             replaced = [source for source in sources if source != made.name]
             self._keys.remove(replaced)
             for source in replaced:

@@ -80,8 +80,7 @@ def _from_store(
 ) -> Iterator[pa.Table]:
     """Yield the `pieces` of a shard; if the store lacks a row, raise a `UserError`."""
     try:
-        with explained(store.folder):
-            yield from pieces(rows, store, failed, schema)
+        yield from pieces(rows, store, failed, schema)
     except KeyError:
         damaged = f" ({store.damaged:,} damaged files were set aside)" if store.damaged else ""
         raise UserError(

@@ -20,7 +20,8 @@ from c2vl.core.errors import UserError
 from c2vl.store import fill, publish, run
 from c2vl.store import store as stores
 from c2vl.store.fill import PREPARE
-from c2vl.store.plan import missing_batches, open_store, plan
+from c2vl.store.missing import missing_batches
+from c2vl.store.plan import open_store, plan
 from c2vl.store.share import Share
 from c2vl.store.stage import Failure, Row, Unit
 
@@ -383,10 +384,9 @@ def test_a_fill_that_begins_elsewhere_computes_the_same_batches(start: float) ->
         stage = Stage(world(3, 24), size=4)
         store, _ = open_store(stage)
         planned = plan(stage, store)
-        planned.start = begin
         return [
             [unit.key for unit in batch]
-            for batch in missing_batches(store, stage, planned, stage.batch_size())
+            for batch in missing_batches(store, stage, planned.missing, 4, planned.units, begin)
         ]
 
     plain, rotated = batches_from(0.0), batches_from(start)

@@ -28,7 +28,7 @@ from standin_stage import Stage, Stop, sample, world
 from c2vl.core.errors import UserError
 from c2vl.core.lock import stage_lock
 from c2vl.core.runlog import logged
-from c2vl.store import failures, plan, publish, run, segments, share
+from c2vl.store import failures, missing, plan, publish, run, segments, share
 from c2vl.store import stage as stages
 from c2vl.store.failures import noted_rows
 from c2vl.store.keys import KEY, as_keys, content_key, fingerprint_of
@@ -209,7 +209,7 @@ def test_batches_keep_samples_together_where_they_fit(sizes: list[int], size: in
         for number, count in enumerate(sizes)
         for k in range(count)
     ]
-    cut = list(share.batches(units, size))
+    cut = list(missing.batches(units, size))
     assert [unit for batch in cut for unit in batch] == units
     assert all(1 <= len(batch) <= size for batch in cut)
     if max(sizes, default=0) <= size:
@@ -495,7 +495,7 @@ def test_what_worker_processes_write_into_a_store_that_vanished_is_not_taken_for
     tmp_path: Path,
 ) -> None:
     store = Store(tmp_path / "store", "s", "f")
-    store.describe()
+    store.publish(publish.rows_with_keys(keys(1), answers(keys(1)), ROWS))
     (tmp_path / "store").rename(tmp_path / "elsewhere")
     units = [Unit({}, key, key) for key in keys(3)]
     with pytest.MonkeyPatch.context() as patch:

@@ -18,7 +18,8 @@ from standin_stage import Stage, sample, world
 from c2vl.core.errors import UserError
 from c2vl.core.tables.schemas import CAPTION
 from c2vl.store import plan, run
-from c2vl.store.keys import Missing, content_key
+from c2vl.store.keys import content_key
+from c2vl.store.missing import Missing
 from c2vl.store.plan import KnownRows, known_rows
 from c2vl.store.stage import Failure, Unit
 from c2vl.store.store import Store

@@ -23,8 +23,8 @@ from c2vl.commands.pipeline.dvc_status import changed_before
 from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.store import failures, plan, publish, run, seed
-from c2vl.store.keys import Missing
-from c2vl.store.share import ALL, Share, blocks, share_of, share_of_environment
+from c2vl.store.missing import Missing, blocks
+from c2vl.store.share import ALL, Share, share_of, share_of_environment
 from c2vl.store.stage import Unit
 from c2vl.store.status import status_of
 
