@@ -20,7 +20,9 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from ctypes import c_bool
 from multiprocessing.connection import wait
+from multiprocessing.context import SpawnContext
 from typing import Any, TypeVar
 
 from c2vl.core.errors import UserError
@@ -184,10 +186,37 @@ def _started(task: _Task, items: Iterator[Any], count: int) -> Iterator[Any]:
             collate_fn=_unchanged,
             num_workers=count,
             worker_init_fn=_begin,
-            multiprocessing_context="spawn",
+            multiprocessing_context=_Spawn(),
             generator=torch.Generator(),
         )
         return iter(loader)
+
+
+class _Flag:
+    """The part of `multiprocessing.Event` that `DataLoader` uses, without a lock.
+
+    A worker looks at it before each item. A worker that was killed while it looked would keep a
+    lock forever, and this process would wait for it at the end.
+    """
+
+    def __init__(self) -> None:
+        self._value = multiprocessing.RawValue(c_bool, False)
+
+    def set(self) -> None:
+        """Tell the workers to end."""
+        self._value.value = True
+
+    def is_set(self) -> bool:
+        """Whether the workers are to end."""
+        return bool(self._value.value)
+
+
+class _Spawn(SpawnContext):
+    """Starts processes as `spawn` does."""
+
+    def Event(self) -> Any:  # noqa: N802, the name that `DataLoader` calls
+        """A flag that a killed process cannot hold."""
+        return _Flag()
 
 
 class _Task:

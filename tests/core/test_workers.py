@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -150,6 +151,26 @@ def test_where_the_system_refuses_another_priority_all_is_done_with_the_usual_on
 
     monkeypatch.setattr(os, "setpriority", refused)
     workers.step_back()
+
+
+def dies_while_it_looks(number: int) -> int:
+    """Keep the lock of torch's flag, if it has one, as a worker does that is killed just then."""
+    frame = sys._getframe()
+    while "done_event" not in frame.f_locals:
+        assert frame.f_back is not None
+        frame = frame.f_back
+    if lock := getattr(frame.f_locals["done_event"], "_cond", None):
+        lock.acquire()
+    return number
+
+
+def test_a_worker_that_is_killed_while_it_looks_whether_to_end_hangs_nobody() -> None:
+    results = in_processes(dies_while_it_looks, iter(range(100)), 1)
+    assert next(results) == (0, 0)
+    closing_thread = threading.Thread(target=results.close, daemon=True)
+    closing_thread.start()
+    closing_thread.join(60)
+    assert not closing_thread.is_alive()
 
 
 def status(process: int) -> dict[str, str]:
