@@ -6,7 +6,7 @@ from pydantic import Field
 
 from c2vl.core.params import ParamsModel
 from c2vl.datasets.video.backends import DEFAULT, Backend
-from c2vl.prompts.engines.detector import DetectorParams
+from c2vl.prompts.engines.detector_params import DetectorParams
 from c2vl.prompts.window import Fallback
 
 

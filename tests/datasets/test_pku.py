@@ -33,7 +33,7 @@ from c2vl.datasets.skeletons.actors import actors_of_slots
 from c2vl.datasets.skeletons.skeleton_stage import SkeletonStage
 from c2vl.prompts.crop import CropStage
 from c2vl.prompts.crop_params import CropParams
-from c2vl.prompts.engines.detector import DetectorParams
+from c2vl.prompts.engines.detector_params import DetectorParams
 from c2vl.prompts.frame import Frame, read_frames
 from c2vl.store import run
 

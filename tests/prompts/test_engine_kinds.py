@@ -106,7 +106,7 @@ def mm_grounding_dino(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_an_mm_grounding_dino_detects(mm_grounding_dino: Path, images: list[np.ndarray]) -> None:
     detector = Detector.load(DetectorParams(model=str(mm_grounding_dino), box_threshold=0.0), "cpu")
-    assert type(detector._model).__name__ == "MMGroundingDinoForObjectDetection"
+    assert type(detector._kind.model).__name__ == "MMGroundingDinoForObjectDetection"
     found = detector(images)
     assert [len(one.scores) > 0 for one in found] == [True] * 3
     for image, together in zip(images, found, strict=True):
@@ -137,7 +137,7 @@ def test_half_precision_is_tried_and_used_where_it_agrees(
     half = Detector.load(
         DetectorParams(model=str(TINY / "detector"), box_threshold=0.0, dtype=dtype), "cpu"
     )
-    assert half._model.dtype == getattr(torch, dtype)
+    assert half._kind.model.dtype == getattr(torch, dtype)
     assert f"detector: {dtype} agrees with float32" in capsys.readouterr().out
     assert abs(half([example_image()])[0].scores[0] - exact.scores[0]) < 0.05
 

@@ -15,7 +15,7 @@ import pytest
 
 from c2vl.core.errors import UserError
 from c2vl.prompts.engines.adapters import load_detector
-from c2vl.prompts.engines.detector import DetectorParams
+from c2vl.prompts.engines.detector_params import DetectorParams
 from c2vl.prompts.engines.fingerprints import fingerprint
 from c2vl.prompts.engines.gdino import worker
 from c2vl.prompts.engines.gdino.client import (

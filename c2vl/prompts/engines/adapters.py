@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from c2vl.prompts.engines.captioner import Answerer, Captioner, CaptionerParams
-from c2vl.prompts.engines.detector import Detector, DetectorParams, PeopleDetector
+from c2vl.prompts.engines.detector import Detector, PeopleDetector
+from c2vl.prompts.engines.detector_params import DetectorParams
 
 if TYPE_CHECKING:
     import torch

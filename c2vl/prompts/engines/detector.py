@@ -1,29 +1,25 @@
-"""The detector: finds the people in each frame.
-
-It runs Grounding DINO, or any other zero-shot detector of transformers.
-"""
+"""The detector: finds the people in each frame, with Grounding DINO or another of transformers."""
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from pydantic import Field, model_validator
 
+from c2vl.core.errors import UserError
 from c2vl.prompts.engines.batched_processor import BatchedProcessor
 from c2vl.prompts.engines.batching import Batching
-from c2vl.prompts.engines.engine_params import EngineParams, torch_dtype
+from c2vl.prompts.engines.checkpoint_config import first_words
+from c2vl.prompts.engines.detector_kinds import Grounded, load_kind
+from c2vl.prompts.engines.detector_params import DetectorParams
+from c2vl.prompts.engines.engine_params import torch_dtype
 from c2vl.prompts.engines.fingerprints import fingerprint
 from c2vl.prompts.engines.half_precision import example_image, half_precision_fault
 from c2vl.prompts.engines.image_inputs import ImagePreparer, SizedImagePreparer, SizedInputs
 from c2vl.prompts.engines.model_inputs import ThreadLocalProcessor, group_by_shape, to_batch
-from c2vl.prompts.engines.pretrained import load_pretrained
-from c2vl.prompts.engines.sanity import require_words
-from c2vl.prompts.engines.weights import original_identity
 
 if TYPE_CHECKING:
     import torch
@@ -33,52 +29,6 @@ log = logging.getLogger(__name__)
 # Images; on a CPU, and the most that is tried on a GPU: a prepared frame takes 10 to 20 MB.
 CPU_BATCH, MAX_BATCH = 16, 32
 LARGEST_IMAGE = (1080, 1920)  # height and width of NTU RGB+D's videos
-
-
-class DetectorParams(EngineParams):
-    """Section `crop.detector`.
-
-    Attributes:
-        backend: the package that computes. `groundingdino` is groundingdino-py in an environment
-            of its own; `model` is then an original `.pth` file, and `dtype` is float32.
-        prompt: what to look for, in lower case and with a full stop, as Grounding DINO expects.
-        box_threshold: boxes with a lower score are dropped.
-        text_threshold: words of the prompt with a lower score do not count towards a box's label.
-        shortest_edge: frames are scaled until their shorter side has this many pixels; None is the
-            checkpoint's own size.
-        longest_edge: the longer side has at most this many pixels.
-    """
-
-    ENGINE: ClassVar[str] = "detector"
-    ADAPTER_VERSION: ClassVar[int] = 2
-
-    backend: Literal["transformers", "groundingdino"] = "transformers"
-    prompt: str = "person."
-    box_threshold: float = Field(default=0.3, ge=0, le=1)
-    text_threshold: float = Field(default=0.25, ge=0, le=1)
-    shortest_edge: int | None = Field(default=None, ge=32)
-    longest_edge: int | None = Field(default=None, ge=32)
-
-    @model_validator(mode="after")
-    def _has_what_the_backend_can(self) -> DetectorParams:
-        if self.backend == "groundingdino" and self.dtype != "float32":
-            raise ValueError("the backend groundingdino computes in `dtype: float32` only")
-        return self
-
-    def identity(self) -> str:
-        """Identity of the checkpoint; for an original file, of its content and the package."""
-        if self.backend == "groundingdino":
-            return original_identity(self.model)
-        return super().identity()
-
-    def size(self) -> dict[str, int] | None:
-        """The image processor's `size`; None leaves the checkpoint's own."""
-        if self.shortest_edge is None and self.longest_edge is None:
-            return None
-        shortest = self.shortest_edge or self.longest_edge
-        longest = self.longest_edge or self.shortest_edge
-        assert shortest is not None and longest is not None
-        return {"shortest_edge": shortest, "longest_edge": max(shortest, longest)}
 
 
 @dataclass(frozen=True)
@@ -113,20 +63,20 @@ class Detector:
     """Finds people in batches of images."""
 
     def __init__(
-        self, params: DetectorParams, model: Any, processor: Any, device: torch.device, key: str
+        self, params: DetectorParams, kind: Grounded, device: torch.device, key: str
     ) -> None:
         self.fingerprint = key
-        self._params, self._model, self._processor, self._device = params, model, processor, device
-        require_words(params.model, processor.tokenizer, params.prompt)
-        self._inputs_of_one = ThreadLocalProcessor(processor)
-        size = params.size()
-        self._inputs = BatchedProcessor(
-            self._inputs_of_one, text=params.prompt, **({"size": size} if size else {})
-        )
+        self._params, self._kind, self._device = params, kind, device
+        self._inputs_of_one = ThreadLocalProcessor(kind.processor)
+        self._inputs = BatchedProcessor(self._inputs_of_one, **kind.arguments)
         self._batching = Batching("detector", key, device, CPU_BATCH, MAX_BATCH)
-        self._post_takes = set(
-            inspect.signature(processor.post_process_grounded_object_detection).parameters
-        )
+        try:
+            self([example_image()])
+        except (ValueError, RuntimeError, TypeError, LookupError, AttributeError) as error:
+            raise UserError(
+                f"'{params.model}' ({type(kind.model).__name__}) cannot be used as a detector here "
+                f"({first_words(error)}); see docs/engines.md for those that can."
+            ) from error
 
     @classmethod
     def load(cls, params: DetectorParams, device: torch.device | str) -> Detector:
@@ -138,21 +88,19 @@ class Detector:
             UserError: the checkpoint is missing, unreachable, incomplete or of another kind.
         """
         import torch
-        from transformers import AutoModelForZeroShotObjectDetection
 
         weights, where = params.resolved(), torch.device(device)
 
-        def load() -> tuple[Any, Any]:
-            kind = AutoModelForZeroShotObjectDetection
-            return load_pretrained(kind, weights, torch.float32, where)
+        def load() -> Grounded:
+            return load_kind(params, weights, torch.float32, where)
 
-        detector = cls(params, *load(), where, fingerprint(params))
+        detector = cls(params, load(), where, fingerprint(params))
         if params.dtype != "float32":
             fault = half_precision_fault(
-                detector._model, torch_dtype(params), detector._raw_output_of_example
+                detector._kind.model, torch_dtype(params), detector._raw_output_of_example
             )
             if fault:
-                detector._model, _ = load()
+                detector._kind = load()
             outcome = (
                 f"is not used here, because {fault}; computing in float32"
                 if fault
@@ -168,7 +116,7 @@ class Detector:
     @property
     def preparer(self) -> SizedImagePreparer:
         """What `prepare` does, as an object that other processes can run."""
-        return SizedImagePreparer(ImagePreparer(self._inputs, self._model.dtype))
+        return SizedImagePreparer(ImagePreparer(self._inputs, self._kind.model.dtype))
 
     def prepare(self, images: Sequence[np.ndarray]) -> list[SizedInputs]:
         """Resize and normalise images (H, W, 3) uint8 RGB; thread-safe, on the CPU."""
@@ -193,37 +141,15 @@ class Detector:
 
     def _detect(self, ready: Sequence[SizedInputs]) -> list[Detections]:
         """Detect in images of one size, in one forward pass."""
-        import torch
-
         inputs = to_batch([one.inputs for one in ready], self._device)
-        with torch.inference_mode():
-            outputs = self._model(**inputs)
-        wanted = {
-            "input_ids": inputs.get("input_ids"),
-            "threshold": self._params.box_threshold,
-            "text_threshold": self._params.text_threshold,
-            "target_sizes": [(one.height, one.width) for one in ready],
-        }
-        arguments = {name: value for name, value in wanted.items() if name in self._post_takes}
-        results = self._processor.post_process_grounded_object_detection(outputs, **arguments)
-        return [
-            detections(
-                result["boxes"].float().cpu().numpy(),
-                result["scores"].float().cpu().numpy(),
-                one.height,
-                one.width,
-            )
-            for result, one in zip(results, ready, strict=True)
-        ]
+        sizes = [(one.height, one.width) for one in ready]
+        found = self._kind.found(self._kind.run(inputs), inputs, sizes)
+        return [detections(*one, *size) for one, size in zip(found, sizes, strict=True)]
 
     def _raw_output_of_example(self, model: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Scores (Q,) and boxes (Q, 4) of the example image; boxes are shares of the image."""
-        import torch
-
-        ready = self._inputs_of_one(model.dtype, images=example_image(), text=self._params.prompt)
-        with torch.inference_mode():
-            outputs = model(**to_batch([ready], self._device))
-        return outputs.logits[0].float().sigmoid().amax(-1), outputs.pred_boxes[0].float()
+        ready = self._inputs_of_one(model.dtype, images=example_image(), **self._kind.arguments)
+        return self._kind.raw(self._kind.run(to_batch([ready], self._device)))
 
 
 def detections(boxes: np.ndarray, scores: np.ndarray, height: int, width: int) -> Detections:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def load_pretrained(
-    kind: Any, weights: Weights, dtype: torch.dtype, device: torch.device
+    kind: Any,
+    weights: Weights,
+    dtype: torch.dtype,
+    device: torch.device,
+    load_processor: Callable[[str], Any] | None = None,
 ) -> tuple[Any, Any]:
     """Load the model and the processor of a checkpoint.
 
@@ -27,6 +32,8 @@ def load_pretrained(
         weights: the checkpoint.
         dtype: format of the weights.
         device: where the model goes.
+        load_processor: loads the processor of a folder, if transformers' own is not wanted; it may
+            return None.
 
     Returns:
         The model in evaluation mode on `device`, and its processor.
@@ -53,7 +60,8 @@ def load_pretrained(
             local_files_only=True,
             trust_remote_code=False,
         )
-        processor = AutoProcessor.from_pretrained(
+        own = load_processor(folder) if load_processor else None
+        processor = own or AutoProcessor.from_pretrained(
             folder, backend="pil", local_files_only=True, trust_remote_code=False
         )
     except (

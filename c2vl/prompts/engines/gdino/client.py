@@ -22,9 +22,9 @@ from c2vl.prompts.engines.detector import (
     LARGEST_IMAGE,
     MAX_BATCH,
     Detections,
-    DetectorParams,
     detections,
 )
+from c2vl.prompts.engines.detector_params import DetectorParams
 from c2vl.prompts.engines.fingerprints import fingerprint
 from c2vl.prompts.engines.gdino import worker
 from c2vl.prompts.engines.hub import fetch
