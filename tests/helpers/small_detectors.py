@@ -244,7 +244,7 @@ def _processor(name: str) -> Any:
     return getattr(transformers, f"{name}Processor")(kind(size=square), tokenizer)
 
 
-def letters(context: int) -> Any:
+def letters(context: int, **arguments: Any) -> Any:
     """A tokenizer of single letters with CLIP's order: the end token has the highest number."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
@@ -260,6 +260,7 @@ def letters(context: int) -> Any:
         tokenizer_object=tokenizer,
         model_max_length=context,
         **{f"{name}_token": word for name, word in special.items()},
+        **arguments,
     )
 
 

@@ -399,7 +399,7 @@ def test_answers_that_repeat_themselves_are_recognised(answer: str, repeated: bo
 
 
 def letters(pad: str) -> Any:
-    """A tokenizer of single letters that ends every text, as SigLIP's do."""
+    """A tokenizer of single letters that ends every text and gives no mask, as SigLIP's do."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
     words = [pad, "</s>", *"abcdefghijklmnopqrstuvwxyz"]
@@ -412,7 +412,12 @@ def letters(pad: str) -> Any:
         single="$A </s>", special_tokens=[("</s>", 1)]
     )
     return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token=pad, eos_token="</s>", unk_token=pad
+        tokenizer_object=tokenizer,
+        pad_token=pad,
+        eos_token="</s>",
+        unk_token=pad,
+        padding_side="right",
+        model_input_names=["input_ids"],
     )
 
 

@@ -1,21 +1,30 @@
-"""The encoder: turns crops and answers into features of one shared space (CLIP, SigLIP)."""
+"""The encoder: turns crops and answers into features of one space (CLIP, SigLIP, X-CLIP, …)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from c2vl.core.errors import UserError
 from c2vl.prompts.engines.batched_processor import BatchedProcessor
 from c2vl.prompts.engines.batching import Batching
+from c2vl.prompts.engines.checkpoint_config import first_words, read_config
+from c2vl.prompts.engines.encoder_kinds import (
+    USABLE,
+    ClipPreparer,
+    frames_of,
+    load_encoder,
+    pooled,
+    visual_features,
+)
+from c2vl.prompts.engines.encoder_texts import Texts, TokenIds
 from c2vl.prompts.engines.engine_params import EngineParams, torch_dtype
 from c2vl.prompts.engines.fingerprints import fingerprint
 from c2vl.prompts.engines.image_inputs import ImagePreparer
 from c2vl.prompts.engines.model_inputs import ThreadLocalProcessor, group_by_shape, to_batch
 from c2vl.prompts.engines.pad_to_square import mean_colour
-from c2vl.prompts.engines.pretrained import load_pretrained
 from c2vl.prompts.engines.sanity import SENTENCES, require_difference, require_words
 
 if TYPE_CHECKING:
@@ -42,13 +51,13 @@ class EncoderParams(EngineParams):
     normalise: bool = True
     pad_to_square: bool = False
 
+    def frames(self) -> int | None:
+        """Crops of a clip that a video encoder reads at once; None: it reads single crops.
 
-@dataclass(frozen=True)
-class TokenIds:
-    """A text's token ids, and whether some were cut off."""
-
-    ids: list[int]
-    truncated: bool
+        Raises:
+            UserError: the checkpoint is missing, unreachable or incomplete.
+        """
+        return frames_of(read_config(self.resolved()))
 
 
 class Encoder:
@@ -59,20 +68,27 @@ class Encoder:
     ) -> None:
         self.fingerprint = key
         self._params, self._model, self._processor, self._device = params, model, processor, device
-        self._inputs = BatchedProcessor(ThreadLocalProcessor(processor.image_processor))
-        self._tokenizer = ThreadLocalProcessor(processor.tokenizer)
-        self._colour = mean_colour(processor.image_processor)
-        self._batching = Batching("encoder", key, device, CPU_BATCH, MAX_BATCH)
-        self._context = int(model.config.text_config.max_position_embeddings)
-        # SigLIP was trained on texts padded to the context without a mask. It reads the last token.
-        self._pads_to_context = str(model.config.model_type).startswith("siglip")
-        pad = processor.tokenizer.pad_token_id
-        self._pad = int(pad if pad is not None else processor.tokenizer.eos_token_id)
-        require_words(params.model, processor.tokenizer, " ".join(SENTENCES))
-        features = self.texts(SENTENCES)[0]
-        self.width = features.shape[1]
-        require_difference(params.model, features, "sentences")
-        require_difference(params.model, self.images(_test_images()), "images")
+        try:
+            self._prepare_for(processor)
+            features = self.texts(SENTENCES)[0]
+            self.width = features.shape[1]
+            require_difference(params.model, features, "sentences")
+            seen = self.images(_test_images())
+            require_difference(params.model, seen, "images")
+        except (ValueError, RuntimeError, TypeError, LookupError, AttributeError) as error:
+            raise UserError(
+                f"'{params.model}' ({type(model).__name__}) cannot be used as an encoder here "
+                f"({first_words(error)}); use {USABLE} (docs/engines.md)."
+            ) from error
+
+    def _prepare_for(self, processor: Any) -> None:
+        images = processor.image_processor
+        self._inputs = BatchedProcessor(ThreadLocalProcessor(images))
+        self._colour = mean_colour(images)
+        self._batching = Batching("encoder", self.fingerprint, self._device, CPU_BATCH, MAX_BATCH)
+        self._texts = Texts(self._model, processor)
+        self.frames = frames_of(self._model.config)
+        require_words(self._params.model, processor.tokenizer, " ".join(SENTENCES))
 
     @classmethod
     def load(cls, params: EncoderParams, device: torch.device | str) -> Encoder:
@@ -82,14 +98,18 @@ class Encoder:
             UserError: the checkpoint is missing, unreachable, incomplete or of another kind.
         """
         import torch
-        from transformers import AutoModel
 
         weights, where = params.resolved(), torch.device(device)
-        model, processor = load_pretrained(AutoModel, weights, torch_dtype(params), where)
+        model, processor = load_encoder(weights, torch_dtype(params), where)
         return cls(params, model, processor, where, fingerprint(params))
 
     def images(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """Features (N, width) float16 of images (H, W, 3) uint8 RGB."""
+        """Features (N, width) float16 of images (H, W, 3) uint8 RGB.
+
+        For a video encoder, each is a clip in which nothing moves.
+        """
+        if self.frames:
+            return self.encode_images(self.prepare_clips([[image] for image in images]))
         return self.encode_images(self.prepare_images(images))
 
     def texts(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -99,8 +119,7 @@ class Encoder:
 
     def known_words(self, words: Sequence[str]) -> set[str]:
         """Those of `words` that the tokenizer has as one token."""
-        tokenizer = self._tokenizer.of_thread()
-        return {word for word in words if len(tokenizer.tokenize(word)) == 1}
+        return self._texts.known_words(words)
 
     @property
     def preparer(self) -> ImagePreparer:
@@ -112,23 +131,25 @@ class Encoder:
         """Pad if asked, resize and normalise each image; thread-safe, on the CPU."""
         return self.preparer(images)
 
+    @property
+    def clip_preparer(self) -> ClipPreparer:
+        """What `prepare_clips` does, as an object that other processes can run."""
+        assert self.frames is not None
+        return ClipPreparer(self.preparer, self.frames)
+
+    def prepare_clips(self, clips: Sequence[Sequence[np.ndarray]]) -> list[Inputs]:
+        """Prepare the images of each clip for a video encoder; thread-safe, on the CPU."""
+        return self.clip_preparer(clips)
+
     def prepare_texts(self, texts: Sequence[str]) -> list[TokenIds]:
         """Tokenise texts.
 
         A text longer than the context is cut and keeps its end token, because CLIP pools there.
         """
-        tokenizer = self._tokenizer.of_thread()
-        if not texts:
-            return []
-        whole = tokenizer(list(texts), verbose=False)["input_ids"]
-        cut = tokenizer(list(texts), truncation=True, max_length=self._context)["input_ids"]
-        return [
-            TokenIds(list(ids), len(all_ids) > self._context)
-            for ids, all_ids in zip(cut, whole, strict=True)
-        ]
+        return self._texts.prepare(texts)
 
     def encode_images(self, ready: Sequence[Inputs]) -> np.ndarray:
-        """Features (N, width) float16 of prepared images."""
+        """Features (N, width) float16 of prepared images, or of prepared clips."""
         features = np.zeros((len(ready), self.width), np.float16)
         for indices in group_by_shape(ready):
             features[indices] = self._batching.run(
@@ -143,28 +164,20 @@ class Encoder:
 
     def batch_size(self) -> int:
         """Images per batch on this device; see `c2vl.prompts.engines.batching`."""
-        one = self.prepare_images([np.zeros((336, 336, 3), np.uint8)])
+        largest = np.zeros((336, 336, 3), np.uint8)
+        one = self.prepare_clips([[largest]]) if self.frames else self.prepare_images([largest])
         return self._batching.size(lambda count: self._of_images(one * count))
 
     def _of_images(self, ready: Sequence[Inputs]) -> list[np.ndarray]:
         import torch
 
         with torch.inference_mode():
-            return list(
-                self._finish(self._model.get_image_features(**to_batch(ready, self._device)))
-            )
+            return list(self._finish(visual_features(self._model, to_batch(ready, self._device))))
 
     def _of_texts(self, ready: Sequence[TokenIds]) -> list[np.ndarray]:
         import torch
 
-        longest = max(len(words.ids) for words in ready)
-        longest = self._context if self._pads_to_context else longest
-        ids = torch.full((len(ready), longest), self._pad)
-        mask = torch.zeros_like(ids)
-        for row, words in enumerate(ready):
-            ids[row, : len(words.ids)] = torch.tensor(words.ids, dtype=torch.long)
-            mask[row, : len(words.ids)] = 1
-        inputs = {"input_ids": ids} | ({} if self._pads_to_context else {"attention_mask": mask})
+        inputs = self._texts.batch(ready)
         with torch.inference_mode():
             features = self._model.get_text_features(
                 **{name: value.to(self._device) for name, value in inputs.items()}
@@ -175,8 +188,7 @@ class Encoder:
         """Pooled and projected features (N, width) float16, normalised if asked."""
         import torch
 
-        features = output if isinstance(output, torch.Tensor) else output.pooler_output
-        features = features.float()
+        features = pooled(self._model, output).float()
         if self._params.normalise:
             features = torch.nn.functional.normalize(features, dim=-1)
         return features.cpu().numpy().astype(np.float16)
