@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,8 +15,8 @@ from c2vl.core.tables.schemas import feature
 from c2vl.prompts.base import engine_description, engine_device
 from c2vl.prompts.embed_params import EmbedParams
 from c2vl.prompts.engines.encoder import Encoder
-from c2vl.prompts.inputs import answer_units, crop_units
-from c2vl.prompts.reading import ReadCrops
+from c2vl.prompts.inputs import answer_units, clip_units, crop_units
+from c2vl.prompts.reading import ReadClips, ReadCrops
 from c2vl.store.stage import Failure, Row, Stage, Unit
 
 VERSION = 2  # of everything here that changes a row; raise it with the change
@@ -57,9 +58,18 @@ class EmbedStage(Stage):
         return [path.stem for path in tables.shard_paths(self._prompts)]
 
     def units(self, shard: str, fingerprint: str) -> list[Unit]:
-        """One unit a prompt."""
-        units = crop_units if self._knowledge == "vision" else answer_units
+        """One unit a prompt; a video encoder's units of a clip share all of its crops."""
+        units = answer_units
+        if self._knowledge == "vision":
+            units = clip_units if self._by_clip else crop_units
         return units(self._prompts / f"{shard}.parquet", fingerprint)
+
+    @cached_property
+    def _by_clip(self) -> bool:
+        """Whether the encoder reads the crops of a clip at once."""
+        encoder = self._encoder
+        frames = self._params.encoder.frames() if encoder is None else encoder.frames
+        return frames is not None
 
     def use(self, encoder: Encoder) -> None:
         """Use an encoder that is loaded already."""
@@ -78,11 +88,11 @@ class EmbedStage(Stage):
     def preparer(self) -> Callable[[list[Any]], Sequence[Any]]:
         """Decode the crops and prepare them for the encoder, or tokenise the answers."""
         assert self._encoder is not None
-        return (
-            ReadCrops(self._encoder.preparer)
-            if self._knowledge == "vision"
-            else self._encoder.prepare_texts
-        )
+        if self._knowledge == "language":
+            return self._encoder.prepare_texts
+        if self._by_clip:
+            return ReadClips(self._encoder.clip_preparer)
+        return ReadCrops(self._encoder.preparer)
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
         """Encode."""

@@ -51,3 +51,14 @@ class ReadCrops:
     def __call__(self, crops: Sequence[bytes]) -> list[Any]:
         """Decode and prepare."""
         return list(self.prepare([from_jpeg(crop) for crop in crops]))
+
+
+@dataclass(frozen=True)
+class ReadClips:
+    """Turns the JPEGs of each clip into the engine's items."""
+
+    prepare: Callable[[Sequence[Sequence[np.ndarray]]], Sequence[Any]]
+
+    def __call__(self, clips: Sequence[Sequence[bytes]]) -> list[Any]:
+        """Decode and prepare."""
+        return list(self.prepare([[from_jpeg(crop) for crop in clip] for clip in clips]))

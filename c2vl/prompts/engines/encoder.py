@@ -10,10 +10,11 @@ import numpy as np
 from c2vl.core.errors import UserError
 from c2vl.prompts.engines.batched_processor import BatchedProcessor
 from c2vl.prompts.engines.batching import Batching
-from c2vl.prompts.engines.checkpoint_config import first_words, read_config
+from c2vl.prompts.engines.checkpoint_config import first_words
 from c2vl.prompts.engines.encoder_kinds import (
     USABLE,
     ClipPreparer,
+    frames_in,
     frames_of,
     load_encoder,
     pooled,
@@ -57,7 +58,7 @@ class EncoderParams(EngineParams):
         Raises:
             UserError: the checkpoint is missing, unreachable or incomplete.
         """
-        return frames_of(read_config(self.resolved()))
+        return frames_in(self.resolved().folder)
 
 
 class Encoder:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from c2vl.prompts.engines.model_inputs import Inputs
 
 VIDEO = ("xclip",)  # kinds of model that read the frames of a clip at once
+XCLIP_FRAMES = 8  # where its config names none
 FIRST_TOKEN = ("flava",)  # their features are those of the first token
 USABLE = "CLIP, SigLIP, SigLIP 2 or X-CLIP"
 
@@ -28,6 +31,17 @@ USABLE = "CLIP, SigLIP, SigLIP 2 or X-CLIP"
 def frames_of(config: Any) -> int | None:
     """Frames that a video encoder reads at once; None: it reads single images."""
     return int(config.vision_config.num_frames) if config.model_type in VIDEO else None
+
+
+def frames_in(folder: Path) -> int | None:
+    """As `frames_of`, of a checkpoint's folder; transformers is not imported, which takes long."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if config.get("model_type") not in VIDEO:
+            return None
+        return int(config.get("vision_config", {}).get("num_frames", XCLIP_FRAMES))
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return None  # loading says what is wrong
 
 
 def load_encoder(weights: Weights, dtype: torch.dtype, device: torch.device) -> tuple[Any, Any]:
