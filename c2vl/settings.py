@@ -12,6 +12,7 @@ from typing import Any
 
 from c2vl.core.errors import UserError
 from c2vl.core.params import PARAMS_FILE, ParamsModel, faults_of, read_params
+from c2vl.datasets import pku
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.skeleton_params import SkeletonParams
 from c2vl.datasets.transfer_targets import TransferTargets
@@ -90,6 +91,7 @@ def _faults(params: Params, root: Path) -> list[str]:
     found = [*_unknown(params), *_of_sections(params)]
     return found or [
         *_worlds(params),
+        *_colour_joints(params),
         *_schedules(params),
         *_lists(params),
         *_transfer(params, root),
@@ -126,6 +128,16 @@ def _worlds(params: Params) -> Iterator[str]:
     dataset = params["data"]["dataset"]
     if params["worlds"] and dataset != "studio":
         yield f"`worlds` makes the demo's data, but `data.dataset` is {dataset}; set `worlds: []`."
+
+
+def _colour_joints(params: Params) -> Iterator[str]:
+    dataset = params["data"]["dataset"]
+    backend = CropParams.model_validate(params["crop"]).detector.backend
+    if backend == "skeleton" and dataset in pku.DATASETS:
+        yield (
+            f"`crop.detector.backend` is skeleton, but the skeletons of {dataset} have no colour "
+            "joints to crop by; use transformers."
+        )
 
 
 def _schedules(params: Params) -> Iterator[str]:

@@ -20,12 +20,14 @@ from c2vl.core import machine, tables
 from c2vl.core.tables.schemas import CROP, OK
 from c2vl.core.workers import step_back
 from c2vl.datasets.video.backends import DEFAULT
-from c2vl.datasets.video.middle_frames import middle_frames
+from c2vl.prompts import joint_boxes
 from c2vl.prompts.base import engine_description, engine_device, mean
+from c2vl.prompts.clip_frames import frames_of_clip, require_colour_joints, why_no_frames
 from c2vl.prompts.crop_params import CropParams
 from c2vl.prompts.cutting import CutCrops
 from c2vl.prompts.engines.adapters import load_detector
 from c2vl.prompts.engines.detector import PeopleDetector
+from c2vl.prompts.engines.detector_params import BY_JOINTS
 from c2vl.prompts.frame import Frame
 from c2vl.prompts.reading import ReadFrames
 from c2vl.store.keys import content_key
@@ -71,6 +73,7 @@ class CropStage(Stage):
 
     def __init__(self, params: CropParams, index: Path, skeletons: Path, raw: Path) -> None:
         self._params, self._skeletons, self._raw = params, skeletons, raw
+        self._backend = params.detector.backend
         rows = tables.read(index, INDEX_COLUMNS)
         rows = rows.filter(pc.equal(rows.column("status"), OK))
         # Skeletons alone are a data set too: their prompts come from a published file.
@@ -85,6 +88,9 @@ class CropStage(Stage):
         self._found = self._chosen = self._crops = self._fallbacks = 0
         self._coverage = array("d")
         self._notes: Counter[str] = Counter()
+        self._doubtful: dict[str, int] = {}  # frames by shard
+        if self.filmed and self._backend == "skeleton":
+            require_colour_joints(skeletons)
 
     def description(self) -> dict[str, Any]:
         """K is not here: the key holds the frame's index, so another K reuses frames they share."""
@@ -93,8 +99,12 @@ class CropStage(Stage):
         )
         if not self.filmed:  # then the detector need not even be on this machine
             return {"version": VERSION, **step}
-        detector = engine_description("detector", self._params.detector)
-        return {"version": VERSION, **step, **self._decoding(), **detector}
+        found: dict[str, Any] = {}
+        if self._backend in BY_JOINTS:
+            found = {"joint boxes": joint_boxes.VERSION}
+        if self._backend != "skeleton":
+            found |= engine_description("detector", self._params.detector)
+        return {"version": VERSION, **step, **self._decoding(), **found}
 
     def _decoding(self) -> dict[str, str]:
         """What the keys say of the decoder; nothing of OpenCV, which gives the right frames."""
@@ -104,14 +114,14 @@ class CropStage(Stage):
     @cached_property
     def detections(self) -> StepCache:
         """Boxes and scores by frame of a video."""
-        detector = engine_description("detector", self._params.detector)
+        detector = engine_description("detector", self._params.detector.detecting())
         return StepCache(
             "detect", {"decoding": DECODING, **self._decoding(), **detector}, DETECTION
         )
 
     def step_caches(self) -> list[StepCache]:
-        """The detections."""
-        return [self.detections] if self.filmed else []
+        """The detections, which the backends transformers and auto share."""
+        return [self.detections] if self.filmed and self._backend != "skeleton" else []
 
     def schema(self, stored: pa.Schema | None) -> pa.Schema:
         """The crop table."""
@@ -131,13 +141,15 @@ class CropStage(Stage):
             for entry in entries
             for unit in self._of_sample(entry, skeletons.get(entry["sample"]), fingerprint)
         ]
-        usable = [at for at, unit in enumerate(units) if unit.key is not None]
+        keyed = [at for at, unit in enumerate(units) if unit.key is not None]
+        usable = [at for at in keyed if not units[at].payload.by_joints]
+        self._doubtful[shard] = len(usable)
         if usable:  # without frames there may be no detector
             keys = [self._detection_key(units[at].payload) for at in usable]
             for at, lacks in zip(usable, self.detections.missing(keys).tolist(), strict=True):
                 units[at] = replace(units[at], payload=replace(units[at].payload, detect=lacks))
                 self._undetected += lacks
-            self._frames += len(usable)
+        self._frames += len(keyed)
         return units
 
     def _detection_key(self, frame: Frame) -> bytes:
@@ -146,59 +158,33 @@ class CropStage(Stage):
     def _of_sample(
         self, entry: dict[str, Any], skeleton: dict[str, Any] | None, fingerprint: str
     ) -> list[Unit]:
-        sample = entry["sample"]
-        failure = None
-        if skeleton is None or skeleton["status"] != OK:
-            failure = Failure(
-                "no_skeleton",
-                f"skeleton: {skeleton['reason'] if skeleton else 'no row'}",
-                inherited=True,
-            )
-        elif entry["video_file"] is None:
-            failure = Failure("no_video", "the sample has no video file")
-        elif (entry["video_frames"] or 0) < 1:
-            reason = entry["video_reason"] or "the video file is not readable as a video"
-            failure = Failure("unreadable", reason)
-        elif entry["video_frames"] <= (entry["clip_begin"] or 0):
-            failure = Failure("missing_frame", "the video ends before the clip begins")
-        if failure or skeleton is None:
-            count = range(self._params.frames_per_clip)
+        sample, count = entry["sample"], self._params.frames_per_clip
+        if failure := why_no_frames(entry, skeleton):
             return [
                 Unit({"sample": sample, "k": k, "frame": None}, None, failure=failure)
-                for k in count
+                for k in range(count)
             ]
-        colour = skeleton["colour"].reshape(-1, 2, 25, 2)
-        tracked = skeleton["tracked"].reshape(-1, 2, 25)
+        assert skeleton is not None
         units = []
-        begin = entry["clip_begin"] or 0
-        stop = min(entry["video_frames"], entry["clip_stop"] or entry["video_frames"])
-        for k, offset in enumerate(middle_frames(stop - begin, self._params.frames_per_clip)):
-            index = begin + offset
-            at = min(offset, len(colour) - 1)  # one file may be some frames shorter
-            frame = Frame(
-                self._raw,
-                entry["video_file"],
-                entry["video_hash"],
-                index,
-                colour[at],
-                tracked[at],
-                skeleton["bodies"],
-            )
+        for k, frame in enumerate(frames_of_clip(self._raw, entry, skeleton, count)):
+            if self._trusts_joints_of(frame):
+                frame = replace(frame, detect=False, by_joints=True)
             parts = (
                 frame.video_hash,
-                index,
+                frame.index,
                 frame.colour.tobytes(),
                 frame.tracked.tobytes(),
                 frame.people,
             )
-            units.append(
-                Unit(
-                    {"sample": sample, "k": k, "frame": index},
-                    content_key(fingerprint, *parts),
-                    frame,
-                )
-            )
+            identity = {"sample": sample, "k": k, "frame": frame.index}
+            units.append(Unit(identity, content_key(fingerprint, *parts), frame))
         return units
+
+    def _trusts_joints_of(self, frame: Frame) -> bool:
+        """Whether the joints of a frame say where to crop, and no detector."""
+        if self._backend == "auto":
+            return not joint_boxes.doubtful(frame.colour, frame.tracked, frame.people)
+        return self._backend == "skeleton"
 
     def use(self, detector: PeopleDetector) -> None:
         """Use a detector that is loaded already."""
@@ -212,7 +198,7 @@ class CropStage(Stage):
     def _loaded(self) -> PeopleDetector:
         with self._loading:  # a thread that prepares may be the first to need it
             if self._detector is None:
-                self._detector = load_detector(self._params.detector, engine_device)
+                self._detector = load_detector(self._params.detector.detecting(), engine_device)
             return self._detector
 
     def batch_size(self) -> int:
@@ -229,7 +215,7 @@ class CropStage(Stage):
         )
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
-        """Boxes and scores of each frame: detected, and kept from now on, or known already."""
+        """Boxes and scores of each frame: detected and kept, known already, or of the joints."""
         frames = [unit.payload for unit in units]
         new, found = detected_now(ready), dict[int, dict[str, np.ndarray]]()
         for begin in range(0, len(new), self._at_once):
@@ -239,9 +225,12 @@ class CropStage(Stage):
             # At once: a kill while more is detected must not cost what the detector did.
             self.detections.add([self._detection_key(frames[at]) for at in part], rows)
             found |= zip(part, rows, strict=True)
+        by_joints = [at for at, frame in enumerate(frames) if frame.by_joints]
+        found |= {at: joint_boxes.boxes_in(ready[at][0], frames[at]) for at in by_joints}
         known = [at for at in range(len(units)) if at not in found]
         keys = [self._detection_key(frames[at]) for at in known]
-        found |= zip(known, self.detections.get(keys), strict=True)
+        if known:  # with the backend skeleton there is no detector, and no detection
+            found |= zip(known, self.detections.get(keys), strict=True)
         return [found[at] for at in range(len(units))]
 
     def complete(
@@ -282,6 +271,9 @@ class CropStage(Stage):
                 float(np.sum(np.frombuffer(self._coverage))), len(self._coverage)
             ),
             "not_as_asked": dict(self._notes),
+            **(
+                {"doubtful_frames": sum(self._doubtful.values())} if self._backend == "auto" else {}
+            ),
         }
 
 

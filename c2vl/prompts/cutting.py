@@ -60,6 +60,7 @@ class CutCrops:
             self.margin,
             self.fallback,
             self.square,
+            frame.by_joints,
         )
         if window.corners is None:
             return Failure("nobody", window.reason)

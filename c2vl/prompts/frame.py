@@ -36,6 +36,7 @@ class Frame:
         tracked: their tracking states, (2, 25) uint8.
         people: actors of the clip, 1 or 2.
         detect: whether the detector has to look at it; else its boxes are known.
+        by_joints: whether its boxes are those of the joints.
     """
 
     raw: Path
@@ -46,6 +47,7 @@ class Frame:
     tracked: np.ndarray
     people: int
     detect: bool = True
+    by_joints: bool = False
 
 
 def read_frames(frames: Iterable[Frame], backend: Backend = DEFAULT) -> list[Any]:

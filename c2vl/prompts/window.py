@@ -17,6 +17,7 @@ JOINTS_TO_BODY = (
 )
 SMALLEST = 4  # pixels; less is no picture
 Corners = tuple[int, int, int, int]  # x0, y0, x1, y1 in whole pixels
+NO_JOINTS = "the sensor recorded no colour joints in the image"
 NOWHERE: Corners = (-1, -1, -1, -1)  # holds no pixel
 
 
@@ -48,6 +49,7 @@ def find_window(
     margin: float,
     fallback: Fallback,
     square: bool = False,
+    by_joints: bool = False,
 ) -> Window:
     """Decide where to crop a frame.
 
@@ -61,15 +63,17 @@ def find_window(
         margin: added on each side, as a share of the box's size.
         fallback: what to do when nobody of the action was found.
         square: widen the window to a square, as far as the image goes.
+        by_joints: the boxes are those of the actors' joints.
     """
     joints = on_video(colour, *size)
-    chosen = choose(boxes, scores, joints, people)
-    bodies = joint_boxes(joints)
+    chosen = [*range(len(boxes))] if by_joints else choose(boxes, scores, joints, people)
+    bodies = [] if by_joints else joint_boxes(joints)  # else they have boxes already
     found = "the people found are not where the skeleton is" if len(boxes) else "nobody was found"
+    found = NO_JOINTS if by_joints else found
     detected = grown(union(boxes[chosen]), margin, size) if chosen else None
     if detected:
         corners: Corners | None = detected
-        missed = joint_boxes(_missed(boxes[chosen], joints))
+        missed = [] if by_joints else joint_boxes(_missed(boxes[chosen], joints))
         reason = "one of the two actors was not found" if missed else ""
         if missed and fallback == "skeleton":
             added = grown(union(np.stack(missed)), margin + JOINTS_TO_BODY, size)
@@ -84,13 +88,14 @@ def find_window(
         corners, reason = (
             None,
             found
-            if fallback == "drop"
+            if fallback == "drop" or by_joints
             else f"{found}, and there are no colour joints to crop around",
         )
     if square:
         corners, detected = (each and squared(each, size) for each in (corners, detected))
     if corners and min(corners[2] - corners[0], corners[3] - corners[1]) < SMALLEST:
-        corners, reason = None, f"{found}, and the skeleton lies outside the image"
+        corners = None
+        reason = found if by_joints else f"{found}, and the skeleton lies outside the image"
     covered = coverage(corners and (detected or NOWHERE), joints, tracked, size)
     return Window(corners, chosen, covered, reason)
 

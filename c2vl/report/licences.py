@@ -47,8 +47,9 @@ def models(params: Mapping[str, Any], filmed: bool = True) -> Iterator[str]:
     published = lookup(params, "caption", "published")
     captioner = None if published else lookup(params, "caption", "captioner")
     captioner = lookup(captioner, "server") or captioner
+    joints_alone = lookup(params, "crop", "detector", "backend") == "skeleton"
     for engine in (
-        lookup(params, "crop", "detector") if filmed else None,
+        lookup(params, "crop", "detector") if filmed and not joints_alone else None,
         captioner,
         lookup(params, "embed", "encoder"),
     ):

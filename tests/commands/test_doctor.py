@@ -355,6 +355,13 @@ def test_a_captioning_server_is_asked_and_needs_no_checkpoint(
     )
 
 
+def test_the_backend_skeleton_needs_no_weights(here: Path) -> None:
+    change("crop.detector.backend", "skeleton")
+    change("crop.detector.model", None)
+    detector = examine("engines", engines.engines)[0]
+    assert detector.state == "ok" and "not needed" in detector.found
+
+
 def test_groundingdino_needs_its_file_and_its_own_environment(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,6 +65,16 @@ TYPOS: dict[str, tuple[dict[str, Any], str]] = {
         {"data": {"dataset": "ntu60", "raw": "data/raw", "benchmarks": ["xsub"]}},
         "worlds",
     ),
+    "no colour joints": (
+        {
+            "data": {"dataset": "pku2", "raw": "data/raw", "benchmarks": ["xsub"]},
+            "worlds": [],
+            "transfer.targets": {},
+            "crop.detector.backend": "skeleton",
+        },
+        "`crop.detector.backend` is skeleton, but the skeletons of pku2 have no colour joints",
+    ),
+    "a detector without a model": ({"crop.detector.model": None}, "needs a `model`"),
     "an unknown world": ({"worlds": ["studio-c"]}, "`worlds`"),
     **{f"unknown key of {name}": ({f"{name}.mispelt": 1}, f"{name}.mispelt") for name in SECTIONS},
 }

@@ -205,6 +205,19 @@ def test_another_backend_reads_other_weights_and_is_another_key(
     assert len({found[0][0], found[1][0], usual["crop"][0]}) == 3
 
 
+def test_crops_by_joints_have_keys_of_their_own_and_need_no_weights(
+    folder: Path, usual: dict[str, list[bytes]]
+) -> None:
+    found = [usual["crop"]]
+    for backend, model in (("skeleton", None), ("auto", "checkpoints/tiny/detector")):
+        content = params()
+        content["crop"]["detector"] |= {"backend": backend, "model": model}
+        found.append(keys("crop", content))
+    assert len({one for keys_of in found for one in keys_of}) == sum(map(len, found))
+    content["crop"]["detector"] |= {"backend": "skeleton", "model": "nowhere", "prompt": "people."}
+    assert keys("crop", content) == found[1]
+
+
 def test_machine_settings_and_the_raw_folder_are_in_no_key(
     monkeypatch: pytest.MonkeyPatch, usual: dict[str, list[bytes]]
 ) -> None:

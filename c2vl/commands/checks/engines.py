@@ -33,6 +33,9 @@ def _detector() -> Iterator[Finding]:
     params, data = load_section("crop", CropParams).detector, load_section("data", DataParams)
     if not filmed(data):
         yield Finding("ok", "detector", f"not needed: {data.raw} holds no videos")
+    elif params.backend == "skeleton":
+        found = "not needed: `crop.detector.backend` is skeleton, crops follow the colour joints"
+        yield Finding("ok", "detector", found)
     elif params.backend == "groundingdino":
         yield from _groundingdino(params.model)
     else:
