@@ -220,10 +220,11 @@ def load_kind(
     from transformers.models.auto import modeling_auto as known
 
     config = read_config(weights)
+    auto: Any = AutoModelForObjectDetection
     if config.model_type in known.MODEL_FOR_ZERO_SHOT_OBJECT_DETECTION_MAPPING_NAMES:
         kind, auto = SPECIAL.get(config.model_type, Grounded), AutoModelForZeroShotObjectDetection
     elif config.model_type in known.MODEL_FOR_OBJECT_DETECTION_MAPPING_NAMES:
-        kind, auto = SPECIAL.get(config.model_type, FixedLabels), AutoModelForObjectDetection
+        kind = SPECIAL.get(config.model_type, FixedLabels)
     else:
         raise UserError(
             f"'{weights.name}' is a {named(config)}, which is no detector; use one such as "

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from c2vl.core.errors import UserError
-from c2vl.datasets.video.middle_frames import middle_frames
 from c2vl.prompts.engines.checkpoint_config import named, read_config
 from c2vl.prompts.engines.image_inputs import ImagePreparer
 from c2vl.prompts.engines.pretrained import load_pretrained
@@ -54,7 +53,7 @@ def load_encoder(weights: Weights, dtype: torch.dtype, device: torch.device) -> 
 
     config = read_config(weights)
     try:
-        kind = AutoModel._model_mapping[type(config)]
+        kind: Any = AutoModel._model_mapping[type(config)]
     except KeyError:
         kind = object
     sees = "get_video_features" if frames_of(config) else "get_image_features"
@@ -83,10 +82,11 @@ class ClipPreparer:
         """The inputs of each clip, (1, T, C, H, W)."""
         import torch
 
-        made = []
+        made: list[Inputs] = []
         for clip in clips:
             items = self.images(clip)
-            chosen = [items[at]["pixel_values"] for at in middle_frames(len(clip), self.frames)]
+            middles = [(2 * at + 1) * len(clip) // (2 * self.frames) for at in range(self.frames)]
+            chosen = [items[at]["pixel_values"] for at in middles]
             # X-CLIP's image processor may be that of VideoMAE, which gives (1, 1, C, H, W).
             flat = [one.reshape(1, 1, *one.shape[-3:]) for one in chosen]
             made.append({"pixel_values": torch.cat(flat, dim=1)})
