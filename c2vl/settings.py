@@ -19,7 +19,7 @@ from c2vl.datasets.transfer_targets import TransferTargets
 from c2vl.evaluation.evaluate_params import EvaluateParams
 from c2vl.evaluation.scores.score_params import ScoreParams
 from c2vl.models.clips import SHAPE
-from c2vl.models.graph import GRAPHS
+from c2vl.models.encoders.registry import graph_named
 from c2vl.prompts.caption import CaptionParams
 from c2vl.prompts.class_names import ClassNamesParams
 from c2vl.prompts.crop_params import CropParams
@@ -192,7 +192,7 @@ def _zero_shot(params: Params) -> Iterator[str]:
 def _encoder(params: Params) -> Iterator[str]:
     pretrain = PretrainParams.model_validate(params["pretrain"])
     make_objective(pretrain.objective)  # raises if a user's own cannot be used
-    joints = GRAPHS[pretrain.encoder.graph].joints
+    joints = graph_named(pretrain.encoder.graph).joints
     if joints != SHAPE[1]:
         yield (
             f"`pretrain.encoder.graph` {pretrain.encoder.graph} has {joints} joints, "

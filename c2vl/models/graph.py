@@ -1,4 +1,4 @@
-"""Skeletons as graphs: the parent of each joint, and the partitions that convolutions use."""
+"""A skeleton as a graph: the parent of each joint, and the partitions that convolutions use."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from c2vl.core.layout import SkeletonLayout
+from c2vl.core.layout_file import shipped_layout
+
 
 @dataclass(frozen=True)
 class SkeletonGraph:
     """A tree of joints, given by the parent of each joint (0-based); the root is its own parent.
 
-    Any skeleton whose bones form a tree can be described so; `from_bones` takes the 1-based pairs
-    of the papers.
+    `of` takes those of a data set (`c2vl/core/layouts`); `from_bones` takes the 1-based pairs of
+    the papers.
     """
 
     name: str
@@ -44,6 +47,11 @@ class SkeletonGraph:
                 f"graph {name}: the bones must give every joint but the root exactly one parent"
             )
         return cls(name, tuple(parent_of[joint] - 1 for joint in sorted(parent_of)))
+
+    @classmethod
+    def of(cls, layout: SkeletonLayout) -> SkeletonGraph:
+        """The bones of a data set's skeleton."""
+        return cls(layout.name, layout.parents)
 
     @property
     def joints(self) -> int:
@@ -112,76 +120,18 @@ class SkeletonGraph:
         return chain
 
 
-NTU25 = SkeletonGraph.from_bones(
-    "ntu25",
-    [
-        *[
-            (1, 2),
-            (2, 21),
-            (3, 21),
-            (4, 3),
-            (5, 21),
-            (6, 5),
-            (7, 6),
-            (8, 7),
-            (9, 21),
-            (10, 9),
-            (11, 10),
-            (12, 11),
-        ],
-        *[
-            (13, 1),
-            (14, 13),
-            (15, 14),
-            (16, 15),
-            (17, 1),
-            (18, 17),
-            (19, 18),
-            (20, 19),
-            (22, 23),
-            (23, 8),
-            (24, 25),
-            (25, 12),
-        ],
-    ],
-    root=21,
-)
+NTU25 = SkeletonGraph.of(shipped_layout("ntu25"))
 """The 25 joints of Kinect v2 (NTU RGB+D, PKU-MMD); joint 21 is the spine at the shoulders."""
-
-KINECT20 = SkeletonGraph.from_bones(
-    "kinect20",
-    [
-        *[
-            (1, 2),
-            (2, 3),
-            (4, 3),
-            (5, 3),
-            (6, 5),
-            (7, 6),
-            (8, 7),
-            (9, 3),
-            (10, 9),
-            (11, 10),
-            (12, 11),
-        ],
-        *[(13, 1), (14, 13), (15, 14), (16, 15), (17, 1), (18, 17), (19, 18), (20, 19)],
-    ],
-    root=3,
-)
-"""The 20 joints of Kinect v1 (Northwestern-UCLA, MSR Action3D); joint 3: between the shoulders."""
-
-GRAPHS = {graph.name: graph for graph in (NTU25, KINECT20)}
 
 
 def graph_of(joints: int) -> SkeletonGraph:
-    """The named skeleton with so many joints.
+    """The Kinect's skeleton with so many joints.
 
     Raises:
         ValueError: there is none.
     """
-    for graph in GRAPHS.values():
+    for name in ("ntu25", "kinect20"):
+        graph = SkeletonGraph.of(shipped_layout(name))
         if graph.joints == joints:
             return graph
-    raise ValueError(
-        f"no skeleton with {joints} joints is known; c2vl/models/graph.py lists those there are"
-    )
+    raise ValueError(f"no Kinect gives {joints} joints; name the skeleton")

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv1d, conv2d
 
 from c2vl.core.errors import UserError
+from c2vl.core.layout_file import shipped_layout, shipped_layouts
 from c2vl.models.clips import load_clips
 from c2vl.models.encoders.cost import Cost, cost
 from c2vl.models.encoders.ctrgcn import ChannelwiseGraphConvolution
@@ -28,13 +29,15 @@ from c2vl.models.encoders.registry import SkeletonEncoderParams, build_encoder
 from c2vl.models.encoders.settings import PUBLISHED, TWO_CORES
 from c2vl.models.encoders.temporal import MultiScaleTemporal
 from c2vl.models.encoders.transformer import EncoderLayer, sinusoids
-from c2vl.models.graph import GRAPHS, KINECT20, NTU25, SkeletonGraph
+from c2vl.models.graph import NTU25, SkeletonGraph
 from c2vl.models.prompt_features import load_prompts
 from c2vl.models.streams import to_stream
 from c2vl.training.checkpoint import load_checkpoint, save_checkpoint
 from c2vl.training.methods import train
 from c2vl.training.training_params import BaselinesParams, PretrainParams
 
+GRAPHS = [SkeletonGraph.of(shipped_layout(name)) for name in shipped_layouts()]
+KINECT20 = SkeletonGraph.of(shipped_layout("kinect20"))
 PARAMS: TypeAdapter[SkeletonEncoderParams] = TypeAdapter(SkeletonEncoderParams)
 SMALL: list[dict[str, Any]] = [
     {"name": "stgcn", "width": 4, "blocks": 3},
@@ -185,7 +188,7 @@ def test_kinect_v1_hangs_together_as_published() -> None:
     assert (KINECT20.joints, KINECT20.root + 1) == (20, 3)
 
 
-@pytest.mark.parametrize("graph", GRAPHS.values(), ids=lambda graph: graph.name)
+@pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.name)
 def test_partition_of_ctrgcn_is_self_children_parent_with_normalised_columns(
     graph: SkeletonGraph,
 ) -> None:
@@ -201,7 +204,7 @@ def test_partition_of_ctrgcn_is_self_children_parent_with_normalised_columns(
 
 
 @pytest.mark.parametrize("window", [1, 3])
-@pytest.mark.parametrize("graph", GRAPHS.values(), ids=lambda graph: graph.name)
+@pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.name)
 def test_k_adjacency_is_the_difference_of_powers(graph: SkeletonGraph, window: int) -> None:
     """Liu et al., Eq. 6: A_k = I + 1(A~^k >= 1) - 1(A~^(k-1) >= 1); windows tile A + I (Eq. 8)."""
     bones = np.eye(graph.joints)
@@ -369,12 +372,12 @@ def test_positions_are_sines_and_cosines() -> None:
 
 
 @each_encoder
-@pytest.mark.parametrize("graph", GRAPHS)
+@pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.name)
 @pytest.mark.parametrize("persons", [1, 2])
 def test_every_encoder_gives_features_of_every_skeleton_and_trains(
-    keys: dict[str, Any], graph: str, persons: int
+    keys: dict[str, Any], graph: SkeletonGraph, persons: int
 ) -> None:
-    encoder = built({**keys, "graph": graph})
+    encoder = built({**keys, "graph": graph.name})
     with torch.no_grad():
         for (
             parameter
@@ -389,7 +392,7 @@ def test_every_encoder_gives_features_of_every_skeleton_and_trains(
         False,
     ):  # a batch's own mean cancels a bias before it: its gradient shows in evaluation alone
         encoder.train(training).zero_grad(set_to_none=True)
-        x = torch.randn(3, 3, 12, GRAPHS[graph].joints, persons, requires_grad=True)
+        x = torch.randn(3, 3, 12, graph.joints, persons, requires_grad=True)
         features = encoder(x)
         assert features.shape == (3, FEATURES[keys["name"]]) == (3, encoder.features)
         (features * torch.randn_like(features)).sum().backward()
@@ -452,17 +455,11 @@ def test_clips_of_another_skeleton_are_one_sentence(keys: dict[str, Any]) -> Non
 
 
 @each_encoder
-def test_a_skeleton_added_to_the_list_can_be_named(
-    keys: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_encoder_is_built_for_a_skeleton_without_a_name(keys: dict[str, Any]) -> None:
     """A graph of a few lines is all that another skeleton takes."""
-    monkeypatch.setitem(
-        GRAPHS, "cross", SkeletonGraph.from_bones("cross", [(2, 1), (3, 1), (4, 1), (5, 1)], root=1)
-    )
-    assert built({**keys, "graph": "cross"})(torch.randn(2, 3, 12, 5, 2)).shape == (
-        2,
-        FEATURES[keys["name"]],
-    )
+    cross = SkeletonGraph.from_bones("cross", [(2, 1), (3, 1), (4, 1), (5, 1)], root=1)
+    encoder = build_encoder(PARAMS.validate_python(keys), cross)
+    assert encoder(torch.randn(2, 3, 12, 5, 2)).shape == (2, FEATURES[keys["name"]])
 
 
 def test_transformer_s_joint_half_is_a_set_and_its_frame_half_a_sequence() -> None:

@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from c2vl.models.encoders.registry import STGCNParams, build_encoder
+from c2vl.models.encoders.registry import STGCNParams, build_encoder, graph_named
 from c2vl.models.encoders.stgcn import STGCN, GraphConvolution
 from c2vl.models.encoders.stgcn_published import (
     PYSKL25,
@@ -18,7 +18,7 @@ from c2vl.models.encoders.stgcn_published import (
     partition_of,
     published_partition,
 )
-from c2vl.models.graph import KINECT20, NTU25, SkeletonGraph
+from c2vl.models.graph import NTU25, SkeletonGraph
 from c2vl.models.streams import STREAMS, to_stream
 
 # 1-based pairs as st-gcn lists them, and pyskl's, which attaches hand tip and thumb to the hand.
@@ -75,7 +75,7 @@ def test_pyskls_skeleton_is_ntus_but_for_two_bones() -> None:
     ]
     assert differing == [(22, 7), (24, 11)]
     with pytest.raises(ValueError, match="ntu25"):
-        partition_of("pyskl", KINECT20)
+        partition_of("pyskl", graph_named("kinect20"))
     with pytest.raises(ValidationError, match="ntu25"):
         STGCNParams(graph="kinect20", partition="pyskl")
 

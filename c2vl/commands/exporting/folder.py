@@ -14,15 +14,16 @@ from safetensors.torch import save
 from torch import nn
 
 from c2vl import __version__
-from c2vl.commands.exporting.joints import AXES, JOINTS, UNITS
+from c2vl.commands.exporting.joints import AXES, UNITS
 from c2vl.commands.exporting.model_card import model_card
 from c2vl.commands.exporting.network import ExportedNetwork, FusedNetwork
 from c2vl.commands.exporting.onnx_file import OPSET, Network, write_onnx
 from c2vl.core.errors import UserError
 from c2vl.core.files import write_bytes, write_json
+from c2vl.core.layout_file import shipped_layout
 from c2vl.evaluation.evaluate_params import FusionParams
 from c2vl.evaluation.linear import LinearHead
-from c2vl.models.graph import GRAPHS
+from c2vl.models.encoders.registry import graph_named
 from c2vl.prompts.engines.engine_params import EngineParams
 from c2vl.training.checkpoint import Checkpoint, EncoderConfig
 
@@ -116,7 +117,7 @@ def exported_network(checkpoint: Checkpoint, head: LinearHead | None) -> Exporte
     shared = getattr(checkpoint.network, "skeleton_head", None)
     network = ExportedNetwork(
         checkpoint.encoder,
-        GRAPHS[config.encoder.graph],
+        graph_named(config.encoder.graph),
         config.stream,
         config.frames,
         shared if isinstance(shared, nn.Linear) else None,
@@ -171,7 +172,7 @@ def _config(
             "name": graph.name,
             "joints": graph.joints,
             "parents": list(graph.parents),
-            "joint_names": list(JOINTS.get(graph.name, ())),
+            "joint_names": list(shipped_layout(graph.name).joints),
             "axes": AXES,
             "units": UNITS,
         },

@@ -16,7 +16,7 @@ from c2vl.evaluation.fusion import fuse, softmax
 from c2vl.evaluation.head_files import load_head
 from c2vl.evaluation.linear import LinearHead
 from c2vl.models.encode import encode
-from c2vl.models.graph import GRAPHS
+from c2vl.models.encoders.registry import graph_named
 from c2vl.models.ragged import RaggedSkeletons
 from c2vl.training.checkpoint import Checkpoint, load_checkpoint
 
@@ -53,7 +53,8 @@ class Recogniser:
     @property
     def joints(self) -> int:
         """V, the number of joints of a skeleton."""
-        return GRAPHS[next(iter(self.streams.values())).checkpoint.config.encoder.graph].joints
+        graph = next(iter(self.streams.values())).checkpoint.config.encoder.graph
+        return graph_named(graph).joints
 
     def scores(self, clips: Sequence[np.ndarray], device: torch.device | str = "cpu") -> np.ndarray:
         """Scores (N, classes), rows of sum 1, of clips (T, 2, V, 3) in metres.

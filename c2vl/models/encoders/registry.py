@@ -12,6 +12,7 @@ from torch import nn
 
 from c2vl.core.errors import UserError
 from c2vl.core.extensions import imported, is_import_path
+from c2vl.core.layout_file import shipped_layout, shipped_layouts
 from c2vl.core.params import ParamsModel
 from c2vl.models.encoders.ctrgcn import CTRGCN
 from c2vl.models.encoders.gru import GRU, Reading
@@ -19,19 +20,26 @@ from c2vl.models.encoders.msg3d import MSG3D
 from c2vl.models.encoders.persons import Persons
 from c2vl.models.encoders.stgcn_published import Init, Partition, stgcn
 from c2vl.models.encoders.transformer import Transformer
-from c2vl.models.graph import GRAPHS, SkeletonGraph
+from c2vl.models.graph import SkeletonGraph
 
 
 def _known_graph(name: str) -> str:
-    if name not in GRAPHS:
-        raise ValueError(
-            f"no skeleton is called {name}; c2vl/models/graph.py has {', '.join(GRAPHS)}"
-        )
+    if name not in shipped_layouts():
+        raise ValueError(f"no skeleton is called {name}; there are {', '.join(shipped_layouts())}")
     return name
 
 
+def graph_named(name: str) -> SkeletonGraph:
+    """The graph of a shipped skeleton.
+
+    Raises:
+        UserError: there is none of this name.
+    """
+    return SkeletonGraph.of(shipped_layout(name))
+
+
 GraphName = Annotated[str, AfterValidator(_known_graph)]
-"""A key of `GRAPHS`: a skeleton that is added there can be named in params.yaml."""
+"""Name of a skeleton in `c2vl/core/layouts`."""
 
 
 class STGCNParams(ParamsModel):
@@ -43,7 +51,7 @@ class STGCNParams(ParamsModel):
 
     name: Literal["stgcn"] = "stgcn"
     graph: GraphName = Field(
-        default="ntu25", description="the skeleton, by its name in c2vl/models/graph.py"
+        default="ntu25", description="the skeleton, by its name in c2vl/core/layouts"
     )
     width: int = Field(default=64, ge=1)
     blocks: int = Field(default=10, ge=3, le=10)
@@ -166,7 +174,7 @@ def build_encoder(params: SkeletonEncoderParams, graph: SkeletonGraph | None = N
     has no name in `params`.
     """
     arguments = params.model_dump(exclude={"name", "graph"})
-    return ENCODERS[params.name](graph=graph or GRAPHS[params.graph], **arguments)
+    return ENCODERS[params.name](graph=graph or graph_named(params.graph), **arguments)
 
 
 def check_imported(params: SkeletonEncoderParams, frames: int) -> None:
@@ -185,7 +193,7 @@ def check_imported(params: SkeletonEncoderParams, frames: int) -> None:
         raise UserError(
             f"{wrong}: {error}; it is called with graph and the other keys of `pretrain.encoder`."
         ) from None
-    joints = GRAPHS[params.graph].joints
+    joints = graph_named(params.graph).joints
     with torch.random.fork_rng(devices=[]):
         try:
             encoder = build_encoder(params).eval()
