@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -109,9 +109,13 @@ class SkeletonLayout:
                 return "left" if joint == left else "right"
         return "middle"
 
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain values, for JSON."""
+        return asdict(self)
+
     def to_json(self) -> str:
-        """All of it as JSON on one line, for the metadata of tables and for checkpoints."""
-        return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True)
+        """All of it as JSON on one line, the same for equal skeletons."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> SkeletonLayout:

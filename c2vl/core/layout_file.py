@@ -12,9 +12,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from c2vl.core.errors import UserError
+from c2vl.core.files import write_json
 from c2vl.core.layout import Coordinates, SkeletonLayout, twice
 
 SHIPPED = Path(__file__).parent / "layouts"
+WRITTEN = "skeleton.json"  # beside the index
+NTU = "ntu25"
 LARGEST = 1 << 20  # bytes of a file
 Joint = int | str  # its number from 0, or its name
 
@@ -34,7 +37,7 @@ def shipped_layout(name: str) -> SkeletonLayout:
     if name not in shipped_layouts():
         raise UserError(
             f"there is no skeleton '{name}'; name one of {', '.join(shipped_layouts())}, or a "
-            "file such as extensions/mine.yaml (docs/skeletons.md)."
+            "file such as data/raw/mine.yaml (docs/skeletons.md)."
         )
     return _read(SHIPPED / f"{name}.yaml")
 
@@ -57,6 +60,30 @@ def load_layout(skeleton: str | Path) -> SkeletonLayout:
             f"{path}: {path.stem} is the name of a shipped skeleton; give the file another name."
         )
     return _read(path)
+
+
+def write_layout(folder: Path, layout: SkeletonLayout) -> None:
+    """Write the skeleton of a data set into the folder of its index."""
+    write_json(folder / WRITTEN, layout.to_dict())
+
+
+def read_layout(data: Path) -> SkeletonLayout:
+    """The skeleton of a data set, as stage `index` wrote it; ntu25 where it wrote none.
+
+    Args:
+        data: the folder with `index/`.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    try:
+        return SkeletonLayout.from_json((data / "index" / WRITTEN).read_bytes())
+    except FileNotFoundError:  # an index of a version that knew no other
+        return shipped_layout(NTU)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{data / 'index' / WRITTEN} cannot be used ({error}); run `dvc repro -f index`."
+        ) from None
 
 
 class _LayoutFile(BaseModel):

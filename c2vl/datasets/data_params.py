@@ -7,9 +7,13 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from c2vl.core.layout import SkeletonLayout
+from c2vl.core.layout_file import NTU, load_layout
 from c2vl.core.params import ParamsModel
 from c2vl.datasets.benchmarks import BENCHMARKS
 from c2vl.datasets.pku_labels import ClipBounds
+
+SKELETONS: dict[str, str] = {}  # of data sets whose skeleton is another than ntu25
 
 
 class DataParams(ParamsModel):
@@ -27,11 +31,24 @@ class DataParams(ParamsModel):
     class_names: list[str] | None = Field(
         default=None, description="By label, in place of the published ones and of a classes.txt."
     )
+    skeleton: str | None = Field(
+        default=None,
+        description="Name of a shipped skeleton or a YAML file; null: the data set's own "
+        "(docs/skeletons.md).",
+    )
     clip_bounds: ClipBounds = Field(
         default="start:end",
         description="PKU-MMD: frames of a label, as a slice of its numbers. "
         "The default is CMD's and MAMP's.",
     )
+
+    def layout(self) -> SkeletonLayout:
+        """The skeleton that `skeleton` names, or else the data set's own.
+
+        Raises:
+            UserError: there is no such skeleton, or its file is wrong.
+        """
+        return load_layout(self.skeleton or SKELETONS.get(self.dataset, NTU))
 
     @model_validator(mode="after")
     def _fits_the_data_set(self) -> DataParams:

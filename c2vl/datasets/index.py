@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 
 from c2vl.core import tables
 from c2vl.core.errors import UserError
+from c2vl.core.layout import SkeletonLayout
 from c2vl.core.tables import schemas
 from c2vl.datasets import pku, pku_index, preprocessed_index
 from c2vl.datasets.benchmarks import BENCHMARKS, belongs, missing_skeletons, splits
@@ -36,6 +38,7 @@ def build_index(params: DataParams) -> Index:
         index = preprocessed_index.build(params)
     else:
         index = pku_index.build(params) if params.dataset in pku.DATASETS else _build(params)
+    index = replace(index, layout=_layout(params, index.layout))
     if not index.counts["usable"]:
         reasons = ", ".join(f"{count} {kind}" for kind, count in index.counts["excluded"].items())
         raise UserError(
@@ -43,6 +46,20 @@ def build_index(params: DataParams) -> Index:
             f"({reasons or 'none belongs to it'})."
         )
     return index
+
+
+def _layout(params: DataParams, own: SkeletonLayout) -> SkeletonLayout:
+    """The skeleton that the parameters name, if the files' joints can be its joints."""
+    if params.skeleton is None:
+        return own
+    named = params.layout()
+    if (named.shape, named.coordinates) != (own.shape, own.coordinates):
+        raise UserError(
+            f"params.yaml: `data.skeleton`: {named.name} has {named.count} joints in "
+            f"{named.coordinates.upper()}, but the files of {params.dataset} hold {own.count} in "
+            f"{own.coordinates.upper()} ({own.name}); set `data.skeleton: null`."
+        )
+    return named
 
 
 def _build(params: DataParams) -> Index:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import pyarrow as pa
 
 from c2vl.core import tables
 from c2vl.core.files import write_json
+from c2vl.core.layout import SkeletonLayout
+from c2vl.core.layout_file import NTU, shipped_layout, write_layout
 from c2vl.datasets.file_facts import FileFacts
 
 UNKNOWN = FileFacts()
@@ -19,16 +21,18 @@ MOST_TIMES = 10  # as many frames as its skeleton; NTU RGB+D's videos differ by 
 
 @dataclass(frozen=True)
 class Index:
-    """The table of all samples of the data set, its class names, and counts for people to read."""
+    """The table of all samples, the class names, counts for people to read, and the skeleton."""
 
     table: pa.Table
     classes: list[str]
     counts: dict[str, Any]
+    layout: SkeletonLayout = field(default_factory=lambda: shipped_layout(NTU))
 
     def write(self, folder: Path) -> None:
-        """Write `index.parquet`, `classes.json` and `metrics.json`."""
+        """Write `index.parquet`, `classes.json`, `skeleton.json` and `metrics.json`."""
         tables.write(folder / "index.parquet", self.table)
         write_json(folder / "classes.json", self.classes)
+        write_layout(folder, self.layout)
         write_json(folder / "metrics.json", self.counts)
 
 

@@ -20,6 +20,7 @@ from ntu_text import record, text
 
 from c2vl.core import tables
 from c2vl.core.errors import UserError
+from c2vl.core.layout_file import SHIPPED, load_layout, read_layout
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.index import build_index
 from c2vl.datasets.scan import scan
@@ -289,7 +290,7 @@ def test_the_stage_writes_the_same_bytes_twice(
     )
     out = Path("data/index")
     first = {path.name: path.read_bytes() for path in out.iterdir()}
-    assert sorted(first) == ["classes.json", "index.parquet", "metrics.json"]
+    assert sorted(first) == ["classes.json", "index.parquet", "metrics.json", "skeleton.json"]
     assert (
         json.loads(first["classes.json"]) == ["drink", "wave"]
         and json.loads(first["metrics.json"])["usable"] == 8
@@ -305,3 +306,26 @@ def test_the_stage_writes_the_same_bytes_twice(
         runpy.run_path(str(ROOT / "stages" / "index.py"), run_name="__main__")
     reasons = capsys.readouterr().err
     assert left.value.code == 1 and reasons.count("\n") == 1 and "nowhere" in reasons
+
+
+def test_the_index_names_the_data_set_s_skeleton(raw: Path, tmp_path: Path) -> None:
+    """A skeleton of the user's own may join the same 25 joints otherwise, and no others."""
+    assert build_index(params(raw)).layout == load_layout("ntu25")
+    mine = tmp_path / "mine.yaml"
+    content = yaml.safe_load((SHIPPED / "ntu25.yaml").read_text(encoding="utf-8"))
+    content["bones"][-1] = [24, 10]
+    mine.write_text(yaml.safe_dump(content), encoding="utf-8")
+    index = build_index(params(raw).model_copy(update={"skeleton": str(mine)}))
+    index.write(tmp_path / "data" / "index")
+    layout = read_layout(tmp_path / "data")
+    assert (layout.name, layout.parents[24], layout.shape) == ("mine", 10, (2, 25, 3))
+    with pytest.raises(UserError, match="coco17 has 17 joints in 2D, but the files of studio hold"):
+        build_index(params(raw).model_copy(update={"skeleton": "coco17"}))
+
+
+def test_an_index_without_a_skeleton_is_of_ntu(tmp_path: Path) -> None:
+    assert read_layout(tmp_path) == load_layout("ntu25")
+    (tmp_path / "index").mkdir()
+    (tmp_path / "index/skeleton.json").write_text("{")
+    with pytest.raises(UserError, match=r"cannot be used .*; run `dvc repro -f index`"):
+        read_layout(tmp_path)

@@ -22,6 +22,7 @@ from c2vl.commands.pipeline.store_stages import INDEX, STAGES, StoredStage
 from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.core.files import read_json, write_bytes
+from c2vl.core.layout_file import read_layout, write_layout
 from c2vl.core.machine import state_dir
 from c2vl.core.params import PARAMS_FILE, read_params
 from c2vl.core.tables.schemas import OK
@@ -99,6 +100,7 @@ def project() -> Iterator[Path]:
         )
         (folder / INDEX).parent.mkdir(parents=True)
         shutil.copy(INDEX.parent / "classes.json", folder / INDEX.parent)
+        write_layout(folder / INDEX.parent, read_layout(Path("data")))
         for entry in Path("data").iterdir():  # raw files may lie beside the tables
             if entry.name not in {"index", "skeleton", "crop", "caption", "embed"}:
                 (folder / "data" / entry.name).symlink_to(entry.resolve())

@@ -49,6 +49,7 @@ def validation_data(data: Path, benchmark: str, seed: int, folder: Path) -> Path
     tables.write(folder / "index" / "index.parquet", changed)
     for link, target in (
         ("index/classes.json", "index/classes.json"),
+        ("index/skeleton.json", "index/skeleton.json"),
         ("skeleton", "skeleton"),
         ("embed", "embed"),
     ):
