@@ -18,8 +18,6 @@ from c2vl.datasets.skeleton_params import SkeletonParams
 from c2vl.datasets.transfer_targets import TransferTargets
 from c2vl.evaluation.evaluate_params import EvaluateParams
 from c2vl.evaluation.scores.score_params import ScoreParams
-from c2vl.models.clips import SHAPE
-from c2vl.models.encoders.registry import graph_named
 from c2vl.prompts.caption import CaptionParams
 from c2vl.prompts.class_names import ClassNamesParams
 from c2vl.prompts.crop_params import CropParams
@@ -83,7 +81,7 @@ def faults(params: Params, root: Path = Path(".")) -> list[str]:
     """
     try:
         return _faults(params, root)
-    except UserError as error:  # a module of the user's own that cannot be used
+    except UserError as error:  # a module or a skeleton of the user's own that cannot be used
         return [str(error).removeprefix(f"{PARAMS_FILE}: ")]
 
 
@@ -192,12 +190,7 @@ def _zero_shot(params: Params) -> Iterator[str]:
 def _encoder(params: Params) -> Iterator[str]:
     pretrain = PretrainParams.model_validate(params["pretrain"])
     make_objective(pretrain.objective)  # raises if a user's own cannot be used
-    joints = graph_named(pretrain.encoder.graph).joints
-    if joints != SHAPE[1]:
-        yield (
-            f"`pretrain.encoder.graph` {pretrain.encoder.graph} has {joints} joints, "
-            f"the skeletons of `data.dataset` {params['data']['dataset']} have {SHAPE[1]}."
-        )
+    pretrain.on(DataParams.model_validate(params["data"]).layout())  # raises if it does not fit
     if pretrain.micro_batch is not None and pretrain.micro_batch > pretrain.batch:
         yield f"`pretrain.micro_batch` is more than `pretrain.batch`, {pretrain.batch}."
 

@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="compute finished runs again")
     arguments = parser.parse_args()
 
+    from c2vl.core.layout_file import read_layout
     from c2vl.core.tables.fingerprint import data_fingerprint
     from c2vl.datasets.data_params import DataParams
     from c2vl.evaluation.evaluate_params import EvaluateParams
@@ -63,7 +64,9 @@ def main() -> None:
     }
     seeds, stream = arguments.seeds or declared.seeds, declared.stream
     base = applied(
-        load_section("pretrain", PretrainParams), declared.base, f"{arguments.file}, `base`"
+        load_section("pretrain", PretrainParams).on(read_layout(DATA)),
+        declared.base,
+        f"{arguments.file}, `base`",
     )
     protocols = load_section("evaluate", EvaluateParams)
     content = data_fingerprint(DATA)

@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("benchmark", help="a split column of the index, such as xsub")
     benchmark = stage_arguments(parser).benchmark
 
+    from c2vl.core.layout_file import read_layout
     from c2vl.training.absent import note_absent, without_prompts
     from c2vl.training.devices import Devices, prepare
     from c2vl.training.keep import forget
@@ -56,7 +57,8 @@ def main() -> None:
             out, state = Path("results/baselines") / benchmark / method, states[method]
             if method == "infonce" and bare:
                 if Devices(device).main:
-                    note_absent(out, method, benchmark, "joint", params)
+                    layout = read_layout(Path("data"))
+                    note_absent(out, method, benchmark, "joint", params, layout)
                 continue
             reuse = Reuse(out, Devices(device))
             trained = train(method, *data, benchmark, "joint", params, baselines, state, reuse)

@@ -37,6 +37,7 @@ def compare(
     benchmarks: list[str], streams: list[Stream], seeds: int, again: bool
 ) -> dict[str, Any]:
     """Run what is not finished yet, in parallel, and return the summary."""
+    from c2vl.core.layout_file import read_layout
     from c2vl.core.tables.fingerprint import data_fingerprint
     from c2vl.evaluation.evaluate_params import EvaluateParams
     from c2vl.experiments.ablation.run_method import run_method
@@ -44,7 +45,7 @@ def compare(
     from c2vl.training.training_params import BaselinesParams, PretrainParams
 
     params, baselines = (
-        load_section("pretrain", PretrainParams),
+        load_section("pretrain", PretrainParams).on(read_layout(DATA)),
         load_section("baselines", BaselinesParams),
     )
     protocols = load_section("evaluate", EvaluateParams)

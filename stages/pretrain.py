@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("stream", choices=STREAMS)
     arguments = stage_arguments(parser, values=2)
 
+    from c2vl.core.layout_file import read_layout
     from c2vl.training.absent import note_absent, without_prompts
     from c2vl.training.devices import Devices, prepare
     from c2vl.training.methods import train
@@ -71,7 +72,8 @@ def main() -> None:
     with recorded(f"pretrain-{name}", device) as notes:
         if without_prompts(Path("data")):
             if Devices(device).main:
-                note_absent(out, "c2vl", arguments.benchmark, arguments.stream, params)
+                layout = read_layout(Path("data"))
+                note_absent(out, "c2vl", arguments.benchmark, arguments.stream, params, layout)
                 write_for_dvc(name, [], {})
             return
         data = load_training(Path("data"), arguments.benchmark, params.objective.kinds, device)

@@ -139,6 +139,7 @@ def _trainings(
     from c2vl.commands.costs.training_speed import measured as speed_of
     from c2vl.commands.costs.trainings import training_lines
     from c2vl.commands.pipeline.dvc_status import changed_before
+    from c2vl.core.layout_file import read_layout
     from c2vl.core.params import load_section
     from c2vl.datasets.data_params import DataParams
     from c2vl.evaluation.evaluate_params import EvaluateParams
@@ -148,7 +149,9 @@ def _trainings(
     splits = splits_of(Path("data"), data.benchmarks)
     classes = max(split.classes for split in splits.values())
     linear = load_section("evaluate", EvaluateParams).linear
-    speed = speed_of(load_section("pretrain", PretrainParams), classes, linear.batch)
+    layout = read_layout(Path("data"))
+    pretrain = load_section("pretrain", PretrainParams).on(layout)
+    speed = speed_of(pretrain, layout, classes, linear.batch)
     print(f"  training: {speed.train:,.0f} clips a second, {speed.encode:,.0f} to encode alone")
     status = changed_before(None)
     yield from training_lines(

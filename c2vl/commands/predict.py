@@ -4,6 +4,7 @@
   c2vl predict 0002-L.txt --part 120:260      frames 120 to 259 of a long file of PKU-MMD
   c2vl predict joints.npy                     metres, (frames, joints, 3) or
                                               (persons, frames, joints, 3)
+  c2vl predict pose.npy --size 1920x1080      2D: pixels x, y and score, for an encoder of 2D joints
   c2vl predict folder/ --json > actions.json  all skeleton files in a folder
 
   c2vl predict clip.skeleton --from finetune --stream joint
@@ -51,6 +52,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="frames of the file to use; the first is 0, STOP is not included",
     )
     parser.add_argument(
+        "--size",
+        metavar="WIDTHxHEIGHT",
+        type=size,
+        help="image that 2D joints are pixels of (default: they are -1 to 1 over their image)",
+    )
+    parser.add_argument(
         "--top", type=int, default=5, metavar="N", help="actions for each file (default: 5)"
     )
     parser.add_argument(
@@ -68,6 +75,18 @@ def part(text: str) -> tuple[int, int]:
     if not (begin.isdecimal() and stop.isdecimal()):
         raise argparse.ArgumentTypeError(f"'{text}' is not BEGIN:STOP, such as 120:260")
     return int(begin), int(stop)
+
+
+def size(text: str) -> tuple[int, int]:
+    """Parse `1920x1080` into two numbers.
+
+    Raises:
+        argparse.ArgumentTypeError: the text has another form.
+    """
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"'{text}' is not WIDTHxHEIGHT, such as 1920x1080")
+    return int(width), int(height)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -102,10 +121,11 @@ def run(arguments: argparse.Namespace) -> None:
                 clips.append(
                     read_clip(
                         path,
-                        recogniser.joints,
+                        recogniser.layout,
                         arguments.part,
                         line.rules,
                         line.solo_of(data.dataset),
+                        arguments.size,
                     )
                 )
             except UserError as error:

@@ -92,6 +92,14 @@ class SkeletonLayout:
         """(M, V, 3): persons, joints, and numbers of a joint."""
         return self.persons, self.count, 3
 
+    def fits(self, other: SkeletonLayout) -> bool:
+        """Whether clips of the one can be read as the other's: same joints, bones, coordinates."""
+        return (self.shape, self.parents, self.coordinates) == (
+            other.shape,
+            other.parents,
+            other.coordinates,
+        )
+
     @property
     def root(self) -> int:
         """The joint that all bones lead to."""

@@ -22,6 +22,7 @@ class Target(ParamsModel):
     benchmark: str
     train_subjects: list[int] | None = None
     class_names: list[str] | None = None
+    skeleton: str | None = None
 
     @model_validator(mode="after")
     def _is_a_data_set(self) -> Target:
@@ -32,6 +33,7 @@ class Target(ParamsModel):
         """The same as a section `data`."""
         given = {"dataset": self.dataset, "raw": self.raw, "benchmarks": [self.benchmark]}
         given |= {"train_subjects": self.train_subjects, "class_names": self.class_names}
+        given |= {"skeleton": self.skeleton}
         return DataParams.model_validate(given)
 
 

@@ -14,9 +14,8 @@ import torch
 
 from c2vl.core import tables
 from c2vl.core.errors import UserError
+from c2vl.core.layout_file import read_layout
 from c2vl.models.ragged import RaggedSkeletons
-
-SHAPE = (2, 25, 3)  # of a frame: persons, joints, coordinates
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ def load_clips(
     Raises:
         UserError: a table or the benchmark is missing, or nothing is left in the split.
     """
+    layout = read_layout(data)
     index = tables.read(data / "index" / "index.parquet", ["sample", "label", "status", benchmark])
     chosen = index.filter(
         pc.and_(pc.equal(index["status"], "ok"), pc.equal(index[benchmark], split))
@@ -73,20 +73,20 @@ def load_clips(
         samples += table["sample"].to_pylist()
         frames.append(table["frames"].to_numpy())
         joints.append(values)
-        if len(values) != int(frames[-1].sum()) * np.prod(SHAPE):
+        if len(values) != int(frames[-1].sum()) * np.prod(layout.shape):
             raise UserError(
-                f"{data / 'skeleton' / shard}: joints and frames disagree; "
-                "run `dvc repro skeleton -f`."
+                f"{data / 'skeleton' / shard}: joints and frames disagree (the skeleton is "
+                f"{layout.name}); run `dvc repro skeleton -f`."
             )
     if not samples:
         raise UserError(
             f"{data / 'index'} has no usable sample with a skeleton in split {split} "
             f"of benchmark {benchmark}."
         )
-    together = torch.from_numpy(np.concatenate(joints).reshape(-1, *SHAPE))
+    together = torch.from_numpy(np.concatenate(joints).reshape(-1, *layout.shape))
     try:
         skeletons = RaggedSkeletons(
-            together, torch.from_numpy(np.concatenate(frames).astype(np.int64)), device
+            together, torch.from_numpy(np.concatenate(frames).astype(np.int64)), device, layout
         )
     except ValueError as error:
         raise UserError(

@@ -30,7 +30,7 @@ def encode(
     training = encoder.training
     encoder.eval()
     features = [
-        encoder(to_stream(test_view(clips, part, frames), stream)).float().cpu()
+        encoder(to_stream(test_view(clips, part, frames), stream, clips.layout)).float().cpu()
         for part in rows.split(BATCH)
     ]
     encoder.train(training)

@@ -20,6 +20,7 @@ class SkeletonGraph:
 
     name: str
     parents: tuple[int, ...]
+    persons: int = 2  # slots of a clip
 
     def __post_init__(self) -> None:
         roots = [joint for joint, parent in enumerate(self.parents) if joint == parent]
@@ -51,7 +52,7 @@ class SkeletonGraph:
     @classmethod
     def of(cls, layout: SkeletonLayout) -> SkeletonGraph:
         """The bones of a data set's skeleton."""
-        return cls(layout.name, layout.parents)
+        return cls(layout.name, layout.parents, layout.persons)
 
     @property
     def joints(self) -> int:
@@ -122,16 +123,3 @@ class SkeletonGraph:
 
 NTU25 = SkeletonGraph.of(shipped_layout("ntu25"))
 """The 25 joints of Kinect v2 (NTU RGB+D, PKU-MMD); joint 21 is the spine at the shoulders."""
-
-
-def graph_of(joints: int) -> SkeletonGraph:
-    """The Kinect's skeleton with so many joints.
-
-    Raises:
-        ValueError: there is none.
-    """
-    for name in ("ntu25", "kinect20"):
-        graph = SkeletonGraph.of(shipped_layout(name))
-        if graph.joints == joints:
-            return graph
-    raise ValueError(f"no Kinect gives {joints} joints; name the skeleton")

@@ -18,6 +18,7 @@ from c2vl.models.ragged import RaggedSkeletons
 
 TEST_SHARE = 0.95  # of the valid frames, from the middle
 TRAIN_SHARES = (0.5, 1.0)
+IN_PLANE = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
 
 
 class ViewParams(ParamsModel):
@@ -25,7 +26,9 @@ class ViewParams(ParamsModel):
 
     frames: int = Field(default=64, ge=1, description="T of a view")
     rotation: float = Field(
-        default=0.3, ge=0, description="largest angle about each axis, rad; 0: none"
+        default=0.3,
+        ge=0,
+        description="largest angle about each axis, of 2D joints in the image, rad; 0: none",
     )
     crop: bool = Field(
         default=True, description="random crop in time; false: the test view's centre crop"
@@ -66,7 +69,7 @@ def draw(batch: int, params: ViewParams, generator: torch.Generator) -> Draws:
 
 
 def train_view(clips: RaggedSkeletons, rows: Tensor, params: ViewParams, draws: Draws) -> Tensor:
-    """Crop, resize and rotate the clips `rows` (B,); (B, C, T, V, M) float32 in metres."""
+    """Crop, resize and rotate the clips `rows` (B,); (B, C, T, V, M) float32."""
     valid = clips.lengths[rows.cpu()]
     if params.crop:
         length = torch.minimum(
@@ -78,13 +81,15 @@ def train_view(clips: RaggedSkeletons, rows: Tensor, params: ViewParams, draws: 
         view = test_view(clips, rows, params.frames)
     if params.rotation == 0:
         return view
-    rotation = rotation_matrices(draws.angles).mT.to(view)  # of rows: (x y z) R'
+    # 2D joints turn in the image: about z, where their score is, which so stays as it is.
+    angles = draws.angles if clips.layout.three_d else draws.angles * IN_PLANE
+    rotation = rotation_matrices(angles).mT.to(view)  # of rows: (x y z) R'
     points = view.permute(0, 2, 4, 3, 1)  # (B, T, M, V, C), as they lie in memory
     return torch.bmm(points.flatten(1, 3), rotation).view(points.shape).permute(0, 4, 1, 3, 2)
 
 
 def test_view(clips: RaggedSkeletons, rows: Tensor, frames: int) -> Tensor:
-    """The middle 95 % of clips `rows` (B,) in `frames` frames; (B, C, T, V, M) float32, metres."""
+    """The middle 95 % of clips `rows` (B,) in `frames` frames; (B, C, T, V, M) float32."""
     valid = clips.lengths[rows.cpu()]
     bias = torch.from_numpy(
         ((1 - TEST_SHARE) * valid.numpy().astype(np.float64) / 2).astype(np.int64)

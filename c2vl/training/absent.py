@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from c2vl.core import tables
 from c2vl.core.files import read_json, write_json
+from c2vl.core.layout import SkeletonLayout
 from c2vl.models.streams import Stream
 from c2vl.training.checkpoint import ABSENT, EncoderConfig, Method
 from c2vl.training.training_params import PretrainParams
@@ -40,9 +41,15 @@ def without_prompts(data: Path) -> bool:
 
 
 def note_absent(
-    folder: Path, method: Method, benchmark: str, stream: Stream, params: PretrainParams
+    folder: Path,
+    method: Method,
+    benchmark: str,
+    stream: Stream,
+    params: PretrainParams,
+    layout: SkeletonLayout,
 ) -> None:
     """Write the note: the reason, and the config that the encoder would have had."""
+    params = params.on(layout)
     config = EncoderConfig(
         method=method,
         benchmark=benchmark,
@@ -51,8 +58,8 @@ def note_absent(
         encoder=params.encoder,
         frames=params.view.frames,
         training=params.model_dump(mode="json"),
-    )
-    write_json(folder / ABSENT, {"reason": REASON, "config": config.model_dump(mode="json")})
+    ).on(layout)
+    write_json(folder / ABSENT, {"reason": REASON, "config": config.to_json()})
     log.info(f"{folder}: not trained. {REASON}")
 
 

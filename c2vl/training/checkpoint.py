@@ -13,8 +13,11 @@ from torch import nn
 
 from c2vl.core.errors import UserError
 from c2vl.core.files import read_json, write_bytes, write_json
+from c2vl.core.layout import SkeletonLayout
+from c2vl.core.layout_file import shipped_layout, shipped_layouts
 from c2vl.core.params import ParamsModel
 from c2vl.models.encoders.registry import SkeletonEncoderParams, build_encoder
+from c2vl.models.graph import SkeletonGraph
 from c2vl.models.streams import Stream
 from c2vl.training.curves import Epoch, to_csv
 from c2vl.training.objective.embeddings import AlignedEncoder
@@ -32,7 +35,8 @@ class EncoderConfig(ParamsModel):
 
     `prompts` (width of the prompts' features by kind) and `dimension` describe the heads of c2vl
     and infonce, `classes` the classifier of supervised. `clips` were trained on, `left_out` had no
-    prompt. `training` is the section of params as it was.
+    prompt. `training` is the section of params as it was. `skeleton` is the data's, where its name
+    is none of the shipped ones.
     """
 
     method: Method
@@ -47,10 +51,26 @@ class EncoderConfig(ParamsModel):
     clips: int = 0
     left_out: int = 0
     training: dict[str, Any] = Field(default_factory=dict)
+    skeleton: SkeletonLayout | None = None
+
+    @property
+    def layout(self) -> SkeletonLayout:
+        """The skeleton of the clips that it was trained on."""
+        return self.skeleton or shipped_layout(self.encoder.graph)
+
+    def on(self, layout: SkeletonLayout) -> EncoderConfig:
+        """The same for clips of a skeleton."""
+        shipped = layout.name in shipped_layouts() and shipped_layout(layout.name) == layout
+        encoder = self.encoder.model_copy(update={"graph": layout.name})
+        return self.model_copy(update={"encoder": encoder, "skeleton": None if shipped else layout})
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a file; without `skeleton`, where a name says it."""
+        return self.model_dump(mode="json", exclude={"skeleton"} if self.skeleton is None else None)
 
     def build(self) -> EncoderNetwork:
         """A network of this shape; its weights are random until loaded."""
-        encoder = build_encoder(self.encoder)
+        encoder = build_encoder(self.encoder, SkeletonGraph.of(self.layout))
         if self.prompts:
             return AlignedEncoder(
                 encoder, self.prompts, self.dimension or max(self.prompts.values())
@@ -88,7 +108,7 @@ def save_checkpoint(
     """Write `encoder.safetensors` (with heads), `config.json`, `curves.csv`, each atomically."""
     write_bytes(folder / WEIGHTS, weights_of(network))
     write_bytes(folder / CURVES, to_csv(curves).encode())
-    write_json(folder / CONFIG, config.model_dump())
+    write_json(folder / CONFIG, config.to_json())
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:

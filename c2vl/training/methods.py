@@ -15,6 +15,7 @@ from c2vl.core.errors import UserError
 from c2vl.models.clips import Clips
 from c2vl.models.encode import BATCH
 from c2vl.models.encoders.registry import build_encoder
+from c2vl.models.graph import SkeletonGraph
 from c2vl.models.prompt_features import Prompts
 from c2vl.models.ragged import RaggedSkeletons
 from c2vl.models.streams import Stream, to_stream
@@ -97,8 +98,11 @@ def train(
         reuse: where a known result is taken from; None: train in any case.
 
     Raises:
-        UserError: the method needs prompts and there are none, or training diverged.
+        UserError: the method needs prompts and there are none, the encoder cannot use this
+            skeleton, or training diverged.
     """
+    layout = clips.skeletons.layout
+    params = params.on(layout)
     config = EncoderConfig(
         method=method,
         benchmark=benchmark,
@@ -107,7 +111,7 @@ def train(
         encoder=params.encoder,
         frames=params.view.frames,
         clips=len(clips),
-    )
+    ).on(layout)
     if method == "random":
         network = BareEncoder(random_encoder(clips.skeletons, stream, params))
         return Trained(network, config.model_copy(update={"clips": 0}), [])
@@ -255,13 +259,7 @@ def _network_first(
 
 def _tensors(clips: Clips) -> list[Tensor]:
     """Return the tensors that a training on clips and labels reads."""
-    skeletons = clips.skeletons
-    return [
-        skeletons.joints.tensor,
-        skeletons.starts,
-        skeletons.lengths,
-        torch.from_numpy(clips.labels),
-    ]
+    return [*clips.skeletons.content(), torch.from_numpy(clips.labels)]
 
 
 def _kept(folder: Path, config: EncoderConfig, key: str) -> tuple[Keep, SaveGood]:
@@ -282,10 +280,10 @@ def random_encoder(clips: RaggedSkeletons, stream: Stream, params: PretrainParam
     feature. The baseline would then measure this, and not random weights.
     """
     torch.manual_seed(params.seed)
-    encoder = build_encoder(params.encoder).to(clips.device).train()
+    encoder = build_encoder(params.encoder, SkeletonGraph.of(clips.layout)).to(clips.device).train()
     for module in encoder.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.momentum = None  # cumulative average
     for rows in torch.arange(len(clips)).split(BATCH):
-        encoder(to_stream(test_view(clips, rows, params.view.frames), stream))
+        encoder(to_stream(test_view(clips, rows, params.view.frames), stream, clips.layout))
     return encoder.eval()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from c2vl.core.errors import UserError
 from c2vl.models.encoders.registry import build_encoder
+from c2vl.models.graph import SkeletonGraph
 from c2vl.models.prompt_features import Prompts
 from c2vl.models.ragged import RaggedSkeletons
 from c2vl.models.streams import Stream, to_stream
@@ -53,7 +54,8 @@ class Pretraining(Task):
         self.rows = prompts.usable()
         self.kinds = list(prompts.widths)
         dimension = params.objective.dimension or max(prompts.widths.values())
-        self.network = AlignedEncoder(build_encoder(params.encoder), prompts.widths, dimension)
+        encoder = build_encoder(params.encoder, SkeletonGraph.of(skeletons.layout))
+        self.network = AlignedEncoder(encoder, prompts.widths, dimension)
         self.objective = make_objective(params.objective).to(skeletons.device)
         self.alpha = 1.0
 
@@ -65,7 +67,8 @@ class Pretraining(Task):
     def inputs(self, rows: Tensor, own: slice, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Views (b, C, T, V, M), then prompts (b, width) by kind."""
         draws = draw(len(rows), self.params.view, generator).part(own)
-        x = to_stream(train_view(self.skeletons, rows[own], self.params.view, draws), self.stream)
+        view = train_view(self.skeletons, rows[own], self.params.view, draws)
+        x = to_stream(view, self.stream, self.skeletons.layout)
         features = self.prompts.take(rows, self.params.prompts, generator)
         return (x, *(features[kind][own] for kind in self.kinds))
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from c2vl.models.encoders.registry import build_encoder
+from c2vl.models.graph import SkeletonGraph
 from c2vl.models.ragged import RaggedSkeletons
 from c2vl.models.streams import Stream, to_stream
 from c2vl.models.views import draw, train_view
@@ -57,9 +58,8 @@ class SupervisedTraining(Task):
     def inputs(self, rows: Tensor, own: slice, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Views (b, C, T, V, M)."""
         draws = draw(len(rows), self.params.view, generator).part(own)
-        return (
-            to_stream(train_view(self.skeletons, rows[own], self.params.view, draws), self.stream),
-        )
+        view = train_view(self.skeletons, rows[own], self.params.view, draws)
+        return (to_stream(view, self.stream, self.skeletons.layout),)
 
     def outputs(self, network: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
         """Logits (b, classes)."""
@@ -97,7 +97,9 @@ def train_supervised(
     """
     torch.manual_seed(params.seed)
     devices = Devices(skeletons.device)
-    network = ClassifyingEncoder(build_encoder(params.encoder), classes)
+    network = ClassifyingEncoder(
+        build_encoder(params.encoder, SkeletonGraph.of(skeletons.layout)), classes
+    )
     task = SupervisedTraining(network, skeletons, labels, stream, params)
     trained, curves = fit(task, params, devices, name or f"supervised {stream}", keep, save_good)
     return cast(ClassifyingEncoder, trained), curves

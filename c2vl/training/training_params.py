@@ -6,6 +6,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from c2vl.core.errors import UserError
+from c2vl.core.layout import SkeletonLayout
+from c2vl.core.layout_file import NTU, shipped_layout
 from c2vl.core.params import ParamsModel
 from c2vl.models.encoders.registry import SkeletonEncoderParams, STGCNParams, check_imported
 from c2vl.models.views import ViewParams
@@ -61,6 +64,27 @@ class PretrainParams(ParamsModel):
         default=5, ge=0, description="epochs between KNN probes on the training split; 0: none"
     )
     objective: ObjectiveParams = ObjectiveParams()
+
+    def on(self, layout: SkeletonLayout) -> PretrainParams:
+        """These parameters for clips of a skeleton, which becomes the encoder's.
+
+        Raises:
+            UserError: the encoder asks for another skeleton, or cannot use this one.
+        """
+        encoder, here = self.encoder, "params.yaml: `pretrain.encoder"
+        if "graph" in encoder.model_fields_set and encoder.graph != layout.name:
+            raise UserError(
+                f"{here}.graph` is {encoder.graph}, but the skeleton of the data is {layout.name}; "
+                "remove the key."
+            )
+        ntu = shipped_layout(NTU).parents == layout.parents
+        if getattr(encoder, "partition", None) == "pyskl" and not ntu:
+            raise UserError(f"{here}.partition: pyskl` is for {NTU}, not for {layout.name}.")
+        if getattr(encoder, "relative", None) is True and not layout.three_d:
+            raise UserError(f"{here}.relative` is for 3D joints; {layout.name} is 2D.")
+        return self.model_copy(
+            update={"encoder": encoder.model_copy(update={"graph": layout.name})}
+        )
 
     @model_validator(mode="after")
     def _encoder_fits_view(self) -> PretrainParams:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from c2vl.core.layout import SkeletonLayout
 from c2vl.training.training_params import PretrainParams
 
 if TYPE_CHECKING:
@@ -39,11 +40,12 @@ class Speed:
     memory: int
 
 
-def measured(params: PretrainParams, classes: int, batch: int) -> Speed:
+def measured(params: PretrainParams, layout: SkeletonLayout, classes: int, batch: int) -> Speed:
     """Time a few steps of training, of encoding, and of linear evaluation.
 
     Args:
         params: section `pretrain`: encoder, frames, batch, precision.
+        layout: the skeleton of the clips.
         classes: how many labels there are.
         batch: of linear evaluation.
     """
@@ -52,6 +54,7 @@ def measured(params: PretrainParams, classes: int, batch: int) -> Speed:
 
     from c2vl.core import machine
     from c2vl.models.encoders.registry import build_encoder
+    from c2vl.models.graph import SkeletonGraph
     from c2vl.training.devices import Devices
     from c2vl.training.environment import threads
 
@@ -61,8 +64,8 @@ def measured(params: PretrainParams, classes: int, batch: int) -> Speed:
     if cuda:
         torch.cuda.reset_peak_memory_stats(device)
     count = (params.micro_batch or params.batch) if cuda else CLIPS
-    encoder = build_encoder(params.encoder).to(device).train()
-    x = torch.randn(count, 3, params.view.frames, 25, 2, device=device)
+    encoder = build_encoder(params.encoder, SkeletonGraph.of(layout)).to(device).train()
+    x = torch.randn(count, 3, params.view.frames, layout.count, layout.persons, device=device)
     devices = Devices(device)
 
     def train() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from c2vl.commands.pipeline.training_cells import Cell
 from c2vl.core.errors import UserError
+from c2vl.core.layout_file import read_layout
 from c2vl.core.params import load_section
 from c2vl.datasets.data_params import DataParams
 from c2vl.training.training_params import PretrainParams
@@ -35,5 +38,5 @@ def zero_shot_shares(cell: Cell, benchmark: str, classes: int) -> list[float]:
 
 def zero_shot_params() -> PretrainParams:
     """The parameters that these encoders train with."""
-    pretrain = load_section("pretrain", PretrainParams)
+    pretrain = load_section("pretrain", PretrainParams).on(read_layout(Path("data")))
     return load_section("zero_shot", ZeroShotParams).pretraining(pretrain)

@@ -14,16 +14,14 @@ from safetensors.torch import save
 from torch import nn
 
 from c2vl import __version__
-from c2vl.commands.exporting.joints import AXES, UNITS
+from c2vl.commands.exporting.joints import about_joints
 from c2vl.commands.exporting.model_card import model_card
 from c2vl.commands.exporting.network import ExportedNetwork, FusedNetwork
 from c2vl.commands.exporting.onnx_file import OPSET, Network, write_onnx
 from c2vl.core.errors import UserError
 from c2vl.core.files import write_bytes, write_json
-from c2vl.core.layout_file import shipped_layout
 from c2vl.evaluation.evaluate_params import FusionParams
 from c2vl.evaluation.linear import LinearHead
-from c2vl.models.encoders.registry import graph_named
 from c2vl.prompts.engines.engine_params import EngineParams
 from c2vl.training.checkpoint import Checkpoint, EncoderConfig
 
@@ -117,7 +115,7 @@ def exported_network(checkpoint: Checkpoint, head: LinearHead | None) -> Exporte
     shared = getattr(checkpoint.network, "skeleton_head", None)
     network = ExportedNetwork(
         checkpoint.encoder,
-        graph_named(config.encoder.graph),
+        config.layout,
         config.stream,
         config.frames,
         shared if isinstance(shared, nn.Linear) else None,
@@ -151,7 +149,6 @@ def _config(
 ) -> dict[str, Any]:
     checkpoint = next(iter(parts.values())).checkpoint
     config = checkpoint.config
-    graph = network.graph
     width = int(checkpoint.encoder.features)  # type: ignore[arg-type]
     descriptions = {
         "features": f"(batch, {width}), of the encoder",
@@ -168,14 +165,7 @@ def _config(
         "stream": "fusion" if len(parts) > 1 else config.stream,
         "fusion": network.about if isinstance(network, FusedNetwork) else None,
         "frames": config.frames,
-        "graph": {
-            "name": graph.name,
-            "joints": graph.joints,
-            "parents": list(graph.parents),
-            "joint_names": list(shipped_layout(graph.name).joints),
-            "axes": AXES,
-            "units": UNITS,
-        },
+        "graph": about_joints(network.layout),
         "outputs": described,
         "classes": list(about.get("classes", [])),
         "prompts": _prompts(config, prompts),

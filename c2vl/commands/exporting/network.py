@@ -1,4 +1,4 @@
-"""The network that is exported: from joints in metres to features, embedding and scores."""
+"""The network that is exported: from joints to features, embedding and scores."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
+from c2vl.core.layout import SkeletonLayout
 from c2vl.evaluation.evaluate_params import FusionParams
 from c2vl.evaluation.fusion import fuse_tensors
 from c2vl.evaluation.linear import LinearHead
-from c2vl.models.encoders.persons import SLOTS
-from c2vl.models.graph import SkeletonGraph
 from c2vl.models.streams import Stream, to_stream
 
-CENTRE = 1  # joint 2, the middle of the spine
 END_SHARE = 40  # 1/40 of the frames at each end is cut: the test view is the middle 95 %
 
 
 class ExportedNetwork(nn.Module):
-    """Takes clips (B, F, 2, V, 3) in metres; returns `features`, `embedding` and `scores`.
+    """Takes clips (B, F, M, V, 3) of a skeleton; returns `features`, `embedding` and `scores`.
 
-    B and F are free. The pre-processing is part of the network.
+    B and F are free. The pre-processing is part of the network: 3D joints may have any origin. 2D
+    joints are relative to the image (`relative_to_image`), beside their scores.
 
     Args:
         encoder: `(B, C, T, V, M) -> (B, D)`.
-        graph: the skeleton, for bones.
+        layout: the skeleton.
         stream: joint, motion or bone; computed from the joints.
         frames: T, to which clips are resized.
         skeleton_head: linear layer into the space shared with CLIP. None: no `embedding` (B, d).
@@ -36,7 +35,7 @@ class ExportedNetwork(nn.Module):
     def __init__(
         self,
         encoder: nn.Module,
-        graph: SkeletonGraph,
+        layout: SkeletonLayout,
         stream: Stream,
         frames: int,
         skeleton_head: nn.Linear | None = None,
@@ -44,7 +43,7 @@ class ExportedNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder, self.skeleton_head = encoder, skeleton_head
-        self.graph, self.stream, self.frames = graph, stream, frames
+        self.layout, self.stream, self.frames = layout, stream, frames
         self.linear = None if linear is None else Classifier(linear)
         self.outputs = [
             "features",
@@ -61,7 +60,7 @@ class ExportedNetwork(nn.Module):
 
     def values(self, joints: Tensor) -> dict[str, Tensor]:
         """`features`, and `embedding` and `logits` where there are heads for them."""
-        features = self.encoder(to_stream(self.view(joints), self.stream, self.graph))
+        features = self.encoder(to_stream(self.view(joints), self.stream, self.layout))
         found = {"features": features}
         if self.skeleton_head is not None:
             found["embedding"] = normalize(self.skeleton_head(features), dim=1)
@@ -70,21 +69,26 @@ class ExportedNetwork(nn.Module):
         return found
 
     def view(self, joints: Tensor) -> Tensor:
-        """Pre-process clips (B, F, 2, V, 3); return (B, 3, T, V, 2).
+        """Pre-process clips (B, F, M, V, 3); return (B, 3, T, V, M).
 
-        Centre on joint 2 of person 1's first frame, keep the middle 95 % of the frames, resize
-        them in time. Equals `c2vl.datasets.skeletons.actors.centred` with
+        Centre 3D joints on the skeleton's centre in person 1's first frame, keep the middle 95 % of
+        the frames, resize them in time. Equals `c2vl.datasets.skeletons.actors.centred` with
         `c2vl.models.views.test_view` for clips without empty frames.
         """
-        real = joints.ne(0).flatten(3).any(3)  # (B, F, M)
-        first = real[:, :, 0].int().argmax(1)
-        centre = joints[torch.arange(joints.shape[0]), first, 0, CENTRE]  # (B, 3)
-        x = (joints - centre[:, None, None, None]) * real[..., None, None]
+        x = self._centred(joints) if self.layout.three_d else joints
         frames = x.shape[1]
         x = x[:, frames // END_SHARE : frames - frames // END_SHARE]
         x = x.permute(0, 2, 3, 4, 1).flatten(1, 3)  # (B, M*V*C, F')
         x = interpolate(x, size=self.frames, mode="linear", align_corners=False)
-        return x.unflatten(1, (SLOTS, self.graph.joints, 3)).permute(0, 3, 4, 2, 1)
+        return x.unflatten(1, self.layout.shape).permute(0, 3, 4, 2, 1)
+
+    def _centred(self, joints: Tensor) -> Tensor:
+        real = joints.ne(0).flatten(3).any(3)  # (B, F, M)
+        first = real[:, :, 0].int().argmax(1)
+        clips = torch.arange(joints.shape[0])
+        each = [joints[clips, first, 0, joint] for joint in self.layout.centre]  # (B, 3)
+        centre = each[0] if len(each) == 1 else torch.stack(each).mean(0)
+        return (joints - centre[:, None, None, None]) * real[..., None, None]
 
 
 class FusedNetwork(nn.Module):
@@ -105,7 +109,7 @@ class FusedNetwork(nn.Module):
         self.adds = fusion.scores
         self.about = {"weights": self.weights, "scores": self.adds}
         first = next(iter(parts.values()))
-        self.graph, self.frames = first.graph, first.frames
+        self.layout, self.frames = first.layout, first.frames
         self.outputs = [
             f"{name}_{stream}" for stream, part in parts.items() for name in part.outputs[:-1]
         ]

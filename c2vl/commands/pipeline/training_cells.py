@@ -104,12 +104,13 @@ def is_known(record: dict[str, Any] | None, now: Description, store: TrainedStor
 
 
 def _described_encoders(cell: Cell, device: str) -> Iterator[Known]:
+    from c2vl.core.layout_file import read_layout
     from c2vl.core.tables.class_list import read_class_list
     from c2vl.training.checkpoint import EncoderConfig
     from c2vl.training.methods import described, params_of
     from c2vl.training.training_params import BaselinesParams, PretrainParams
 
-    pretrain = load_section("pretrain", PretrainParams)
+    pretrain = load_section("pretrain", PretrainParams).on(read_layout(Path("data")))
     baselines = load_section("baselines", BaselinesParams)
     classes = len(read_class_list(Path("data")))
     for out, method, benchmark, stream, own in _encoders_of(cell, pretrain):
@@ -153,6 +154,7 @@ def _encoders_of(
 
 
 def _described_runs(cell: Cell, device: str) -> Iterator[Known]:
+    from c2vl.core.layout_file import read_layout
     from c2vl.core.tables.class_list import read_class_list
     from c2vl.training.finetuning.finetune_params import FinetuneParams, SemiParams, TransferParams
     from c2vl.training.finetuning.starts import config_of
@@ -180,9 +182,8 @@ def _described_runs(cell: Cell, device: str) -> Iterator[Known]:
             wheres = _products(start=section.starts)
     classes = len(read_class_list(data))
     for where in wheres:
-        config, pretrain = config_of(
-            sources.get(where.get("stream", ""), pretrained / cell.out.name)
-        )
+        source = sources.get(where.get("stream", ""), pretrained / cell.out.name)
+        config, pretrain = config_of(source, read_layout(data))
         run = last.get(frozenset(where.items()))
         yield (
             run,

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from c2vl.core.errors import UserError
+from c2vl.core.layout import SkeletonLayout
 from c2vl.evaluation.evaluate_params import FusionParams
 from c2vl.evaluation.fusion import fuse, softmax
 from c2vl.evaluation.head_files import load_head
 from c2vl.evaluation.linear import LinearHead
 from c2vl.models.encode import encode
-from c2vl.models.encoders.registry import graph_named
 from c2vl.models.ragged import RaggedSkeletons
 from c2vl.training.checkpoint import Checkpoint, load_checkpoint
 
@@ -51,17 +51,16 @@ class Recogniser:
         return list(next(iter(self.streams.values())).about["classes"])
 
     @property
-    def joints(self) -> int:
-        """V, the number of joints of a skeleton."""
-        graph = next(iter(self.streams.values())).checkpoint.config.encoder.graph
-        return graph_named(graph).joints
+    def layout(self) -> SkeletonLayout:
+        """The skeleton that it recognises actions of."""
+        return next(iter(self.streams.values())).checkpoint.config.layout
 
     def scores(self, clips: Sequence[np.ndarray], device: torch.device | str = "cpu") -> np.ndarray:
-        """Scores (N, classes), rows of sum 1, of clips (T, 2, V, 3) in metres.
+        """Scores (N, classes), rows of sum 1, of clips (T, M, V, 3) of `layout`.
 
         The stage `evaluate` computes the same for its test split.
         """
-        skeletons = RaggedSkeletons.from_clips(clips, device)
+        skeletons = RaggedSkeletons.from_clips(clips, device, self.layout)
         by_stream = {}
         for stream, trained in self.streams.items():
             config = trained.checkpoint.config

@@ -9,16 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from c2vl.core.errors import UserError
+from c2vl.core.layout import SkeletonLayout
+from c2vl.core.layout_file import NTU, shipped_layout
 from c2vl.datasets.hidden_files import is_hidden
 from c2vl.datasets.pku_skeleton import NUMBERS, LongSkeleton
 from c2vl.datasets.skeleton_file import SkeletonError, parse_skeleton
 from c2vl.datasets.skeleton_params import Rules, Solo
-from c2vl.datasets.skeletons.actors import Actors, actors_of_slots
+from c2vl.datasets.skeletons.actors import actors_of_slots
+from c2vl.datasets.skeletons.coordinates import centred_on, relative_to_image
 from c2vl.datasets.skeletons.denoise import denoise
 from c2vl.models.ragged import RaggedSkeletons
 
 SUFFIXES = (".skeleton", ".txt", ".npy")
-PERSONS = 2
+LARGEST = 3.0  # of a joint's place in its image; beyond it, the numbers are pixels
 SHAPES = "(frames, joints, 3) or (persons, frames, joints, 3)"
 
 Part = tuple[int, int]  # first frame, and the one after the last
@@ -30,8 +33,8 @@ class Clip:
 
     Attributes:
         path: of its file.
-        joints: (T, 2, V, 3) float32 in metres, centred; zero where a person is absent.
-        persons: 1 or 2.
+        joints: (T, M, V, 3) float32, as the skeleton table has them; zero where a person is absent.
+        persons: how many there are.
     """
 
     path: Path
@@ -72,60 +75,93 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
 
 def read_clip(
     path: Path,
-    joints: int = 25,
+    layout: SkeletonLayout | None = None,
     part: Part | None = None,
     rules: Rules = "ctrgcn",
     solo: Solo = "zeros",
+    size: tuple[int, int] | None = None,
 ) -> Clip:
     """Read one file as a clip.
 
     Args:
         path: `.skeleton` (NTU RGB+D), `.txt` (PKU-MMD: 150 numbers a line) or `.npy` of `SHAPES`;
-            in metres.
-        joints: V of the encoder.
+            metres, or x, y and score.
+        layout: the skeleton of the encoder; None: ntu25.
         part: frames of the file that the clip has; None: all.
         rules: as in `denoise`, for `.skeleton` files.
         solo: as in `denoise`, for `.skeleton` files.
+        size: width and height of the image that 2D joints are pixels of; None: they are relative to
+            it already.
 
     Raises:
         UserError: the file cannot be used; the message says why.
     """
     try:
-        actors = _actors(path, part, rules, solo)
-        if actors.joints.shape[2] != joints:
-            raise SkeletonError(
-                f"it has {actors.joints.shape[2]} joints, but this encoder was trained on {joints}"
-            )
-        RaggedSkeletons.from_clips([actors.joints])  # raises if no frame is valid
+        joints, persons = _joints(path, layout or shipped_layout(NTU), part, rules, solo, size)
+        RaggedSkeletons.from_clips([joints])  # raises if no frame is valid
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error}).") from None
     except (SkeletonError, ValueError) as error:
         raise UserError(f"{path}: {error}.") from None
-    return Clip(path, actors.joints, actors.bodies)
+    return Clip(path, joints, persons)
 
 
-def _actors(path: Path, part: Part | None, rules: Rules, solo: Solo) -> Actors:
+def _joints(
+    path: Path,
+    layout: SkeletonLayout,
+    part: Part | None,
+    rules: Rules,
+    solo: Solo,
+    size: tuple[int, int] | None,
+) -> tuple[np.ndarray, int]:
     suffix = path.suffix.lower()
     if suffix == ".npy":
-        values = _array(path)
-        return actors_of_slots(values[slice(*_within(part, len(values)))])
+        values = _array(path, layout)
+        return _of_slots(values[slice(*_within(part, len(values)))], layout, size)
+    if suffix not in SUFFIXES:
+        raise SkeletonError(
+            f"files that end with {suffix or 'no suffix'} are not read; "
+            f"use one of {', '.join(SUFFIXES)}"
+        )
     if suffix == ".txt":
         long = LongSkeleton(path.read_bytes())
-        return actors_of_slots(long.joints(*_within(part, long.frames)))
-    if suffix == ".skeleton":
-        if part is not None:
-            raise SkeletonError(
-                "`--part` works with PKU-MMD's files and arrays, not with .skeleton"
-            )
-        return denoise(parse_skeleton(path.read_bytes()), rules, solo)
-    raise SkeletonError(
-        f"files that end with {suffix or 'no suffix'} are not read; "
-        f"use one of {', '.join(SUFFIXES)}"
+        actors = actors_of_slots(long.joints(*_within(part, long.frames)))
+    elif part is not None:
+        raise SkeletonError("`--part` works with PKU-MMD's files and arrays, not with .skeleton")
+    else:
+        actors = denoise(parse_skeleton(path.read_bytes()), rules, solo)
+    kinect = shipped_layout(NTU)
+    if (layout.shape, layout.coordinates) != (kinect.shape, kinect.coordinates):
+        raise _other_joints(kinect.count, layout)
+    return actors.joints, actors.bodies
+
+
+def _other_joints(count: int, layout: SkeletonLayout) -> SkeletonError:
+    return SkeletonError(
+        f"it has {count} joints, but this encoder was trained on {layout.count} ({layout.name})"
     )
 
 
-def _array(path: Path) -> np.ndarray:
-    """Read an array of one of `SHAPES` as joints (T, 2, V, 3) float32."""
+def _of_slots(
+    values: np.ndarray, layout: SkeletonLayout, size: tuple[int, int] | None
+) -> tuple[np.ndarray, int]:
+    """(joints, persons) of (F, M, V, 3), without the frames that nobody is in."""
+    somebody = np.asarray(values.any(axis=(2, 3)))  # (F, M)
+    if not somebody.any():
+        raise SkeletonError("no frame of the clip holds a body")
+    first_there = np.argsort(~somebody.any(axis=0), kind="stable")  # empty slots to the end
+    joints = values[somebody.any(axis=1)][:, first_there]
+    if layout.three_d:
+        joints = centred_on(joints, layout)
+    elif size is not None:
+        joints = relative_to_image(joints, *size)
+    elif np.abs(joints[..., :2]).max() > LARGEST:
+        raise SkeletonError("its joints are pixels; say of which image with `--size WIDTHxHEIGHT`")
+    return joints, int(somebody.any(axis=0).sum())
+
+
+def _array(path: Path, layout: SkeletonLayout) -> np.ndarray:
+    """Read an array of one of `SHAPES` as joints (T, M, V, 3) float32."""
     try:
         values = np.load(path, allow_pickle=False, mmap_mode="r")
     except (ValueError, EOFError):
@@ -141,12 +177,14 @@ def _array(path: Path) -> np.ndarray:
     if values.dtype.kind not in "fiu":
         raise SkeletonError(f"an array of numbers is needed, not of {values.dtype}")
     bodies = values[None] if values.ndim == 3 else values  # (M, T, V, C)
-    if len(bodies) > PERSONS:
+    if len(bodies) > layout.persons:
         raise SkeletonError(
-            f"it holds {len(bodies)} persons, but a clip has at most {PERSONS}; "
+            f"it holds {len(bodies)} persons, but a clip has at most {layout.persons}; "
             f"the shape is {SHAPES}"
         )
-    joints = np.zeros((bodies.shape[1], PERSONS, *bodies.shape[2:]), np.float32)
+    if bodies.shape[2] != layout.count:
+        raise _other_joints(bodies.shape[2], layout)
+    joints = np.zeros((bodies.shape[1], *layout.shape), np.float32)
     with np.errstate(over="ignore"):
         joints[:, : len(bodies)] = np.moveaxis(bodies, 0, 1)
     if not np.isfinite(joints).all():

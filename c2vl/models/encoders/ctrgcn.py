@@ -147,7 +147,7 @@ class CTRGCN(nn.Module):
         super().__init__()
         self.persons: Persons = persons
         self.features = 4 * width
-        self.input_norm = PersonNorm(graph.joints, in_channels)
+        self.input_norm = PersonNorm(graph.joints, in_channels, graph.persons)
         layers: list[Block] = []
         channels = in_channels
         for out_channels, stride in block_plan(blocks, width):
@@ -157,7 +157,7 @@ class CTRGCN(nn.Module):
         initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        present = present_slots(padded_slots(x, self.input_norm.joints))
+        present = present_slots(padded_slots(x, self.input_norm.joints, self.input_norm.slots))
         return mean_over_persons(
             self.input_norm(x),
             present,

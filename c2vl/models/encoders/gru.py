@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from c2vl.models.encoders.persons import SLOTS, padded_slots
+from c2vl.models.encoders.persons import padded_slots
 from c2vl.models.encoders.recurrence import together
 from c2vl.models.graph import NTU25, SkeletonGraph
 
@@ -82,8 +82,8 @@ class GRU(nn.Module):
     ) -> None:
         super().__init__()
         self.features = 2 * width
-        self.joints = graph.joints
-        inputs = SLOTS * graph.joints * in_channels
+        self.joints, self.slots = graph.joints, graph.persons
+        inputs = graph.persons * graph.joints * in_channels
         self.input_norm = nn.BatchNorm1d(inputs)
         self.layers = nn.ModuleList(
             Layer(2 * width if layer else inputs, width, reading) for layer in range(layers)
@@ -93,7 +93,8 @@ class GRU(nn.Module):
                 nn.init.xavier_uniform_(parameter)  # as in the published pretraining
 
     def forward(self, x: Tensor) -> Tensor:
-        x = padded_slots(x, self.joints).permute(0, 4, 3, 1, 2).flatten(1, 3)  # (B, M*V*C, T)
+        x = padded_slots(x, self.joints, self.slots)
+        x = x.permute(0, 4, 3, 1, 2).flatten(1, 3)  # (B, M*V*C, T)
         x = self.input_norm(x).transpose(1, 2)
         with _no_half_precision(x):
             for layer in self.layers:

@@ -195,7 +195,7 @@ class MSG3D(nn.Module):
         super().__init__()
         self.persons: Persons = persons
         self.features = width << (blocks - 1)
-        self.input_norm = PersonNorm(graph.joints, in_channels)
+        self.input_norm = PersonNorm(graph.joints, in_channels, graph.persons)
         channels = [in_channels, *(width << stage for stage in range(blocks))]
         self.stages = nn.Sequential(
             *(
@@ -212,7 +212,7 @@ class MSG3D(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        present = present_slots(padded_slots(x, self.input_norm.joints))
+        present = present_slots(padded_slots(x, self.input_norm.joints, self.input_norm.slots))
         return mean_over_persons(
             self.input_norm(x),
             present,

@@ -10,15 +10,13 @@ from torch import Tensor, nn
 
 from c2vl.core.errors import UserError
 
-SLOTS = 2  # actors of a clip, see `c2vl.datasets.skeletons.denoise`
-
 Persons = Literal["padded", "present"]
 
 
-def padded_slots(x: Tensor, joints: int) -> Tensor:
-    """Fill up to two person slots with zeros, as the data sets do.
+def padded_slots(x: Tensor, joints: int, slots: int) -> Tensor:
+    """Fill up to `slots` person slots with zeros, as the data sets do.
 
-    (B, C, T, V, M) to (B, C, T, V, 2).
+    (B, C, T, V, M) to (B, C, T, V, slots).
 
     Raises:
         UserError: the clips' skeleton is not the encoder's, which has `joints` joints.
@@ -27,12 +25,11 @@ def padded_slots(x: Tensor, joints: int) -> Tensor:
     if x.shape[3] != joints:
         raise UserError(
             f"This encoder's skeleton has {joints} joints, the clips' {x.shape[3]}; "
-            "set `pretrain.encoder.graph` in "
-            "params.yaml to the skeleton of the data (c2vl/models/graph.py lists those there are)."
+            "train it on this data (`dvc repro pretrain`)."
         )
-    missing = SLOTS - x.shape[-1]
+    missing = slots - x.shape[-1]
     if missing < 0:
-        raise ValueError(f"a clip has at most {SLOTS} persons, not {x.shape[-1]}")
+        raise ValueError(f"a clip has at most {slots} persons, not {x.shape[-1]}")
     return nn.functional.pad(x, (0, missing)) if missing else x
 
 
@@ -75,19 +72,19 @@ def mean_over_persons(
 class PersonNorm(nn.Module):
     """BatchNorm of each coordinate of each joint of each person slot.
 
-    (B, C, T, V, M) to (B, 2, C, V, T).
+    (B, C, T, V, M) to (B, slots, C, V, T).
 
     As in 2s-AGCN, CTR-GCN and MS-G3D, whose statistics are those of a slot: an empty one becomes a
     constant.
     """
 
-    def __init__(self, joints: int, channels: int) -> None:
+    def __init__(self, joints: int, channels: int, slots: int) -> None:
         super().__init__()
-        self.joints = joints
-        self.norm = nn.BatchNorm1d(SLOTS * joints * channels)
+        self.joints, self.slots = joints, slots
+        self.norm = nn.BatchNorm1d(slots * joints * channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = padded_slots(x, self.joints)
+        x = padded_slots(x, self.joints, self.slots)
         clips, channels, frames, joints, slots = x.shape
         x = self.norm(x.permute(0, 4, 3, 1, 2).reshape(clips, -1, frames))
         return x.view(clips, slots, joints, channels, frames).transpose(2, 3)

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from torch import nn
 
 from c2vl.core.errors import UserError
 from c2vl.core.extensions import imported, is_import_path
-from c2vl.core.layout_file import shipped_layout, shipped_layouts
+from c2vl.core.layout import NAME
+from c2vl.core.layout_file import NTU, shipped_layout, shipped_layouts
 from c2vl.core.params import ParamsModel
 from c2vl.models.encoders.ctrgcn import CTRGCN
 from c2vl.models.encoders.gru import GRU, Reading
@@ -20,26 +21,10 @@ from c2vl.models.encoders.msg3d import MSG3D
 from c2vl.models.encoders.persons import Persons
 from c2vl.models.encoders.stgcn_published import Init, Partition, stgcn
 from c2vl.models.encoders.transformer import Transformer
-from c2vl.models.graph import SkeletonGraph
+from c2vl.models.graph import NTU25, SkeletonGraph
 
-
-def _known_graph(name: str) -> str:
-    if name not in shipped_layouts():
-        raise ValueError(f"no skeleton is called {name}; there are {', '.join(shipped_layouts())}")
-    return name
-
-
-def graph_named(name: str) -> SkeletonGraph:
-    """The graph of a shipped skeleton.
-
-    Raises:
-        UserError: there is none of this name.
-    """
-    return SkeletonGraph.of(shipped_layout(name))
-
-
-GraphName = Annotated[str, AfterValidator(_known_graph)]
-"""Name of a skeleton in `c2vl/core/layouts`."""
+GraphName = Annotated[str, Field(pattern=NAME.pattern, description="name of the data's skeleton")]
+"""Left out, it is the skeleton of the data (`PretrainParams.on`), as it is in a checkpoint."""
 
 
 class STGCNParams(ParamsModel):
@@ -50,9 +35,7 @@ class STGCNParams(ParamsModel):
     """
 
     name: Literal["stgcn"] = "stgcn"
-    graph: GraphName = Field(
-        default="ntu25", description="the skeleton, by its name in c2vl/core/layouts"
-    )
+    graph: GraphName = NTU
     width: int = Field(default=64, ge=1)
     blocks: int = Field(default=10, ge=3, le=10)
     dropout: float = Field(default=0.0, ge=0, lt=1)
@@ -62,18 +45,12 @@ class STGCNParams(ParamsModel):
     last_width: int | None = Field(default=None, ge=1)
     relative: bool = False
 
-    @model_validator(mode="after")
-    def _pyskl_has_ntus_joints(self) -> STGCNParams:
-        if self.partition == "pyskl" and self.graph != "ntu25":
-            raise ValueError("`partition: pyskl` is for the skeleton ntu25")
-        return self
-
 
 class CTRGCNParams(ParamsModel):
     """`encoder.name: ctrgcn`; the arguments are those of `CTRGCN`."""
 
     name: Literal["ctrgcn"] = "ctrgcn"
-    graph: GraphName = "ntu25"
+    graph: GraphName = NTU
     width: int = Field(default=64, ge=4, multiple_of=4)
     blocks: int = Field(default=10, ge=3, le=10)
     persons: Persons = "padded"
@@ -83,7 +60,7 @@ class MSG3DParams(ParamsModel):
     """`encoder.name: msg3d`; the arguments are those of `MSG3D`."""
 
     name: Literal["msg3d"] = "msg3d"
-    graph: GraphName = "ntu25"
+    graph: GraphName = NTU
     width: int = Field(default=96, ge=6, multiple_of=6)
     blocks: int = Field(default=3, ge=1, le=3)
     spatial_scales: int = Field(default=13, ge=1)
@@ -95,7 +72,7 @@ class GRUParams(ParamsModel):
     """`encoder.name: gru`; the arguments are those of `GRU`."""
 
     name: Literal["gru"] = "gru"
-    graph: GraphName = "ntu25"
+    graph: GraphName = NTU
     width: int = Field(default=1024, ge=1)
     layers: int = Field(default=3, ge=1)
     reading: Reading = "forward"
@@ -105,7 +82,7 @@ class TransformerParams(ParamsModel):
     """`encoder.name: transformer`; the arguments are those of `Transformer`."""
 
     name: Literal["transformer"] = "transformer"
-    graph: GraphName = "ntu25"
+    graph: GraphName = NTU
     width: int = Field(default=1024, ge=2, multiple_of=2)
     layers: int = Field(default=1, ge=1)
     heads: int = Field(default=1, ge=1)
@@ -124,7 +101,7 @@ class ImportedEncoderParams(ParamsModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     name: str
-    graph: GraphName = "ntu25"
+    graph: GraphName = NTU
 
 
 def _name(params: Any) -> str:
@@ -167,14 +144,14 @@ ENCODERS = _Encoders(
 )
 
 
-def build_encoder(params: SkeletonEncoderParams, graph: SkeletonGraph | None = None) -> nn.Module:
+def build_encoder(params: SkeletonEncoderParams, graph: SkeletonGraph = NTU25) -> nn.Module:
     """Return a freshly initialised encoder `(B, C, T, V, M) -> (B, D)` with its D as `.features`.
 
-    The weights are drawn from torch's global generator: seed it first. `graph` is a skeleton that
-    has no name in `params`.
+    The weights are drawn from torch's global generator: seed it first. `graph` is the skeleton of
+    the clips.
     """
     arguments = params.model_dump(exclude={"name", "graph"})
-    return ENCODERS[params.name](graph=graph or graph_named(params.graph), **arguments)
+    return ENCODERS[params.name](graph=graph, **arguments)
 
 
 def check_imported(params: SkeletonEncoderParams, frames: int) -> None:
@@ -193,10 +170,12 @@ def check_imported(params: SkeletonEncoderParams, frames: int) -> None:
         raise UserError(
             f"{wrong}: {error}; it is called with graph and the other keys of `pretrain.encoder`."
         ) from None
-    joints = graph_named(params.graph).joints
+    named = params.graph if params.graph in shipped_layouts() else NTU
+    graph = SkeletonGraph.of(shipped_layout(named))
+    joints = graph.joints
     with torch.random.fork_rng(devices=[]):
         try:
-            encoder = build_encoder(params).eval()
+            encoder = build_encoder(params, graph).eval()
             with torch.no_grad():
                 found = encoder(torch.zeros(2, 3, frames, joints, 2))
         except UserError:

@@ -136,7 +136,7 @@ class STGCN(nn.Module):
         super().__init__()
         self.persons: Persons = persons
         self.features = 4 * width
-        self.joints = graph.joints
+        self.joints, self.slots = graph.joints, graph.persons
         self.input_norm = nn.BatchNorm1d(graph.joints * in_channels)
         layers: list[Block] = []
         channels = in_channels
@@ -156,7 +156,7 @@ class STGCN(nn.Module):
         self.blocks = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = padded_slots(x, self.joints)
+        x = padded_slots(x, self.joints, self.slots)
         bodies = x.permute(0, 4, 2, 3, 1)  # (B, M, T, V, C)
         return mean_over_persons(bodies, present_slots(x), self.persons, self._encode)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
 from c2vl.core.errors import UserError
-from c2vl.models.encoders.persons import SLOTS, padded_slots
+from c2vl.models.encoders.persons import padded_slots
 from c2vl.models.graph import NTU25, SkeletonGraph
 
 TRUNCATED = 10_000.0  # longest wave length of the positions, in units of 2 pi frames
@@ -43,14 +43,14 @@ class Transformer(nn.Module):
     ) -> None:
         super().__init__()
         self.features = 2 * width
-        self.frames, self.joints = frames, graph.joints
-        self.embed_frames = embedding(SLOTS * graph.joints * in_channels, width)
+        self.frames, self.joints, self.slots = frames, graph.joints, graph.persons
+        self.embed_frames = embedding(graph.persons * graph.joints * in_channels, width)
         self.embed_joints = embedding(frames * in_channels, width)
         self.register_buffer("positions", sinusoids(frames, width), persistent=False)
         self.over_frames, self.over_joints = (encoder(width, heads, layers) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = padded_slots(x, self.joints)
+        x = padded_slots(x, self.joints, self.slots)
         if x.shape[2] != self.frames:
             raise UserError(
                 f"This transformer takes clips of {self.frames} frames, not {x.shape[2]}; "

@@ -54,7 +54,7 @@ def finetune_all(
 
     The state of each training lies in `states` while it runs.
     """
-    config, pretrain = config_of(checkpoint)
+    config, pretrain = config_of(checkpoint, train.skeletons.layout)
     rows, own = np.arange(len(train)), params_of_run(pretrain, params, params.seed)
     devices = Devices(train.skeletons.device)
     trainings = Trainings(train, test, classes, states, Reuse(out, devices))
@@ -88,7 +88,7 @@ def semi_all(
     Every training has a key of its own: a new share or draw trains only what is new. Returns what
     the run log keeps.
     """
-    config, pretrain = config_of(checkpoint)
+    config, pretrain = config_of(checkpoint, train.skeletons.layout)
     devices = Devices(train.skeletons.device)
     trainings = Trainings(train, test, classes, states, Reuse(out, devices))
     title = f"semi {config.benchmark}-{config.stream}"
@@ -151,7 +151,7 @@ def transfer_all(
     runs: list[tuple[Where, Finetuned]] = []
     for stream in params.streams:
         checkpoint = pretrained / f"{params.source}-{stream}"
-        config, pretrain = config_of(checkpoint)
+        config, pretrain = config_of(checkpoint, train.skeletons.layout)
         config = config.model_copy(update={"benchmark": about["benchmark"]})
         own = params_of_run(pretrain, params, params.seed)
         for start, encoder in starts(checkpoint, params.starts, params.seed):

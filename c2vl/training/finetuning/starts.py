@@ -10,7 +10,9 @@ from pydantic import ValidationError
 from torch import nn
 
 from c2vl.core.errors import UserError
+from c2vl.core.layout import SkeletonLayout
 from c2vl.models.encoders.registry import build_encoder
+from c2vl.models.graph import SkeletonGraph
 from c2vl.training.absent import absent
 from c2vl.training.checkpoint import EncoderConfig, load_checkpoint
 from c2vl.training.finetuning.finetune_params import Start
@@ -37,18 +39,23 @@ def starts(folder: Path, chosen: Sequence[Start], seed: int) -> Iterator[tuple[S
     for start in chosen:
         if start == "scratch":
             torch.manual_seed(seed)
-            yield start, build_encoder(config.encoder)
+            yield start, build_encoder(config.encoder, SkeletonGraph.of(config.layout))
         elif checkpoint is not None:
             yield start, checkpoint.encoder
 
 
-def config_of(folder: Path) -> tuple[EncoderConfig, PretrainParams]:
+def config_of(folder: Path, layout: SkeletonLayout) -> tuple[EncoderConfig, PretrainParams]:
     """A checkpoint's config, and the parameters that it was pretrained with.
 
     Raises:
-        UserError: the config does not say them.
+        UserError: the config does not say them, or it was pretrained on another skeleton.
     """
     config = absent(folder) or load_checkpoint(folder).config
+    if not config.layout.fits(layout):
+        raise UserError(
+            f"{folder} was pretrained on the skeleton {config.layout.name}, but these clips have "
+            f"{layout.name}; an encoder can only be finetuned on its own skeleton."
+        )
     try:
         return config, PretrainParams.model_validate(config.training)
     except ValidationError:

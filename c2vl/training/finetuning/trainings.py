@@ -129,12 +129,7 @@ class Trainings:
         tensors = [
             tensor
             for clips in (self.train, self.test)
-            for tensor in (
-                clips.skeletons.joints.tensor,
-                clips.skeletons.starts,
-                clips.skeletons.lengths,
-                torch.from_numpy(clips.labels),
-            )
+            for tensor in (*clips.skeletons.content(), torch.from_numpy(clips.labels))
         ]
         return [torch.tensor(list(bytes.fromhex(data_hash(tensors))), dtype=torch.uint8)]
 
