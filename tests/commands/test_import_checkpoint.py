@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from c2vl.cli import main
+from c2vl.core.layout_file import shipped_layout
 from c2vl.models.encode import encode
 from c2vl.models.encoders.stgcn_published import partition_of
 from c2vl.models.graph import NTU25
@@ -186,7 +187,7 @@ def test_each_stream_of_crossclr_has_its_encoder(tmp_path: Path, clips: Tensor) 
             if name.startswith(prefix)
         }
         view = middle_view(skeletons, torch.tensor([0]), 16)
-        seen = to_stream(view - view[:, :, :, 20:21], stream)  # type: ignore[arg-type]
+        seen = to_stream(view - view[:, :, :, 20:21], stream, shipped_layout("ntu25"))  # type: ignore[arg-type]
         found = encode(checkpoint.encoder, skeletons, stream, checkpoint.config.frames)  # type: ignore[arg-type]
         with torch.no_grad():
             torch.testing.assert_close(

@@ -7,10 +7,10 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from pydantic import ValidationError
 from torch import nn
 
-from c2vl.models.encoders.registry import STGCNParams, build_encoder, graph_named
+from c2vl.core.layout_file import shipped_layout
+from c2vl.models.encoders.registry import STGCNParams, build_encoder
 from c2vl.models.encoders.stgcn import STGCN, GraphConvolution
 from c2vl.models.encoders.stgcn_published import (
     PYSKL25,
@@ -21,6 +21,7 @@ from c2vl.models.encoders.stgcn_published import (
 from c2vl.models.graph import NTU25, SkeletonGraph
 from c2vl.models.streams import STREAMS, to_stream
 
+NTU = shipped_layout("ntu25")
 # 1-based pairs as st-gcn lists them, and pyskl's, which attaches hand tip and thumb to the hand.
 BODY = "1-2 2-21 3-21 4-3 5-21 6-5 7-6 8-7 9-21 10-9 11-10 12-11 13-1 14-13 15-14 16-15 17-1 18-17"
 BODY += " 19-18 20-19"
@@ -75,9 +76,7 @@ def test_pyskls_skeleton_is_ntus_but_for_two_bones() -> None:
     ]
     assert differing == [(22, 7), (24, 11)]
     with pytest.raises(ValueError, match="ntu25"):
-        partition_of("pyskl", graph_named("kinect20"))
-    with pytest.raises(ValidationError, match="ntu25"):
-        STGCNParams(graph="kinect20", partition="pyskl")
+        partition_of("pyskl", SkeletonGraph.of(shipped_layout("kinect20")))
 
 
 def test_size_is_aimclrs() -> None:
@@ -148,7 +147,10 @@ def test_relative_joints_give_the_streams_of_relative_joints(stream) -> None:
     x[0, ..., 1] = 0
     moved = x - x[:, :, :, 20:21]
     torch.testing.assert_close(
-        relative(to_stream(x, stream)), plain(to_stream(moved, stream)), rtol=1e-4, atol=1e-5
+        relative(to_stream(x, stream, NTU)),
+        plain(to_stream(moved, stream, NTU)),
+        rtol=1e-4,
+        atol=1e-5,
     )
 
 

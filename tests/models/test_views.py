@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
+from c2vl.core.layout_file import shipped_layout
 from c2vl.models.graph import NTU25, SkeletonGraph
 from c2vl.models.ragged import RaggedSkeletons
 from c2vl.models.streams import bone, motion, to_stream
@@ -45,6 +46,7 @@ BONES = [
     ],
 ]
 test_view.__test__ = False  # type: ignore[attr-defined]  # a function of the package, not a test
+NTU = shipped_layout("ntu25")
 
 
 def clips(lengths: list[int], seed: int = 0) -> list[np.ndarray]:
@@ -141,12 +143,12 @@ def test_streams() -> None:
     expected = torch.zeros_like(x)
     for joint, parent in BONES:
         expected[:, :, :, joint - 1] = x[:, :, :, joint - 1] - x[:, :, :, parent - 1]
-    torch.testing.assert_close(bone(x), expected)
+    torch.testing.assert_close(bone(x, NTU), expected)
     moved = torch.zeros_like(x)
     for t in range(5):
         moved[:, :, t] = x[:, :, t + 1] - x[:, :, t]
-    torch.testing.assert_close(motion(x), moved)
-    assert to_stream(x, "joint") is x
+    torch.testing.assert_close(motion(x, NTU), moved)
+    assert to_stream(x, "joint", NTU) is x
 
 
 def test_spatial_partition_of_the_ntu_graph() -> None:

@@ -23,7 +23,9 @@ from c2vl.models.encoders.stgcn_published import Init, Partition, stgcn
 from c2vl.models.encoders.transformer import Transformer
 from c2vl.models.graph import NTU25, SkeletonGraph
 
-GraphName = Annotated[str, Field(pattern=NAME.pattern, description="name of the data's skeleton")]
+GraphName = Annotated[
+    str, Field(pattern=f"^{NAME.pattern}$", description="name of the data's skeleton")
+]
 """Left out, it is the skeleton of the data (`PretrainParams.on`), as it is in a checkpoint."""
 
 
