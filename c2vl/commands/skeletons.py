@@ -34,14 +34,20 @@ def run(arguments: argparse.Namespace) -> None:
     """Write the files and print them.
 
     Raises:
-        UserError: the tables are missing, or hold nothing to write.
+        UserError: the tables are missing, hold nothing to write, or are of another skeleton.
     """
-    from c2vl.core.errors import writing
+    from c2vl.core.errors import UserError, writing
+    from c2vl.core.layout_file import NTU, shipped_layout
     from c2vl.datasets.skeletons.skeleton_table import open_skeleton_table
     from c2vl.datasets.skeletons.to_ctrgcn import write_ctrgcn
     from c2vl.datasets.skeletons.to_pyskl import write_pyskl
 
     denoised = open_skeleton_table(DATA)
+    if not denoised.layout.fits(shipped_layout(NTU)):
+        raise UserError(
+            f"The skeleton of this data is {denoised.layout.name}; {arguments.format} files are "
+            f"only written of {NTU} (NTU RGB+D, PKU-MMD)."
+        )
     with writing(arguments.folder):
         if arguments.format == "pyskl":
             written = [write_pyskl(denoised, arguments.folder)]

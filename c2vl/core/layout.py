@@ -13,6 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 Coordinates = Literal["3d", "2d"]
+SIDES = ("left", "right", "middle")  # of the body
+SEEN = 0.01  # a 2D joint with a score above is seen; pyskl's threshold
 T = TypeVar("T")
 
 

@@ -11,7 +11,9 @@ import pyarrow.compute as pc
 
 from c2vl.core import tables
 from c2vl.core.errors import UserError
+from c2vl.core.layout import SkeletonLayout
 from c2vl.core.tables.schemas import OK
+from c2vl.datasets.image_joints import columns_of, image_joints, nowhere
 from c2vl.datasets.video.middle_frames import middle_frames
 from c2vl.prompts.frame import Frame
 from c2vl.store.stage import Failure
@@ -38,48 +40,55 @@ def why_no_frames(entry: Mapping[str, Any], skeleton: Mapping[str, Any] | None) 
 
 
 def frames_of_clip(
-    raw: Path, entry: Mapping[str, Any], skeleton: Mapping[str, Any], count: int
+    raw: Path,
+    entry: Mapping[str, Any],
+    skeleton: Mapping[str, Any],
+    layout: SkeletonLayout,
+    count: int,
 ) -> list[Frame]:
     """The middle frames of `count` equal segments of a clip.
 
     Args:
         raw: folder of the raw files.
         entry, skeleton: as `why_no_frames`, of a clip that can be cropped.
+        layout: the data set's skeleton.
         count: K.
     """
-    colour = skeleton["colour"].reshape(-1, 2, 25, 2)
-    tracked = skeleton["tracked"].reshape(-1, 2, 25)
+    joints = image_joints(skeleton, layout) or nowhere(layout)
     begin = entry["clip_begin"] or 0
     stop = min(entry["video_frames"], entry["clip_stop"] or entry["video_frames"])
     frames = []
     for offset in middle_frames(stop - begin, count):
-        at = min(offset, len(colour) - 1)  # one file may be some frames shorter
+        points, tracked = joints.at(offset)
         frames.append(
             Frame(
                 raw,
                 entry["video_file"],
                 entry["video_hash"],
                 begin + offset,
-                colour[at],
-                tracked[at],
+                points,
+                tracked,
+                joints.size,
                 skeleton["bodies"],
             )
         )
     return frames
 
 
-def require_colour_joints(skeletons: Path) -> None:
-    """Check that a usable skeleton has colour joints; the first one with some ends the search.
+def require_colour_joints(skeletons: Path, layout: SkeletonLayout) -> None:
+    """Check that the joints of a usable skeleton are known in its video; the first ends the search.
 
     Args:
         skeletons: folder of the skeleton table.
+        layout: the data set's skeleton.
 
     Raises:
         UserError: none has, or there are no skeletons yet.
     """
-    for _, table in tables.shards(skeletons, ["colour", "status"]):
+    for _, table in tables.shards(skeletons, [*columns_of(layout), "status"]):
         for row in tables.rows_of(table.filter(pc.equal(table["status"], OK))):
-            if np.isfinite(row["colour"]).any():
+            joints = image_joints(row, layout)
+            if joints is not None and np.isfinite(joints.points).any():
                 return
     raise UserError(
         "`crop.detector.backend` is skeleton, but no skeleton of this data set has colour joints; "

@@ -17,8 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from c2vl.core import machine, tables
+from c2vl.core.layout_file import read_layout
 from c2vl.core.tables.schemas import CROP, OK
 from c2vl.core.workers import step_back
+from c2vl.datasets.image_joints import columns_of
 from c2vl.datasets.video.backends import DEFAULT
 from c2vl.prompts import joint_boxes
 from c2vl.prompts.base import engine_description, engine_device, mean
@@ -49,7 +51,7 @@ INDEX_COLUMNS = [
     "video_reason",
     "status",
 ]
-SKELETON_COLUMNS = ["sample", "bodies", "file_frames", "colour", "tracked", "status", "reason"]
+SKELETON_COLUMNS = ["sample", "bodies", "status", "reason"]
 
 
 class CropStage(Stage):
@@ -74,6 +76,7 @@ class CropStage(Stage):
     def __init__(self, params: CropParams, index: Path, skeletons: Path, raw: Path) -> None:
         self._params, self._skeletons, self._raw = params, skeletons, raw
         self._backend = params.detector.backend
+        self._layout = read_layout(index.parent.parent)
         rows = tables.read(index, INDEX_COLUMNS)
         rows = rows.filter(pc.equal(rows.column("status"), OK))
         # Skeletons alone are a data set too: their prompts come from a published file.
@@ -90,7 +93,7 @@ class CropStage(Stage):
         self._notes: Counter[str] = Counter()
         self._doubtful: dict[str, int] = {}  # frames by shard
         if self.filmed and self._backend == "skeleton":
-            require_colour_joints(skeletons)
+            require_colour_joints(skeletons, self._layout)
 
     def description(self) -> dict[str, Any]:
         """K is not here: the key holds the frame's index, so another K reuses frames they share."""
@@ -133,7 +136,8 @@ class CropStage(Stage):
 
     def units(self, shard: str, fingerprint: str) -> list[Unit]:
         """K frames a sample."""
-        table = tables.read(self._skeletons / f"{shard}.parquet", SKELETON_COLUMNS)
+        columns = [*SKELETON_COLUMNS, *columns_of(self._layout)]
+        table = tables.read(self._skeletons / f"{shard}.parquet", columns)
         skeletons = {row["sample"]: row for row in tables.rows_of(table)}
         entries = self._index.rows(shard)
         units = [
@@ -166,7 +170,7 @@ class CropStage(Stage):
             ]
         assert skeleton is not None
         units = []
-        for k, frame in enumerate(frames_of_clip(self._raw, entry, skeleton, count)):
+        for k, frame in enumerate(frames_of_clip(self._raw, entry, skeleton, self._layout, count)):
             if self._trusts_joints_of(frame):
                 frame = replace(frame, detect=False, by_joints=True)
             parts = (
@@ -183,7 +187,7 @@ class CropStage(Stage):
     def _trusts_joints_of(self, frame: Frame) -> bool:
         """Whether the joints of a frame say where to crop, and no detector."""
         if self._backend == "auto":
-            return not joint_boxes.doubtful(frame.colour, frame.tracked, frame.people)
+            return not joint_boxes.doubtful(frame)
         return self._backend == "skeleton"
 
     def use(self, detector: PeopleDetector) -> None:

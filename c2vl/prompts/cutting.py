@@ -55,6 +55,7 @@ class CutCrops:
             scores,
             frame.colour,
             frame.tracked,
+            frame.colour_size,
             frame.people,
             (width, height),
             self.margin,

@@ -32,9 +32,10 @@ class Frame:
         video: the video's place in it.
         video_hash: digest of the video, as in the index.
         index: of the frame.
-        colour: joints of both actors, (2, 25, 2) float32, pixels of 1920x1080, NaN where absent.
-        tracked: their tracking states, (2, 25) uint8.
-        people: actors of the clip, 1 or 2.
+        colour: joints of the actors, (M, V, 2) float32, in pixels of an image, NaN where absent.
+        tracked: their tracking states, (M, V) uint8.
+        colour_size: width and height of that image.
+        people: actors of the clip, 1 to M.
         detect: whether the detector has to look at it; else its boxes are known.
         by_joints: whether its boxes are those of the joints.
     """
@@ -45,6 +46,7 @@ class Frame:
     index: int
     colour: np.ndarray
     tracked: np.ndarray
+    colour_size: tuple[int, int]
     people: int
     detect: bool = True
     by_joints: bool = False

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from c2vl.datasets.colour_frame import on_video
+from c2vl.datasets.image_joints import on_video
 from c2vl.prompts.people import INSIDE, choose, joint_boxes, share_inside
 
 Fallback = Literal["skeleton", "frame", "drop"]
@@ -44,6 +44,7 @@ def find_window(
     scores: np.ndarray,
     colour: np.ndarray,
     tracked: np.ndarray,
+    colour_size: tuple[int, int],
     people: int,
     size: tuple[int, int],
     margin: float,
@@ -56,16 +57,17 @@ def find_window(
     Args:
         boxes: (N, 4) xyxy, video pixels: the people found.
         scores: (N,).
-        colour: (2, 25, 2), joints of the actors in the 1920x1080 frame, NaN where absent.
-        tracked: (2, 25), their tracking states.
-        people: actors of the clip, 1 or 2.
+        colour: (M, V, 2), joints of the actors in pixels of an image, NaN where absent.
+        tracked: (M, V), their tracking states.
+        colour_size: width and height of that image, whatever size the video has.
+        people: actors of the clip, 1 to M.
         size: width and height of the video, pixels.
         margin: added on each side, as a share of the box's size.
         fallback: what to do when nobody of the action was found.
         square: widen the window to a square, as far as the image goes.
         by_joints: the boxes are those of the actors' joints.
     """
-    joints = on_video(colour, *size)
+    joints = on_video(colour, colour_size, *size)
     chosen = [*range(len(boxes))] if by_joints else choose(boxes, scores, joints, people)
     bodies = [] if by_joints else joint_boxes(joints)  # else they have boxes already
     found = "the people found are not where the skeleton is" if len(boxes) else "nobody was found"

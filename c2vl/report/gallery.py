@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from c2vl.core import tables
 from c2vl.core.tables.schemas import OK
+from c2vl.datasets.image_joints import image_joints, video_size
 from c2vl.report.gallery_choice import Choice, failures, typical
 from c2vl.report.pipeline_outputs import PipelineOutputs
 from c2vl.report.report_params import ReportParams
@@ -132,8 +133,10 @@ class _CardMaker:
         skeleton = self._row("data/skeleton", choice, by_k=False)
         shown: dict[str, Any] = {"problem": crop["reason"] if crop and crop["status"] != OK else ""}
         if skeleton and skeleton["status"] == OK:
-            joints = np.asarray(skeleton["joints"]).reshape(-1, 2, 25, 3)
-            shown["skeleton"] = moments(joints, int(skeleton["bodies"]), self.params.moments)
+            layout = self.outputs.layout
+            joints = np.asarray(skeleton["joints"]).reshape(-1, *layout.shape)
+            bodies, count = int(skeleton["bodies"]), self.params.moments
+            shown["skeleton"] = moments(joints, layout, bodies, count, video_size(row))
         if crop is None or crop["frame"] is None or crop["frame"] < 0:
             return shown
         shown["frame"] = crop["frame"]
@@ -141,11 +144,13 @@ class _CardMaker:
         if image is not None:
             height, width = image.shape[:2]
             shown |= {"size": (width, height), "picture": data_uri(image, FRAME_PIXELS)}
-            if skeleton and skeleton["status"] == OK and skeleton["file_frames"]:
-                colour = np.asarray(skeleton["colour"]).reshape(-1, 2, 25, 2)
+            usable = skeleton is not None and skeleton["status"] == OK
+            placed = image_joints(skeleton, self.outputs.layout) if skeleton and usable else None
+            if placed is not None:
                 # A clip of a longer video numbers its own frames, from its first one.
-                own = crop["frame"] - (row.get("clip_begin") or 0)
-                shown["joints"] = over_frame(colour[min(own, len(colour) - 1)], width, height)
+                colour, _ = placed.at(crop["frame"] - (row.get("clip_begin") or 0))
+                image_size = placed.size
+                shown["joints"] = over_frame(colour, self.outputs.layout, image_size, width, height)
             if crop["boxes"] is not None:
                 found = zip(
                     np.asarray(crop["boxes"]).reshape(-1, 4),

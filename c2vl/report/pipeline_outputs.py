@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.core.files import read_json
+from c2vl.core.layout import SkeletonLayout
+from c2vl.core.layout_file import read_layout
 from c2vl.core.tables.fingerprint import data_fingerprint
 
 BASELINES = ("infonce", "random", "supervised")
@@ -60,6 +62,11 @@ class PipelineOutputs:
         """Class names by label."""
         names = self._required("data/index/classes.json", "index")
         return [str(name) for name in names]
+
+    @cached_property
+    def layout(self) -> SkeletonLayout:
+        """The data set's skeleton."""
+        return read_layout(self.root / "data")
 
     @cached_property
     def dataset(self) -> str:

@@ -19,6 +19,7 @@ from c2vl.commands.exporting.folder import export, exported_network
 from c2vl.commands.exporting.network import ExportedNetwork
 from c2vl.commands.exporting.onnx_file import TOLERANCE, difference, moving
 from c2vl.core.errors import UserError
+from c2vl.core.layout_file import shipped_layout
 from c2vl.evaluation.linear import LinearHead
 from c2vl.models.encode import encode
 from c2vl.models.encoders.registry import (
@@ -244,7 +245,7 @@ def test_a_folder_that_cannot_be_created_is_one_sentence(tmp_path: Path) -> None
 
 def test_the_exported_pre_processing_equals_that_of_the_pipeline() -> None:
     """Centre, middle 95 % and resizing, for every length that changes what is cut at the ends."""
-    network = ExportedNetwork(nn.Identity(), NTU25, "joint", FRAMES)
+    network = ExportedNetwork(nn.Identity(), shipped_layout("ntu25"), "joint", FRAMES)
     for frames in [*range(1, 45), 79, 80, 81, 300]:
         joints = clip(frames, frames, 1 + frames % 2)
         expected = middle_view(
@@ -280,7 +281,7 @@ def test_a_wrong_onnx_file_is_noticed() -> None:
                 ]
 
     assert difference(network, Session(0)) == 0
-    assert np.abs(np.diff(moving(2, 300, 25, 0), axis=1)).max() < 0.2, (
+    assert np.abs(np.diff(moving(2, 300, shipped_layout("ntu25"), 0), axis=1)).max() < 0.2, (
         "metres from frame to frame, as people move"
     )
     assert difference(network, Session(1e-3)) == pytest.approx(1e-3, rel=0.01)

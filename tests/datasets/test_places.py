@@ -255,7 +255,7 @@ def test_what_vanished_after_the_index_is_a_reason(tmp_path: Path, avi: bytes) -
     )
     with pytest.raises(PlaceError, match="no longer holds"):
         places.read(tmp_path, "s.zip!b.skeleton")
-    nothing = np.full((2, 25, 2), np.nan, np.float32), np.zeros((2, 25), np.uint8), 1
+    nothing = np.full((2, 25, 2), np.nan, np.float32), np.zeros((2, 25), np.uint8), (1920, 1080), 1
     content = hashlib.blake2b(avi, digest_size=16).hexdigest()
     outcomes = read_frames(
         [

@@ -20,6 +20,7 @@ from c2vl.prompts.crop import CropStage
 from c2vl.prompts.crop_params import CropParams
 from c2vl.prompts.engines import DetectorParams
 from c2vl.prompts.engines.detector import Detections
+from c2vl.prompts.frame import Frame
 from c2vl.prompts.window import NO_JOINTS
 from c2vl.store.run import run
 
@@ -40,13 +41,20 @@ def states(*counts: int) -> np.ndarray:
     return np.array([[2] * count + [1] * (25 - count) for count in counts], np.uint8)
 
 
+def frame_of(colour: np.ndarray, tracked: np.ndarray, people: int = 1) -> Frame:
+    """A frame with these joints."""
+    return Frame(Path(), "v.avi", "", 0, colour, tracked, (1920, 1080), people)
+
+
 def test_a_box_of_joints_is_a_tenth_larger_on_each_side_and_ends_at_the_image() -> None:
     colour = np.stack([actor(960, 270, 1440, 1070), actor(-300, 0, -100, 500)])
-    boxes, scores = joint_boxes.boxes_of_joints(colour, states(20, 25), (192, 108))
+    boxes, scores = joint_boxes.boxes_of_joints(frame_of(colour, states(20, 25)), (192, 108))
     # 96 to 144 and 27 to 107 pixels of the video: 4.8 and 8 are added; the other is outside
     np.testing.assert_array_equal(boxes, [[91, 19, 149, 108]])
     np.testing.assert_allclose(scores, [0.8])
-    none, _ = joint_boxes.boxes_of_joints(np.stack([NOBODY, NOBODY]), states(0, 0), (192, 108))
+    none, _ = joint_boxes.boxes_of_joints(
+        frame_of(np.stack([NOBODY, NOBODY]), states(0, 0)), (192, 108)
+    )
     assert none.shape == (0, 4)
 
 
@@ -89,7 +97,8 @@ def test_which_joints_are_doubtful(
     people: int,
     expected: bool,
 ) -> None:
-    assert joint_boxes.doubtful(np.stack([first, second]), states(*tracked), people) is expected
+    frame = frame_of(np.stack([first, second]), states(*tracked), people)
+    assert joint_boxes.doubtful(frame) is expected
 
 
 # --- the stage ---

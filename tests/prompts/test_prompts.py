@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from c2vl.core import tables
-from c2vl.datasets.colour_frame import on_video
+from c2vl.datasets.image_joints import on_video
 from c2vl.datasets.video.backends import Backend
 from c2vl.datasets.video.decode import Decoded, decode
 from c2vl.prompts import crop as crop_module
@@ -59,7 +59,15 @@ def window(
         else tracked
     )
     return find_window(
-        found, np.array(scores, np.float32), colour, states, people, size, margin, fallback
+        found,
+        np.array(scores, np.float32),
+        colour,
+        states,
+        (1920, 1080),
+        people,
+        size,
+        margin,
+        fallback,
     )
 
 
@@ -142,7 +150,9 @@ def test_without_joints_the_best_scores_count_and_nobody_counts_twice(
 
 
 def test_joints_are_scaled_to_the_size_of_the_video() -> None:
-    scaled = on_video(np.array([[1920.0, 1080.0], [960, 540], [np.nan, np.nan]]), 384, 216)
+    scaled = on_video(
+        np.array([[1920.0, 1080.0], [960, 540], [np.nan, np.nan]]), (1920, 1080), 384, 216
+    )
     np.testing.assert_allclose(scaled, np.array([[384, 216], [192, 108], [np.nan, np.nan]]))
     found = boxes((200, 20, 260, 180), (20, 20, 80, 180))  # of a video a fifth as large
     verdict = window(found, [0.9, 0.5], actor(120, 120, 380, 880), size=(384, 216))

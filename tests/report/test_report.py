@@ -14,6 +14,7 @@ import report_outputs
 from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.core.files import read_json, write_json
+from c2vl.core.layout_file import shipped_layout
 from c2vl.core.tables import schemas
 from c2vl.evaluation.scores import ScoreParams, read_truth
 from c2vl.evaluation.scores import gather as score_gather
@@ -88,6 +89,9 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
+
+
+NTU = shipped_layout("ntu25")
 
 
 def score(root: Path) -> None:
@@ -390,20 +394,20 @@ def test_colour_joints_scale_with_the_size_of_the_video():
     colour = np.full((2, 25, 2), np.nan)
     colour[0] = (960, 540)  # the middle of NTU's frame
     for width, height in ((384, 216), (640, 480)):
-        drawn = over_frame(colour, width, height)
+        drawn = over_frame(colour, NTU, (1920, 1080), width, height)
         assert set(re.findall(r"[ML]([\d.]+) ([\d.]+)", drawn)) == {
             (f"{width / 2:.1f}", f"{height / 2:.1f}")
         }
-    assert over_frame(np.full((2, 25, 2), np.nan), 384, 216) == ""
+    assert over_frame(np.full((2, 25, 2), np.nan), NTU, (1920, 1080), 384, 216) == ""
 
 
 def test_two_skeletons_are_drawn_at_each_moment_inside_the_strip():
     joints = np.random.default_rng(0).normal(size=(40, 2, 25, 3)).astype(np.float32)
-    drawn = moments(joints, 2, count=5)
+    drawn = moments(joints, NTU, 2, count=5)
     assert drawn.count('class="body0"') == drawn.count('class="body1"') == 5
     width, height = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn).groups())
     points = np.array(re.findall(r"[ML](-?[\d.]+) (-?[\d.]+)", drawn), dtype=float)
     assert (points >= 0).all() and (points <= (width, height)).all()
     joints[:, 1] = 0
-    assert 'class="body1"' not in moments(joints, 2, 5)
-    assert moments(np.zeros((0, 2, 25, 3)), 1, 5) == ""
+    assert 'class="body1"' not in moments(joints, NTU, 2, 5)
+    assert moments(np.zeros((0, 2, 25, 3)), NTU, 1, 5) == ""

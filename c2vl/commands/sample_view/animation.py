@@ -12,8 +12,8 @@ from c2vl.commands.sample_view.sample import Sample
 from c2vl.commands.sample_view.sample_page import SIDE, SIDE_ON_VIDEO
 from c2vl.core.errors import UserError
 from c2vl.core.files import published
-from c2vl.datasets.colour_frame import on_video
-from c2vl.models.stick_figure import flattened, head, lines
+from c2vl.core.layout import SkeletonLayout
+from c2vl.models.stick_figure import extent, flattened, head, lines
 
 HEIGHT = 300  # pixels
 OVERSAMPLING = 3  # drawn this many times larger, then scaled down: smooth lines
@@ -46,7 +46,7 @@ def write_animation(sample: Sample, path: Path) -> None:
         else []
     )
     videos = sample.frames(wanted)
-    figures = _skeletons(joints[:, : sample.skeleton["bodies"]], at)
+    figures = _skeletons(sample, joints[:, : sample.skeleton["bodies"]], at)
     pictures = [
         _beside(_video(sample, videos, wanted[place]), figure) if wanted and videos else figure
         for place, figure in enumerate(figures)
@@ -64,10 +64,11 @@ def write_animation(sample: Sample, path: Path) -> None:
         )
 
 
-def _skeletons(joints: np.ndarray, at: np.ndarray) -> list[Image.Image]:
-    """Draw frames `at` of joints (T, bodies, 25, 3), at one scale for the whole clip."""
-    flat, present = flattened(joints), np.asarray(joints.any(axis=(2, 3)))
-    low, high = flat[present].reshape(-1, 2).min(axis=0), flat[present].reshape(-1, 2).max(axis=0)
+def _skeletons(sample: Sample, joints: np.ndarray, at: np.ndarray) -> list[Image.Image]:
+    """Draw frames `at` of joints (T, bodies, V, 3), at one scale for the whole clip."""
+    flat = flattened(joints, sample.layout, size=sample.size)
+    present = np.asarray(joints.any(axis=(2, 3)))
+    low, high = extent(flat[present])
     tall = HEIGHT * OVERSAMPLING
     scale = 0.88 * tall / max(*(high - low), 0.6)
     width = int(max((high[0] - low[0]) * scale + 0.12 * tall, 0.6 * tall))
@@ -79,7 +80,7 @@ def _skeletons(joints: np.ndarray, at: np.ndarray) -> list[Image.Image]:
         ground = high[1] * scale + offset[1] + 2 * OVERSAMPLING
         draw.line([(0, ground), (width, ground)], fill=RULE, width=OVERSAMPLING)
         for body in np.flatnonzero(here)[::-1]:
-            _draw(draw, points[body] * scale + offset, SIDE, 3 * OVERSAMPLING)
+            _draw(draw, points[body] * scale + offset, sample.layout, SIDE, 3 * OVERSAMPLING)
         pictures.append(picture.resize((width // OVERSAMPLING, HEIGHT), Image.Resampling.LANCZOS))
     return pictures
 
@@ -92,11 +93,11 @@ def _video(sample: Sample, videos: Mapping[int, np.ndarray], frame: int) -> Imag
         HEIGHT * OVERSAMPLING,
     )
     picture = Image.fromarray(image).resize((width, tall), Image.Resampling.BICUBIC)
-    colour = sample.colour_at(nearest)
-    if colour is not None:
+    joints = sample.joints_on(nearest, width, tall)
+    if joints is not None:
         draw = ImageDraw.Draw(picture)
-        for body in on_video(colour, width, tall):
-            _draw(draw, body, SIDE_ON_VIDEO, 2 * OVERSAMPLING)
+        for body in joints:
+            _draw(draw, body, sample.layout, SIDE_ON_VIDEO, 2 * OVERSAMPLING)
     return picture.resize((width // OVERSAMPLING, HEIGHT), Image.Resampling.LANCZOS)
 
 
@@ -108,11 +109,15 @@ def _beside(left: Image.Image, right: Image.Image) -> Image.Image:
 
 
 def _draw(
-    draw: ImageDraw.ImageDraw, points: np.ndarray, colours: Mapping[str, str], width: int
+    draw: ImageDraw.ImageDraw,
+    points: np.ndarray,
+    layout: SkeletonLayout,
+    colours: Mapping[str, str],
+    width: int,
 ) -> None:
-    for side, ends in lines(points):
+    for side, ends in lines(points, layout):
         draw.line([tuple(end) for end in ends], fill=colours[side], width=width, joint="curve")
-    if circle := head(points):
+    if circle := head(points, layout):
         x, y, radius = circle
         draw.ellipse(
             [x - radius, y - radius, x + radius, y + radius], outline=colours["middle"], width=width

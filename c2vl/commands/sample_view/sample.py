@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ import pyarrow.parquet as pq
 from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.core.files import read_json
+from c2vl.core.layout import SkeletonLayout
+from c2vl.core.layout_file import NTU, read_layout, shipped_layout
 from c2vl.core.tables import schemas
 from c2vl.core.tables.schemas import OK
 from c2vl.datasets import raw_files as places
+from c2vl.datasets.image_joints import ImageJoints, image_joints, on_video, video_size
 from c2vl.datasets.raw_files import PlaceError
 from c2vl.datasets.video.decode import VideoError, decode
 
@@ -33,6 +37,7 @@ class Sample:
         skeleton: its row in the skeleton table; None if there is none.
         crops, captions: its rows by prompt k; empty if the stage did not run.
         raw: folder of the raw files.
+        layout: the data set's skeleton.
     """
 
     row: Row
@@ -41,33 +46,34 @@ class Sample:
     crops: dict[int, Row] = field(default_factory=dict)
     captions: dict[int, Row] = field(default_factory=dict)
     raw: Path = Path()
+    layout: SkeletonLayout = field(default_factory=lambda: shipped_layout(NTU))
 
     @property
     def joints(self) -> np.ndarray | None:
-        """Joints (T, 2, 25, 3) of the denoised skeleton, in metres; None if there are none."""
+        """Joints (T, M, V, 3) of the skeleton table; None if there are none."""
         if self.skeleton is None or self.skeleton["status"] != OK:
             return None
-        return np.asarray(self.skeleton["joints"]).reshape(-1, 2, 25, 3)
+        return np.asarray(self.skeleton["joints"]).reshape(-1, *self.layout.shape)
 
     @property
-    def colour(self) -> np.ndarray | None:
-        """Colour joints (F, 2, 25, 2) in pixels of the 1920x1080 frame; None if there are none.
+    def size(self) -> tuple[int, int] | None:
+        """Width and height of the video; None if unknown."""
+        return video_size(self.row)
 
-        F counts the frames of the skeleton file.
-        """
-        if (
-            self.skeleton is None
-            or self.skeleton["status"] != OK
-            or not self.skeleton["file_frames"]
-        ):
+    @cached_property
+    def placed(self) -> ImageJoints | None:
+        """Joints on the images, by frame of the skeleton file; None if there are none."""
+        if self.skeleton is None or self.skeleton["status"] != OK:
             return None
-        colour = np.asarray(self.skeleton["colour"]).reshape(-1, 2, 25, 2)
-        return colour if np.isfinite(colour).any() else None
+        found = image_joints(self.skeleton, self.layout)
+        return found if found is not None and np.isfinite(found.points).any() else None
 
-    def colour_at(self, frame: int) -> np.ndarray | None:
-        """Colour joints (2, 25, 2) of a frame of the video; None if there are none."""
-        colour = self.colour
-        return None if colour is None else colour[min(frame, len(colour) - 1)]
+    def joints_on(self, frame: int, width: int, height: int) -> np.ndarray | None:
+        """Joints (M, V, 2) of a frame in pixels of its video; None if there are none."""
+        if self.placed is None:
+            return None
+        points, _ = self.placed.at(frame)
+        return on_video(points.astype(np.float64), self.placed.size, width, height)
 
     @property
     def video_range(self) -> range:
@@ -105,7 +111,7 @@ def load_sample(name: str, data: Path, raw: Path) -> Sample:
     crops, captions = (
         {found["k"]: found for found in _rows(data / out, name)} for out in ("crop", "caption")
     )
-    return Sample(row, class_name, skeleton, crops, captions, raw)
+    return Sample(row, class_name, skeleton, crops, captions, raw, read_layout(data))
 
 
 def splits(row: Row) -> dict[str, str]:

@@ -18,11 +18,11 @@ from matplotlib.patches import Circle, Rectangle
 from c2vl.commands.sample_view.sample import Sample, splits
 from c2vl.commands.sample_view.sample_facts import facts_of
 from c2vl.core.files import published
+from c2vl.core.layout import SkeletonLayout
 from c2vl.core.tables.schemas import OK
-from c2vl.datasets.colour_frame import on_video
-from c2vl.models.stick_figure import flattened, head, lines
+from c2vl.models.stick_figure import extent, flattened, head, lines
 
-MOMENTS = {1: 8, 2: 5}  # number of people -> skeletons on the page
+MOMENTS, FEW_MOMENTS = {1: 8, 2: 5}, 4  # number of people -> skeletons on the page
 PROMPTS = 4  # frames with crops
 INK, MUTED, RULE, BOX, WINDOW = "#1c1c1a", "#6a6963", "#d9d7d0", "#ffd34d", "#ff5db1"
 SIDE = {"left": "#0072b2", "right": "#d55e00", "middle": "#1c1c1a"}
@@ -150,11 +150,11 @@ def _moments(figure: Figure, area: tuple[float, ...], sample: Sample) -> None:
         return
     # Preprocessed files may have frames without people.
     somebody = np.flatnonzero(joints.any(axis=(1, 2, 3))).tolist()
-    chosen = _spread(somebody, MOMENTS[sample.skeleton["bodies"]])
+    chosen = _spread(somebody, MOMENTS.get(sample.skeleton["bodies"], FEW_MOMENTS))
     shown = joints[chosen, : sample.skeleton["bodies"]]
-    flat = flattened(shown)
+    flat = flattened(shown, sample.layout, size=sample.size)
     present = np.asarray(shown.any(axis=(2, 3)))  # (M, bodies)
-    low, high = flat[present].reshape(-1, 2).min(axis=0), flat[present].reshape(-1, 2).max(axis=0)
+    low, high = extent(flat[present])
     aspect = WIDTH * width / len(chosen) / (MOMENTS_HEIGHT * SKELETON_SHARE)  # of a cell
     middle = (low + high) / 2
     tall = max((high[1] - low[1]) / 2 * 1.15, (high[0] - low[0]) / 2 * 1.05 / aspect, 0.3)
@@ -170,6 +170,7 @@ def _moments(figure: Figure, area: tuple[float, ...], sample: Sample) -> None:
             _draw(
                 axes,
                 flat[place, body],
+                sample.layout,
                 SIDE,
                 2.0 if body == 0 else 1.3,
                 alpha=1 if body == 0 else 0.6,
@@ -182,15 +183,20 @@ def _moments(figure: Figure, area: tuple[float, ...], sample: Sample) -> None:
 
 
 def _draw(
-    axes: Axes, points: np.ndarray, colours: Mapping[str, str], width: float, alpha: float = 1
+    axes: Axes,
+    points: np.ndarray,
+    layout: SkeletonLayout,
+    colours: Mapping[str, str],
+    width: float,
+    alpha: float = 1,
 ) -> None:
-    drawn = list(lines(points))
+    drawn = list(lines(points, layout))
     if drawn:
         ends, shades = [line for _, line in drawn], [colours[side] for side, _ in drawn]
         axes.add_collection(
             LineCollection(ends, colors=shades, linewidths=width, alpha=alpha, capstyle="round")
         )
-    if circle := head(points):
+    if circle := head(points, layout):
         axes.add_patch(
             Circle(
                 circle[:2], circle[2], fill=False, ec=colours["middle"], lw=width * 0.8, alpha=alpha
@@ -206,9 +212,9 @@ def _frames(
         axes = _cell(figure, area, place, f"video frame {frame}")
         axes.imshow(image, interpolation="bilinear")
         size = (image.shape[1], image.shape[0])
-        colour = sample.colour_at(frame)
-        for body in on_video(colour.astype(np.float64), *size) if colour is not None else ():
-            _draw(axes, body, SIDE_ON_VIDEO, 1.4)
+        joints = sample.joints_on(frame, *size)
+        for body in joints if joints is not None else ():
+            _draw(axes, body, sample.layout, SIDE_ON_VIDEO, 1.4)
         _boxes(axes, crops.get(frame))
         axes.set_xlim(0, size[0])
         axes.set_ylim(size[1], 0)

@@ -9,6 +9,9 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
+from c2vl.core.layout import SkeletonLayout
+from c2vl.core.layout_file import NTU, shipped_layout
+
 OK, FAILED, EXCLUDED = "ok", "failed", "excluded"
 
 
@@ -126,6 +129,29 @@ SKELETON = pa.schema(
         *OUTCOME,
     ]
 )
+
+
+def skeleton(layout: SkeletonLayout) -> pa.Schema:
+    """Schema of the skeleton table of a data set; NTU's is `SKELETON`."""
+    if layout.fits(shipped_layout(NTU)):
+        return SKELETON
+    persons, joints = layout.persons, layout.count
+    about, unit = ("3D joints of the persons, centred", "metres")
+    if not layout.three_d:
+        about = "2D joints of the persons from the centre of the image, and their scores"
+        unit = "half the width and half the height of the image"
+    of = {
+        "joints": _field(
+            "joints", _list(pa.float32()), about, unit, f"(T, {persons}, {joints}, 3)"
+        ),
+        "bodies": _field("bodies", pa.int8(), f"real persons, 1 to {persons}"),
+    }
+    if layout.colour_frame is None:
+        absent = "empty: the data set has none (docs/skeletons.md)"
+        of["colour"] = _field("colour", _list(pa.float32()), absent)
+        of["tracked"] = _field("tracked", _list(pa.uint8()), absent)
+    return pa.schema([of.get(field.name, field) for field in SKELETON])
+
 
 CROP = pa.schema(
     [

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from c2vl.core.layout import SkeletonLayout
-
-SEEN = 0.01  # a 2D joint with a score above is seen; pyskl's threshold
+from c2vl.core.layout import SEEN, SkeletonLayout
 
 
 def centred_on(joints: np.ndarray, layout: SkeletonLayout) -> np.ndarray:

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from c2vl.core import tables
+from c2vl.core.layout import SkeletonLayout
+from c2vl.core.layout_file import NTU, shipped_layout
 from c2vl.core.tables.schemas import OK
 
 log = logging.getLogger(__name__)
@@ -42,14 +44,17 @@ def human(length: float) -> bool:
 
 
 class TorsoCount:
-    """Counts the samples whose skeletons cannot be in metres."""
+    """Counts the samples of NTU's skeleton that cannot be in metres; of others it counts none."""
 
-    def __init__(self) -> None:
+    def __init__(self, layout: SkeletonLayout) -> None:
+        self._known = layout.fits(shipped_layout(NTU))
         self.samples = 0
         self.example = ""
 
     def observe(self, table: pa.Table) -> None:
         """Note the usable rows of a skeleton table."""
+        if not self._known:
+            return
         for row in _rows(table):
             length = torso(row["joints"].reshape(-1, 2, 25, 3)[:, 0])
             if not human(length) and not np.isnan(length):

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from c2vl.core import machine, tables
-from c2vl.core.tables.schemas import OK, SKELETON
+from c2vl.core.layout_file import read_layout
+from c2vl.core.tables.schemas import OK, skeleton
 from c2vl.datasets.preprocessed import open_preprocessed
 from c2vl.datasets.ready_clip import ReadyFile
 from c2vl.datasets.skeletons.actors import ONE_POINT, moved_to_actor
@@ -42,7 +43,8 @@ class PreprocessedStage(Stage):
         self._hashes = {row["sample"]: row["skeleton_hash"] for row in rows if row["status"] == OK}
         self._shards = tables.by_shard(self._hashes)
         self._frames = self._two = 0
-        self._torsos = TorsoCount()
+        self._layout = read_layout(index.parent.parent)
+        self._torsos = TorsoCount(self._layout)
 
     def description(self) -> dict[str, Any]:
         """Only the version; the joints are in the keys."""
@@ -50,7 +52,7 @@ class PreprocessedStage(Stage):
 
     def schema(self, stored: pa.Schema | None) -> pa.Schema:
         """The skeleton table."""
-        return SKELETON
+        return skeleton(self._layout)
 
     def shards(self) -> Iterable[str]:
         """Setup and camera, from the samples' names."""

@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 
 from c2vl.core import tables
 from c2vl.core.errors import UserError
+from c2vl.core.layout import SkeletonLayout
+from c2vl.core.layout_file import read_layout
 from c2vl.core.tables.class_list import read_class_list
 from c2vl.core.tables.schemas import OK, benchmarks_of
 from c2vl.datasets.skeleton_params import Solo
@@ -29,6 +31,7 @@ class SkeletonTable:
         dataset: its short name.
         benchmarks: split columns of the index.
         classes: number of classes.
+        layout: the data set's skeleton.
         rows: index row with `frames` of every sample with a usable skeleton, sorted by sample.
     """
 
@@ -36,10 +39,11 @@ class SkeletonTable:
     dataset: str
     benchmarks: tuple[str, ...]
     classes: int
+    layout: SkeletonLayout
     rows: dict[str, dict[str, Any]]
 
     def clips(self) -> Iterator[tuple[str, np.ndarray, int]]:
-        """(sample, joints (T, 2, 25, 3) float32, real actors) of all rows, sorted.
+        """(sample, joints (T, M, V, 3) float32, real actors) of all rows, sorted.
 
         A few clips are in memory at a time.
         """
@@ -48,7 +52,8 @@ class SkeletonTable:
                 for batch in file.iter_batches(ROWS, columns=["sample", "joints", "bodies"]):
                     for row in tables.rows_of(pa.Table.from_batches([batch])):
                         if row["sample"] in self.rows:
-                            yield row["sample"], row["joints"].reshape(-1, 2, 25, 3), row["bodies"]
+                            joints = row["joints"].reshape(-1, *self.layout.shape)
+                            yield row["sample"], joints, row["bodies"]
 
 
 def open_skeleton_table(data: Path) -> SkeletonTable:
@@ -72,11 +77,12 @@ def open_skeleton_table(data: Path) -> SkeletonTable:
         for row in sorted(usable, key=lambda row: row["sample"])
     }
     classes = len(read_class_list(data))
-    return SkeletonTable(data, usable[0]["dataset"], benchmarks, classes, rows)
+    dataset, layout = usable[0]["dataset"], read_layout(data)
+    return SkeletonTable(data, dataset, benchmarks, classes, layout, rows)
 
 
 def with_second_slot(table: pa.Table, wanted: Mapping[str, Solo]) -> pa.Table:
-    """Return the skeleton table with the second slot of one-person clips as `wanted`.
+    """Return NTU's skeleton table with the second slot of one-person clips as `wanted`.
 
     The stage calls it when it writes a shard, so that data sets share the denoised clips of the
     sample store, whatever they want in that slot.
