@@ -8,6 +8,8 @@ import numpy as np
 
 from c2vl.core import tables
 from c2vl.core.files import write_json
+from c2vl.core.layout import SkeletonLayout
+from c2vl.core.layout_file import shipped_layout, write_layout
 from c2vl.training.training_params import PretrainParams
 
 CLASSES, WIDTH, K = 4, 12, 3
@@ -26,7 +28,13 @@ PARAMS = PretrainParams.model_validate(
 )
 
 
-def write_data(root: Path, clips: int = 64, seed: int = 0, wrong: float = 0.2) -> list[str]:
+def write_data(
+    root: Path,
+    clips: int = 64,
+    seed: int = 0,
+    wrong: float = 0.2,
+    layout: SkeletonLayout | None = None,
+) -> list[str]:
     """Write index, skeleton and embed tables of `clips` samples; every fourth is a test sample.
 
     Sample 0 has no usable skeleton, sample 1 no prompt, and sample 2 no language prompt k = 1.
@@ -36,13 +44,15 @@ def write_data(root: Path, clips: int = 64, seed: int = 0, wrong: float = 0.2) -
         clips: number of samples.
         seed: of all random values.
         wrong: share of prompts that show a random class.
+        layout: the skeleton; None: ntu25, from an index that does not name it.
 
     Returns:
         The sample ids.
     """
-    rng = np.random.default_rng(seed)
-    joint_phase = rng.uniform(0, 2 * np.pi, (25, 3))
-    axis = rng.normal(size=(CLASSES, 25, 3))
+    rng, skeleton = np.random.default_rng(seed), layout or shipped_layout("ntu25")
+    each = skeleton.shape[1:]
+    joint_phase = rng.uniform(0, 2 * np.pi, each)
+    axis = rng.normal(size=(CLASSES, *each))
     centres = rng.normal(size=(2, CLASSES, WIDTH))
     index, skeletons = [], []
     embeds: dict[str, list[dict]] = {"vision": [], "language": []}
@@ -64,12 +74,14 @@ def write_data(root: Path, clips: int = 64, seed: int = 0, wrong: float = 0.2) -
         )
         frames = int(rng.integers(20, 40))
         time = np.arange(frames)[:, None, None] * (0.2 + 0.1 * label)
-        joints = np.zeros((frames, 2, 25, 3), np.float32)
+        joints = np.zeros((frames, *skeleton.shape), np.float32)
         joints[:, 0] = axis[label] * np.sin(time + joint_phase) * 0.3 + rng.normal(
-            scale=0.05, size=(frames, 25, 3)
+            scale=0.05, size=(frames, *each)
         )
         if label == 0:
             joints[:, 1] = joints[:, 0] + 0.5
+        if not skeleton.three_d:
+            joints[..., 2] = np.where(joints.any(axis=(2, 3))[..., None], 0.9, 0)
         row = {
             "sample": sample,
             "frames": frames,
@@ -102,9 +114,12 @@ def write_data(root: Path, clips: int = 64, seed: int = 0, wrong: float = 0.2) -
     tables.write(
         root / "index" / "index.parquet", tables.table_of(index, tables.schemas.index([BENCHMARK]))
     )
+    if layout is not None:
+        write_layout(root / "index", layout)
     write_json(root / "index" / "classes.json", [f"class {label}" for label in range(CLASSES)])
     tables.write(
-        root / "skeleton" / "S001C001.parquet", tables.table_of(skeletons, tables.schemas.SKELETON)
+        root / "skeleton" / "S001C001.parquet",
+        tables.table_of(skeletons, tables.schemas.skeleton(skeleton)),
     )
     for kind, rows in embeds.items():
         tables.write(
