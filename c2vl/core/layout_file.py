@@ -68,22 +68,27 @@ def write_layout(folder: Path, layout: SkeletonLayout) -> None:
 
 
 def read_layout(data: Path) -> SkeletonLayout:
-    """The skeleton of a data set, as stage `index` wrote it; ntu25 where it wrote none.
-
-    Args:
-        data: the folder with `index/`.
+    """The skeleton of a data set, as stage `index` wrote it into `data/index`.
 
     Raises:
         UserError: it is damaged.
     """
+    return layout_beside(data / "index" / "index.parquet")
+
+
+def layout_beside(index: Path) -> SkeletonLayout:
+    """The skeleton beside an index table; ntu25 where there is none.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    path = index.with_name(WRITTEN)
     try:
-        return SkeletonLayout.from_json((data / "index" / WRITTEN).read_bytes())
+        return SkeletonLayout.from_json(path.read_bytes())
     except FileNotFoundError:  # an index of a version that knew no other
         return shipped_layout(NTU)
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"{data / 'index' / WRITTEN} cannot be used ({error}); run `dvc repro -f index`."
-        ) from None
+        raise UserError(f"{path} cannot be used ({error}); run `dvc repro -f index`.") from None
 
 
 class _LayoutFile(BaseModel):

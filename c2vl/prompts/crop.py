@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from c2vl.core import machine, tables
-from c2vl.core.layout_file import read_layout
+from c2vl.core.layout_file import layout_beside
 from c2vl.core.tables.schemas import CROP, OK
 from c2vl.core.workers import step_back
 from c2vl.datasets.image_joints import columns_of
@@ -76,7 +76,7 @@ class CropStage(Stage):
     def __init__(self, params: CropParams, index: Path, skeletons: Path, raw: Path) -> None:
         self._params, self._skeletons, self._raw = params, skeletons, raw
         self._backend = params.detector.backend
-        self._layout = read_layout(index.parent.parent)
+        self._layout = layout_beside(index)
         rows = tables.read(index, INDEX_COLUMNS)
         rows = rows.filter(pc.equal(rows.column("status"), OK))
         # Skeletons alone are a data set too: their prompts come from a published file.

@@ -17,7 +17,7 @@ from c2vl.cli import main
 from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.core.layout import SkeletonLayout
-from c2vl.core.layout_file import load_layout, shipped_layout, write_layout
+from c2vl.core.layout_file import load_layout, shipped_layout, shipped_layouts, write_layout
 from c2vl.core.tables.fingerprint import data_fingerprint
 from c2vl.models.clips import load_clips
 from c2vl.models.ragged import RaggedSkeletons
@@ -271,3 +271,13 @@ def test_an_encoder_that_asks_for_another_skeleton_is_refused(
             "supervised", clips, None, 4, BENCHMARK, "joint", params(graph="ntu25"),
             BaselinesParams(),
         )  # fmt: skip
+
+
+def test_the_page_s_skeleton_is_read(tmp_path: Path) -> None:
+    page = (ROOT / "docs/skeletons.md").read_text(encoding="utf-8")
+    text = page.partition("```yaml\n")[2].partition("```")[0]
+    (tmp_path / "puppet.yaml").write_text(text, encoding="utf-8")
+    layout = load_layout(tmp_path / "puppet.yaml")
+    assert (layout.count, layout.parents[4], layout.root) == (5, 1, 1)
+    shipped = {name for name in shipped_layouts() if f"`{name}`" in page}
+    assert shipped == set(shipped_layouts())

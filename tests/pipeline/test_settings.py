@@ -55,7 +55,10 @@ TYPOS: dict[str, tuple[dict[str, Any], str]] = {
         "`data`: ntu60 has the benchmarks xsub, xview, not 'xwiev'.",
     ),
     "a number for a text": ({"data.benchmarks": ["xsub", 3]}, "`data.benchmarks.1`: "),
-    "another skeleton": ({"pretrain.encoder.graph": "kinect20"}, "20 joints"),
+    "another skeleton": (
+        {"pretrain.encoder.graph": "kinect20"},
+        "skeleton of the data is ntu25",
+    ),
     "beta above 1": ({"pretrain.objective.beta": 2}, "pretrain.objective.beta"),
     "a word for a number": ({"evaluate.knn_neighbours": "one"}, "evaluate.knn_neighbours"),
     "misspelt section": ({"evalaute": {"seed": 0}}, "`evalaute`"),

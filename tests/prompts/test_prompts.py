@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from c2vl.core import tables
+from c2vl.core.layout_file import load_layout, write_layout
 from c2vl.datasets.image_joints import on_video
 from c2vl.datasets.video.backends import Backend
 from c2vl.datasets.video.decode import Decoded, decode
@@ -386,6 +387,38 @@ def test_the_stage_crops_the_person_of_the_frame_and_gives_reasons_for_the_rest(
     assert made[name(3), 0] == Failure("unreadable", "the video file is not readable as a video")
     assert made[name(4), 0].status == "no_skeleton"
     assert made[name(4), 0].inherited
+
+
+@pytest.mark.parametrize("skeleton", ["kinect20", "coco17"])
+def test_crops_follow_the_data_set_s_skeleton(project: Path, skeleton: str) -> None:
+    """2D joints say who it is, by frame; without any joint it is the best-scored person."""
+    layout = load_layout(skeleton)
+    write_layout(project, layout)
+    joints = np.zeros((18, *layout.shape), np.float32)
+    for number in range(18):
+        spread = np.linspace(0, 1, layout.count)
+        joints[number, 0, :, 0] = (32 + 4 * number + 26 * spread - 96) / 96
+        joints[number, 0, :, 1] = (22 + 66 * spread - 54) / 54
+        joints[number, 0, :, 2] = 0.9
+    row = {
+        "sample": name(1),
+        "bodies": 1,
+        "frames": 18,
+        "joints": joints,
+        "file_frames": 0,
+        "colour": np.zeros(0, np.float32),
+        "tracked": np.zeros(0, np.uint8),
+        "status": "ok",
+        "reason": "",
+    }
+    table = tables.table_of([row], tables.schemas.skeleton(layout))
+    tables.write(project / "skeleton" / f"{SHARD}.parquet", table)
+    made = outcomes(crop_stage(project))
+    for k, frame in enumerate((5, 15)):
+        row = made[name(1), k]
+        assert abs(row["x0"] - (30 + 4 * frame)) <= 2 and row["chosen"].tolist() == [0]
+        assert row["coverage"] == 1 or (layout.three_d and np.isnan(row["coverage"]))
+    assert layout.three_d == bool(np.isnan(made[name(1), 0]["coverage"]))
 
 
 def test_a_video_that_changed_since_the_index_is_not_kept_under_its_old_key(project: Path) -> None:

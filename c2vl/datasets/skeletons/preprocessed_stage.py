@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from c2vl.core import machine, tables
-from c2vl.core.layout_file import read_layout
+from c2vl.core.layout_file import layout_beside
 from c2vl.core.tables.schemas import OK, skeleton
 from c2vl.datasets.preprocessed import open_preprocessed
 from c2vl.datasets.ready_clip import ReadyFile
@@ -43,7 +43,7 @@ class PreprocessedStage(Stage):
         self._hashes = {row["sample"]: row["skeleton_hash"] for row in rows if row["status"] == OK}
         self._shards = tables.by_shard(self._hashes)
         self._frames = self._two = 0
-        self._layout = read_layout(index.parent.parent)
+        self._layout = layout_beside(index)
         self._torsos = TorsoCount(self._layout)
 
     def description(self) -> dict[str, Any]:

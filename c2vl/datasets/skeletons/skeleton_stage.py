@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from c2vl.core import machine, tables
 from c2vl.core.digest import digest_of
-from c2vl.core.layout_file import read_layout
+from c2vl.core.layout_file import layout_beside
 from c2vl.core.tables.schemas import OK, skeleton
 from c2vl.datasets import raw_files as places
 from c2vl.datasets.pku_skeleton import LongSkeleton
@@ -61,7 +61,7 @@ class SkeletonStage(Stage):
         rows = tables.read(index, INDEX_COLUMNS)
         self._index = tables.Grouped(rows.filter(pc.equal(rows.column("status"), OK)))
         self._frames = self._two = self._bodies_dropped = self._differ = 0
-        self._layout = read_layout(index.parent.parent)
+        self._layout = layout_beside(index)
         self._torsos = TorsoCount(self._layout)
 
     def description(self) -> dict[str, Any]:
