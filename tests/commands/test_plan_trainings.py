@@ -19,6 +19,7 @@ from c2vl.commands.costs.trainings import training_lines, trainings_of
 from c2vl.commands.costs.trial import Cost, Failed
 from c2vl.commands.pipeline.training_cells import cells
 from c2vl.commands.plan import clip_bytes, table, total_of
+from c2vl.core.layout_file import shipped_layout
 from c2vl.models.clips import load_clips
 from c2vl.models.prompt_features import load_prompts
 from c2vl.training.devices import Devices
@@ -198,7 +199,7 @@ def test_a_clip_is_read_with_its_prompts() -> None:
 
 
 def test_speed_is_measured_with_the_encoder_of_the_params() -> None:
-    speed = measured(PARAMS, CLASSES, 16)
+    speed = measured(PARAMS, shipped_layout("ntu25"), CLASSES, 16)
     values = (speed.train, speed.encode, speed.step, speed.pairs)
     assert all(np.isfinite(value) and value > 0 for value in values)
     assert speed.features == 16 and speed.weights > 0 and speed.memory == 0
