@@ -1,4 +1,4 @@
-"""Stage `caption`: answer the paper's question for each crop, or use a published file's answers."""
+"""Stage `caption`: ask about each crop or clip, or use a published file's answers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def main() -> None:
             "instead (docs/datasets.md)."
         )
     if params.published is not None:
-        stage = PublishedStage(params.published, crops)
+        stage = PublishedStage(params.published, crops, params.per == "clip")
         print(stage.summary())
     run_as_asked(stage, Path("data/caption"), chosen)
 

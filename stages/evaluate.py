@@ -92,7 +92,8 @@ def evaluate_encoder(
     from c2vl.evaluation.pair_similarity import pair_similarities
     from c2vl.evaluation.protocol import evaluate
     from c2vl.evaluation.shared_space import class_name_features, retrieve, zero_shot_scores
-    from c2vl.models.prompt_features import NoPromptsError, load_prompts
+    from c2vl.models.prompt_features import NoPromptsError
+    from c2vl.models.read_prompts import read_prompts
 
     key = (encoded.benchmark, encoded.stream, encoded.method)
     samples, features, labels = encoded.test_samples, encoded.features, encoded.features.test_labels
@@ -127,7 +128,7 @@ def evaluate_encoder(
             found.classified("zero_shot", *key, samples, labels, zero_shot)
             logits["zero_shot"] = logits_of(zero_shot)
         try:
-            prompts = load_prompts(DATA, samples, list(encoded.prompts), device)
+            prompts = read_prompts(DATA, samples, list(encoded.prompts), device)
         except NoPromptsError as error:
             print(f"evaluate {'-'.join(key)}: neither retrieval nor similarities: {error}")
             return logits

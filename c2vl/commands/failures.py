@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from c2vl.commands.pipeline.store_stages import StoredStage
 
 HELP = "list samples without a result and why; --retry tries them again"
+NO_CROP = "no_crop"  # status of a prompt without a crop, and of a clip without any
 MOST = 20  # rows listed, unless all are asked for
 
 
@@ -95,10 +96,12 @@ def with_own_cause(
         before: rows of each stage whose table it reads; those without a `k` are of all prompts.
     """
     failed = {(row["sample"], row.get("k")) for earlier in before for row in earlier}
+    samples = {sample for sample, _ in failed}
     return [
         row
         for row in rows
         if failed.isdisjoint({(row["sample"], row.get("k")), (row["sample"], None)})
+        and not (row.get("k") is None and row["status"] == NO_CROP and row["sample"] in samples)
     ]
 
 

@@ -38,7 +38,7 @@ TOTAL = "total"
 UNITS = {
     "skeleton": "skeletons",
     "crop": "frames",
-    "caption": "crops",
+    "caption": "questions",
     "embed-vision": "crops",
     "embed-language": "answers",
     "pretrain": "epochs",

@@ -1,28 +1,37 @@
-"""Stage `caption`: ask the captioner the paper's question about every crop."""
+"""Stage `caption`: ask the captioner about every crop, or once about the crops of each clip."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from c2vl.core import machine, tables
 from c2vl.core.params import ParamsModel
-from c2vl.core.tables.schemas import CAPTION, OK
+from c2vl.core.tables.schemas import CAPTION, CLIP_CAPTION, OK
 from c2vl.core.unicode_text import whole_characters
 from c2vl.prompts.base import engine_description, engine_device, mean
 from c2vl.prompts.distinct import Distinct
 from c2vl.prompts.engines.adapters import load_captioner
 from c2vl.prompts.engines.captioner import Answer, Answerer, CaptionerParams, NoAnswer
-from c2vl.prompts.inputs import crop_units
-from c2vl.prompts.reading import ReadCrops
+from c2vl.prompts.engines.own_question import question_of
+from c2vl.prompts.inputs import crop_units, whole_clip_units
+from c2vl.prompts.reading import ReadClips, ReadCrops
 from c2vl.store.stage import Failure, Row, Stage, Unit
 
 VERSION = 2  # raise it when something here changes a row
+CLIP_VERSION = 1  # the same for questions about clips
+CLIP_QUESTION = (
+    "The images show one scene in order of time. "
+    "Is he/she or are they holding anything in the hand? "
+    "Is he/she or are they standing or sitting? "
+    "What does he/she or do they do first, and what then? "
+    "What is he/she or are they trying to do? Answer the questions concisely"
+)
 
 
 class CaptionParams(ParamsModel):
@@ -30,15 +39,32 @@ class CaptionParams(ParamsModel):
 
     Attributes:
         published: published answers, a file or a folder, to take instead of asking an engine.
+        per: ask about each crop (`frame`), as the paper does, or once about all crops of a clip.
+        clip_question: asked about a clip, in place of `captioner.question`; it may come from
+            elsewhere in the same ways.
     """
 
     published: Path | None = None
+    per: Literal["frame", "clip"] = "frame"
+    clip_question: str = CLIP_QUESTION
     max_failed: float = Field(ge=0, le=1)
     captioner: CaptionerParams
 
+    @field_validator("clip_question", mode="before")
+    @classmethod
+    def _from_elsewhere(cls, question: Any) -> Any:
+        of_dict = isinstance(question, dict)
+        return question_of(question, "caption.clip_question") if of_dict else question
+
+    def asking(self) -> CaptionerParams:
+        """The captioner with the question that it is asked."""
+        if self.per == "frame":
+            return self.captioner
+        return self.captioner.model_copy(update={"question": self.clip_question})
+
 
 class CaptionStage(Stage):
-    """Stage `caption`: one question for each different crop of the crop table in `crops`."""
+    """Stage `caption`: one question for each different crop, or clip, of the table in `crops`."""
 
     name = "caption"
     done = "captioned"
@@ -46,17 +72,21 @@ class CaptionStage(Stage):
     def __init__(self, params: CaptionParams, crops: Path) -> None:
         self.max_failed = params.max_failed
         self._params, self._crops = params, crops
+        self._per_clip = params.per == "clip"
+        self._longest = 1  # crops of the longest clip
         self._captioner: Answerer | None = None
         self._answers = Distinct()
         self._rows = self._unfinished = self._repeating = self._words = 0
 
     def description(self) -> dict[str, Any]:
         """The captioner and its parameters."""
-        return {"version": VERSION, **engine_description("captioner", self._params.captioner)}
+        of_clips = {"per": "clip", "clip version": CLIP_VERSION} if self._per_clip else {}
+        captioner = engine_description("captioner", self._params.asking())
+        return {"version": VERSION, **captioner, **of_clips}
 
     def schema(self, stored: pa.Schema | None) -> pa.Schema:
         """The caption table."""
-        return CAPTION
+        return CLIP_CAPTION if self._per_clip else CAPTION
 
     def shards(self) -> Iterable[str]:
         """The shards of the crop table."""
@@ -66,8 +96,14 @@ class CaptionStage(Stage):
         return found
 
     def units(self, shard: str, fingerprint: str) -> list[Unit]:
-        """One unit per crop."""
-        return crop_units(self._crops / f"{shard}.parquet", fingerprint)
+        """One unit per crop or clip."""
+        path = self._crops / f"{shard}.parquet"
+        if not self._per_clip:
+            return crop_units(path, fingerprint)
+        units = whole_clip_units(path, fingerprint)
+        crops = (len(unit.payload) for unit in units if unit.key is not None)
+        self._longest = max([self._longest, *crops])
+        return units
 
     def use(self, captioner: Answerer) -> None:
         """Use a captioner that is loaded already."""
@@ -76,17 +112,20 @@ class CaptionStage(Stage):
     def load(self) -> None:
         """Load the captioner."""
         if self._captioner is None:
-            self._captioner = load_captioner(self._params.captioner, engine_device)
+            images = self._longest if self._per_clip else None
+            self._captioner = load_captioner(self._params.asking(), engine_device, images)
 
     def batch_size(self) -> int:
-        """Crops per batch (`C2VL_BATCH_CAPTION`)."""
+        """Crops per batch (`C2VL_BATCH_CAPTION`), or clips of as many crops, at least one."""
         assert self._captioner is not None
-        return machine.batch_size("caption", self._captioner.batch_size)
+        crops = machine.batch_size("caption", self._captioner.batch_size)
+        return max(1, crops // self._longest) if self._per_clip else crops
 
-    def preparer(self) -> ReadCrops:
+    def preparer(self) -> ReadCrops | ReadClips:
         """Decode the crops and prepare them for the captioner."""
         assert self._captioner is not None
-        return ReadCrops(getattr(self._captioner, "preparer", None) or self._captioner.prepare)
+        prepare = getattr(self._captioner, "preparer", None) or self._captioner.prepare
+        return ReadClips(prepare) if self._per_clip else ReadCrops(prepare)
 
     def compute(self, units: Sequence[Unit], ready: Sequence[Any]) -> list[Row | Failure]:
         """Ask the captioner."""

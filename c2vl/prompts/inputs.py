@@ -39,6 +39,24 @@ def clip_units(path: Path, fingerprint: str) -> list[Unit]:
     return units
 
 
+def whole_clip_units(path: Path, fingerprint: str) -> list[Unit]:
+    """Return one unit for each clip of a shard of the crop table; its `k` is None.
+
+    Its content is all usable crops of the clip, in order. A clip without any keeps the reason of
+    its first crop.
+    """
+    units = []
+    for sample, group in groupby(_rows(path, "crop"), key=lambda row: row["sample"]):
+        rows = list(group)
+        crops = tuple(row["crop"] for row in rows if row["status"] == OK)
+        if crops:
+            identity = {"sample": sample, "k": None}
+            units.append(Unit(identity, content_key(fingerprint, *crops), crops))
+        else:
+            units.append(_failed(rows[0] | {"k": None}, "crop"))
+    return units
+
+
 def _units(path: Path, column: str, fingerprint: str) -> list[Unit]:
     return [
         Unit(_identity(row), content_key(fingerprint, row[column]), row[column])

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from c2vl.core import tables
 from c2vl.core.errors import UserError
-from c2vl.core.tables.schemas import CAPTION, OK
+from c2vl.core.tables.schemas import CAPTION, CLIP_CAPTION, OK
 from c2vl.prompts.base import mean
 from c2vl.prompts.distinct import Distinct
 from c2vl.prompts.engines.repeats import repeats
@@ -37,6 +37,7 @@ class PublishedStage(Stage):
     Args:
         path: the published file or folder.
         crops: folder of the crop table, read for its samples only.
+        per_clip: the file has one sentence a clip, about all of its crops (`caption.per: clip`).
 
     Raises:
         UserError: the file cannot be used, or no clip of it is among the samples.
@@ -46,8 +47,13 @@ class PublishedStage(Stage):
     done = "taken as published"
     max_failed = 1.0  # an empty sentence was published like that; running again does not help
 
-    def __init__(self, path: Path, crops: Path) -> None:
-        self._published = read_published(path)
+    def __init__(self, path: Path, crops: Path, per_clip: bool = False) -> None:
+        self._published, self._per_clip = read_published(path), per_clip
+        if per_clip and self._published.most > 1:
+            raise UserError(
+                f"{path} (`caption.published`) holds up to {self._published.most} sentences of a "
+                "clip, and `caption.per: clip` takes one; set `caption.per: frame`."
+            )
         self._shards: dict[str, list[str]] = {}
         self._cropped = 0  # frames with crops in a clip; 0 if no clip has any
         for shard, table in tables.shards(crops, ["sample", "k", "status"]):
@@ -77,26 +83,32 @@ class PublishedStage(Stage):
 
     def schema(self, stored: pa.Schema | None) -> pa.Schema:
         """The caption table."""
-        return CAPTION
+        return CLIP_CAPTION if self._per_clip else CAPTION
 
     def shards(self) -> Iterable[str]:
         """The shards of the crop table."""
         return self._shards
 
     def units(self, shard: str, fingerprint: str) -> list[Unit]:
-        """For each sample as many prompts as the clip with the most sentences has."""
+        """For each sample as many prompts as the clip with the most sentences has.
+
+        Of sentences about whole clips, `k` is null.
+        """
         return [
             unit for sample in self._shards[shard] for unit in self._of_sample(sample, fingerprint)
         ]
 
     def _of_sample(self, sample: str, fingerprint: str) -> list[Unit]:
         texts = self._published.sentences.get(sample, [])
-        return [
-            Unit({"sample": sample, "k": k}, content_key(fingerprint, texts[k]), texts[k])
-            if k < len(texts)
-            else Unit({"sample": sample, "k": k}, None, failure=NOT_PUBLISHED)
-            for k in range(self._published.most)
-        ]
+        units = []
+        for k in range(self._published.most):
+            identity = {"sample": sample, "k": None if self._per_clip else k}
+            units.append(
+                Unit(identity, content_key(fingerprint, texts[k]), texts[k])
+                if k < len(texts)
+                else Unit(identity, None, failure=NOT_PUBLISHED)
+            )
+        return units
 
     def batch_size(self) -> int:
         """Sentences per batch; nothing is computed with them."""
@@ -151,10 +163,11 @@ class PublishedStage(Stage):
                 shown = ", ".join(name[:40] for name in islice(names, NAMES_SHOWN))
                 more = ", …" if len(names) > NAMES_SHOWN else ""
                 parts.append(f"{len(names):,} {what.replace('_', ' ')} ({shown}{more})")
-        if self._cropped not in (0, self._published.most):
+        if self._cropped not in (0, self._published.most) and not self._per_clip:
+            of_clip = "caption.per to clip, " if self._published.most == 1 else ""
             parts.append(
                 f"there are crops of {self._cropped} frames per clip and {self._published.most} "
-                "sentences, so sentence k is not about crop k: set crop.frames_per_clip to "
-                f"{self._published.most}, or learn from language alone"
+                f"sentences, so sentence k is not about crop k: set {of_clip}crop.frames_per_clip "
+                f"to {self._published.most}, or learn from language alone"
             )
         return "; ".join(parts) + "."

@@ -120,12 +120,12 @@ class _CardMaker:
         )
 
     def _row(self, path: str, choice: Choice, by_k: bool = True) -> Mapping[str, Any] | None:
+        """The row of a sample, or of the chosen prompt of it; an answer may be of the clip."""
         shard = self.outputs.root / path / f"{tables.shard_of(choice.sample)}.parquet"
         if not shard.exists():
             return None
-        only = [("sample", "=", choice.sample), *([("k", "=", choice.k)] if by_k else [])]
-        found = tables.rows_of(pq.read_table(shard, filters=only))
-        return found[0] if found else None
+        found = tables.rows_of(pq.read_table(shard, filters=[("sample", "=", choice.sample)]))
+        return next((row for row in found if not by_k or row["k"] in (choice.k, None)), None)
 
     def _pictures(
         self, choice: Choice, row: Mapping[str, Any], crop: Mapping[str, Any] | None

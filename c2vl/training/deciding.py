@@ -68,6 +68,7 @@ OPTIMISERS = {"sgd": (), "adamw": ("c2vl.training.optimisers:adamw",)}  # sgd: i
 RENAMED = {"make_optimiser": "sgd"}
 HARMLESS = {
     "c2vl.models.clips": "reads tensors, whose bytes are in the key",
+    "c2vl.models.read_prompts": "reads tensors, whose bytes are in the key",
     "c2vl.training.checkpoint": "writes and reads finished networks",
     "c2vl.training.curves": "writes the curves",
     "c2vl.training.deciding": "hashes code",

@@ -16,7 +16,8 @@ from c2vl.core.lock import stage_lock
 from c2vl.core.runlog import logged
 from c2vl.core.tables.class_list import read_class_list
 from c2vl.models.clips import Clips, load_clips
-from c2vl.models.prompt_features import Prompts, load_prompts
+from c2vl.models.prompt_features import Prompts
+from c2vl.models.read_prompts import read_prompts
 from c2vl.training.checkpoint import save_checkpoint
 from c2vl.training.devices import Devices
 from c2vl.training.keep import forget
@@ -63,7 +64,7 @@ def load_training(
     """
     clips = load_clips(data, benchmark, "train", device, only)
     return TrainingData(
-        clips, load_prompts(data, clips.samples, kinds, device), len(read_class_list(data))
+        clips, read_prompts(data, clips.samples, kinds, device), len(read_class_list(data))
     )
 
 

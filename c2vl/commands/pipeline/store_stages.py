@@ -72,7 +72,7 @@ def _caption(params: Path) -> Stage:
 
     section = load_section("caption", CaptionParams, params)
     if section.published is not None:
-        return PublishedStage(section.published, DATA / "crop")
+        return PublishedStage(section.published, DATA / "crop", section.per == "clip")
     return CaptionStage(section, DATA / "crop")
 
 

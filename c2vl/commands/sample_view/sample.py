@@ -36,6 +36,7 @@ class Sample:
         class_name: name of its label; empty if unknown.
         skeleton: its row in the skeleton table; None if there is none.
         crops, captions: its rows by prompt k; empty if the stage did not run.
+        clip_caption: its row about the whole clip; None if the captioner was asked about frames.
         raw: folder of the raw files.
         layout: the data set's skeleton.
     """
@@ -46,6 +47,7 @@ class Sample:
     crops: dict[int, Row] = field(default_factory=dict)
     captions: dict[int, Row] = field(default_factory=dict)
     raw: Path = Path()
+    clip_caption: Row | None = None
     layout: SkeletonLayout = field(default_factory=lambda: shipped_layout(NTU))
 
     @property
@@ -111,7 +113,8 @@ def load_sample(name: str, data: Path, raw: Path) -> Sample:
     crops, captions = (
         {found["k"]: found for found in _rows(data / out, name)} for out in ("crop", "caption")
     )
-    return Sample(row, class_name, skeleton, crops, captions, raw, read_layout(data))
+    of_clip = captions.pop(None, None)
+    return Sample(row, class_name, skeleton, crops, captions, raw, of_clip, read_layout(data))
 
 
 def splits(row: Row) -> dict[str, str]:

@@ -264,7 +264,10 @@ def _prompts(
                 axes.imshow(image[..., ::-1], interpolation="bilinear")
                 axes.set_anchor("NW")
             axes.set_title(f"prompt {k}", fontsize=8, color=MUTED, pad=2, loc="left")
-        answer = _answer(k, crop, caption, bool(data))
+        if sample.clip_caption is None:
+            answer = _answer(k, crop, caption, bool(data))
+        else:  # once, beside the first crop
+            answer = "" if place else f"clip: {_said(sample.clip_caption)}"
         wrapped = textwrap.fill(answer, 28 if data else 48, max_lines=10, placeholder=" …")
         text.text(0, 0.99, wrapped, va="top", linespacing=1.3, transform=text.transAxes)
 
@@ -274,10 +277,14 @@ def _answer(
 ) -> str:
     before = "" if has_crop else f"prompt {k}: "
     if caption is not None:
-        return before + (caption["answer"] or f"no answer: {caption['reason']}")
+        return before + _said(caption)
     if crop is not None and crop["status"] != OK:
         return f"{before}no crop: {crop['reason']}"
     return f"{before}not captioned yet"
+
+
+def _said(caption: Mapping[str, Any]) -> str:
+    return caption["answer"] or f"no answer: {caption['reason']}"
 
 
 def _columns(

@@ -195,6 +195,20 @@ CAPTION = pa.schema(
     ]
 )
 
+# Of questions about whole clips: the columns of CAPTION.
+CLIP_CAPTION = pa.schema(
+    [
+        SAMPLE,
+        _field("k", pa.int8(), "null: the answer is about all crops of the sample, in order"),
+        _field(
+            "answer",
+            pa.string(),
+            "the captioner's answer to the question about the clip, null unless usable",
+        ),
+        *list(CAPTION)[3:],
+    ]
+)
+
 PEOPLE = pa.schema(
     [
         SAMPLE,

@@ -58,7 +58,12 @@ class PromptTables:
             vision=tables.read(data / "embed" / "vision", ["sample", "k", "feature"]),
         )
 
-    def texts(self) -> dict[tuple[str, int], str]:
+    @property
+    def per_clip(self) -> bool:
+        """Whether the answers are about whole clips; their k is null."""
+        return bool(self.caption.column("k").null_count)
+
+    def texts(self) -> dict[tuple[str, int | None], str]:
         """The usable answers by (sample, k)."""
         keys = zip(
             self.caption.column("sample").to_pylist(),
@@ -88,7 +93,7 @@ class PromptTables:
 
 
 def words_alone(
-    given: PromptTables, sentences: Mapping[tuple[str, int], str], params: ScoreParams
+    given: PromptTables, sentences: Mapping[tuple[str, int | None], str], params: ScoreParams
 ) -> dict[str, Any]:
     """The bag-of-words accuracy of `sentences` on every benchmark.
 
@@ -155,7 +160,7 @@ def true_sentences(
 
     `encode` is the encoder's text tower.
     """
-    sentences = {(frame.sample, frame.k): frame.sentence for frame in scored}
+    sentences = {(frame.sample, frame.k): frame.of_frame for frame in scored}
     keys, features = given.features()
     rows = [row for row, key in enumerate(keys) if key in sentences]
     distinct = sorted({sentences[keys[row]] for row in rows})
@@ -180,10 +185,19 @@ def true_sentences(
 def against_truth(
     given: PromptTables, truth: Truth, params: ScoreParams
 ) -> tuple[dict[str, Any], list[frames.FrameScore], dict[str, Any]]:
-    """Detector and captioner against the truth: (scores, frames, confusions)."""
-    scored = list(frames.score_frames(tables.rows_of(given.crop), given.texts(), truth, params.iou))
-    asked = [(frame.said, frame.true) for frame in scored if frame.said is not None]
-    true = {(frame.sample, frame.k): frame.sentence for frame in scored if frame.said is not None}
+    """Detector and captioner against the truth: (scores, frames, confusions).
+
+    An answer about a clip counts once, not once a frame.
+    """
+    crops, texts, per_clip = tables.rows_of(given.crop), given.texts(), given.per_clip
+    scored = list(frames.score_frames(crops, texts, truth, params.iou, per_clip))
+    answered = [frame for frame in scored if frame.said is not None]
+    if per_clip:
+        answered = list({frame.sample: frame for frame in answered}.values())
+    asked = [(frame.said, frame.true) for frame in answered if frame.said is not None]
+    true: dict[tuple[str, int | None], str] = {
+        (frame.sample, frame.k): frame.sentence for frame in answered
+    }
     vocabulary = truth.vocabulary
     confusions = {
         "posture": answers.confusion(asked, "posture", vocabulary.postures),
@@ -202,7 +216,8 @@ def against_truth(
             frame.detection for frame in scored if frame.detection is not None
         )
         | {"frames_not_seen": sum(frame.detection is None for frame in scored)},
-        "captioner": answers.summarise(asked) | {"frames_not_asked": len(scored) - len(asked)},
+        "captioner": answers.summarise(asked)
+        | {"frames_not_asked": sum(frame.said is None for frame in scored)},
         "bag_of_words_of_truth": words_alone(given, true, params),
         "broken": world_samples.world_samples(truth.broken, outcomes),
     }

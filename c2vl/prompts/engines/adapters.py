@@ -30,19 +30,26 @@ def load_detector(params: DetectorParams, device: Callable[[], torch.device]) ->
     return Detector.load(params, device())
 
 
-def load_captioner(params: CaptionerParams, device: Callable[[], torch.device]) -> Answerer:
+def load_captioner(
+    params: CaptionerParams, device: Callable[[], torch.device], images: int | None = None
+) -> Answerer:
     """Load the captioner that `params` names, or connect to its server.
 
     Args:
         params: section `caption.captioner`.
         device: returns the device; called only if one is needed.
+        images: crops of the longest clip, for questions about clips; None for those about crops.
 
     Raises:
-        UserError: it cannot be loaded, or its server does not answer.
+        UserError: it cannot be loaded, its server does not answer, or it does not take `images`.
     """
     if params.server:
         from c2vl.prompts.engines.server.connection import Connection
         from c2vl.prompts.engines.server.server_captioner import ServerCaptioner
 
-        return ServerCaptioner(params, Connection.from_environment())
+        return ServerCaptioner(params, Connection.from_environment(), images)
+    if images is not None:
+        from c2vl.prompts.engines.clip_captioner import ClipCaptioner
+
+        return ClipCaptioner.of_clips(params, device(), images)
     return Captioner.load(params, device())

@@ -104,15 +104,20 @@ class CaptionerParams(EngineParams):
         chat = ("chat_template.*",) if self.template == CHAT else ()
         return (*super().expects(), "generation_config.json", *chat)
 
-    def prompt(self, processor: Any = None) -> str:
-        """The full prompt for one crop.
+    def prompt(self, processor: Any = None, images: int = 1) -> str:
+        """The full prompt for one crop, or for the crops of a clip in order.
+
+        Args:
+            processor: the checkpoint's; only `chat` needs it.
+            images: number of crops. In `template`, `<image>` stands once a line for each.
 
         Raises:
             UserError: the template is `chat` and the checkpoint has none.
         """
         if self.template != CHAT:
-            return self.template.replace("{question}", self.question)
-        content = [{"type": "image"}, {"type": "text", "text": self.question}]
+            places = "\n".join(["<image>"] * images)
+            return self.template.replace("<image>", places).replace("{question}", self.question)
+        content = [*[{"type": "image"}] * images, {"type": "text", "text": self.question}]
         try:
             prompt = processor.apply_chat_template(
                 [{"role": "user", "content": content}], add_generation_prompt=True
@@ -140,7 +145,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class NoAnswer:
-    """Why a crop has no answer."""
+    """Why a crop or clip has no answer."""
 
     reason: str
 
@@ -150,11 +155,14 @@ class Answerer(Protocol):
 
     fingerprint: str
 
-    def prepare(self, images: Sequence[np.ndarray]) -> list[Any]:
-        """Turn crops (H, W, 3) uint8 RGB into what `answer` takes; thread-safe, on the CPU."""
+    def prepare(self, images: Sequence[Any]) -> list[Any]:
+        """Turn crops (H, W, 3) uint8 RGB into what `answer` takes; thread-safe, on the CPU.
+
+        A captioner of clips takes sequences of crops.
+        """
 
     def answer(self, ready: Sequence[Any]) -> Sequence[Answer | NoAnswer]:
-        """Answer for each prepared crop."""
+        """Answer for each prepared crop or clip."""
 
     def batch_size(self) -> int:
         """Crops to pass to `answer` at once."""
@@ -215,14 +223,19 @@ class Captioner:
         Raises:
             UserError: the checkpoint is missing, unreachable, incomplete or of another kind.
         """
+        model, processor, where = cls.parts(params, device)
+        return cls(params, model, processor, where, fingerprint(params))
+
+    @staticmethod
+    def parts(params: CaptionerParams, device: torch.device | str) -> tuple[Any, Any, torch.device]:
+        """Model, processor and device; raises as `load`."""
         import torch
         from transformers import AutoModelForImageTextToText
 
         weights, where = params.resolved(), torch.device(device)
-        model, processor = load_pretrained(
+        return *load_pretrained(
             AutoModelForImageTextToText, weights, torch_dtype(params), where
-        )
-        return cls(params, model, processor, where, fingerprint(params))
+        ), where
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Answer]:
         """Answer the question for each crop (H, W, 3) uint8 RGB."""

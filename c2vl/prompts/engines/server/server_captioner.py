@@ -18,6 +18,7 @@ from c2vl.prompts.engines.fingerprints import fingerprint
 from c2vl.prompts.engines.pad_to_square import pad_to_square
 from c2vl.prompts.engines.server.connection import Connection, RefusedError
 from c2vl.prompts.engines.server.request_threads import RequestThreads
+from c2vl.prompts.engines.several_images import sample_clip
 
 log = logging.getLogger(__name__)
 
@@ -29,35 +30,46 @@ NOT_A_COMPLETION = NoAnswer("the captioning server's answer is no chat completio
 
 
 class ServerCaptioner:
-    """Asks a server about each crop.
+    """Asks a server about each crop, or about each clip.
 
     A server cannot prove which weights it runs. Its key therefore holds the model name that it
     lists, the revision that `params.yaml` states, and every parameter. So its answers never mix
     with those of weights that were read here.
 
+    Args:
+        params: section `caption.captioner`.
+        connection: to the server.
+        images: crops of the longest clip; None asks about each crop.
+
     Raises:
-        UserError: the server cannot be reached, or does not list the model.
+        UserError: the server cannot be reached, does not list the model, or does not take
+            `images` in one question.
     """
 
-    def __init__(self, params: CaptionerParams, connection: Connection) -> None:
+    def __init__(
+        self, params: CaptionerParams, connection: Connection, images: int | None = None
+    ) -> None:
         assert params.server is not None
         self.fingerprint = fingerprint(params)
         self._params, self._model, self.connection = params, params.server.model, connection
+        self._images = images
         require_model(connection, self._model)
+        if images is not None:
+            require_images(connection, self._model, images)
         self._threads = RequestThreads(connection.in_flight)
         self._began = self._reported = time.monotonic()
 
-    def prepare(self, images: Sequence[np.ndarray]) -> list[Future[Answer | NoAnswer]]:
-        """Send crops (H, W, 3) uint8 RGB. Batches that are prepared ahead keep the server busy."""
-        encoded = [self._data_uri(image) for image in images]
-        return [self._threads.submit(self._ask, uri) for uri in encoded]
+    def prepare(self, images: Sequence[Any]) -> list[Future[Answer | NoAnswer]]:
+        """Send crops (H, W, 3) uint8 RGB, or clips: the crops of each, in order.
+
+        Batches that are prepared ahead keep the server busy.
+        """
+        clips = images if self._images is not None else [[image] for image in images]
+        encoded = [[self._data_uri(image) for image in clip] for clip in clips]
+        return [self._threads.submit(self._ask, uris) for uris in encoded]
 
     def _data_uri(self, image: np.ndarray) -> str:
-        if self._params.pad_to_square:
-            image = pad_to_square(image, PAD_COLOUR)
-        bgr = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR)
-        _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-        return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
+        return data_uri(pad_to_square(image, PAD_COLOUR) if self._params.pad_to_square else image)
 
     def answer(self, ready: Sequence[Future[Answer | NoAnswer]]) -> list[Answer | NoAnswer]:
         """Wait for each crop's answer, or for the reason why there is none.
@@ -71,8 +83,8 @@ class ServerCaptioner:
         return answers
 
     def batch_size(self) -> int:
-        """Crops to pass to `answer` at once."""
-        return self.connection.in_flight
+        """Crops to pass to `answer` at once: a clip counts as many as the longest one has."""
+        return self.connection.in_flight * (self._images or 1)
 
     def close(self) -> None:
         """Stop asking, wait for nothing, and report."""
@@ -91,24 +103,57 @@ class ServerCaptioner:
             f"{server.in_flight} in flight; failed tries: {failures or 'none'}",
         )
 
-    def _ask(self, data_uri: str) -> Answer | NoAnswer:
-        image = {"type": "image_url", "image_url": {"url": data_uri}}
-        question = {"type": "text", "text": self._params.question}
-        request = {
-            "model": self._model,
-            "messages": [{"role": "user", "content": [image, question]}],
-            "temperature": 0,
-            "max_tokens": self._params.max_new_tokens,
-        }
+    def _ask(self, uris: Sequence[str]) -> Answer | NoAnswer:
+        asked = question(self._model, uris, self._params.question, self._params.max_new_tokens)
         answer: Answer | NoAnswer
         try:
-            content = self.connection.post("/chat/completions", request)
+            content = self.connection.post("/chat/completions", asked)
             answer = read_completion(content, self.connection)
         except RefusedError as refused:
             answer = NoAnswer(refused.reason)
         reason = answer.reason if isinstance(answer, NoAnswer) else ""
         self.connection.count(isinstance(answer, Answer), reason)
         return answer
+
+
+def data_uri(image: np.ndarray) -> str:
+    """A JPEG of an image (H, W, 3) uint8 RGB, as a request holds it."""
+    bgr = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
+
+
+def question(model: str, uris: Sequence[str], text: str, tokens: int) -> dict[str, Any]:
+    """The request that asks `text` about images, in order, for at most `tokens` tokens."""
+    images = [{"type": "image_url", "image_url": {"url": uri}} for uri in uris]
+    return {
+        "model": model,
+        "messages": [{"role": "user", "content": [*images, {"type": "text", "text": text}]}],
+        "temperature": 0,
+        "max_tokens": tokens,
+    }
+
+
+def require_images(server: Connection, model: str, images: int) -> None:
+    """Check before the first clip that the server answers about that many images at once.
+
+    Raises:
+        UserError: it refuses, or gives no answer.
+    """
+    uris = [data_uri(image) for image in sample_clip(images)]
+    try:
+        found = read_completion(
+            server.post("/chat/completions", question(model, uris, "What is it?", 1)), server
+        )
+        why = found.reason if isinstance(found, NoAnswer) else ""
+    except RefusedError as refused:
+        why = refused.reason
+    if why:
+        raise UserError(
+            f"The captioning server {server.name} does not take the {images} images of a clip in "
+            f"one question ({why}); start it so that it does (vLLM: "
+            f"`--limit-mm-per-prompt '{{\"image\": {images}}}'`), or set `caption.per: frame`."
+        )
 
 
 def require_model(server: Connection, model: str) -> None:

@@ -1,0 +1,133 @@
+"""The captioner of whole clips: one question about the crops of a clip, in order.
+
+The crops are several images in one turn of the chat. A video input is not used: its frames must
+have one size, and crops have many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from c2vl.prompts.engines.batching import Batching
+from c2vl.prompts.engines.captioner import (
+    CPU_BATCH,
+    LARGEST_IMAGE,
+    MAX_BATCH,
+    Answer,
+    Captioner,
+    CaptionerParams,
+)
+from c2vl.prompts.engines.fingerprints import fingerprint
+from c2vl.prompts.engines.model_inputs import ThreadLocalProcessor, to_batch
+from c2vl.prompts.engines.pad_to_square import Colour, pad_to_square
+from c2vl.prompts.engines.several_images import require_context, require_run, require_several
+
+if TYPE_CHECKING:
+    import torch
+
+    from c2vl.prompts.engines.model_inputs import Inputs
+
+Clip = Sequence[np.ndarray]  # its crops in order, (H, W, 3) uint8 RGB each
+
+
+@dataclass(frozen=True)
+class ClipPreparer:
+    """Turns clips into an engine's inputs, in any thread, or pickled in any process.
+
+    Attributes:
+        processor: the checkpoint's.
+        prompts: the full prompt by number of crops.
+        dtype: of floating-point tensors.
+        square: colour to pad crops with until they are square; None leaves them as they are.
+    """
+
+    processor: ThreadLocalProcessor
+    prompts: Mapping[int, str]
+    dtype: torch.dtype
+    square: Colour | None = None
+
+    def __call__(self, clips: Sequence[Clip]) -> list[Inputs]:
+        """The inputs of each clip, of at least one crop."""
+        return [self._inputs(clip) for clip in clips]
+
+    def _inputs(self, clip: Clip) -> Inputs:
+        if self.square is not None:
+            clip = [pad_to_square(image, self.square) for image in clip]
+        # A list of lists: some processors take a flat one for a clip each.
+        return self.processor(self.dtype, images=[list(clip)], text=[self.prompts[len(clip)]])
+
+
+class ClipCaptioner(Captioner):
+    """Answers one question about each clip, as `Captioner` does about each crop.
+
+    Args:
+        images: crops of the longest clip.
+
+    Raises:
+        UserError: the model does not take that many images in one question.
+    """
+
+    def __init__(
+        self,
+        params: CaptionerParams,
+        model: Any,
+        processor: Any,
+        device: torch.device,
+        key: str,
+        images: int,
+    ) -> None:
+        super().__init__(params, model, processor, device, key)
+        self._images = images
+        fixed, largest = (max(1, most // images) for most in (CPU_BATCH, MAX_BATCH))
+        self._batching = Batching("captioner", f"{key} x{images}", device, fixed, largest)
+        prompts = {count: params.prompt(processor, count) for count in range(1, images + 1)}
+        square = self._colour if params.pad_to_square else None
+        self._clips = ClipPreparer(ThreadLocalProcessor(processor), prompts, model.dtype, square)
+        require_several(params.model, self._clips, images)
+        require_context(params, model.config, self._longest()["input_ids"].shape[1], images)
+        require_run(params.model, self._try, images)
+
+    @classmethod
+    def of_clips(
+        cls, params: CaptionerParams, device: torch.device | str, images: int
+    ) -> ClipCaptioner:
+        """Load checkpoint and processor onto `device`, for clips of at most `images` crops.
+
+        Raises:
+            UserError: as `Captioner.load`, or the model does not take that many images.
+        """
+        model, processor, where = cls.parts(params, device)
+        return cls(params, model, processor, where, fingerprint(params), images)
+
+    @property
+    def preparer(self) -> ClipPreparer:  # type: ignore[override]
+        """What `prepare` does, as an object that other processes can run."""
+        return self._clips
+
+    def prepare(self, clips: Sequence[Clip]) -> list[Inputs]:  # type: ignore[override]
+        """Pad if asked, resize, normalise and tokenise; thread-safe, on the CPU."""
+        return self._clips(clips)
+
+    def __call__(self, clips: Sequence[Clip]) -> list[Answer]:  # type: ignore[override]
+        """Answer the question about each clip."""
+        return self.answer(self.prepare(clips))
+
+    def batch_size(self) -> int:
+        """Crops per batch: a clip counts as many as the longest one has."""
+        longest = self._generation_config(min_new_tokens=self._params.max_new_tokens)
+        clips = self._batching.size(
+            lambda count: self._generate(to_batch([self._longest()] * count, self._device), longest)
+        )
+        return clips * self._images
+
+    def _try(self) -> None:
+        config = self._generation_config()
+        config.max_new_tokens = 1
+        self._generate(to_batch([self._longest()], self._device), config)
+
+    def _longest(self) -> Inputs:
+        return self.prepare([[np.zeros((*LARGEST_IMAGE, 3), np.uint8)] * self._images])[0]

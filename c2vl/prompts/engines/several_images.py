@@ -1,0 +1,103 @@
+"""Refuse a captioner that does not take the crops of a clip in one question, before the first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from c2vl.core.errors import UserError
+from c2vl.prompts.engines.batching import out_of_memory
+
+if TYPE_CHECKING:
+    from c2vl.prompts.engines.captioner import CaptionerParams
+    from c2vl.prompts.engines.model_inputs import Inputs
+
+Prepare = Callable[[Sequence[Sequence[np.ndarray]]], "list[Inputs]"]
+INSTEAD = (
+    "set `caption.per: frame`, or take a model that was trained on several images, such as "
+    "Qwen3-VL, SmolVLM2 or LLaVA-Interleave"
+)
+
+
+def require_several(model: str, prepare: Prepare, images: int) -> None:
+    """Check that the processor makes inputs of every image of a question.
+
+    Args:
+        model: name of the checkpoint.
+        prepare: makes the inputs of clips.
+        images: crops of the longest clip.
+
+    Raises:
+        UserError: it fails with several images, or leaves some of them out.
+    """
+    try:
+        one, several = prepare([sample_clip(1), sample_clip(images)])
+    except Exception as error:
+        raise _refused(model, images, error) from error
+    if images > 1 and not (_size(several) > _size(one) and _tokens(several) > _tokens(one)):
+        raise _refused(model, images, "its processor leaves images out")
+
+
+def require_context(params: CaptionerParams, config: Any, tokens: int, images: int) -> None:
+    """Check that the longest question and answer fit into the model's context.
+
+    Args:
+        params: of the captioner.
+        config: of the model.
+        tokens: of the question with the crops of the longest clip.
+        images: number of these crops.
+
+    Raises:
+        UserError: they do not fit.
+    """
+    most = getattr(config.get_text_config(), "max_position_embeddings", None)
+    needed = tokens + params.max_new_tokens
+    if most is not None and needed > most:
+        raise UserError(
+            f"A question about {images} images and its answer take up to {needed:,} tokens, but "
+            f"'{params.model}' takes {most:,}; lower `crop.frames_per_clip`, set "
+            "`caption.per: frame`, or take a model with a longer context."
+        )
+
+
+def require_run(model: str, answer: Callable[[], object], images: int) -> None:
+    """Check that the model computes an answer about several images.
+
+    Args:
+        model: name of the checkpoint.
+        answer: computes the first token of one.
+        images: crops of the longest clip.
+
+    Raises:
+        UserError: it fails, though not for lack of memory.
+    """
+    try:
+        answer()
+    except Exception as error:
+        if isinstance(error, RuntimeError) and out_of_memory(error):
+            raise
+        raise _refused(model, images, error) from error
+
+
+def _refused(model: str, images: int, why: Exception | str) -> UserError:
+    said = why if isinstance(why, str) else f"{type(why).__name__}: {why}"
+    return UserError(
+        f"'{model}' does not take the {images} images of a clip in one question "
+        f"({' '.join(said.split())[:160]}); {INSTEAD}."
+    )
+
+
+def sample_clip(images: int) -> list[np.ndarray]:
+    """Images (64, 48, 3) uint8 RGB of noise, for a trial."""
+    random = np.random.default_rng(0)
+    return [random.integers(0, 256, (64, 48, 3), dtype=np.uint8) for _ in range(images)]
+
+
+def _size(inputs: Inputs) -> int:
+    return sum(value.numel() for value in inputs.values() if value.is_floating_point())
+
+
+def _tokens(inputs: Inputs) -> int:
+    return inputs["input_ids"].shape[1]
