@@ -207,11 +207,10 @@ def answer_confusions(
         heading = {"object": "What the hand holds", "phrase": "What the person is trying to do"}[
             part
         ]
-        caption = (
-            "Percent of the frames of each row. Some gestures look alike in a single frame."
-            if part == "phrase"
-            else "Percent of the frames of each row."
-        )
+        per = lookup(outputs.scores, "captioner", "per") or "frame"
+        caption = f"Percent of the {per}s of each row."
+        if part == "phrase" and per == "frame":
+            caption += " Some gestures look alike in a single frame."
         plot = confusion(
             [("", counts)],
             table["rows"],

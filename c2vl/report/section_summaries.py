@@ -53,7 +53,7 @@ def _engines(scores: Mapping[str, Any]) -> str:
         return (
             f"The detector found {recall * 100:.0f} % of the people; the answers name the right "
             f"object in {thing * 100:.0f} % and the right action in {phrase * 100:.0f} % of the "
-            "frames."
+            f"{lookup(scores, 'captioner', 'per') or 'frame'}s."
         )
     found = next((line["all"] for line in alone.values() if line.get("all") is not None), None)
     if found is not None:

@@ -217,7 +217,8 @@ def against_truth(
         )
         | {"frames_not_seen": sum(frame.detection is None for frame in scored)},
         "captioner": answers.summarise(asked)
-        | {"frames_not_asked": sum(frame.said is None for frame in scored)},
+        | {"frames_not_asked": sum(frame.said is None for frame in scored)}
+        | ({"per": "clip"} if per_clip else {}),
         "bag_of_words_of_truth": words_alone(given, true, params),
         "broken": world_samples.world_samples(truth.broken, outcomes),
     }

@@ -6,59 +6,26 @@ have one size, and crops have many.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from c2vl.prompts.engines.batching import Batching
 from c2vl.prompts.engines.captioner import (
     CPU_BATCH,
-    LARGEST_IMAGE,
     MAX_BATCH,
     Answer,
     Captioner,
     CaptionerParams,
 )
+from c2vl.prompts.engines.clip_inputs import Clip, ClipPreparer, largest_clip
 from c2vl.prompts.engines.fingerprints import fingerprint
-from c2vl.prompts.engines.model_inputs import ThreadLocalProcessor, to_batch
-from c2vl.prompts.engines.pad_to_square import Colour, pad_to_square
-from c2vl.prompts.engines.several_images import require_context, require_run, require_several
+from c2vl.prompts.engines.model_inputs import to_batch
+from c2vl.prompts.engines.several_images import require_clips, require_run
 
 if TYPE_CHECKING:
     import torch
 
     from c2vl.prompts.engines.model_inputs import Inputs
-
-Clip = Sequence[np.ndarray]  # its crops in order, (H, W, 3) uint8 RGB each
-
-
-@dataclass(frozen=True)
-class ClipPreparer:
-    """Turns clips into an engine's inputs, in any thread, or pickled in any process.
-
-    Attributes:
-        processor: the checkpoint's.
-        prompts: the full prompt by number of crops.
-        dtype: of floating-point tensors.
-        square: colour to pad crops with until they are square; None leaves them as they are.
-    """
-
-    processor: ThreadLocalProcessor
-    prompts: Mapping[int, str]
-    dtype: torch.dtype
-    square: Colour | None = None
-
-    def __call__(self, clips: Sequence[Clip]) -> list[Inputs]:
-        """The inputs of each clip, of at least one crop."""
-        return [self._inputs(clip) for clip in clips]
-
-    def _inputs(self, clip: Clip) -> Inputs:
-        if self.square is not None:
-            clip = [pad_to_square(image, self.square) for image in clip]
-        # A list of lists: some processors take a flat one for a clip each.
-        return self.processor(self.dtype, images=[list(clip)], text=[self.prompts[len(clip)]])
 
 
 class ClipCaptioner(Captioner):
@@ -84,11 +51,7 @@ class ClipCaptioner(Captioner):
         self._images = images
         fixed, largest = (max(1, most // images) for most in (CPU_BATCH, MAX_BATCH))
         self._batching = Batching("captioner", f"{key} x{images}", device, fixed, largest)
-        prompts = {count: params.prompt(processor, count) for count in range(1, images + 1)}
-        square = self._colour if params.pad_to_square else None
-        self._clips = ClipPreparer(ThreadLocalProcessor(processor), prompts, model.dtype, square)
-        require_several(params.model, self._clips, images)
-        require_context(params, model.config, self._longest()["input_ids"].shape[1], images)
+        self._clips = ClipPreparer.of(params, processor, images, model.dtype)
         require_run(params.model, self._try, images)
 
     @classmethod
@@ -100,6 +63,7 @@ class ClipCaptioner(Captioner):
         Raises:
             UserError: as `Captioner.load`, or the model does not take that many images.
         """
+        require_clips(params, images)  # before gigabytes of weights are read
         model, processor, where = cls.parts(params, device)
         return cls(params, model, processor, where, fingerprint(params), images)
 
@@ -130,4 +94,4 @@ class ClipCaptioner(Captioner):
         self._generate(to_batch([self._longest()], self._device), config)
 
     def _longest(self) -> Inputs:
-        return self.prepare([[np.zeros((*LARGEST_IMAGE, 3), np.uint8)] * self._images])[0]
+        return self.prepare([largest_clip(self._images)])[0]

@@ -5,23 +5,48 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from c2vl.core.errors import UserError
 from c2vl.prompts.engines.batching import out_of_memory
+from c2vl.prompts.engines.clip_inputs import Clip, ClipPreparer, largest_clip, sample_clip
+from c2vl.prompts.engines.engine_params import torch_dtype
 
 if TYPE_CHECKING:
     from c2vl.prompts.engines.captioner import CaptionerParams
     from c2vl.prompts.engines.model_inputs import Inputs
 
-Prepare = Callable[[Sequence[Sequence[np.ndarray]]], "list[Inputs]"]
 INSTEAD = (
     "set `caption.per: frame`, or take a model that was trained on several images, such as "
     "Qwen3-VL, SmolVLM2 or LLaVA-Interleave"
 )
 
 
-def require_several(model: str, prepare: Prepare, images: int) -> None:
+def require_clips(params: CaptionerParams, images: int) -> None:
+    """Check, without the weights, that a checkpoint takes the crops of a clip in one question.
+
+    Args:
+        params: of the captioner.
+        images: crops of the longest clip.
+
+    Raises:
+        UserError: it does not, or is missing, unreachable or incomplete.
+    """
+    from transformers import AutoConfig, AutoProcessor
+
+    folder = params.resolved().folder
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        processor = AutoProcessor.from_pretrained(folder, backend="pil", local_files_only=True)
+    except Exception:
+        return  # loading the model says what is wrong
+    prepare = ClipPreparer.of(params, processor, images, torch_dtype(params))
+    require_several(params.model, prepare, images)
+    longest = prepare([largest_clip(images)])[0]
+    require_context(params, config, _tokens(longest), images)
+
+
+def require_several(
+    model: str, prepare: Callable[[Sequence[Clip]], list[Inputs]], images: int
+) -> None:
     """Check that the processor makes inputs of every image of a question.
 
     Args:
@@ -87,12 +112,6 @@ def _refused(model: str, images: int, why: Exception | str) -> UserError:
         f"'{model}' does not take the {images} images of a clip in one question "
         f"({' '.join(said.split())[:160]}); {INSTEAD}."
     )
-
-
-def sample_clip(images: int) -> list[np.ndarray]:
-    """Images (64, 48, 3) uint8 RGB of noise, for a trial."""
-    random = np.random.default_rng(0)
-    return [random.integers(0, 256, (64, 48, 3), dtype=np.uint8) for _ in range(images)]
 
 
 def _size(inputs: Inputs) -> int:

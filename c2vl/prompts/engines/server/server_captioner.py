@@ -14,11 +14,11 @@ import numpy as np
 
 from c2vl.core.errors import UserError
 from c2vl.prompts.engines.captioner import Answer, CaptionerParams, NoAnswer
+from c2vl.prompts.engines.clip_inputs import sample_clip
 from c2vl.prompts.engines.fingerprints import fingerprint
 from c2vl.prompts.engines.pad_to_square import pad_to_square
 from c2vl.prompts.engines.server.connection import Connection, RefusedError
 from c2vl.prompts.engines.server.request_threads import RequestThreads
-from c2vl.prompts.engines.several_images import sample_clip
 
 log = logging.getLogger(__name__)
 
