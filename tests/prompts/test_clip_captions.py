@@ -151,7 +151,9 @@ def test_a_clip_that_does_not_fit_into_the_context_is_refused_at_once() -> None:
 
 def test_a_processor_of_one_image_is_refused_in_one_sentence() -> None:
     def first_alone(clips: Any) -> Any:
-        return [{"input_ids": torch.zeros(1, 9), "pixel_values": torch.zeros(1, 3)} for _ in clips]
+        return [
+            {"input_ids": torch.ones(1, 9), "pixels": torch.from_numpy(one[0])} for one in clips
+        ]
 
     def raising(clips: Any) -> Any:
         raise ValueError("one image\nonly")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from c2vl.core.errors import UserError
 from c2vl.prompts.engines.batching import out_of_memory
 from c2vl.prompts.engines.clip_inputs import Clip, ClipPreparer, largest_clip, sample_clip
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from c2vl.prompts.engines.captioner import CaptionerParams
     from c2vl.prompts.engines.model_inputs import Inputs
 
+OFFLINE = {"local_files_only": True, "trust_remote_code": False}
 INSTEAD = (
     "set `caption.per: frame`, or take a model that was trained on several images, such as "
     "Qwen3-VL, SmolVLM2 or LLaVA-Interleave"
@@ -34,20 +37,20 @@ def require_clips(params: CaptionerParams, images: int) -> None:
 
     folder = params.resolved().folder
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-        processor = AutoProcessor.from_pretrained(folder, backend="pil", local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, **OFFLINE)
+        processor = AutoProcessor.from_pretrained(folder, backend="pil", **OFFLINE)
     except Exception:
         return  # loading the model says what is wrong
     prepare = ClipPreparer.of(params, processor, images, torch_dtype(params))
     require_several(params.model, prepare, images)
     longest = prepare([largest_clip(images)])[0]
-    require_context(params, config, _tokens(longest), images)
+    require_context(params, config, longest["input_ids"].shape[1], images)
 
 
 def require_several(
     model: str, prepare: Callable[[Sequence[Clip]], list[Inputs]], images: int
 ) -> None:
-    """Check that the processor makes inputs of every image of a question.
+    """Check that the processor makes inputs of the first and of the last image of a question.
 
     Args:
         model: name of the checkpoint.
@@ -57,11 +60,15 @@ def require_several(
     Raises:
         UserError: it fails with several images, or leaves some of them out.
     """
+    clip = sample_clip(images)
+    white = np.full_like(clip[0], 255)
     try:
-        one, several = prepare([sample_clip(1), sample_clip(images)])
+        made, *changed = prepare([clip, [white, *clip[1:]], [*clip[:-1], white]])
     except Exception as error:
         raise _refused(model, images, error) from error
-    if images > 1 and not (_size(several) > _size(one) and _tokens(several) > _tokens(one)):
+    if "input_ids" not in made:
+        raise _refused(model, images, "it takes no text beside images")
+    if any(_equal(made, other) for other in changed):
         raise _refused(model, images, "its processor leaves images out")
 
 
@@ -114,9 +121,9 @@ def _refused(model: str, images: int, why: Exception | str) -> UserError:
     )
 
 
-def _size(inputs: Inputs) -> int:
-    return sum(value.numel() for value in inputs.values() if value.is_floating_point())
+def _equal(one: Inputs, other: Inputs) -> bool:
+    import torch
 
-
-def _tokens(inputs: Inputs) -> int:
-    return inputs["input_ids"].shape[1]
+    return one.keys() == other.keys() and all(
+        torch.equal(value, other[name]) for name, value in one.items()
+    )
