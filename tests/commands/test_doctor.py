@@ -448,3 +448,13 @@ def test_the_exit_code_tells_whether_a_run_would_stop(
         main(["doctor"])
     assert stopped.value.code == 1
     assert "FAIL  detector" in capsys.readouterr().out
+
+
+def test_a_captioner_of_clips_is_asked_whether_it_takes_their_crops(here: Path) -> None:
+    change("caption.per", "clip")
+    found = [one for one in examine("engines", engines.engines) if one.topic == "captioner"]
+    assert [one.state for one in found] == ["ok", "ok"]
+    assert found[1].found == "it takes the 4 crops of a clip in a question"
+    change("crop.frames_per_clip", 16)
+    found = [one for one in examine("engines", engines.engines) if one.topic == "captioner"]
+    assert found[-1].state == "FAIL" and "A question about 16 images" in found[-1].found

@@ -6,10 +6,14 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from c2vl.commands.checks.finding import Finding, examine, mib
 from c2vl.core.errors import UserError
 from c2vl.core.params import load_section
+
+if TYPE_CHECKING:
+    from c2vl.prompts.caption import CaptionParams
 
 SERVER_ANSWERS_WITHIN = 5.0  # seconds for each try
 OTHER_PYTHON_WITHIN = 60.0  # seconds until the Python of groundingdino-py answers
@@ -59,9 +63,22 @@ def _captioner() -> Iterator[Finding]:
         found = f"nothing to caption, so nothing is pretrained: {data.raw} holds no videos"
         yield Finding("note", "captioner", found, todo)
     elif params.captioner.server is not None:
-        yield _server(params.captioner.server.model)
+        yield _server(params.captioner.server.model, _images(params))
     else:
-        yield _checkpoint("captioner", params.captioner.model, params.captioner.revision)
+        weights = _checkpoint("captioner", params.captioner.model, params.captioner.revision)
+        yield weights
+        if weights.state == "ok" and (images := _images(params)) is not None:
+            from c2vl.prompts.engines.several_images import require_clips
+
+            require_clips(params.asking(), images)
+            yield Finding("ok", "captioner", f"it takes the {images} crops of a clip in a question")
+
+
+def _images(params: CaptionParams) -> int | None:
+    """Crops of a clip, if the captioner is asked about clips."""
+    from c2vl.prompts.crop_params import CropParams
+
+    return load_section("crop", CropParams).frames_per_clip if params.per == "clip" else None
 
 
 def _encoder() -> Iterator[Finding]:
@@ -71,10 +88,10 @@ def _encoder() -> Iterator[Finding]:
     yield _checkpoint("encoder", params.model, params.revision)
 
 
-def _server(model: str) -> Finding:
-    """Ask the server for its models; give up quickly."""
+def _server(model: str, images: int | None) -> Finding:
+    """Ask the server for its models, and about the crops of a clip; give up quickly."""
     from c2vl.prompts.engines.server.connection import Connection
-    from c2vl.prompts.engines.server.server_captioner import require_model
+    from c2vl.prompts.engines.server.server_captioner import require_images, require_model
 
     settings = {
         "in_flight": 1,
@@ -84,7 +101,11 @@ def _server(model: str) -> Finding:
     }
     server = Connection.from_environment(**settings)
     require_model(server, model)
-    return Finding("ok", "captioner", f"the server {server.name} lists {model}")
+    takes = ""
+    if images is not None:
+        require_images(server, model, images)
+        takes = f" and takes the {images} crops of a clip in a question"
+    return Finding("ok", "captioner", f"the server {server.name} lists {model}{takes}")
 
 
 def _groundingdino(model: str) -> Iterator[Finding]:
