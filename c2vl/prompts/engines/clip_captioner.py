@@ -17,7 +17,7 @@ from c2vl.prompts.engines.captioner import (
     Captioner,
     CaptionerParams,
 )
-from c2vl.prompts.engines.clip_inputs import Clip, ClipPreparer, largest_clip
+from c2vl.prompts.engines.clip_inputs import Clip, QuestionPreparer, largest_clip
 from c2vl.prompts.engines.fingerprints import fingerprint
 from c2vl.prompts.engines.model_inputs import to_batch
 from c2vl.prompts.engines.several_images import require_clips, require_run
@@ -51,7 +51,7 @@ class ClipCaptioner(Captioner):
         self._images = images
         fixed, largest = (max(1, most // images) for most in (CPU_BATCH, MAX_BATCH))
         self._batching = Batching("captioner", f"{key} x{images}", device, fixed, largest)
-        self._clips = ClipPreparer.of(params, processor, images, model.dtype)
+        self._clips = QuestionPreparer.of(params, processor, images, model.dtype)
         require_run(params.model, self._try, images)
 
     @classmethod
@@ -68,7 +68,7 @@ class ClipCaptioner(Captioner):
         return cls(params, model, processor, where, fingerprint(params), images)
 
     @property
-    def preparer(self) -> ClipPreparer:  # type: ignore[override]
+    def preparer(self) -> QuestionPreparer:  # type: ignore[override]
         """What `prepare` does, as an object that other processes can run."""
         return self._clips
 

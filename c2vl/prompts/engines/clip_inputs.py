@@ -21,7 +21,7 @@ Clip = Sequence[np.ndarray]  # its crops in order, (H, W, 3) uint8 RGB each
 
 
 @dataclass(frozen=True)
-class ClipPreparer:
+class QuestionPreparer:
     """Turns clips into an engine's inputs, in any thread, or pickled in any process.
 
     Attributes:
@@ -39,7 +39,7 @@ class ClipPreparer:
     @classmethod
     def of(
         cls, params: CaptionerParams, processor: Any, images: int, dtype: torch.dtype
-    ) -> ClipPreparer:
+    ) -> QuestionPreparer:
         """That of a checkpoint, for clips of at most `images` crops."""
         prompts = {count: params.prompt(processor, count) for count in range(1, images + 1)}
         square = mean_colour(processor.image_processor) if params.pad_to_square else None

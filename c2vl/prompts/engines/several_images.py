@@ -9,7 +9,7 @@ import numpy as np
 
 from c2vl.core.errors import UserError
 from c2vl.prompts.engines.batching import out_of_memory
-from c2vl.prompts.engines.clip_inputs import Clip, ClipPreparer, largest_clip, sample_clip
+from c2vl.prompts.engines.clip_inputs import Clip, QuestionPreparer, largest_clip, sample_clip
 from c2vl.prompts.engines.engine_params import torch_dtype
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def require_clips(params: CaptionerParams, images: int) -> None:
         processor = AutoProcessor.from_pretrained(folder, backend="pil", **OFFLINE)
     except Exception:
         return  # loading the model says what is wrong
-    prepare = ClipPreparer.of(params, processor, images, torch_dtype(params))
+    prepare = QuestionPreparer.of(params, processor, images, torch_dtype(params))
     require_several(params.model, prepare, images)
     longest = prepare([largest_clip(images)])[0]
     require_context(params, config, longest["input_ids"].shape[1], images)
