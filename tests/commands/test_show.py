@@ -12,6 +12,7 @@ from PIL import Image
 from studio_skeletons import studio_files
 
 from c2vl.cli import main
+from c2vl.commands.sample_view.sample import Sample
 from c2vl.core import tables
 from c2vl.core.files import write_json
 from c2vl.core.tables import schemas
@@ -173,3 +174,22 @@ def test_what_cannot_be_shown_is_one_sentence(
             main(["show", *arguments])
         printed = capsys.readouterr().err
         assert printed.count("\n") == 1 and expected in printed
+
+
+def test_an_answer_about_the_clip_stands_at_one_prompt_and_failed_crops_say_why() -> None:
+    crops = {
+        0: {"crop": None, "status": "missing_frame", "reason": "the video ends before"},
+        1: {"crop": b"", "status": "ok", "reason": ""},
+        2: {"crop": b"", "status": "ok", "reason": ""},
+    }
+    told = Sample({}, "", None, crops, {}, Path(), {"answer": "He sits.", "reason": ""})
+    assert [told.said(k, of_clip=k == 1) for k in told.prompts] == [
+        "prompt 0: no crop: the video ends before",
+        "clip: He sits.",
+        "",
+    ]
+    failed = Sample({}, "", None, {}, {}, Path(), {"answer": None, "reason": "no crop"})
+    assert failed.prompts == [0] and failed.said(0, of_clip=True) == "clip: no answer: no crop"
+    answers = {1: {"answer": "He stands.", "reason": ""}}
+    frames = Sample({}, "", None, crops, answers, Path())
+    assert [frames.said(k) for k in frames.prompts][1:] == ["He stands.", "not captioned yet"]

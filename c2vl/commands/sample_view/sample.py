@@ -84,6 +84,32 @@ class Sample:
         stop = self.row.get("clip_stop") or self.row["video_frames"] or 0
         return range(begin, max(begin, min(stop, self.row["video_frames"] or stop)))
 
+    @property
+    def prompts(self) -> list[int]:
+        """The k of its prompts, in order; 0 alone if there is only a sentence about the clip."""
+        known = sorted(self.crops.keys() | self.captions.keys())
+        return known or ([0] if self.clip_caption is not None else [])
+
+    def has_crop(self, k: int) -> bool:
+        """Whether prompt k has a picture."""
+        return k in self.crops and self.crops[k]["crop"] is not None
+
+    def said(self, k: int, of_clip: bool = False) -> str:
+        """What the captioner said about prompt k, or why there is nothing.
+
+        Args:
+            k: a prompt.
+            of_clip: the answer about the clip, if there is one, stands here.
+        """
+        if of_clip and self.clip_caption is not None:
+            return f"clip: {_answer(self.clip_caption)}"
+        before = "" if self.has_crop(k) else f"prompt {k}: "
+        if k in self.captions:
+            return before + _answer(self.captions[k])
+        if k in self.crops and self.crops[k]["status"] != OK:
+            return f"{before}no crop: {self.crops[k]['reason']}"
+        return "" if self.clip_caption is not None else f"{before}not captioned yet"
+
     def frames(self, indices: Sequence[int]) -> dict[int, np.ndarray]:
         """Frames of the video, (H, W, 3) uint8 RGB; frames that cannot be decoded are left out."""
         if not self.row["video_file"] or not indices:
@@ -115,6 +141,10 @@ def load_sample(name: str, data: Path, raw: Path) -> Sample:
     )
     of_clip = captions.pop(None, None)
     return Sample(row, class_name, skeleton, crops, captions, raw, of_clip, read_layout(data))
+
+
+def _answer(caption: Row) -> str:
+    return caption["answer"] or f"no answer: {caption['reason']}"
 
 
 def splits(row: Row) -> dict[str, str]:

@@ -51,7 +51,7 @@ def write_page(sample: Sample, path: Path) -> None:
 
 
 def _page(sample: Sample) -> Figure:
-    prompts = _spread(sorted(sample.crops.keys() | sample.captions.keys()), PROMPTS)
+    prompts = _spread(sample.prompts, PROMPTS)
     indices = [
         frame for k in prompts if (frame := (sample.crops.get(k) or {}).get("frame")) is not None
     ]
@@ -251,10 +251,10 @@ def _prompts(
     figure: Figure, area: tuple[float, ...], sample: Sample, prompts: Sequence[int]
 ) -> None:
     left, bottom, width, height = area
+    clip_at = next((k for k in prompts if sample.has_crop(k)), prompts[0])
     for place, k in enumerate(prompts):
-        crop, caption = sample.crops.get(k), sample.captions.get(k)
         begin, cell, tall = left + width * place / PROMPTS, width / PROMPTS * 0.96, height * 0.82
-        data = crop["crop"] if crop else None
+        data = sample.crops[k]["crop"] if sample.has_crop(k) else None
         beside = cell * 0.42 if data else 0.0
         text = _blank(figure, begin + beside, bottom + height * 0.06, cell - beside, tall)
         if data:
@@ -264,27 +264,9 @@ def _prompts(
                 axes.imshow(image[..., ::-1], interpolation="bilinear")
                 axes.set_anchor("NW")
             axes.set_title(f"prompt {k}", fontsize=8, color=MUTED, pad=2, loc="left")
-        if sample.clip_caption is None:
-            answer = _answer(k, crop, caption, bool(data))
-        else:  # once, beside the first crop
-            answer = "" if place else f"clip: {_said(sample.clip_caption)}"
-        wrapped = textwrap.fill(answer, 28 if data else 48, max_lines=10, placeholder=" …")
+        said = sample.said(k, of_clip=k == clip_at)
+        wrapped = textwrap.fill(said, 28 if data else 48, max_lines=10, placeholder=" …")
         text.text(0, 0.99, wrapped, va="top", linespacing=1.3, transform=text.transAxes)
-
-
-def _answer(
-    k: int, crop: Mapping[str, Any] | None, caption: Mapping[str, Any] | None, has_crop: bool
-) -> str:
-    before = "" if has_crop else f"prompt {k}: "
-    if caption is not None:
-        return before + _said(caption)
-    if crop is not None and crop["status"] != OK:
-        return f"{before}no crop: {crop['reason']}"
-    return f"{before}not captioned yet"
-
-
-def _said(caption: Mapping[str, Any]) -> str:
-    return caption["answer"] or f"no answer: {caption['reason']}"
 
 
 def _columns(
