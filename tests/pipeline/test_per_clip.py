@@ -15,11 +15,15 @@ import yaml
 
 from c2vl.cli import main
 from c2vl.core import tables
+from c2vl.core.files import write_json
 from c2vl.core.tables.class_list import read_class_list
 from c2vl.evaluation.encoded import load_encoded
 from c2vl.evaluation.evaluate_params import EvaluateParams, LinearParams
 from c2vl.evaluation.evaluation_tables import EvaluationTables
 from c2vl.models.read_prompts import of_clips, read_prompts
+from c2vl.report import ReportParams
+from c2vl.report.gallery import gallery
+from c2vl.report.pipeline_outputs import PipelineOutputs
 from c2vl.studio.dataset import simulate
 from c2vl.studio.studio_params import StudioParams
 
@@ -143,6 +147,19 @@ def test_an_answer_counts_once_and_stands_at_every_frame(project: Path) -> None:
     for sample in answers:  # the action, not the waiting before and after it
         true = {frame["phrase_true"] for frame in frames if frame["sample"] == sample}
         assert len(true) == 1 and (true != {"wait"} or sample in only_waiting())
+
+
+def test_the_gallery_shows_the_answer_of_the_clip_beside_its_truth(project: Path) -> None:
+    run_stage("score")
+    write_json(Path("results/evaluate/metrics.json"), {"samples": {}})
+    cards, _ = gallery(PipelineOutputs(), Path("data/studio"), ReportParams(gallery=4))
+    answers = {row["sample"]: row["answer"] for row in rows("data/caption")}
+    true = {(row["sample"], row["k"]): row["sentence"] for row in rows("results/scores/frames")}
+    assert cards
+    for card in cards:
+        said = "".join(text for text, _ in card.answer)
+        assert said == answers[card.choice.sample]
+        assert card.sentence == true[card.choice.sample, card.choice.k]
 
 
 def only_waiting() -> set[str]:

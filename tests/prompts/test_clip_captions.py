@@ -261,6 +261,17 @@ def test_a_server_gets_the_crops_of_a_clip_in_order_in_one_request(
     assert [row["answer"] for row in rows] == ["shade 1", "shade 23"]
 
 
+def test_a_clip_of_sixteen_crops_is_asked_about_once(server: Server, tmp_path: Path) -> None:
+    write_crops(tmp_path / "crop", long="abcdefghijklmnop")
+    requests = {}
+    for per in ("frame", "clip"):
+        server.requests.clear()
+        captioned(CaptionStage(caption_params(params(), per), tmp_path / "crop"), tmp_path / per)
+        requests[per] = [one for one in server.requests if one["max_tokens"] > 1]  # no trial
+    assert (len(requests["frame"]), len(requests["clip"])) == (16, 1)
+    assert shades_of(requests["clip"][0]) == list(range(1, 17))
+
+
 def test_a_server_that_takes_one_image_is_refused_before_the_first_clip(
     server: Server, tmp_path: Path
 ) -> None:
