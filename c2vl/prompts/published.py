@@ -16,7 +16,7 @@ from c2vl.core.tables.schemas import CAPTION, CLIP_CAPTION, OK
 from c2vl.prompts.base import mean
 from c2vl.prompts.distinct import Distinct
 from c2vl.prompts.engines.repeats import repeats
-from c2vl.prompts.published_file import read_published
+from c2vl.prompts.published_file import PublishedPrompts, read_published
 from c2vl.store.keys import content_key
 from c2vl.store.stage import Failure, Row, Stage, Unit
 
@@ -27,6 +27,25 @@ NOT_PUBLISHED = Failure(
     "the published file has no sentence for this prompt of the clip",
     inherited=True,
 )
+
+
+def read_for_captions(path: Path, per_clip: bool) -> PublishedPrompts:
+    """Read the published answers that `caption.published` names.
+
+    Args:
+        path: the file or folder.
+        per_clip: each clip has at most one sentence, about all of its crops.
+
+    Raises:
+        UserError: it cannot be used, or a clip has more sentences.
+    """
+    found = read_published(path)
+    if per_clip and found.most > 1:
+        raise UserError(
+            f"{path} (`caption.published`) holds up to {found.most} sentences of a clip, and "
+            "`caption.per: clip` takes one; set `caption.per: frame`."
+        )
+    return found
 
 
 class PublishedStage(Stage):
@@ -48,12 +67,7 @@ class PublishedStage(Stage):
     max_failed = 1.0  # an empty sentence was published like that; running again does not help
 
     def __init__(self, path: Path, crops: Path, per_clip: bool = False) -> None:
-        self._published, self._per_clip = read_published(path), per_clip
-        if per_clip and self._published.most > 1:
-            raise UserError(
-                f"{path} (`caption.published`) holds up to {self._published.most} sentences of a "
-                "clip, and `caption.per: clip` takes one; set `caption.per: frame`."
-            )
+        self._published, self._per_clip = read_for_captions(path, per_clip), per_clip
         self._shards: dict[str, list[str]] = {}
         self._cropped = 0  # frames with crops in a clip; 0 if no clip has any
         for shard, table in tables.shards(crops, ["sample", "k", "status"]):

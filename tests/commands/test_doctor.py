@@ -454,7 +454,11 @@ def test_a_captioner_of_clips_is_asked_whether_it_takes_their_crops(here: Path) 
     change("caption.per", "clip")
     found = [one for one in examine("engines", engines.engines) if one.topic == "captioner"]
     assert [one.state for one in found] == ["ok", "ok"]
-    assert found[1].found == "it takes the 4 crops of a clip in a question"
+    assert found[1].found == "its processor takes the 4 crops of a clip in a question"
     change("crop.frames_per_clip", 16)
     found = [one for one in examine("engines", engines.engines) if one.topic == "captioner"]
     assert found[-1].state == "FAIL" and "A question about 16 images" in found[-1].found
+    Path("answers.json").write_text('{"S001C001P001R001A001": ["He stands.", "He sits."]}')
+    change("caption.published", "answers.json")
+    (found,) = [one for one in examine("engines", engines.engines) if one.topic == "captioner"]
+    assert found.state == "FAIL" and "holds up to 2 sentences of a clip" in found.found

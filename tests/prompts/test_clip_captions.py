@@ -165,6 +165,26 @@ def test_a_processor_of_one_image_is_refused_in_one_sentence() -> None:
         assert "`caption.per: frame`" in str(refused.value) and "\n" not in str(refused.value)
 
 
+def test_a_model_of_one_image_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    """GIT's processor takes any number of images, but its model takes one."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(TINY)
+    small = {"hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 2}
+    vision = {**small, "num_hidden_layers": 1, "image_size": 32, "patch_size": 16}
+    config = transformers.GitConfig(
+        vision_config=vision, **small, num_hidden_layers=1, vocab_size=len(tokenizer)
+    )
+    transformers.GitForCausalLM(config).save_pretrained(tmp_path)
+    images = transformers.CLIPImageProcessorPil(
+        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
+    )
+    transformers.GitProcessor(images, tokenizer).save_pretrained(tmp_path)
+    given = CaptionerParams(model=str(tmp_path), max_new_tokens=3)
+    assert load_captioner(given, lambda: torch.device("cpu"))
+    with pytest.raises(UserError, match="does not take the 3 images of a clip") as refused:
+        load_captioner(given, lambda: torch.device("cpu"), 3)
+    assert "`caption.per: frame`" in str(refused.value) and "\n" not in str(refused.value)
+
+
 # --- the stage
 
 

@@ -50,11 +50,11 @@ def _captioner() -> Iterator[Finding]:
     from c2vl.commands.checks.data import filmed
     from c2vl.datasets.data_params import DataParams
     from c2vl.prompts.caption import CaptionParams
-    from c2vl.prompts.published_file import read_published
+    from c2vl.prompts.published import read_for_captions
 
     params = load_section("caption", CaptionParams)
     if params.published is not None:
-        sentences = read_published(params.published).sentences
+        sentences = read_for_captions(params.published, params.per == "clip").sentences
         counts = f"{sum(map(len, sentences.values())):,} sentences of {len(sentences):,} clips"
         found = f"not needed: `caption.published` is {params.published}, {counts}"
         yield Finding("ok", "captioner", found)
@@ -71,7 +71,8 @@ def _captioner() -> Iterator[Finding]:
             from c2vl.prompts.engines.several_images import require_clips
 
             require_clips(params.asking(), images)
-            yield Finding("ok", "captioner", f"it takes the {images} crops of a clip in a question")
+            found = f"its processor takes the {images} crops of a clip in a question"
+            yield Finding("ok", "captioner", found)
 
 
 def _images(params: CaptionParams) -> int | None:
