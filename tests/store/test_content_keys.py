@@ -41,6 +41,8 @@ CHANGES: dict[str, tuple[Any, str]] = {
     "crop.detector.longest_edge": (640, CHANGED),
     "crop.detector.dtype": ("bfloat16", CHANGED),
     "caption.max_failed": (0.5, KEPT),
+    "caption.per": ("clip", CHANGED),
+    "caption.clip_question": ("What is it?", KEPT),  # not asked with `per: frame`
     "caption.captioner.revision": ("a branch", KEPT),
     "caption.captioner.question": ("What is it?", CHANGED),
     "caption.captioner.template": ("<image> {question}", CHANGED),
@@ -188,6 +190,16 @@ def test_a_checkpoint_is_known_by_its_bytes_and_not_by_its_place(
     data[-1] ^= 1
     weights.write_bytes(data)
     assert all(set(keys(stage, content)).isdisjoint(usual[stage]) for stage in stages)
+
+
+def test_questions_about_clips_have_keys_of_the_question_that_is_asked(folder: Path) -> None:
+    content = params()
+    content["caption"]["per"] = "clip"
+    (of_clip,) = keys("caption", content)
+    content["caption"]["captioner"]["question"] = "What is it?"  # of crops
+    assert keys("caption", content) == [of_clip]
+    content["caption"]["clip_question"] = "What is it?"
+    assert keys("caption", content) != [of_clip]
 
 
 def test_another_backend_reads_other_weights_and_is_another_key(
