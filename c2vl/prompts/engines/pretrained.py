@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from c2vl.core.errors import UserError
 from c2vl.core.heap import keep_freed_memory
+from c2vl.prompts.engines import processors
+from c2vl.prompts.engines.processor_files import settings_in
 from c2vl.prompts.engines.weights import Weights
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ def load_pretrained(
     load_processor: Callable[[str], Any] | None = None,
 ) -> tuple[Any, Any]:
     """Load the model and the processor of a checkpoint.
-
-    Images are processed by Pillow whatever else is installed. Torchvision gives other pixel values
-    (by up to 0.0175), so the same crop would get other features on another machine.
 
     Args:
         kind: an Auto class of transformers.
@@ -42,8 +39,6 @@ def load_pretrained(
         UserError: transformers cannot read the folder as a model of this kind, or its config names
             attention code to be fetched from the hub.
     """
-    from safetensors import SafetensorError
-    from transformers import AutoProcessor
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # the stage shows a bar of its own
@@ -61,26 +56,24 @@ def load_pretrained(
             trust_remote_code=False,
         )
         own = load_processor(folder) if load_processor else None
-        processor = own or AutoProcessor.from_pretrained(
-            folder, backend="pil", local_files_only=True, trust_remote_code=False
-        )
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        RuntimeError,
-        ImportError,  # a package that the checkpoint's config asks for
-        UnpicklingError,
-        SafetensorError,
-    ) as error:
-        why = " ".join(str(error).split())[:200]
+        processor = own or processors.load_processor(weights.folder)
+    except Exception as error:  # transformers raises of every kind for what it cannot read
         wanted = kind.__name__.removeprefix("AutoModelFor").removeprefix("Auto")
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise UserError(
-            f"{weights.name} could not be loaded as a {wanted} model with a processor ({why})."
+            f"{weights.name} ({_model_class(weights)}) could not be loaded as a {wanted} model "
+            f"with a processor ({why})."
         ) from error
     if device.type == "cpu":
         keep_freed_memory()
     return model.to(device).eval(), processor
+
+
+def _model_class(weights: Weights) -> str:
+    """The class of model that the checkpoint names, else its type."""
+    config = settings_in(weights.folder / "config.json")
+    names = config.get("architectures")
+    return str(names[0] if isinstance(names, list) and names else config.get("model_type"))
 
 
 def refuse_foreign_kernels(weights: Weights) -> None:
@@ -91,11 +84,7 @@ def refuse_foreign_kernels(weights: Weights) -> None:
     Raises:
         UserError: the config does so.
     """
-    try:
-        config = json.loads((weights.folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return  # loading says what is wrong
-    for key, value in _entries(config):
+    for key, value in _entries(settings_in(weights.folder / "config.json")):
         if key.endswith("attn_implementation") and isinstance(value, str) and "/" in value:
             raise UserError(
                 f"The config.json of '{weights.name}' asks for attention code from the hub "

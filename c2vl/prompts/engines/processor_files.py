@@ -28,11 +28,11 @@ def missing_processor(folder: Path) -> str:
 
     An example: `it has no tokenizer (tokenizer.json, or vocab.json and merges.txt, …)`.
     """
-    config = _read(folder / "config.json")
+    config = settings_in(folder / "config.json")
     if any(name in config for name in OF_TEXT) and not _has_tokenizer(folder):
         first, second = (" and ".join(names) for names in TOKENIZERS[:2])
         return f"it has no tokenizer ({first}, or {second}, …)"
-    if not (folder / IMAGES).is_file() and "image_processor" not in _read(folder / BOTH):
+    if not (folder / IMAGES).is_file() and "image_processor" not in settings_in(folder / BOTH):
         return f"{IMAGES} is not there"
     return ""
 
@@ -46,7 +46,8 @@ def _has_tokenizer(folder: Path) -> bool:
     return any(all(any(folder.glob(name)) for name in names) for names in TOKENIZERS)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def settings_in(path: Path) -> dict[str, Any]:
+    """The object in a JSON file of a checkpoint; empty if there is none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

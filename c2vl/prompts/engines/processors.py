@@ -1,0 +1,77 @@
+"""Load the processor of a checkpoint: its tokenizer, and its image processor on Pillow.
+
+transformers has video processors on torchvision alone. A processor that wants one is loaded without
+it, because the engines see still images.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from c2vl.prompts.engines.processor_files import settings_in
+
+# Where a checkpoint names the class of its processor; the first that does so counts.
+NAMED_IN = (
+    "processor_config.json",
+    "preprocessor_config.json",
+    "video_preprocessor_config.json",
+    "tokenizer_config.json",
+)
+VIDEOS = "video_processor"
+OFFLINE = {"local_files_only": True, "trust_remote_code": False}
+# Torchvision, where it is installed, gives other pixel values (by up to 0.0175). The same crop
+# would get other features on another machine.
+IMAGES = {**OFFLINE, "backend": "pil"}
+
+
+def load_processor(folder: Path) -> Any:
+    """Load the processor of a checkpoint, or its one part if it has no more.
+
+    Raises:
+        Exception: whatever transformers raises for files that it cannot read.
+    """
+    from transformers import AutoProcessor
+
+    kind = _processor_class(folder)
+    if kind is not None and VIDEOS in kind.get_attributes():
+        return _without_videos(kind, folder)
+    return AutoProcessor.from_pretrained(folder, **IMAGES)
+
+
+def _processor_class(folder: Path) -> Any:
+    """The class that the checkpoint names, else that of its type of model, else None."""
+    import transformers
+
+    for name in (settings_in(folder / file).get("processor_class") for file in NAMED_IN):
+        kind = getattr(transformers, str(name), None)
+        if isinstance(kind, type) and issubclass(kind, transformers.ProcessorMixin):
+            return kind
+    config = transformers.AutoConfig.from_pretrained(folder, **OFFLINE)
+    return transformers.PROCESSOR_MAPPING.get(type(config), None)
+
+
+def _without_videos(kind: Any, folder: Path) -> Any:
+    """A processor of class `kind` whose video processor is None."""
+
+    class WithoutVideos(kind):  # type: ignore[misc]
+        def check_argument_for_proper_class(self, name: str, part: Any) -> Any:
+            return None if name == VIDEOS else super().check_argument_for_proper_class(name, part)
+
+    settings, _ = kind.get_processor_dict(folder, **OFFLINE)
+    parts = [None if name == VIDEOS else _part(name, folder) for name in kind.get_attributes()]
+    processor = WithoutVideos.from_args_and_dict(parts, settings)
+    processor.__class__ = kind  # so that it can be pickled
+    return processor
+
+
+def _part(name: str, folder: Path) -> Any:
+    from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
+
+    if name == "image_processor":
+        return AutoImageProcessor.from_pretrained(folder, **IMAGES)
+    if name == "tokenizer":
+        return AutoTokenizer.from_pretrained(folder, **OFFLINE)
+    if name.endswith("tokenizer"):  # a second one has a folder of its own
+        return AutoTokenizer.from_pretrained(folder, subfolder=name, **OFFLINE)
+    return AutoFeatureExtractor.from_pretrained(folder, **OFFLINE)
