@@ -6,6 +6,7 @@ it, because the engines see still images.
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def load_processor(folder: Path) -> Any:
 
     kind = _processor_class(folder)
     if kind is not None and VIDEOS in kind.get_attributes():
-        return _without_videos(kind, folder)
+        return _for_stills(kind, folder)
     return AutoProcessor.from_pretrained(folder, **IMAGES)
 
 
@@ -51,18 +52,33 @@ def _processor_class(folder: Path) -> Any:
     return transformers.PROCESSOR_MAPPING.get(type(config), None)
 
 
-def _without_videos(kind: Any, folder: Path) -> Any:
-    """A processor of class `kind` whose video processor is None."""
+def _for_stills(kind: Any, folder: Path) -> Any:
+    """A processor of class `kind` that has `NoVideos` for a video processor."""
 
     class WithoutVideos(kind):  # type: ignore[misc]
         def check_argument_for_proper_class(self, name: str, part: Any) -> Any:
             return None if name == VIDEOS else super().check_argument_for_proper_class(name, part)
 
+    module = import_module(kind.__module__)
+    if getattr(module, "num2words", module) is None:  # SmolVLM's: it spells out numbers of frames
+        module.num2words = str  # type: ignore[attr-defined]
     settings, _ = kind.get_processor_dict(folder, **OFFLINE)
-    parts = [None if name == VIDEOS else _part(name, folder) for name in kind.get_attributes()]
+    parts = [
+        NoVideos() if name == VIDEOS else _part(name, folder) for name in kind.get_attributes()
+    ]
     processor = WithoutVideos.from_args_and_dict(parts, settings)
     processor.__class__ = kind  # so that it can be pickled
     return processor
+
+
+class NoVideos(dict[str, Any]):  # transformers writes the parts of a processor as JSON
+    """Stands where a processor wants a video processor; all of its settings are None."""
+
+    model_input_names = ()
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
 
 
 def _part(name: str, folder: Path) -> Any:
