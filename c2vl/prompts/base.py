@@ -21,11 +21,10 @@ def engine_device() -> torch.device:
 
 def engine_description(name: str, params: EngineParams) -> dict[str, Any]:
     """Return an engine's part of a fingerprint: what its weights are, not where they are."""
-    parameters = params.model_dump(mode="json", exclude={"model", "revision"})
     return {
         "adapter version": params.ADAPTER_VERSION,
         "weights": params.identity(),
-        name: parameters,
+        name: params.in_key(),
     }
 
 

@@ -6,36 +6,47 @@ It runs LLaVA, or any image-and-text model of transformers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from c2vl.core.errors import UserError
 from c2vl.core.params import ParamsModel
+from c2vl.prompts.engines.answers import Answer, Answerer, NoAnswer
 from c2vl.prompts.engines.batched_processor import BatchedProcessor
 from c2vl.prompts.engines.batching import Batching
 from c2vl.prompts.engines.engine_params import EngineParams, torch_dtype
 from c2vl.prompts.engines.fingerprints import fingerprint
 from c2vl.prompts.engines.image_inputs import ImagePreparer
-from c2vl.prompts.engines.model_inputs import ThreadLocalProcessor, group_by_shape, to_batch
+from c2vl.prompts.engines.image_mark import with_image_mark
+from c2vl.prompts.engines.model_inputs import (
+    ThreadLocalProcessor,
+    answers_of,
+    group_by_shape,
+    to_batch,
+)
 from c2vl.prompts.engines.own_question import question_of
 from c2vl.prompts.engines.pad_to_square import mean_colour
+from c2vl.prompts.engines.padding import group_by_length, length, padded
+from c2vl.prompts.engines.pixel_budget import set_pixel_budget
 from c2vl.prompts.engines.pretrained import load_pretrained
-from c2vl.prompts.engines.repeats import repeats
 from c2vl.prompts.engines.sanity import require_words
+from c2vl.prompts.engines.trial import may_pad, require_answer
 
 if TYPE_CHECKING:
     import torch
 
     from c2vl.prompts.engines.model_inputs import Inputs
 
+__all__ = ["QUESTION", "Answer", "Answerer", "Captioner", "CaptionerParams", "NoAnswer"]
+
 QUESTION = (
     "Is he/she or are they holding anything in the hand? "
     "Is he/she or are they standing or sitting? "
     "What is he/she or are they trying to do? Answer the questions concisely"
 )
+BUDGET_OF_NONE = ("max_pixels", None)
 CHAT = "chat"  # a value of `template`: use the checkpoint's own
 CPU_BATCH, MAX_BATCH = 16, 128  # crops; on a CPU, and the most that is tried on a GPU
 LARGEST_IMAGE = (1000, 500)  # height and width of a person in a full-HD frame
@@ -68,6 +79,8 @@ class CaptionerParams(EngineParams):
         max_new_tokens: a longer answer is cut off and marked unfinished.
         pad_to_square: pad crops with the mean colour, as the original LLaVA does. The processor
             alone cuts the head and feet off a tall crop, or (the tiny checkpoint's) stretches it.
+        max_pixels: a crop that has more is scaled down, so that it costs fewer tokens. None: as the
+            checkpoint does. Models of one input size gain nothing from it.
         server: where answers come from; None computes them here.
     """
 
@@ -78,6 +91,7 @@ class CaptionerParams(EngineParams):
     template: str = "USER: <image>\n{question} ASSISTANT:"
     max_new_tokens: int = Field(default=64, ge=1)
     pad_to_square: bool = True
+    max_pixels: int | None = Field(default=None, ge=1024)
     server: ServerParams | None = None
 
     @field_validator("question", mode="before")
@@ -99,6 +113,11 @@ class CaptionerParams(EngineParams):
             return f"server:{self.server.model}@{self.server.revision}"
         return super().identity()
 
+    def in_key(self) -> dict[str, Any]:
+        """As every engine's, but a budget of pixels counts only where there is one."""
+        entries = super().in_key()
+        return {key: value for key, value in entries.items() if (key, value) != BUDGET_OF_NONE}
+
     def expects(self) -> tuple[str, ...]:
         """Also the token ids that end an answer, and the checkpoint's conversation if asked for."""
         chat = ("chat_template.*",) if self.template == CHAT else ()
@@ -108,7 +127,7 @@ class CaptionerParams(EngineParams):
         """The full prompt for one crop, or for the crops of a clip in order.
 
         Args:
-            processor: the checkpoint's; only `chat` needs it.
+            processor: the checkpoint's; None leaves `<image>` as it is.
             images: number of crops. In `template`, `<image>` stands once a line for each.
 
         Raises:
@@ -116,7 +135,8 @@ class CaptionerParams(EngineParams):
         """
         if self.template != CHAT:
             places = "\n".join(["<image>"] * images)
-            return self.template.replace("<image>", places).replace("{question}", self.question)
+            template = with_image_mark(self.template.replace("<image>", places), processor)
+            return template.replace("{question}", self.question)
         content = [*[{"type": "image"}] * images, {"type": "text", "text": self.question}]
         try:
             prompt = processor.apply_chat_template(
@@ -130,53 +150,13 @@ class CaptionerParams(EngineParams):
         return str(prompt)
 
 
-@dataclass(frozen=True)
-class Answer:
-    """An answer, and whether it ended before `max_new_tokens`."""
-
-    text: str
-    finished: bool
-
-    @property
-    def repeats(self) -> bool:
-        """Whether it repeats itself; see `c2vl.prompts.engines.repeats`."""
-        return repeats(self.text)
-
-
-@dataclass(frozen=True)
-class NoAnswer:
-    """Why a crop or clip has no answer."""
-
-    reason: str
-
-
-class Answerer(Protocol):
-    """What the caption stage needs of a captioner, wherever it runs."""
-
-    fingerprint: str
-
-    def prepare(self, images: Sequence[Any]) -> list[Any]:
-        """Turn crops (H, W, 3) uint8 RGB into what `answer` takes; thread-safe, on the CPU.
-
-        A captioner of clips takes sequences of crops.
-        """
-
-    def answer(self, ready: Sequence[Any]) -> Sequence[Answer | NoAnswer]:
-        """Answer for each prepared crop or clip."""
-
-    def batch_size(self) -> int:
-        """Crops to pass to `answer` at once."""
-
-    def close(self) -> None:
-        """End; nothing more will be asked."""
-
-
 class Captioner:
     """Answers by greedy decoding.
 
-    The prompts of a batch have equal length: nothing is padded and no mask is needed, so an answer
-    does not depend on its neighbours. On a GPU another batch size can still pick another kernel
-    and, rarely, another word. Equal answers are promised for equal batches only.
+    Prompts of equal length share a batch without a mask, so an answer does not depend on its
+    neighbours. A model that sees crops in their own resolution has prompts of all lengths: they are
+    padded on the left, if a trial shows that this changes nothing. On a GPU another batch can still
+    pick another kernel and, rarely, another word; equal answers are promised for equal batches.
     """
 
     def __init__(
@@ -184,6 +164,12 @@ class Captioner:
     ) -> None:
         self.fingerprint = key
         self._params, self._model, self._processor, self._device = params, model, processor, device
+        self._shrink = params.max_pixels
+        if params.max_pixels and set_pixel_budget(
+            processor.image_processor, model.config, params.max_pixels
+        ):
+            self._shrink = None
+        self._pads = False  # until a trial shows that the model allows it
         self._prompt = params.prompt(processor)
         self._inputs = BatchedProcessor(ThreadLocalProcessor(processor), text=self._prompt)
         self._colour = mean_colour(processor.image_processor)
@@ -194,10 +180,11 @@ class Captioner:
         end = tokenizer.eos_token_id if end is None else end
         self._end_tokens = set(end if isinstance(end, list) else [end])
         pad = tokenizer.pad_token_id
+        self._pad = min(self._end_tokens) if pad is None else int(pad)
         self._token_ids = {
             "bos_token_id": model.generation_config.bos_token_id,
             "eos_token_id": sorted(self._end_tokens),
-            "pad_token_id": min(self._end_tokens) if pad is None else pad,
+            "pad_token_id": self._pad,
             "decoder_start_token_id": model.generation_config.decoder_start_token_id,
         }
         # `generate` fills what a config leaves open from the model's own. That must be ours too:
@@ -224,7 +211,9 @@ class Captioner:
             UserError: the checkpoint is missing, unreachable, incomplete or of another kind.
         """
         model, processor, where = cls.parts(params, device)
-        return cls(params, model, processor, where, fingerprint(params))
+        captioner = cls(params, model, processor, where, fingerprint(params))
+        captioner._try()
+        return captioner
 
     @staticmethod
     def parts(params: CaptionerParams, device: torch.device | str) -> tuple[Any, Any, torch.device]:
@@ -237,6 +226,27 @@ class Captioner:
             AutoModelForImageTextToText, weights, torch_dtype(params), where
         ), where
 
+    def _try(self) -> None:
+        """Begin an answer; find out whether prompts of unequal length may be padded.
+
+        Raises:
+            UserError: it cannot answer.
+        """
+        import torch
+
+        name = f"{self._params.model} ({type(self._model).__name__})"
+        ready = require_answer(name, self.prepare, self._begin)
+        self._pads = may_pad(
+            ready, lambda items: self._begin(items)["logits"], self._model.dtype != torch.float32
+        )
+
+    def _begin(self, ready: Sequence[Inputs]) -> Any:
+        """The first two tokens for one padded batch, and their logits."""
+        config = self._generation_config(min_new_tokens=2)
+        config.max_new_tokens = 2
+        config.return_dict_in_generate = config.output_logits = True
+        return self._generate(to_batch(padded(ready, self._pad), self._device), config)
+
     def __call__(self, images: Sequence[np.ndarray]) -> list[Answer]:
         """Answer the question for each crop (H, W, 3) uint8 RGB."""
         return self.answer(self.prepare(images))
@@ -245,19 +255,25 @@ class Captioner:
     def preparer(self) -> ImagePreparer:
         """What `prepare` does, as an object that other processes can run."""
         square = self._colour if self._params.pad_to_square else None
-        return ImagePreparer(self._inputs, self._model.dtype, square)
+        return ImagePreparer(self._inputs, self._model.dtype, square, self._shrink)
 
     def prepare(self, images: Sequence[np.ndarray]) -> list[Inputs]:
         """Pad if asked, resize, normalise and tokenise; thread-safe, on the CPU."""
         return self.preparer(images)
 
     def answer(self, ready: Sequence[Inputs]) -> list[Answer]:
-        """Answer for prepared crops; those with prompts of equal length share a batch."""
+        """Answer for prepared crops; those with prompts of like length share a batch."""
         answers: dict[int, Answer] = {}
-        for indices in group_by_shape(ready):
+        for indices in self.groups(ready):
             group = self._batching.run([ready[index] for index in indices], self._answer)
             answers.update(zip(indices, group, strict=True))
         return [answers[index] for index in range(len(ready))]
+
+    def groups(self, ready: Sequence[Inputs]) -> list[list[int]]:
+        """Indices of the prepared crops that share a batch."""
+        return (
+            group_by_length([length(one) for one in ready]) if self._pads else group_by_shape(ready)
+        )
 
     def batch_size(self) -> int:
         """Crops per batch on this device, measured with the longest answers that may come.
@@ -274,9 +290,9 @@ class Captioner:
         """Do nothing: no request is open here."""
 
     def _answer(self, ready: Sequence[Inputs]) -> list[Answer]:
-        inputs = to_batch(ready, self._device)
+        inputs = to_batch(padded(ready, self._pad) if self._pads else ready, self._device)
         tokens = self._generate(inputs, self._generation_config())
-        new = tokens[:, inputs["input_ids"].shape[1] :].cpu()  # (N, L)
+        new = answers_of(tokens, inputs, self._model.config.is_encoder_decoder).cpu()  # (N, L)
         texts = self._processor.batch_decode(new, skip_special_tokens=True)
         ended = [not self._end_tokens.isdisjoint(row) for row in new.tolist()]
         return [Answer(text.strip(), finished) for text, finished in zip(texts, ended, strict=True)]

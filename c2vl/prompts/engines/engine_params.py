@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from c2vl.core.params import ParamsModel
 from c2vl.prompts.engines.weights import Weights, resolve
@@ -35,6 +35,10 @@ class EngineParams(ParamsModel):
             UserError: the checkpoint is missing, unreachable or incomplete.
         """
         return self.resolved().identity
+
+    def in_key(self) -> dict[str, Any]:
+        """The parameters that are part of the content key: all but where the weights are."""
+        return self.model_dump(mode="json", exclude={"model", "revision"})
 
     def expects(self) -> tuple[str, ...]:
         """Optional files of the checkpoint (patterns) that change this engine's outputs."""

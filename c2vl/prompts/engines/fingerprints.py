@@ -17,11 +17,10 @@ def fingerprint(params: EngineParams) -> str:
     Raises:
         UserError: the checkpoint is missing, unreachable or incomplete.
     """
-    parameters = params.model_dump(mode="json", exclude={"model", "revision"})
     content = {
         "engine": params.ENGINE,
         "adapter": params.ADAPTER_VERSION,
         "weights": params.identity(),
-        "params": parameters,
+        "params": params.in_key(),
     }
     return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()

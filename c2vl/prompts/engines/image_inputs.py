@@ -10,6 +10,7 @@ import numpy as np
 
 from c2vl.prompts.engines.batched_processor import BatchedProcessor
 from c2vl.prompts.engines.pad_to_square import Colour, pad_to_square
+from c2vl.prompts.engines.pixel_budget import shrunk
 
 if TYPE_CHECKING:
     import torch
@@ -25,16 +26,20 @@ class ImagePreparer:
         processor: resizes and normalises, and adds the tokens of the text.
         dtype: of floating-point tensors.
         square: colour to pad images with until they are square; None leaves them as they are.
+        max_pixels: larger images are scaled down; None leaves them as they are.
     """
 
     processor: BatchedProcessor
     dtype: torch.dtype
     square: Colour | None = None
+    max_pixels: int | None = None
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Inputs]:
         """The inputs of each image (H, W, 3) uint8 RGB."""
         if self.square is not None:
             images = [pad_to_square(image, self.square) for image in images]
+        if self.max_pixels is not None:
+            images = [shrunk(image, self.max_pixels) for image in images]
         return self.processor(self.dtype, images)
 
 

@@ -74,3 +74,21 @@ def to_batch(items: Sequence[Inputs], device: torch.device) -> dict[str, torch.T
         else:
             batch[name] = torch.cat([item[name] for item in items]).to(device)
     return batch
+
+
+def answers_of(
+    tokens: torch.Tensor, inputs: dict[str, torch.Tensor], has_encoder: bool
+) -> torch.Tensor:
+    """The tokens (N, L) of the answers: without the prompts, which most models repeat.
+
+    Args:
+        tokens: what the model generated.
+        inputs: what it got.
+        has_encoder: whether an encoder read the prompt; then the decoder's start token comes first.
+    """
+    if has_encoder:
+        return tokens[:, 1:]
+    prompt = inputs.get("input_ids")
+    if prompt is None or not prompt.equal(tokens[:, : prompt.shape[1]]):
+        return tokens
+    return tokens[:, prompt.shape[1] :]

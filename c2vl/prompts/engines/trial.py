@@ -1,0 +1,92 @@
+"""Try a captioner when it is loaded: does it answer, and may its prompts be padded?"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from c2vl.core.errors import UserError
+from c2vl.prompts.engines.batching import out_of_memory
+from c2vl.prompts.engines.model_inputs import group_by_shape
+
+if TYPE_CHECKING:
+    from c2vl.prompts.engines.model_inputs import Inputs
+
+log = logging.getLogger(__name__)
+
+SHAPES = ((240, 60), (90, 160), (200, 120))  # height, width; each another number of tokens
+# How far logits may differ, as a share of their standard deviation. Rounding stays far below in
+# float32 and reaches some percent in half precision. A wrong mask or position moves them by more.
+EXACT, HALF = 1e-2, 0.2
+
+
+def require_answer(
+    name: str,
+    prepare: Callable[[Sequence[np.ndarray]], list[Inputs]],
+    answer: Callable[[Sequence[Inputs]], object],
+) -> list[Inputs]:
+    """Check that a captioner begins an answer about an image.
+
+    Args:
+        name: of the model and its class, for people.
+        prepare: makes the inputs of images.
+        answer: computes at least one word.
+
+    Returns:
+        The inputs of a few images of unequal shapes.
+
+    Raises:
+        UserError: it cannot, though not for lack of memory.
+    """
+    random = np.random.default_rng(0)
+    images = [random.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in SHAPES]
+    try:
+        ready = prepare(images)
+        answer(ready[:1])
+    except Exception as error:  # of every kind: model and processor are not ours
+        if isinstance(error, RuntimeError) and out_of_memory(error):
+            raise
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise UserError(
+            f"{name} was loaded but cannot answer a question about an image ({why}); if it is a "
+            "chat model, set `caption.captioner.template: chat`."
+        ) from error
+    return ready
+
+
+def may_pad(ready: Sequence[Inputs], logits: Callable[[Sequence[Inputs]], Any], half: bool) -> bool:
+    """Whether prompts of unequal length may share a padded batch; False where none needs it.
+
+    It compares the logits of a few items one by one with those of the items in one batch.
+
+    Args:
+        ready: the items.
+        logits: computes those of the first tokens for a batch, which it pads; (N, V) each.
+        half: whether they are computed in half precision.
+    """
+    if len(group_by_shape(ready)) == 1:
+        return False
+    try:
+        same = _agree([logits([item]) for item in ready], logits(ready), HALF if half else EXACT)
+    except Exception as error:
+        same = False
+        log.debug("captioner: a padded batch failed", exc_info=error)
+    if not same:
+        log.info("captioner: padding would change answers; only equal shapes share a batch")
+    return same
+
+
+def _agree(alone: Sequence[Any], together: Any, most: float) -> bool:
+    """Whether logits are equal but for a share `most` of their standard deviation."""
+    import torch
+
+    ours = torch.stack([torch.cat(step) for step in zip(*alone, strict=True)], 1)  # (N, T, V)
+    theirs = torch.stack(list(together), 1)
+    apart = (ours - theirs).abs().amax(-1) / ours.std(-1)  # (N, T)
+    # After another token all logits may differ; in half precision a tie may break either way.
+    same_token = ours.argmax(-1) == theirs.argmax(-1)
+    counts = torch.cat([torch.ones_like(same_token[:, :1]), same_token[:, :-1]], 1)
+    return bool((apart[counts] <= most).all())
