@@ -47,6 +47,9 @@ def load_pretrained(
     # Only a hub snapshot may come without safetensors; `weights_only` then unpickles tensors alone.
     safe = any(weights.folder.glob("*.safetensors"))
     try:
+        # First the processor, because the weights take longer.
+        own = load_processor(folder) if load_processor else None
+        processor = own or processors.load_processor(weights.folder)
         model = kind.from_pretrained(
             folder,
             dtype=dtype,
@@ -55,8 +58,6 @@ def load_pretrained(
             local_files_only=True,
             trust_remote_code=False,
         )
-        own = load_processor(folder) if load_processor else None
-        processor = own or processors.load_processor(weights.folder)
     except Exception as error:  # transformers raises of every kind for what it cannot read
         wanted = kind.__name__.removeprefix("AutoModelFor").removeprefix("Auto")
         why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

@@ -1,7 +1,7 @@
 """Load the processor of a checkpoint: its tokenizer, and its image processor on Pillow.
 
-transformers has video processors on torchvision alone. A processor that wants one is loaded without
-it, because the engines see still images.
+transformers has video processors on torchvision alone. The engines see still images, so a processor
+that wants one, or a feature extractor for sound, is loaded without it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NAMED_IN = (
     "video_preprocessor_config.json",
     "tokenizer_config.json",
 )
-VIDEOS = "video_processor"
+NOT_FOR_STILLS = {"video_processor", "feature_extractor"}  # parts of a processor
 OFFLINE = {"local_files_only": True, "trust_remote_code": False}
 # Torchvision, where it is installed, gives other pixel values (by up to 0.0175). The same crop
 # would get other features on another machine.
@@ -35,7 +35,7 @@ def load_processor(folder: Path) -> Any:
     from transformers import AutoProcessor
 
     kind = _processor_class(folder)
-    if kind is not None and VIDEOS in kind.get_attributes():
+    if kind is not None and NOT_FOR_STILLS.intersection(kind.get_attributes()):
         return _for_stills(kind, folder)
     return AutoProcessor.from_pretrained(folder, **IMAGES)
 
@@ -53,26 +53,29 @@ def _processor_class(folder: Path) -> Any:
 
 
 def _for_stills(kind: Any, folder: Path) -> Any:
-    """A processor of class `kind` that has `NoVideos` for a video processor."""
+    """A processor of class `kind` that has `NoPart` where it wants a part for videos or sound."""
 
-    class WithoutVideos(kind):  # type: ignore[misc]
+    class ForStills(kind):  # type: ignore[misc]
         def check_argument_for_proper_class(self, name: str, part: Any) -> Any:
-            return None if name == VIDEOS else super().check_argument_for_proper_class(name, part)
+            if name in NOT_FOR_STILLS:
+                return None
+            return super().check_argument_for_proper_class(name, part)
 
     module = import_module(kind.__module__)
     if getattr(module, "num2words", module) is None:  # SmolVLM's: it spells out numbers of frames
         module.num2words = str  # type: ignore[attr-defined]
     settings, _ = kind.get_processor_dict(folder, **OFFLINE)
     parts = [
-        NoVideos() if name == VIDEOS else _part(name, folder) for name in kind.get_attributes()
+        NoPart() if name in NOT_FOR_STILLS else _part(name, folder)
+        for name in kind.get_attributes()
     ]
-    processor = WithoutVideos.from_args_and_dict(parts, settings)
+    processor = ForStills.from_args_and_dict(parts, settings)
     processor.__class__ = kind  # so that it can be pickled
     return processor
 
 
-class NoVideos(dict[str, Any]):  # transformers writes the parts of a processor as JSON
-    """Stands where a processor wants a video processor; all of its settings are None."""
+class NoPart(dict[str, Any]):  # transformers writes the parts of a processor as JSON
+    """Stands where a processor wants a part that is never called; its settings are None."""
 
     model_input_names = ()
 
@@ -82,12 +85,10 @@ class NoVideos(dict[str, Any]):  # transformers writes the parts of a processor 
 
 
 def _part(name: str, folder: Path) -> Any:
-    from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
+    from transformers import AutoImageProcessor, AutoTokenizer
 
     if name == "image_processor":
         return AutoImageProcessor.from_pretrained(folder, **IMAGES)
-    if name == "tokenizer":
-        return AutoTokenizer.from_pretrained(folder, **OFFLINE)
-    if name.endswith("tokenizer"):  # a second one has a folder of its own
-        return AutoTokenizer.from_pretrained(folder, subfolder=name, **OFFLINE)
-    return AutoFeatureExtractor.from_pretrained(folder, **OFFLINE)
+    # A second tokenizer has a folder of its own.
+    where = {} if name == "tokenizer" else {"subfolder": name}
+    return AutoTokenizer.from_pretrained(folder, **where, **OFFLINE)
