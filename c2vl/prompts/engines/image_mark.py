@@ -5,13 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 IMAGE = "<image>"  # in `caption.captioner.template`
+# These processors put the tokens of an image before the words they get.
+PUT_IT_THEMSELVES = {
+    "Blip2Processor",
+    "Florence2Processor",
+    "FuyuProcessor",
+    "InstructBlipProcessor",
+    "Kosmos2_5Processor",
+}
 
 
 def with_image_mark(template: str, processor: Any = None) -> str:
     """Put the processor's own token wherever `<image>` stands in `template`.
 
-    A processor without such a token, of a model that puts the image before all words, gets the
-    words alone.
+    A processor that puts it there itself gets the words alone. So does one without such a token, of
+    a model that puts the image before all words.
 
     Args:
         template: with `<image>` for each image.
@@ -19,8 +27,10 @@ def with_image_mark(template: str, processor: Any = None) -> str:
     """
     if processor is None:
         return template
+    if type(processor).__name__ in PUT_IT_THEMSELVES:
+        return template.replace(IMAGE, "")
     own = getattr(processor, "image_placeholder_token", None)
     own = own or getattr(processor, "image_token", None)
-    if own is None and IMAGE not in processor.tokenizer.get_vocab():
-        own = ""
-    return template if own is None else template.replace(IMAGE, str(own))
+    if own is None:
+        own = IMAGE if IMAGE in processor.tokenizer.get_vocab() else ""
+    return template.replace(IMAGE, str(own))

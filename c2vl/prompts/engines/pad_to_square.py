@@ -11,7 +11,8 @@ Colour = tuple[int, int, int]
 
 def mean_colour(image_processor: Any) -> Colour:
     """The colour (RGB) that a processor's normalisation turns into zero; grey if it has none."""
-    red, green, blue = getattr(image_processor, "image_mean", None) or (0.5, 0.5, 0.5)
+    mean = getattr(image_processor, "image_mean", None) or 0.5
+    red, green, blue = (mean,) * 3 if isinstance(mean, float) else mean  # Fuyu has one number
     return int(red * 255), int(green * 255), int(blue * 255)
 
 
