@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from c2vl.prompts.engines.model_inputs import ThreadLocalProcessor, only_tensors
+from c2vl.prompts.engines.model_inputs import ThreadLocalProcessor, call, only_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -94,10 +94,7 @@ class BatchedProcessor:
             for _ in range(2)
         ]
         processor = self._processor.of_thread()
-        singly = [
-            only_tensors(processor(images=image, **self._always, return_tensors="pt"))
-            for image in images
-        ]
+        singly = [only_tensors(call(processor, images=image, **self._always)) for image in images]
         texts = [
             {name: value for name, value in one.items() if name not in PIXELS} for one in singly
         ]

@@ -8,10 +8,23 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
 if TYPE_CHECKING:
     import torch
 
     Inputs = Mapping[str, torch.Tensor]  # of one item; its rows come first in every tensor
+
+
+WANT_PICTURES = {"Idefics2Processor"}  # they refuse arrays
+
+
+def call(processor: Any, **arguments: Any) -> Mapping[str, Any]:
+    """Call a processor for PyTorch tensors; `images` is one array (H, W, 3)."""
+    if type(processor).__name__ in WANT_PICTURES:
+        arguments["images"] = Image.fromarray(arguments["images"])
+    made: Mapping[str, Any] = processor(**arguments, return_tensors="pt")
+    return made
 
 
 class ThreadLocalProcessor:
@@ -29,7 +42,7 @@ class ThreadLocalProcessor:
 
     def __call__(self, dtype: torch.dtype, **arguments: Any) -> Inputs:
         """Process one item; return its tensors on the CPU, floating-point ones as `dtype`."""
-        made = only_tensors(self.of_thread()(**arguments, return_tensors="pt"))
+        made = only_tensors(call(self.of_thread(), **arguments))
         converted = {
             name: value.to(dtype) if value.is_floating_point() else value
             for name, value in made.items()
@@ -63,13 +76,23 @@ def group_by_shape(items: Sequence[Inputs]) -> list[list[int]]:
     return list(groups.values())
 
 
+def is_packed(item: Inputs, name: str) -> bool:
+    """Whether a tensor is MiniCPM-V's pixels (1, 3, P, L), whose patches lie side by side."""
+    return name == "pixel_values" and "target_sizes" in item
+
+
 def to_batch(items: Sequence[Inputs], device: torch.device) -> dict[str, torch.Tensor]:
-    """Join items of equal shapes to one batch on `device`; a tensor they share moves there once."""
+    """Join items of equal shapes to one batch on `device`; a tensor they share moves there once.
+
+    Pixels of packed patches (`is_packed`) may differ in their length.
+    """
     import torch
 
     batch = {}
     for name, first in items[0].items():
-        if all(item[name] is first for item in items):
+        if is_packed(items[0], name):
+            batch[name] = torch.cat([item[name] for item in items], dim=-1).to(device)
+        elif all(item[name] is first for item in items):
             batch[name] = first.to(device).repeat(len(items), *(1 for _ in first.shape[1:]))
         else:
             batch[name] = torch.cat([item[name] for item in items]).to(device)
