@@ -32,7 +32,7 @@ from c2vl.prompts.engines.padding import group_by_length, length, padded
 from c2vl.prompts.engines.pixel_budget import set_pixel_budget
 from c2vl.prompts.engines.pretrained import load_pretrained
 from c2vl.prompts.engines.sanity import require_words
-from c2vl.prompts.engines.trial import may_pad, require_answer
+from c2vl.prompts.engines.trial import Together, find_together, require_answer
 
 if TYPE_CHECKING:
     import torch
@@ -169,7 +169,7 @@ class Captioner:
             processor.image_processor, model.config, params.max_pixels
         ):
             self._shrink = None
-        self._pads = False  # until a trial shows that the model allows it
+        self._together = Together.EQUAL  # until a trial tells
         self._prompt = params.prompt(processor)
         self._inputs = BatchedProcessor(ThreadLocalProcessor(processor), text=self._prompt)
         self._colour = mean_colour(processor.image_processor)
@@ -227,7 +227,7 @@ class Captioner:
         ), where
 
     def _try(self) -> None:
-        """Begin an answer; find out whether prompts of unequal length may be padded.
+        """Begin an answer; find out which crops may share a batch.
 
         Raises:
             UserError: it cannot answer.
@@ -235,17 +235,16 @@ class Captioner:
         import torch
 
         name = f"{self._params.model} ({type(self._model).__name__})"
-        ready = require_answer(name, self.prepare, self._begin)
-        self._pads = may_pad(
-            ready, lambda items: self._begin(items)["logits"], self._model.dtype != torch.float32
-        )
+        ready, alone = require_answer(name, self.prepare, self._begin)
+        half = self._model.dtype != torch.float32
+        self._together = find_together(ready, alone, self._begin, half)
 
     def _begin(self, ready: Sequence[Inputs]) -> Any:
-        """The first two tokens for one padded batch, and their logits."""
+        """The logits (N, V) of each of the first two tokens, for one padded batch."""
         config = self._generation_config(min_new_tokens=2)
         config.max_new_tokens = 2
         config.return_dict_in_generate = config.output_logits = True
-        return self._generate(to_batch(padded(ready, self._pad), self._device), config)
+        return self._generate(to_batch(padded(ready, self._pad), self._device), config)["logits"]
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Answer]:
         """Answer the question for each crop (H, W, 3) uint8 RGB."""
@@ -271,9 +270,11 @@ class Captioner:
 
     def groups(self, ready: Sequence[Inputs]) -> list[list[int]]:
         """Indices of the prepared crops that share a batch."""
-        return (
-            group_by_length([length(one) for one in ready]) if self._pads else group_by_shape(ready)
-        )
+        if self._together is Together.NONE:
+            return [[index] for index in range(len(ready))]
+        if self._together is Together.EQUAL:
+            return group_by_shape(ready)
+        return group_by_length([length(one) for one in ready])
 
     def batch_size(self) -> int:
         """Crops per batch on this device, measured with the longest answers that may come.
@@ -290,7 +291,8 @@ class Captioner:
         """Do nothing: no request is open here."""
 
     def _answer(self, ready: Sequence[Inputs]) -> list[Answer]:
-        inputs = to_batch(padded(ready, self._pad) if self._pads else ready, self._device)
+        pads = self._together is Together.LIKE
+        inputs = to_batch(padded(ready, self._pad) if pads else ready, self._device)
         tokens = self._generate(inputs, self._generation_config())
         new = answers_of(tokens, inputs, self._model.config.is_encoder_decoder).cpu()  # (N, L)
         texts = self._processor.batch_decode(new, skip_special_tokens=True)

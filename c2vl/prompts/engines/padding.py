@@ -4,7 +4,7 @@ A model of native resolution sees as many tokens as a crop has pixels, so hardly
 batch have equal shapes. How processors of transformers join their images is one of these:
 
 - patches in one long list, with a grid for each image (Qwen-VL, GLM-V), or tiles in one list
-  (InternVL): joined end to end
+  (InternVL), or patches side by side (MiniCPM-V): joined end to end
 - a number of tiles for each image (LLaVA-NeXT, LLaVA-OneVision, Idefics, SmolVLM), or pictures of
   unequal size (Pixtral): filled up with zeros, which the model takes away again
 """
@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from c2vl.prompts.engines.model_inputs import is_packed
 
 if TYPE_CHECKING:
     import torch
@@ -24,8 +26,8 @@ NOT_SEEN = {"labels"}  # of a processor that also trains
 
 
 def length(item: Inputs) -> int:
-    """Number of tokens of an item's prompt, those of its image included."""
-    return int(item["input_ids"].shape[1])
+    """Number of tokens of an item's prompt, those of its image included; 0 if it has none."""
+    return int(item["input_ids"].shape[1]) if "input_ids" in item else 0
 
 
 def group_by_length(lengths: Sequence[int], most: float = MOST_PADDING) -> list[list[int]]:
@@ -64,15 +66,19 @@ def padded(items: Sequence[Inputs], pad: int) -> list[Inputs]:
     """
     longest = max(length(item) for item in items)
     names = [name for name in items[0] if name not in NOT_SEEN]
+    kept = {name for name in names if is_packed(items[0], name)}
     words = {name for name in names if all(_is_of_words(item, name) for item in items)}
     largest = {
         name: [max(sizes) for sizes in zip(*(item[name].shape[1:] for item in items), strict=True)]
         for name in names
+        if name not in kept
     }
     return [
         {
             name: _left(item[name], longest, pad if name == "input_ids" else 0)
             if name in words
+            else item[name]
+            if name in kept
             else _right(item[name], largest[name])
             for name in names
         }

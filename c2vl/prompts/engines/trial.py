@@ -1,9 +1,10 @@
-"""Try a captioner when it is loaded: does it answer, and may its prompts be padded?"""
+"""Try a captioner when it is loaded: does it answer, and which crops may share a batch?"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SHAPES = ((240, 60), (90, 160), (200, 120))  # height, width; each another number of tokens
+# Height and width of the images. The first two have one shape. The others cost another number of
+# tokens, for models whose least or greatest number of pixels is anywhere between.
+SHAPES = ((90, 160), (90, 160), (64, 40), (640, 300), (200, 120))
 # How far logits may differ, as a share of their standard deviation. Rounding stays far below in
 # float32 and reaches some percent in half precision. A wrong mask or position moves them by more.
 EXACT, HALF = 1e-2, 0.2
@@ -26,17 +29,17 @@ EXACT, HALF = 1e-2, 0.2
 def require_answer(
     name: str,
     prepare: Callable[[Sequence[np.ndarray]], list[Inputs]],
-    answer: Callable[[Sequence[Inputs]], object],
-) -> list[Inputs]:
+    answer: Callable[[Sequence[Inputs]], Any],
+) -> tuple[list[Inputs], list[Any]]:
     """Check that a captioner begins an answer about an image.
 
     Args:
         name: of the model and its class, for people.
         prepare: makes the inputs of images.
-        answer: computes at least one word.
+        answer: computes the logits of the first tokens for a batch; (N, V) each.
 
     Returns:
-        The inputs of a few images of unequal shapes.
+        The inputs of a few images of unequal shapes, and the logits of each alone.
 
     Raises:
         UserError: it cannot, though not for lack of memory.
@@ -45,7 +48,7 @@ def require_answer(
     images = [random.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in SHAPES]
     try:
         ready = prepare(images)
-        answer(ready[:1])
+        alone = [answer([item]) for item in ready]
     except Exception as error:  # of every kind: model and processor are not ours
         if isinstance(error, RuntimeError) and out_of_memory(error):
             raise
@@ -54,29 +57,56 @@ def require_answer(
             f"{name} was loaded but cannot answer a question about an image ({why}); if it is a "
             "chat model, set `caption.captioner.template: chat`."
         ) from error
-    return ready
+    return ready, alone
 
 
-def may_pad(ready: Sequence[Inputs], logits: Callable[[Sequence[Inputs]], Any], half: bool) -> bool:
-    """Whether prompts of unequal length may share a padded batch; False where none needs it.
+class Together(Enum):
+    """Which crops may share a batch."""
 
-    It compares the logits of a few items one by one with those of the items in one batch.
+    LIKE = "prompts of like length, padded"
+    EQUAL = "equal shapes"
+    NONE = "none"
+
+
+def find_together(
+    ready: Sequence[Inputs],
+    alone: Sequence[Any],
+    logits: Callable[[Sequence[Inputs]], Any],
+    half: bool,
+) -> Together:
+    """Find out which crops may share a batch without another answer.
+
+    It compares the logits of items one by one with those of the items in one batch.
 
     Args:
-        ready: the items.
+        ready: the items of `require_answer`.
+        alone: the logits that it returned.
         logits: computes those of the first tokens for a batch, which it pads; (N, V) each.
         half: whether they are computed in half precision.
     """
+    most = HALF if half else EXACT
+    if not _same(alone[:2], ready[:2], logits, most):
+        log.info("captioner: a batch would change answers; crops are answered one by one")
+        return Together.NONE
     if len(group_by_shape(ready)) == 1:
-        return False
-    try:
-        same = _agree([logits([item]) for item in ready], logits(ready), HALF if half else EXACT)
-    except Exception as error:
-        same = False
-        log.debug("captioner: a padded batch failed", exc_info=error)
-    if not same:
+        return Together.EQUAL
+    if not _same(alone, ready, logits, most):
         log.info("captioner: padding would change answers; only equal shapes share a batch")
-    return same
+        return Together.EQUAL
+    return Together.LIKE
+
+
+def _same(
+    alone: Sequence[Any],
+    ready: Sequence[Inputs],
+    logits: Callable[[Sequence[Inputs]], Any],
+    most: float,
+) -> bool:
+    try:
+        return _agree(alone, logits(ready), most)
+    except Exception as error:  # of every kind, as above
+        log.debug("captioner: a batch failed", exc_info=error)
+        return False
 
 
 def _agree(alone: Sequence[Any], together: Any, most: float) -> bool:
