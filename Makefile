@@ -47,8 +47,8 @@ encoders: $(STAMP)  ## Train all encoders, JOBS at once (default: one per core; 
 test: lint  ## Lint, types, and all tests in parallel (with one small run of the whole pipeline)
 	python -m pytest -n $(TEST_JOBS) --dist loadfile
 
-recipes: $(STAMP)  ## Run every documented recipe on a few clips (a quarter of an hour)
-	python -m pytest -m recipes tests/pipeline
+recipes: $(STAMP)  ## Run every documented recipe on a few clips, and slow model types (a quarter of an hour)
+	python -m pytest -m recipes tests/pipeline tests/prompts
 
 lint: $(STAMP)  ## Style, types, and which room may import which: ruff, mypy, import-linter
 	ruff check .

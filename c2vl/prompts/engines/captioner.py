@@ -32,7 +32,7 @@ from c2vl.prompts.engines.padding import group_by_length, length, padded
 from c2vl.prompts.engines.pixel_budget import set_pixel_budget
 from c2vl.prompts.engines.pretrained import load_pretrained
 from c2vl.prompts.engines.sanity import require_words
-from c2vl.prompts.engines.trial import Together, find_together, require_answer
+from c2vl.prompts.engines.trial import Together, answering, find_together, trial_images
 
 if TYPE_CHECKING:
     import torch
@@ -210,9 +210,14 @@ class Captioner:
         Raises:
             UserError: the checkpoint is missing, unreachable, incomplete or of another kind.
         """
+        import torch
+
         model, processor, where = cls.parts(params, device)
-        captioner = cls(params, model, processor, where, fingerprint(params))
-        captioner._try()
+        with answering(f"{params.model} ({type(model).__name__})"):
+            captioner = cls(params, model, processor, where, fingerprint(params))
+            captioner._together = find_together(
+                captioner.prepare(trial_images()), captioner._begin, model.dtype != torch.float32
+            )
         return captioner
 
     @staticmethod
@@ -225,19 +230,6 @@ class Captioner:
         return *load_pretrained(
             AutoModelForImageTextToText, weights, torch_dtype(params), where
         ), where
-
-    def _try(self) -> None:
-        """Begin an answer; find out which crops may share a batch.
-
-        Raises:
-            UserError: it cannot answer.
-        """
-        import torch
-
-        name = f"{self._params.model} ({type(self._model).__name__})"
-        ready, alone = require_answer(name, self.prepare, self._begin)
-        half = self._model.dtype != torch.float32
-        self._together = find_together(ready, alone, self._begin, half)
 
     def _begin(self, ready: Sequence[Inputs]) -> Any:
         """The logits (N, V) of each of the first two tokens, for one padded batch."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -26,30 +27,21 @@ SHAPES = ((90, 160), (90, 160), (64, 40), (640, 300), (200, 120))
 EXACT, HALF = 1e-2, 0.2
 
 
-def require_answer(
-    name: str,
-    prepare: Callable[[Sequence[np.ndarray]], list[Inputs]],
-    answer: Callable[[Sequence[Inputs]], Any],
-) -> tuple[list[Inputs], list[Any]]:
-    """Check that a captioner begins an answer about an image.
+@contextmanager
+def answering(name: str) -> Iterator[None]:
+    """Turn every error into a sentence, because model and processor are not ours.
 
     Args:
         name: of the model and its class, for people.
-        prepare: makes the inputs of images.
-        answer: computes the logits of the first tokens for a batch; (N, V) each.
-
-    Returns:
-        The inputs of a few images of unequal shapes, and the logits of each alone.
 
     Raises:
-        UserError: it cannot, though not for lack of memory.
+        UserError: instead of any error but lack of memory.
     """
-    random = np.random.default_rng(0)
-    images = [random.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in SHAPES]
     try:
-        ready = prepare(images)
-        alone = [answer([item]) for item in ready]
-    except Exception as error:  # of every kind: model and processor are not ours
+        yield
+    except UserError:
+        raise
+    except Exception as error:
         if isinstance(error, RuntimeError) and out_of_memory(error):
             raise
         why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
@@ -57,7 +49,12 @@ def require_answer(
             f"{name} was loaded but cannot answer a question about an image ({why}); if it is a "
             "chat model, set `caption.captioner.template: chat`."
         ) from error
-    return ready, alone
+
+
+def trial_images() -> list[np.ndarray]:
+    """Images of `SHAPES`, all noise."""
+    random = np.random.default_rng(0)
+    return [random.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in SHAPES]
 
 
 class Together(Enum):
@@ -69,21 +66,21 @@ class Together(Enum):
 
 
 def find_together(
-    ready: Sequence[Inputs],
-    alone: Sequence[Any],
-    logits: Callable[[Sequence[Inputs]], Any],
-    half: bool,
+    ready: Sequence[Inputs], logits: Callable[[Sequence[Inputs]], Any], half: bool
 ) -> Together:
     """Find out which crops may share a batch without another answer.
 
     It compares the logits of items one by one with those of the items in one batch.
 
     Args:
-        ready: the items of `require_answer`.
-        alone: the logits that it returned.
+        ready: the inputs of `trial_images`.
         logits: computes those of the first tokens for a batch, which it pads; (N, V) each.
         half: whether they are computed in half precision.
+
+    Raises:
+        Exception: what the model raises for an item alone.
     """
+    alone = [logits([item]) for item in ready]
     most = HALF if half else EXACT
     if not _same(alone[:2], ready[:2], logits, most):
         log.info("captioner: a batch would change answers; crops are answered one by one")
@@ -104,7 +101,7 @@ def _same(
 ) -> bool:
     try:
         return _agree(alone, logits(ready), most)
-    except Exception as error:  # of every kind, as above
+    except Exception as error:  # of every kind, because the model is not ours
         log.debug("captioner: a batch failed", exc_info=error)
         return False
 
