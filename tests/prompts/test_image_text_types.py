@@ -193,3 +193,8 @@ def test_max_pixels_is_in_the_key_only_if_set() -> None:
     params = CaptionerParams(model="any")
     assert "max_pixels" not in params.in_key()
     assert params.model_copy(update={"max_pixels": 4096}).in_key()["max_pixels"] == 4096
+
+
+def test_max_pixels_is_checked() -> None:
+    with pytest.raises(ValueError, match="max_pixels"):
+        CaptionerParams(model="any", max_pixels=10)

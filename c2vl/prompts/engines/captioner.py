@@ -236,7 +236,8 @@ class Captioner:
         config = self._generation_config(min_new_tokens=2)
         config.max_new_tokens = 2
         config.return_dict_in_generate = config.output_logits = True
-        return self._generate(to_batch(padded(ready, self._pad), self._device), config)["logits"]
+        made: Any = self._generate(to_batch(padded(ready, self._pad), self._device), config)
+        return made["logits"]
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Answer]:
         """Answer the question for each crop (H, W, 3) uint8 RGB."""

@@ -26,7 +26,7 @@ def set_pixel_budget(image_processor: Any, config: Any, max_pixels: int) -> bool
     Returns:
         Whether the processor keeps to the budget now. If not, scale images down before: `shrunk`.
     """
-    size = getattr(image_processor, "size", None)
+    size: Any = getattr(image_processor, "size", None)
     options = getattr(getattr(image_processor, "valid_kwargs", None), "__annotations__", {})
     if "max_pixels" in options and getattr(size, "longest_edge", None):
         least = min(size.shortest_edge, max_pixels)

@@ -55,7 +55,7 @@ def _processor_class(folder: Path) -> Any:
 def _for_stills(kind: Any, folder: Path) -> Any:
     """A processor of class `kind` that has `NoPart` where it wants a part for videos or sound."""
 
-    class ForStills(kind):  # type: ignore[misc]
+    class ForStills(kind):
         def check_argument_for_proper_class(self, name: str, part: Any) -> Any:
             if name in NOT_FOR_STILLS:
                 return None
@@ -63,7 +63,7 @@ def _for_stills(kind: Any, folder: Path) -> Any:
 
     module = import_module(kind.__module__)
     if getattr(module, "num2words", module) is None:  # SmolVLM's: it spells out numbers of frames
-        module.num2words = str  # type: ignore[attr-defined]
+        vars(module)["num2words"] = str
     settings, _ = kind.get_processor_dict(folder, **OFFLINE)
     parts = [
         NoPart() if name in NOT_FOR_STILLS else _part(name, folder)

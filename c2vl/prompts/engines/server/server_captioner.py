@@ -17,6 +17,7 @@ from c2vl.prompts.engines.captioner import Answer, CaptionerParams, NoAnswer
 from c2vl.prompts.engines.clip_inputs import sample_clip
 from c2vl.prompts.engines.fingerprints import fingerprint
 from c2vl.prompts.engines.pad_to_square import pad_to_square
+from c2vl.prompts.engines.pixel_budget import shrunk
 from c2vl.prompts.engines.server.connection import Connection, RefusedError
 from c2vl.prompts.engines.server.request_threads import RequestThreads
 
@@ -69,7 +70,11 @@ class ServerCaptioner:
         return [self._threads.submit(self._ask, uris) for uris in encoded]
 
     def _data_uri(self, image: np.ndarray) -> str:
-        return data_uri(pad_to_square(image, PAD_COLOUR) if self._params.pad_to_square else image)
+        if self._params.pad_to_square:
+            image = pad_to_square(image, PAD_COLOUR)
+        if self._params.max_pixels:
+            image = shrunk(image, self._params.max_pixels)
+        return data_uri(image)
 
     def answer(self, ready: Sequence[Future[Answer | NoAnswer]]) -> list[Answer | NoAnswer]:
         """Wait for each crop's answer, or for the reason why there is none.
