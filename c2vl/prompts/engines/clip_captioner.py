@@ -21,6 +21,7 @@ from c2vl.prompts.engines.clip_inputs import Clip, QuestionPreparer, largest_cli
 from c2vl.prompts.engines.fingerprints import fingerprint
 from c2vl.prompts.engines.model_inputs import to_batch
 from c2vl.prompts.engines.several_images import require_clips, require_run
+from c2vl.prompts.engines.trial import answering
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +52,7 @@ class ClipCaptioner(Captioner):
         self._images = images
         fixed, largest = (max(1, most // images) for most in (CPU_BATCH, MAX_BATCH))
         self._batching = Batching("captioner", f"{key} x{images}", device, fixed, largest)
-        self._clips = QuestionPreparer.of(params, processor, images, model.dtype)
+        self._clips = QuestionPreparer.of(params, processor, model.config, images, model.dtype)
         require_run(params.model, self._try, images)
 
     @classmethod
@@ -65,7 +66,8 @@ class ClipCaptioner(Captioner):
         """
         require_clips(params, images)  # before gigabytes of weights are read
         model, processor, where = cls.parts(params, device)
-        return cls(params, model, processor, where, fingerprint(params), images)
+        with answering(f"{params.model} ({type(model).__name__})"):
+            return cls(params, model, processor, where, fingerprint(params), images)
 
     @property
     def preparer(self) -> QuestionPreparer:  # type: ignore[override]

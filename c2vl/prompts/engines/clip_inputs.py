@@ -11,6 +11,7 @@ import numpy as np
 from c2vl.prompts.engines.captioner import LARGEST_IMAGE, CaptionerParams
 from c2vl.prompts.engines.model_inputs import ThreadLocalProcessor
 from c2vl.prompts.engines.pad_to_square import Colour, mean_colour, pad_to_square
+from c2vl.prompts.engines.pixel_budget import set_pixel_budget, shrunk
 
 if TYPE_CHECKING:
     import torch
@@ -29,21 +30,29 @@ class QuestionPreparer:
         prompts: the full prompt by number of crops.
         dtype: of floating-point tensors.
         square: colour to pad crops with until they are square; None leaves them as they are.
+        max_pixels: larger crops are scaled down; None leaves them as they are.
     """
 
     processor: ThreadLocalProcessor
     prompts: Mapping[int, str]
     dtype: torch.dtype
     square: Colour | None = None
+    max_pixels: int | None = None
 
     @classmethod
     def of(
-        cls, params: CaptionerParams, processor: Any, images: int, dtype: torch.dtype
+        cls, params: CaptionerParams, processor: Any, config: Any, images: int, dtype: torch.dtype
     ) -> QuestionPreparer:
-        """That of a checkpoint, for clips of at most `images` crops."""
+        """That of a checkpoint, for clips of at most `images` crops.
+
+        It sets `max_pixels` in the image processor, or else in the preparer.
+        """
         prompts = {count: params.prompt(processor, count) for count in range(1, images + 1)}
         square = mean_colour(processor.image_processor) if params.pad_to_square else None
-        return cls(ThreadLocalProcessor(processor), prompts, dtype, square)
+        shrink = params.max_pixels
+        if shrink and set_pixel_budget(processor.image_processor, config, shrink):
+            shrink = None
+        return cls(ThreadLocalProcessor(processor), prompts, dtype, square, shrink)
 
     def __call__(self, clips: Sequence[Clip]) -> list[Inputs]:
         """The inputs of each clip, of at least one crop."""
@@ -52,6 +61,8 @@ class QuestionPreparer:
     def _inputs(self, clip: Clip) -> Inputs:
         if self.square is not None:
             clip = [pad_to_square(image, self.square) for image in clip]
+        if self.max_pixels is not None:
+            clip = [shrunk(image, self.max_pixels) for image in clip]
         # A list of lists: some processors take a flat one for a clip each.
         return self.processor(self.dtype, images=[list(clip)], text=[self.prompts[len(clip)]])
 

@@ -20,11 +20,17 @@ WANT_PICTURES = {"Idefics2Processor"}  # they refuse arrays
 
 
 def call(processor: Any, **arguments: Any) -> Mapping[str, Any]:
-    """Call a processor for PyTorch tensors; `images` is one array (H, W, 3)."""
+    """Call a processor for PyTorch tensors; `images` are arrays (H, W, 3), in lists or not."""
     if type(processor).__name__ in WANT_PICTURES:
-        arguments["images"] = Image.fromarray(arguments["images"])
+        arguments["images"] = _pictures(arguments["images"])
     made: Mapping[str, Any] = processor(**arguments, return_tensors="pt")
     return made
+
+
+def _pictures(images: Any) -> Any:
+    if isinstance(images, (list, tuple)):
+        return [_pictures(one) for one in images]
+    return Image.fromarray(images)
 
 
 class ThreadLocalProcessor:

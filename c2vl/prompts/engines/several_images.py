@@ -11,6 +11,7 @@ from c2vl.core.errors import UserError
 from c2vl.prompts.engines.batching import out_of_memory
 from c2vl.prompts.engines.clip_inputs import Clip, QuestionPreparer, largest_clip, sample_clip
 from c2vl.prompts.engines.engine_params import torch_dtype
+from c2vl.prompts.engines.processors import load_processor
 
 if TYPE_CHECKING:
     from c2vl.prompts.engines.captioner import CaptionerParams
@@ -33,15 +34,15 @@ def require_clips(params: CaptionerParams, images: int) -> None:
     Raises:
         UserError: it does not, or is missing, unreachable or incomplete.
     """
-    from transformers import AutoConfig, AutoProcessor
+    from transformers import AutoConfig
 
     folder = params.resolved().folder
     try:
         config = AutoConfig.from_pretrained(folder, **OFFLINE)
-        processor = AutoProcessor.from_pretrained(folder, backend="pil", **OFFLINE)
+        processor = load_processor(folder)
+        prepare = QuestionPreparer.of(params, processor, config, images, torch_dtype(params))
     except Exception:
         return  # loading the model says what is wrong
-    prepare = QuestionPreparer.of(params, processor, images, torch_dtype(params))
     require_several(params.model, prepare, images)
     longest = prepare([largest_clip(images)])[0]
     require_context(params, config, longest["input_ids"].shape[1], images)
