@@ -21,6 +21,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from ctypes import c_bool
+from multiprocessing import queues
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext
 from typing import Any, TypeVar
@@ -28,6 +29,7 @@ from typing import Any, TypeVar
 from c2vl.core.errors import UserError
 from c2vl.core.packing import packed, unpacked
 
+CHECK_SECONDS = 0.2  # between two looks at whether all workers live; torch's are 5 s apart
 DYING_SECONDS = 1.0  # in which a worker whose result cannot be fetched is seen to have died
 NOT_CRASHED = (None, 0, -signal.SIGKILL, -signal.SIGTERM)  # exit codes; None: still runs
 NICE = 5  # of 19: an engine on the same core gets three quarters of its time
@@ -211,12 +213,24 @@ class _Flag:
         return bool(self._value.value)
 
 
+class _Queue(queues.Queue):
+    """A queue that waits at most `CHECK_SECONDS`; then `DataLoader` looks for dead workers."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Return the next message; see `queue.Queue.get`."""
+        return super().get(block, timeout and min(timeout, CHECK_SECONDS))
+
+
 class _Spawn(SpawnContext):
     """Starts processes as `spawn` does."""
 
     def Event(self) -> Any:  # noqa: N802, the name that `DataLoader` calls
         """A flag that a killed process cannot hold."""
         return _Flag()
+
+    def Queue(self, maxsize: int = 0) -> Any:  # noqa: N802, as above
+        """A queue that lets a dead worker be noticed soon."""
+        return _Queue(maxsize, ctx=self.get_context())
 
 
 class _Task:
