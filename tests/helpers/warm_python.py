@@ -27,12 +27,18 @@ from pathlib import Path
 
 IMPORTED = (
     "torch",
+    "torch._dynamo",  # torch imports it with the first optimizer
+    "accelerate",
     "transformers",
+    "transformers.image_processing_utils",  # brings most of what a model imports
     "safetensors.torch",
     "pyarrow.parquet",
     "pyarrow.compute",
-    "pydantic",
+    "pydantic.main",
     "scipy.ndimage",
+    "scipy.spatial.transform",
+    "sklearn.feature_extraction.text",
+    "sklearn.linear_model",
     "sklearn.manifold",
     "matplotlib.pyplot",
     "cv2",
@@ -40,6 +46,7 @@ IMPORTED = (
     "jinja2",
     "yaml",
     "tqdm",
+    "dvc.repo",  # dvclive imports it with the first run
     "dvclive",
 )
 HEAD = 16  # bytes of a message's length
