@@ -11,6 +11,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 JOBS ?= $(or $(C2VL_WORKERS),$(shell getconf _NPROCESSORS_ONLN))
 
 TEST_JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); [ $$n -gt 4 ] && echo 4 || echo $$n)  # each takes up to 2 GB
+# One process runs all tests of a file: they share set-up. tests/conftest.py orders the files.
+IN_PARALLEL = -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo encoders test recipes lint coverage docs engines groundingdino compare ablations clean
@@ -45,7 +47,7 @@ encoders: $(STAMP)  ## Train all encoders, JOBS at once (default: one per core; 
 	@dvc stage list --name-only | grep -E '^(baselines|pretrain)@' | sort | xargs -n 1 -P $(JOBS) dvc --wait-for-lock repro -q -s
 
 test: lint  ## Lint, types, and all tests in parallel (with one small run of the whole pipeline)
-	python -m pytest -n $(TEST_JOBS) --dist loadfile
+	python -m pytest $(IN_PARALLEL)
 
 recipes: $(STAMP)  ## Run every documented recipe on a few clips, and slow model types (a quarter of an hour)
 	python -m pytest -m recipes tests/pipeline tests/prompts
@@ -57,7 +59,7 @@ lint: $(STAMP)  ## Style, types, and which room may import which: ruff, mypy, im
 	lint-imports
 
 coverage: $(STAMP)  ## All tests, and the lines of c2vl they run: a table, and htmlcov/index.html
-	python -m pytest -n $(TEST_JOBS) --dist loadfile --cov --cov-report=term --cov-report=html
+	python -m pytest $(IN_PARALLEL) --cov --cov-report=term --cov-report=html
 
 docs: $(VENV)/.docs  ## Build the docs site with its API pages: site/index.html
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet

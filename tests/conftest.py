@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from c2vl.core.messages import show_messages
 
 show_messages()  # as stages and commands do, so that a test may capture what the library says
@@ -12,3 +14,9 @@ show_messages()  # as stages and commands do, so that a test may capture what th
 # send Ctrl-C, so it must work.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that hold slow tests; else, one worker does them alone at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
