@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from c2vl.store.share import Share
 from c2vl.store.stage import INHERITED, STATUS, Failure, Stage
 
 if TYPE_CHECKING:
+    from c2vl.store.missing import Missing
     from c2vl.store.plan import Plan
     from c2vl.store.store import Store
 
@@ -69,32 +70,26 @@ def refuse_if_all_failed(stage: Stage, planned: Plan, failures: dict[bytes, Fail
     )
 
 
-def notes(
-    failures: Mapping[bytes, Failure], identities: Iterable[tuple[bytes, Mapping[str, Any]]]
-) -> list[Note]:
-    """Return one note per failed row; `identities` are (key, identity) of the rows to look at."""
-    return [
-        {
-            "key": key.hex(),
-            **identity,
-            "status": failures[key].status,
-            "reason": failures[key].reason,
-        }
-        for key, identity in identities
-        if key in failures
-    ]
-
-
 def failed_last_time(folder: Path) -> list[Note]:
     """Return the notes of the last run."""
     return _read(folder / LAST)
 
 
-def note_last(folder: Path, found: list[Note]) -> None:
-    """Save the notes of a run; a read-only store does not keep them."""
+def note_last(store: Store, planned: Plan, failed: Mapping[bytes, Failure]) -> None:
+    """Save notes of what failed in this run; a read-only store does not keep them.
+
+    Earlier notes stay while the store lacks their rows: they may be of another data set in the same
+    store, such as a transfer target's.
+    """
+    earlier = failed_last_time(store.folder)
+    missing = store.missing([bytes.fromhex(note["key"]) for note in earlier])
+    new = planned.notes(failed)
+    known = {note["key"] for note in new}
+    pairs = zip(earlier, missing, strict=True)
+    left = [note for note, lacks in pairs if lacks and note["key"] not in known]
     with contextlib.suppress(OSError):
-        if found or (folder / LAST).exists():
-            write_json(folder / LAST, found)
+        if earlier or new:
+            write_json(store.folder / LAST, [*left, *new])
 
 
 @contextlib.contextmanager
@@ -103,13 +98,7 @@ def noting_too_many(store: Store, planned: Plan) -> Iterator[None]:
     try:
         yield
     except TooManyError as error:
-        earlier = failed_last_time(store.folder)
-        missing = store.missing([bytes.fromhex(note["key"]) for note in earlier])
-        new = planned.notes(error.failures)
-        known = {note["key"] for note in new}
-        pairs = zip(earlier, missing, strict=True)
-        left = [note for note, lacks in pairs if lacks and note["key"] not in known]
-        note_last(store.folder, [*left, *new])
+        note_last(store, planned, error.failures)
         raise
 
 
@@ -125,6 +114,14 @@ def passed_on(folder: Path) -> dict[bytes, Failure]:
     """Return the failures that shares passed on, by key."""
     found = [note for path in sorted((folder / PASSED_ON).glob("*.json")) for note in _read(path)]
     return {bytes.fromhex(note["key"]): Failure(note["status"], note["reason"]) for note in found}
+
+
+def taken_over(folder: Path, missing: Missing) -> dict[bytes, Failure]:
+    """Take the keys that shares failed at out of `missing`; return their failures."""
+    found = passed_on(folder)
+    taken = {key: found[key] for key in missing.among(found)}
+    missing.drop(list(taken))
+    return taken
 
 
 def forget_passed_on(folder: Path) -> None:

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -15,19 +15,18 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-import pyarrow as pa
-
 from c2vl.core.errors import UserError
 from c2vl.core.machine import workers_each
 from c2vl.core.progress import progress
 from c2vl.core.workers import WorkersEndedError, in_processes, in_threads, step_back
-from c2vl.store.failures import TooManyError, too_many
+from c2vl.store.failures import TooManyError, forget_passed_on, too_many
+from c2vl.store.in_workers import CRASHED, by_workers, try_singly
 from c2vl.store.missing import missing_batches
 from c2vl.store.plan import Plan
-from c2vl.store.publish import Publisher, done_in_worker
-from c2vl.store.stage import Failure, Row, Stage, Unit, each
+from c2vl.store.publish import Outcome, Publisher
+from c2vl.store.stage import Failure, Stage, Unit, each
 from c2vl.store.store import Store
-from c2vl.store.suspects import Suspects, try_singly
+from c2vl.store.write_table import stored_columns
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +34,9 @@ MOST_AHEAD = 8  # prepared batches that may wait for the engine; 16 full-HD fram
 MOST_BEHIND = 2  # computed batches that may wait to be completed
 MOST_PROCESSES = 8  # they prepare for one engine
 LONG = 512  # batches; from here on, processes save more time than their start takes
-CRASHED = "a worker process crashed; the units that it may have had are tried one by one"
 PREPARE, WAYS = "C2VL_PREPARE", ("auto", "threads", "processes")
+NONE_GIVEN: Mapping[bytes, Failure] = {}
 
-Outcome = tuple[bytes, Failure | None]  # key; None: it has a row
 Prepared = tuple[list[Unit], Sequence[Any]]
 Batch = tuple[list[Unit], Sequence[Any], Sequence[Any]]  # units, what was prepared, what computed
 
@@ -76,27 +74,47 @@ class Filled:
         }
 
 
-def fill(store: Store, stage: Stage, plan: Plan, allowed: float, columns: pa.Schema) -> Filled:
-    """Compute and publish what `store` lacks.
-
-    Before each block of units, this looks at what other processes have published meanwhile, and
-    does not compute it. If an interrupt ends the stage, finished batches are published.
+def fill(
+    store: Store, stage: Stage, plan: Plan, given: Mapping[bytes, Failure] = NONE_GIVEN
+) -> Filled:
+    """Compute and publish what `store` lacks; load the engine only if it lacks something.
 
     Args:
         store: where results go.
-        stage: the stage, with its engine loaded.
+        stage: the stage.
         plan: what is missing; results of other processes are dropped from it.
-        allowed: the largest number of failures.
-        columns: schema of the computed rows.
+        given: failures of other processes, by key; they count, and the result has them too.
 
     Raises:
-        TooManyError: more than `allowed` units failed.
+        TooManyError: more units failed than the stage allows.
         UserError: the store cannot be written.
     """
+    failed = plan.unusable + Counter(failure.reason for failure in given.values())
+    allowed = stage.max_failed * plan.rows - failed.total()
+    if allowed < 0:
+        forget_passed_on(store.folder)  # so that the next run tries them again
+        left = f"{plan.rows - failed.total():,} are left"
+        raise TooManyError(too_many(stage, failed, left), {**given})
     filled = Filled()
+    if len(plan.missing):
+        stage.load()
+        _compute(store, stage, plan, allowed, filled)
+        store.recheck()
+        store.compact()
+    filled.failures |= given
+    return filled
+
+
+def _compute(store: Store, stage: Stage, plan: Plan, allowed: float, filled: Filled) -> None:
+    """Compute batch by batch; note in `filled` what was done, and stop above `allowed` failures.
+
+    Before each block of units, this looks at what other processes have published meanwhile, and
+    does not compute it. If an interrupt ends the stage, finished batches are published.
+    """
     size = stage.batch_size()  # a GPU searches for it; that time does not count as filling
     elsewhere = _in_processes(stage, len(plan.missing) // size)
     todo = missing_batches(store, stage, plan.missing, size, plan.units, plan.start)
+    columns = stored_columns(stage.schema(None), plan.columns)
     began = time.perf_counter()
     gc.freeze()  # engine and libraries are no garbage; searching them takes long
     try:
@@ -105,7 +123,7 @@ def fill(store: Store, stage: Stage, plan: Plan, allowed: float, columns: pa.Sch
             Publisher(store, columns) as publisher,
             ThreadPoolExecutor(1, "write", step_back) as writer,
             closing(
-                _by_workers(store, stage, todo, publisher)
+                by_workers(store.folder, stage, todo, publisher)
                 if stage.in_processes and elsewhere
                 else _by_engine(stage, todo, elsewhere, publisher, writer, filled)
             ) as outcomes,
@@ -123,7 +141,6 @@ def fill(store: Store, stage: Stage, plan: Plan, allowed: float, columns: pa.Sch
         gc.unfreeze()
         stage.close()
     filled.seconds = time.perf_counter() - began - filled.starting_seconds
-    return filled
 
 
 def _in_processes(stage: Stage, count: int) -> bool:
@@ -138,45 +155,6 @@ def _in_processes(stage: Stage, count: int) -> bool:
             f"The environment variable {PREPARE} must be one of {', '.join(WAYS)}, not '{way}'."
         )
     return way == "processes" or (way == "auto" and (stage.in_processes or count >= LONG))
-
-
-def _by_workers(
-    store: Store, stage: Stage, todo: Iterator[list[Unit]], publisher: Publisher
-) -> Generator[Outcome, None, None]:
-    """Yield each unit's outcome; worker processes do whole batches.
-
-    Raises:
-        UserError: a worker was killed, or none starts.
-    """
-    whole = partial(done_in_worker, stage.preparer(), store.folder, publisher.schema)
-    suspects = Suspects(store.folder)
-    todo = suspects.passed_by(todo)
-    while True:
-        try:
-            with closing(in_processes(whole, todo, workers_each())) as done:
-                for batch, (failures, rows) in done:
-                    publisher.add_done(rows)
-                    yield from _outcomes(batch, failures)
-            break
-        except WorkersEndedError as error:
-            if error.crashed:
-                log.warning(f"{stage.name}: {CRASHED}")
-                suspects.units += [unit for batch in error.items for unit in batch]
-                continue
-            why = f"could not start ({error})"
-            if error.died:
-                suspects.note(error.items)
-                why = "was killed, most likely for lack of memory; lower C2VL_WORKERS"
-            raise UserError(
-                f"{stage.name}: a worker process {why} and run again: what it finished is kept."
-            ) from None
-    for unit, result in try_singly(whole, suspects.units):
-        if isinstance(result, Failure):
-            yield from _outcomes([unit], [result])
-            continue
-        publisher.add_done(result[1])
-        yield from _outcomes([unit], result[0])
-    suspects.forget()
 
 
 def _by_engine(
@@ -268,15 +246,7 @@ def _publish(stage: Stage, publisher: Publisher, batch: Batch) -> list[Outcome]:
     """Complete a batch's rows and publish them."""
     units, ready, computed = batch
     rows = _of_good(stage.complete, computed, units, ready, computed)
-    publisher.add([unit.key for unit in units], rows)
-    return _outcomes(units, rows)
-
-
-def _outcomes(batch: Sequence[Unit], outcomes: Sequence[Row | Failure | None]) -> list[Outcome]:
-    return [
-        (unit.key or b"", outcome if isinstance(outcome, Failure) else None)
-        for unit, outcome in zip(batch, outcomes, strict=True)
-    ]
+    return publisher.add([unit.key for unit in units], rows)
 
 
 def _of_good(

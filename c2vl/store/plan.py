@@ -96,12 +96,14 @@ class Plan:
 
     def notes(self, failed: Mapping[bytes, Failure]) -> list[failures.Note]:
         """Return a note for each row in `failed`."""
-        identities = (
-            (row.pop(KEY.name), row)
-            for _, rows in (self.known.items() if failed else ())
-            for row in rows.drop_columns([STATUS, REASON, INHERITED]).to_pylist()
-        )
-        return failures.notes(failed, identities)
+        found: list[failures.Note] = []
+        for _, rows in self.known.items() if failed else ():
+            for row in rows.drop_columns([STATUS, REASON, INHERITED]).to_pylist():
+                if why := failed.get(key := row.pop(KEY.name)):
+                    found.append(
+                        {"key": key.hex(), **row, "status": why.status, "reason": why.reason}
+                    )
+        return found
 
 
 def described(stage: Stage) -> tuple[str, dict[str, Any]]:

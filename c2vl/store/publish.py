@@ -27,6 +27,9 @@ LARGE_BYTES = 2**20  # a batch this large is made durable at once; merging costs
 MERGE_AFTER = 128  # segments; without, 1.8 million units would leave thousands of files
 
 
+Outcome = tuple[bytes, Failure | None]  # key; None: it has a row
+
+
 class Publisher:
     """Publishes batches. When its block ends, also by an interrupt, it makes them durable.
 
@@ -59,13 +62,14 @@ class Publisher:
     ) -> None:
         self.flush()
 
-    def add(self, keys: Sequence[bytes | None], rows: Sequence[Row | Failure]) -> None:
-        """Publish one batch without its failures.
+    def add(self, keys: Sequence[bytes | None], rows: Sequence[Row | Failure]) -> list[Outcome]:
+        """Publish one batch without its failures; return each unit's outcome.
 
         Raises:
             UserError: the store cannot be written.
         """
         self.add_table(rows_with_keys(keys, rows, self.schema))
+        return outcomes(keys, rows)
 
     def add_table(self, batch: pa.Table) -> None:
         """Publish one batch as a table of `schema`.
@@ -135,6 +139,16 @@ class Publisher:
         if len(self._small) >= MERGE_AFTER:
             self._store.merge(self._small)
             self._small = []
+
+
+def outcomes(
+    keys: Sequence[bytes | None], results: Sequence[Row | Failure | None]
+) -> list[Outcome]:
+    """Return for each key whether it has a row, and otherwise its failure."""
+    return [
+        (key or b"", result if isinstance(result, Failure) else None)
+        for key, result in zip(keys, results, strict=True)
+    ]
 
 
 def rows_with_keys(

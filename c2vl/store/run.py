@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import random
-from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +16,13 @@ from c2vl.core.lock import stage_lock
 from c2vl.core.runlog import logged
 from c2vl.core.tables.schemas import OK
 from c2vl.store import failures
-from c2vl.store.fill import Filled, fill
-from c2vl.store.plan import Plan, open_store, plan
-from c2vl.store.seed import failed_before, seed, versions_of
+from c2vl.store.fill import fill
+from c2vl.store.plan import open_store, plan
+from c2vl.store.seed import take_last_version
 from c2vl.store.share import Share, share_of, share_of_environment
-from c2vl.store.stage import Failure, Stage
+from c2vl.store.stage import Stage
 from c2vl.store.status import why
-from c2vl.store.store import Store
-from c2vl.store.write_table import stored_columns, write_table
+from c2vl.store.write_table import write_table
 
 log = logging.getLogger(__name__)
 
@@ -99,18 +96,13 @@ def run(stage: Stage, output: Path, notes: dict[str, Any]) -> None:
                 "rows are computed again."
             )
         planned = plan(stage, store)
-        noted = failures.failed_last_time(store.folder)
-        asked = planned.missing.among(bytes.fromhex(note["key"]) for note in noted)
-        others = [note for note in noted if bytes.fromhex(note["key"]) not in asked]
-        reason = why(store, planned.missing, description, _seed(stage, store, planned, output))
-        given = failures.passed_on(store.folder)
-        given = {key: given[key] for key in planned.missing.among(given)}
-        planned.missing.drop(list(given))
+        before = take_last_version(stage, store, planned, output)
+        reason = why(store, planned.missing, description, before)
+        given = failures.taken_over(store.folder, planned.missing)
         with failures.noting_too_many(store, planned):
-            filled = _fill(stage, store, planned, given)
+            filled = fill(store, stage, planned, given)
             failures.refuse_if_all_failed(stage, planned, filled.failures)
-        # Notes on units of another data set in the same store, such as a transfer target's, stay.
-        failures.note_last(store.folder, [*others, *planned.notes(filled.failures)])
+        failures.note_last(store, planned, filled.failures)
         counts = write_table(stage, store, planned, filled.failures, output)
         store.note_written()
         failures.forget_passed_on(store.folder)
@@ -146,44 +138,12 @@ def fill_share(stage: Stage, output: Path, share: Share, notes: dict[str, Any]) 
         planned = plan(stage, store, share)
         # Somebody may have started several processes for the same share.
         planned.start = random.SystemRandom().random()
-        reason = why(store, planned.missing, description, _seed(stage, store, planned, output))
+        before = take_last_version(stage, store, planned, output)
+        reason = why(store, planned.missing, description, before)
         with failures.noting_too_many(store, planned):
-            filled = _fill(stage, store, planned, {})
+            filled = fill(store, stage, planned)
         failures.pass_on(store.folder, share, planned.notes(filled.failures))
         notes |= {"computed": filled.computed, "failed": len(filled.failures)}
         notes |= {**filled.notes(), "why": reason}
         counted = f"{stage.done} {filled.computed:,} · failed {len(filled.failures):,}"
         log.info(f"{stage.name}, share {share}: {counted} · why: {reason}")
-
-
-def _seed(stage: Stage, store: Store, planned: Plan, output: Path) -> list[failures.Note]:
-    """Take rows from the output's last version; return notes of what failed before."""
-    if not len(planned.missing):
-        return []
-    sources = versions_of(output)
-    taken = seed(store, stage, planned.columns, planned.missing, sources)
-    if taken:
-        log.info(
-            f"{stage.name}: {taken:,} rows taken from the last version of {output}.",
-        )
-        store.note_written()  # so what is still missing counts as new, not as a first run
-    return failed_before(store, sources)
-
-
-def _fill(stage: Stage, store: Store, planned: Plan, given: Mapping[bytes, Failure]) -> Filled:
-    """Compute what is missing; load the engine only if something is."""
-    failed = planned.unusable + Counter(failure.reason for failure in given.values())
-    allowed = stage.max_failed * planned.rows
-    if failed.total() > allowed:
-        failures.forget_passed_on(store.folder)  # so that the next run tries them again
-        left = f"{planned.rows - failed.total():,} are left"
-        raise failures.TooManyError(failures.too_many(stage, failed, left), {**given})
-    filled = Filled()
-    if len(planned.missing):
-        stage.load()
-        columns = stored_columns(stage.schema(None), planned.columns)
-        filled = fill(store, stage, planned, allowed - failed.total(), columns)
-        store.recheck()
-        store.compact()
-    filled.failures |= given
-    return filled

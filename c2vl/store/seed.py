@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +26,27 @@ from c2vl.core.tables.schemas import OK
 from c2vl.store.failures import LAST, Note, failed_last_time
 from c2vl.store.keys import KEY, as_keys
 from c2vl.store.missing import Missing
+from c2vl.store.plan import Plan
 from c2vl.store.stage import REASON, STATUS, Stage
 from c2vl.store.store import Store
 from c2vl.store.write_table import stored_columns
 
+log = logging.getLogger(__name__)
+
 SEED_BYTES = 64 * 2**20  # size of one segment
 BATCH_ROWS = 1024
 LOCK = Path("dvc.lock")  # describes the last version until the stage has succeeded
+
+
+def take_last_version(stage: Stage, store: Store, planned: Plan, output: Path) -> list[Note]:
+    """Take missing rows from the last version of `output`; return notes of what failed before."""
+    if not len(planned.missing):
+        return []
+    sources = versions_of(output)
+    if taken := seed(store, stage, planned.columns, planned.missing, sources):
+        log.info(f"{stage.name}: {taken:,} rows taken from the last version of {output}.")
+        store.note_written()  # so what is still missing counts as new, not as a first run
+    return failed_before(store, sources)
 
 
 @dataclass(frozen=True)

@@ -80,11 +80,12 @@ def write_stream(
         durable: wait until the data are on the disk.
     """
     bare = _bare(schema)
+    chunks = _chunks(parts, max(1, CHUNK_BYTES * rows // max(size, 1)))
     with draft(folder, "segment") as temporary:
         with temporary.open("wb") as file:
             sink = Digesting(file)
             with pa.ipc.new_file(pa.PythonFile(sink, "w"), bare) as writer:
-                for chunk in _chunks(parts, max(1, CHUNK_BYTES * rows // max(size, 1))):
+                for chunk in chunks:
                     writer.write_table(chunk.cast(bare))
         name = sink.digest.hexdigest()
         put_in_place(temporary, folder / (name + SUFFIX), durable)

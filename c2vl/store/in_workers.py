@@ -1,4 +1,4 @@
-"""Units that may have killed a worker process: tried one by one, and set aside if they do it again.
+"""Let worker processes do whole batches; set aside a unit that kills its worker twice.
 
 A crash (abort, segmentation fault) is the work of a unit, so the stage tries the units that the
 worker may have had at once. A worker that is killed is most likely a victim of others' hunger for
@@ -9,19 +9,73 @@ others.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from c2vl.core.errors import UserError
 from c2vl.core.files import read_json, write_json
-from c2vl.core.workers import WorkersEndedError, singly
-from c2vl.store.stage import Failure, Unit
+from c2vl.core.machine import workers_each
+from c2vl.core.workers import WorkersEndedError, in_processes, singly
+from c2vl.store.publish import Outcome, Publisher, done_in_worker, outcomes
+from c2vl.store.stage import Failure, Stage, Unit
+
+log = logging.getLogger(__name__)
 
 NOTE = "killed_a_worker.json"  # in the stage's folder of the store
+CRASHED = "a worker process crashed; the units that it may have had are tried one by one"
 TWICE = Failure(
     "crashed",
     "to prepare it ended a worker process twice; its file is damaged, or memory is short",
 )
+
+
+def by_workers(
+    folder: Path, stage: Stage, todo: Iterator[list[Unit]], publisher: Publisher
+) -> Generator[Outcome, None, None]:
+    """Yield each unit's outcome; worker processes do whole batches.
+
+    Args:
+        folder: of the stage in the store.
+        stage: the stage; its `preparer` returns rows.
+        todo: the batches.
+        publisher: gets the rows.
+
+    Raises:
+        UserError: a worker was killed, or none starts.
+    """
+    whole = partial(done_in_worker, stage.preparer(), folder, publisher.schema)
+    suspects = Suspects(folder)
+    todo = suspects.passed_by(todo)
+    while True:
+        try:
+            with closing(in_processes(whole, todo, workers_each())) as done:
+                for batch, (failures, rows) in done:
+                    publisher.add_done(rows)
+                    yield from outcomes([unit.key for unit in batch], failures)
+            break
+        except WorkersEndedError as error:
+            if error.crashed:
+                log.warning(f"{stage.name}: {CRASHED}")
+                suspects.units += [unit for batch in error.items for unit in batch]
+                continue
+            why = f"could not start ({error})"
+            if error.died:
+                suspects.note(error.items)
+                why = "was killed, most likely for lack of memory; lower C2VL_WORKERS"
+            raise UserError(
+                f"{stage.name}: a worker process {why} and run again: what it finished is kept."
+            ) from None
+    for unit, result in try_singly(whole, suspects.units):
+        if isinstance(result, Failure):
+            yield from outcomes([unit.key], [result])
+            continue
+        publisher.add_done(result[1])
+        yield from outcomes([unit.key], result[0])
+    suspects.forget()
 
 
 def try_singly(
