@@ -23,10 +23,9 @@ from c2vl.store.failures import TooManyError, forget_passed_on, too_many
 from c2vl.store.in_workers import CRASHED, by_workers, try_singly
 from c2vl.store.missing import missing_batches
 from c2vl.store.plan import Plan
-from c2vl.store.publish import Outcome, Publisher
+from c2vl.store.publish import Outcome, Publisher, stored_columns
 from c2vl.store.stage import Failure, Stage, Unit, each
 from c2vl.store.store import Store
-from c2vl.store.write_table import stored_columns
 
 log = logging.getLogger(__name__)
 

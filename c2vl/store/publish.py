@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from c2vl.core.disk_errors import explained
 from c2vl.core.tables import rows_of, table_of
 from c2vl.store.keys import KEY, as_keys, content_key, fingerprint_of
 from c2vl.store.segments import Written, write_segment
-from c2vl.store.stage import Failure, Row, Unit, each
+from c2vl.store.stage import REASON, Failure, Row, Unit, each
 from c2vl.store.store import SMALL_BYTES, Store
 
 FLUSH_SECONDS = 1.0  # a power cut costs this, besides the batch in work
@@ -28,6 +28,17 @@ MERGE_AFTER = 128  # segments; without, 1.8 million units would leave thousands 
 
 
 Outcome = tuple[bytes, Failure | None]  # key; None: it has a row
+
+
+def stored_columns(schema: pa.Schema, known: Iterable[str]) -> pa.Schema:
+    """Return the columns of the table that are computed, and so are kept in the store.
+
+    Args:
+        schema: schema of the table.
+        known: columns known before the run; a computed row may still give a reason.
+    """
+    beforehand = {*known} - {REASON}
+    return pa.schema([field for field in schema if field.name not in beforehand])
 
 
 class Publisher:

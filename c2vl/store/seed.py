@@ -27,9 +27,9 @@ from c2vl.store.failures import LAST, Note, failed_last_time
 from c2vl.store.keys import KEY, as_keys
 from c2vl.store.missing import Missing
 from c2vl.store.plan import Plan
+from c2vl.store.publish import stored_columns
 from c2vl.store.stage import REASON, STATUS, Stage
 from c2vl.store.store import Store
-from c2vl.store.write_table import stored_columns
 
 log = logging.getLogger(__name__)
 

@@ -32,17 +32,6 @@ KEY_COLUMN = KEY.with_nullable(True).with_metadata(
 )
 
 
-def stored_columns(schema: pa.Schema, known: Iterable[str]) -> pa.Schema:
-    """Return the columns of the table that are computed, and so are kept in the store.
-
-    Args:
-        schema: schema of the table.
-        known: columns known before the run; a computed row may still give a reason.
-    """
-    beforehand = {*known} - {REASON}
-    return pa.schema([field for field in schema if field.name not in beforehand])
-
-
 def write_table(
     stage: Stage, store: Store, plan: Plan, failed: Mapping[bytes, Failure], output: Path
 ) -> Counter[str]:
