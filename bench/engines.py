@@ -22,7 +22,6 @@ something upright moving. A GPU's batch is found first and not timed.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import sys
 import tempfile
@@ -30,14 +29,14 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from statistics import harmonic_mean, median
 from typing import Any
 
-import cv2
-import numpy as np
+from engine_inputs import FRAMES, write_clips
 
-from c2vl.core import machine, tables
+from c2vl.core import machine
 from c2vl.prompts.caption import CaptionParams, CaptionStage
 from c2vl.prompts.crop import CropStage
 from c2vl.prompts.crop_params import CropParams
@@ -59,68 +58,25 @@ from c2vl.store.run import run
 from c2vl.store.stage import Stage
 
 TINY = Path(__file__).resolve().parents[1] / "checkpoints/tiny"
-FRAMES, LENGTH, SHARD = 16, 90, "S001C001"  # K, frames of a video
+TOKENS = 32  # of an answer
 AHEAD = 512  # items that are prepared for the model alone: of full size 10 GB
 
 
-def write_clips(root: Path, clips: int, size: tuple[int, int]) -> None:
-    """Videos, index and skeleton table of `clips` samples."""
-    rng = np.random.default_rng(0)
-    noise = rng.integers(0, 40, (size[1], size[0], 3), dtype=np.uint8)
-    index, skeletons = [], []
-    scale = size[0] / 1920
-    for number in range(clips):
-        name = f"{SHARD}P{number % 40 + 1:03d}R{number // 40 + 1:03d}A001"
-        path = root / f"{name}_rgb.avi"
-        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"XVID"), 30, size)
-        colour = np.full((LENGTH, 2, 25, 2), np.nan, np.float32)
-        for frame in range(LENGTH):
-            left = 500 + 8 * frame + number % 50
-            picture = np.roll(noise, frame, axis=0)
-            picture[
-                int(150 * scale) : int(950 * scale), int(left * scale) : int((left + 300) * scale)
-            ] += 150
-            writer.write(picture)
-            colour[frame, 0] = rng.uniform((left + 30, 200), (left + 270, 900), (25, 2))
-        writer.release()
-        digest = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-        index.append(
-            {
-                "sample": name,
-                "dataset": "bench",
-                "video_file": path.name,
-                "video_hash": digest,
-                "video_frames": LENGTH,
-            }
-        )
-        skeletons.append({"sample": name, "bodies": 1, "file_frames": LENGTH, "colour": colour})
-        skeletons[-1]["tracked"] = np.where(np.isfinite(colour[..., 0]), 2, 0).astype(np.uint8)
-    ok = {"status": "ok", "reason": ""}
-    tables.write(
-        root / "index.parquet",
-        tables.table_of([{**row, **ok} for row in index], tables.schemas.index([])),
-    )
-    skeleton = tables.table_of([{**row, **ok} for row in skeletons], tables.schemas.SKELETON)
-    tables.write(root / "skeleton" / f"{SHARD}.parquet", skeleton)
+def with_random_weights(
+    engine: str, params: Any, folder: Path, small: bool = False
+) -> tuple[Any, Any]:
+    """Load an engine of `full_size.ENGINES` with random weights, from a checkpoint in `folder`.
 
-
-def engine(name: str, params: Any, full: bool) -> Any:
-    """The loaded adapter: the shipped checkpoint, or one of full size with random weights."""
-    kind = {"detector": Detector, "captioner": Captioner, "encoder": Encoder}[name]
-    device = machine.device()
-    if not full:
-        return kind.load(params, device)
+    Returns:
+        The parameters with the checkpoint's folder, and the engine.
+    """
     import full_size
 
-    from c2vl.prompts.engines.engine_params import torch_dtype
-
-    return kind(
-        params,
-        full_size.build(name, device, torch_dtype(params)),
-        full_size.processor(name),
-        device,
-        f"full-{name}",
-    )
+    full_size.write_checkpoint(engine, folder, small)
+    params = params.model_copy(update={"model": str(folder)})
+    kind = {DetectorParams: Detector, EncoderParams: Encoder}.get(type(params), Captioner)
+    with full_size.random_weights(machine.device()):
+        return params, kind.load(params, machine.device())
 
 
 def rate(count: int, work: Callable[[], object], notes: dict[str, Any] | None = None) -> float:
@@ -145,7 +101,7 @@ def beside(
         alone: the model.
     """
     elsewhere = os.environ.get(PREPARE) == "processes"
-    todo = (units for units, _ in [*batches[:2], *batches])
+    todo = islice(cycle([units for units, _ in batches]), len(batches) + 2)
     with closing(prepared_batches(stage, todo, elsewhere, Filled())) as preparing:
         for _ in range(2):
             next(preparing)
@@ -180,12 +136,22 @@ class Measured:
 
 def measure(
     make: Callable[[], Any],
-    root: Path,
-    rounds: int,
     alone: Callable[[list[Any]], Any],
     single: Callable[[Any], Any],
+    root: Path,
+    rounds: int,
+    singles: int = 16,
 ) -> Measured:
-    """Time the model, the stage on an empty store and one item after the other, in turn."""
+    """Time the model, the stage on an empty store and one item after the other, in turn.
+
+    Args:
+        make: makes the stage.
+        alone: the model on prepared items.
+        single: the script that takes one unit.
+        root: a folder for stores and outputs.
+        rounds: how often each is timed.
+        singles: units that the script takes.
+    """
     rates: list[tuple[float, ...]] = []
     busy: list[float] = []
     for number in range(rounds):
@@ -231,7 +197,7 @@ def measure(
         whole = rate(len(units), lambda: run(stage, root / f"{stage.name}-{number}", notes), notes)  # noqa: B023
         both = harmonic_mean((before, model()))
         busy.append(notes["engine_seconds"] * whole / len(units))
-        singly = rate(16, lambda: [single(unit) for unit in units[:16]])  # noqa: B023
+        singly = rate(singles, lambda: [single(unit) for unit in units[:singles]])  # noqa: B023
         rates.append((both, next_to, prepare, whole, singly))
     medians = [median(column) for column in zip(*rates, strict=True)]
     ratios = sorted(whole / both for both, _, _, whole, _ in rates)
@@ -299,54 +265,77 @@ def main() -> None:
 
 def stages(root: Path, full: bool, rounds: int) -> dict[str, Measured]:
     """Time crop, caption and embed on the clips in `root`; each reads the table before it."""
-    common = {"dtype": "bfloat16"} if full else {}
-    found = DetectorParams(model=str(TINY / "detector"), **common)
-    asked = CaptionerParams(
-        model=str(TINY / "captioner"), max_new_tokens=32, pad_to_square=full, **common
-    )
-    shown = EncoderParams(model=str(TINY / "encoder"), pad_to_square=full, **common)
-    keep = {"margin": 0.08, "jpeg_quality": 92, "fallback": "skeleton", "max_failed": 1.0}
     rows = {}
+    detector = engine("detector", root, full)
+    rows["detector"] = measure(*cropping(root, *detector), root, rounds)
+    detector = None
+    captioner = engine("llava" if full else "captioner", root, full)
+    rows["captioner"] = measure(*captioning(root / "crop-0", *captioner), root, rounds)
+    captioner = None
+    encoder = engine("encoder", root, full)
+    rows["encoder, crops"] = measure(*embedding(root / "crop-0", *encoder), root, rounds)
+    return rows
 
-    def crops() -> CropStage:
-        params = CropParams(frames_per_clip=FRAMES, detector=found, **keep)
-        stage = CropStage(params, root / "index.parquet", root / "skeleton", root)
+
+def engine(name: str, root: Path, full: bool) -> tuple[Any, Any]:
+    """Parameters and engine: of the shipped checkpoint, or of full size with random weights."""
+    common: dict[str, Any] = {"dtype": "bfloat16"} if full else {}
+    common["model"] = str(TINY / name)
+    if name == "detector":
+        params: Any = DetectorParams(**common)
+    elif name == "encoder":
+        params = EncoderParams(pad_to_square=full, **common)
+    else:
+        params = CaptionerParams(max_new_tokens=TOKENS, pad_to_square=full, **common)
+    if full:
+        return with_random_weights(name, params, root / name)
+    kind = {"detector": Detector, "captioner": Captioner, "encoder": Encoder}[name]
+    return params, kind.load(params, machine.device())
+
+
+Timed = tuple[Callable[[], Any], Callable[[list[Any]], Any], Callable[[Any], Any]]
+"""Makes a stage; its model; a script that does the work of one unit."""
+
+
+def cropping(root: Path, params: DetectorParams, detector: Any) -> Timed:
+    """The crop stage on the clips in `root`."""
+
+    def make() -> CropStage:
+        keep = {"margin": 0.08, "jpeg_quality": 92, "fallback": "skeleton", "max_failed": 1.0}
+        of_stage = CropParams(frames_per_clip=FRAMES, detector=params, **keep)
+        stage = CropStage(of_stage, root / "index.parquet", root / "skeleton", root)
         stage.use(detector)
         return stage
 
-    def one_frame(unit: Any) -> None:  # the usual script: open, decode, detect, write a file
+    def single(unit: Any) -> None:  # the usual script: open, decode, detect, write a file
         (image,) = read_frames([unit.payload])
         boxes = detector([image])[0].boxes
         x0, y0, x1, y1 = boxes[0].astype(int) if len(boxes) else (0, 0, *image.shape[1::-1])
         (root / "one.jpg").write_bytes(to_jpeg(image[y0 : y1 + 1, x0 : x1 + 1], 92))
 
-    detector = engine("detector", found, full)
-    rows["detector"] = measure(crops, root, rounds, detector.detect, one_frame)
-    detector = None
+    return make, detector.detect, single
 
-    def captions() -> CaptionStage:
-        stage = CaptionStage(CaptionParams(max_failed=1.0, captioner=asked), root / "crop-0")
+
+def captioning(crops: Path, params: CaptionerParams, captioner: Any) -> Timed:
+    """The caption stage on a crop table."""
+
+    def make() -> CaptionStage:
+        stage = CaptionStage(CaptionParams(max_failed=1.0, captioner=params), crops)
         stage.use(captioner)
         return stage
 
-    def one_answer(unit: Any) -> None:
-        captioner([from_jpeg(unit.payload)])
+    return make, captioner.answer, lambda unit: captioner([from_jpeg(unit.payload)])
 
-    captioner = engine("captioner", asked, full)
-    rows["captioner"] = measure(captions, root, rounds, captioner.answer, one_answer)
-    captioner = None
 
-    def features() -> EmbedStage:
-        stage = EmbedStage(EmbedParams(max_failed=1.0, encoder=shown), "vision", root / "crop-0")
+def embedding(crops: Path, params: EncoderParams, encoder: Any) -> Timed:
+    """The embed stage on a crop table."""
+
+    def make() -> EmbedStage:
+        stage = EmbedStage(EmbedParams(max_failed=1.0, encoder=params), "vision", crops)
         stage.use(encoder)
         return stage
 
-    def one_crop(unit: Any) -> None:
-        encoder.images([from_jpeg(unit.payload)])
-
-    encoder = engine("encoder", shown, full)
-    rows["encoder, crops"] = measure(features, root, rounds, encoder.encode_images, one_crop)
-    return rows
+    return make, encoder.encode_images, lambda unit: encoder.images([from_jpeg(unit.payload)])
 
 
 if __name__ == "__main__":

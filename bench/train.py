@@ -50,6 +50,7 @@ from c2vl.core import machine
 from c2vl.core.errors import one_sentence
 from c2vl.core.heap import keep_freed_memory
 from c2vl.models.encoders.cost import cost
+from c2vl.models.encoders.registry import STGCNParams
 from c2vl.models.encoders.settings import PUBLISHED, TWO_CORES
 from c2vl.models.encoders.transformer import EncoderLayer
 from c2vl.models.prompt_features import Prompts
@@ -62,7 +63,10 @@ from c2vl.training.step import backward
 from c2vl.training.training_params import PretrainParams
 
 PADDED, K = 300, 4
-WIDTHS = {"published": 768, "two-cores": 64}  # width of prompts: CLIP ViT-L/14, shipped encoder
+# By settings: the encoders, and the width of prompts (of CLIP ViT-L/14, of the shipped encoder).
+TINY = {"stgcn": STGCNParams(width=4, blocks=3)}
+ENCODERS = {"published": PUBLISHED, "two-cores": TWO_CORES, "tiny": TINY}
+WIDTHS = {"published": 768, "two-cores": 64, "tiny": 8}
 
 
 def made_up(clips: int, longest: int) -> list[np.ndarray]:
@@ -177,7 +181,7 @@ def measure(
 ) -> dict[str, float]:
     """One row of the table: seconds a batch by column, peak GiB of the device, and the floor."""
     frames = arguments.frames
-    encoder = (PUBLISHED if settings == "published" else TWO_CORES)[name]
+    encoder = ENCODERS[settings][name]
     if hasattr(encoder, "frames"):
         encoder = encoder.model_copy(update={"frames": frames})
     others = {
