@@ -111,6 +111,7 @@ def run_part(
     finally:
         with contextlib.suppress(ProcessLookupError):  # and the processes that it started
             os.killpg(process.pid or 0, signal.SIGKILL)
+        process.kill()
         process.join()
     try:
         reported = json.loads((folder / "row.json").read_text(encoding="utf-8"))

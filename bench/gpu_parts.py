@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import resource
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -236,9 +237,9 @@ PARTS: dict[str, Callable[[Row, Path, bool], None]] = {
 def isolated(name: str, folder: Path, tiny: bool) -> None:
     """Run a part in this process, which was started for it; it writes to a log alone."""
     os.setsid()  # so that it can be ended together with what it starts
-    with (folder / "log").open("wb") as log:
-        for stream in (1, 2):
-            os.dup2(log.fileno(), stream)
+    sys.stdout = sys.stderr = (folder / "log").open("w", buffering=1, errors="backslashreplace")
+    for stream in (1, 2):  # of libraries and of processes that this one starts
+        os.dup2(sys.stdout.fileno(), stream)
     os.environ["C2VL_HOME"] = str(folder / "home")
     if tiny:
         os.environ["C2VL_DEVICE"] = "cpu"
