@@ -1,6 +1,6 @@
 """How busy the stages keep their engines, a Markdown table.
 
-    python bench/engines.py [--clips N] [--rounds N] [--full]
+    python bench/engines.py [--clips N] [--rounds N]
 
 For each engine, items a second in one run of:
 - the model alone on tensors that are ready, in the batches that the stage cuts;
@@ -14,16 +14,14 @@ Then stage / model, with its lowest and highest round; stage / model beside prep
 two busy cores take from each other is in both rates; the most that stage / model can be where every
 preparing thread has a core; and the share of the stage's time that its engine was at work.
 
-On a CPU with the shipped tiny checkpoints and videos of the demo's size. `--full` takes the paper's
-engines at full size with random weights on full-HD videos, and needs a GPU. Videos are noise with
-something upright moving. A GPU's batch is found first and not timed.
+It takes the shipped tiny checkpoints and videos of the demo's size: noise with something upright
+moving. `bench/gpu.sh` times engines of full size on full-HD videos by the same code.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -58,25 +56,7 @@ from c2vl.store.run import run
 from c2vl.store.stage import Stage
 
 TINY = Path(__file__).resolve().parents[1] / "checkpoints/tiny"
-TOKENS = 32  # of an answer
 AHEAD = 512  # items that are prepared for the model alone: of full size 10 GB
-
-
-def with_random_weights(
-    engine: str, params: Any, folder: Path, small: bool = False
-) -> tuple[Any, Any]:
-    """Load an engine of `full_size.ENGINES` with random weights, from a checkpoint in `folder`.
-
-    Returns:
-        The parameters with the checkpoint's folder, and the engine.
-    """
-    import full_size
-
-    full_size.write_checkpoint(engine, folder, small)
-    params = params.model_copy(update={"model": str(folder)})
-    kind = {DetectorParams: Detector, EncoderParams: Encoder}.get(type(params), Captioner)
-    with full_size.random_weights(machine.device()):
-        return params, kind.load(params, machine.device())
 
 
 def rate(count: int, work: Callable[[], object], notes: dict[str, Any] | None = None) -> float:
@@ -218,20 +198,16 @@ def main() -> None:
     )
     parser.add_argument("--clips", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--full", action="store_true")
     chosen = parser.parse_args()
-    sys.path.insert(0, str(Path(__file__).parent))
     import torch
 
     torch.set_num_threads(machine.workers())
     device = machine.device()
-    if chosen.full and device.type == "cpu":
-        sys.exit("Full size needs a GPU: not measured.")
     with tempfile.TemporaryDirectory() as folder:
         os.environ.setdefault("C2VL_HOME", str(Path(folder) / "home"))
         root = Path(folder)
-        write_clips(root, chosen.clips, (1920, 1080) if chosen.full else (384, 216))
-        rows = stages(root, chosen.full, chosen.rounds)
+        write_clips(root, chosen.clips, (384, 216))
+        rows = stages(root, chosen.rounds)
     print(
         f"\n{device}, {torch.get_num_threads()} threads, {chosen.clips} clips of {FRAMES} frames\n"
     )
@@ -263,34 +239,19 @@ def main() -> None:
         print(f"| {name} | {models} | {ratios} | {shares} |")
 
 
-def stages(root: Path, full: bool, rounds: int) -> dict[str, Measured]:
+def stages(root: Path, rounds: int) -> dict[str, Measured]:
     """Time crop, caption and embed on the clips in `root`; each reads the table before it."""
-    rows = {}
-    detector = engine("detector", root, full)
-    rows["detector"] = measure(*cropping(root, *detector), root, rounds)
-    detector = None
-    captioner = engine("llava" if full else "captioner", root, full)
-    rows["captioner"] = measure(*captioning(root / "crop-0", *captioner), root, rounds)
-    captioner = None
-    encoder = engine("encoder", root, full)
-    rows["encoder, crops"] = measure(*embedding(root / "crop-0", *encoder), root, rounds)
+    device, crops, rows = machine.device(), root / "crop-0", {}
+    finding = DetectorParams(model=str(TINY / "detector"))
+    detector = cropping(root, finding, Detector.load(finding, device))
+    rows["detector"] = measure(*detector, root, rounds)
+    asking = CaptionerParams(model=str(TINY / "captioner"), max_new_tokens=32, pad_to_square=False)
+    captioner = captioning(crops, asking, Captioner.load(asking, device))
+    rows["captioner"] = measure(*captioner, root, rounds)
+    encoding = EncoderParams(model=str(TINY / "encoder"))
+    encoder = embedding(crops, encoding, Encoder.load(encoding, device))
+    rows["encoder, crops"] = measure(*encoder, root, rounds)
     return rows
-
-
-def engine(name: str, root: Path, full: bool) -> tuple[Any, Any]:
-    """Parameters and engine: of the shipped checkpoint, or of full size with random weights."""
-    common: dict[str, Any] = {"dtype": "bfloat16"} if full else {}
-    common["model"] = str(TINY / name)
-    if name == "detector":
-        params: Any = DetectorParams(**common)
-    elif name == "encoder":
-        params = EncoderParams(pad_to_square=full, **common)
-    else:
-        params = CaptionerParams(max_new_tokens=TOKENS, pad_to_square=full, **common)
-    if full:
-        return with_random_weights(name, params, root / name)
-    kind = {"detector": Detector, "captioner": Captioner, "encoder": Encoder}[name]
-    return params, kind.load(params, machine.device())
 
 
 Timed = tuple[Callable[[], Any], Callable[[list[Any]], Any], Callable[[Any], Any]]

@@ -14,6 +14,7 @@ from typing import Any
 
 import engine_inputs
 import engines
+import full_size
 import gpu_resume
 import numpy as np
 import torch
@@ -80,12 +81,24 @@ ENGINES: dict[str, tuple[type, dict[str, Any], int]] = {
 }
 
 
+def with_random_weights(name: str, folder: Path, tiny: bool) -> tuple[Any, Any]:
+    """Load an engine through its own loader, from a checkpoint in `folder` with random weights.
+
+    Returns:
+        Its parameters and the engine.
+    """
+    kind, given, _ = ENGINES[name]
+    full_size.write_checkpoint(name, folder, tiny)
+    shorter = {"max_new_tokens": 4} if tiny and "max_new_tokens" in given else {}
+    params = kind.model_validate({"model": str(folder), **given, **shorter})
+    adapter = {DetectorParams: Detector, EncoderParams: Encoder}.get(kind, Captioner)
+    with full_size.random_weights(machine.device()):
+        return params, adapter.load(params, machine.device())
+
+
 def engine(name: str, row: Row, folder: Path, tiny: bool) -> None:
     """Load an engine with random weights, find its batch size, time it in its stage."""
-    kind, given, items = ENGINES[name]
-    items = 16 if tiny else items
-    if tiny and "max_new_tokens" in given:
-        given = given | {"max_new_tokens": 4}
+    items = 16 if tiny else ENGINES[name][-1]
     if name == "detector":
         clips = items // engine_inputs.FRAMES
         engine_inputs.write_clips(folder, clips, (384, 216) if tiny else (1920, 1080))
@@ -93,8 +106,7 @@ def engine(name: str, row: Row, folder: Path, tiny: bool) -> None:
         engine_inputs.write_crops(folder / "crop", items, 0.2 if tiny else 1.0)
 
     began = time.monotonic()
-    unloaded = kind.model_validate({"model": "random", **given})
-    params, loaded = engines.with_random_weights(name, unloaded, folder / "checkpoint", tiny)
+    params, loaded = with_random_weights(name, folder / "checkpoint", tiny)
     row.add(f"{params.dtype}, loaded in {time.monotonic() - began:.0f} s", peak=peak())
     if isinstance(params, DetectorParams):
         timed = engines.cropping(folder, params, loaded)
