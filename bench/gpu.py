@@ -2,22 +2,17 @@
 
     bench/gpu.sh [--out FILE] [--minutes N] [--parts NAME …] [--tiny]
 
-It needs this repository and a Python with torch, transformers and the packages named below, but
-neither network nor data nor weights: models have random weights at full size (Grounding DINO base,
-LLaVA-1.5-7B, Qwen3-VL-8B, CLIP L/14@336, ST-GCN of the published width). A Python with torch alone
-wants `pip install -e .`, or, without an index, the wheels of what it lacks:
-
-    pip download -d wheels --no-deps NAME …                      # where there is an index
-    pip install --no-index --no-deps --find-links wheels NAME …  # where the GPU is
-
-Imported are: torch, transformers, accelerate, safetensors, numpy, opencv-python-headless, pillow,
-pyarrow, pydantic with its three, PyYAML, scipy, scikit-learn, tqdm, urllib3. `PYTHON` names the
-interpreter; the default is `.venv/bin/python`, else `python3`.
+It needs neither network nor data nor weights: models have random weights at full size (Grounding
+DINO base, LLaVA-1.5-7B, Qwen3-VL-8B, CLIP L/14@336, ST-GCN of the published width). It needs this
+repository, a C compiler for the compiled parts, and a Python with torch, transformers, accelerate,
+safetensors, numpy, scipy, opencv-python-headless, pillow, pyarrow, pydantic, PyYAML, Jinja2, tqdm
+and urllib3. `pip install -e .` brings them; CONTRIBUTING.md says what to do without an index.
+`PYTHON` names the interpreter; the default is `.venv/bin/python`, else `python3`.
 
 Without a GPU, or with `--tiny`, all parts run with tiny shapes on the CPU, which shows that they
-work and says nothing of speed. `--minutes` is of the whole; a part that begins too late, takes too
-long or fails is a row with the reason, and the exit status is then 1. `--out` is rewritten after
-every part, so that what was measured is kept if the script is stopped.
+work and says nothing of speed. `--minutes` is of the whole, and longer on a CPU; a part that begins
+too late, takes too long or fails is a row with the reason, and the exit status is then 1. `--out`
+is rewritten after every part, so that what was measured is kept if the script is stopped.
 
 Columns:
 
