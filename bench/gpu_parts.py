@@ -162,7 +162,7 @@ def training(precision: str, compiled: bool, row: Row, folder: Path, tiny: bool)
 def compile_without_code() -> None:
     """Let `Module.compile` trace forward and backward; generating code takes a CPU a minute."""
     plain = torch.nn.Module.compile
-    torch.nn.Module.compile = lambda module: plain(module, backend="aot_eager")  # type: ignore[method-assign,misc]
+    torch.nn.Module.compile = lambda module: plain(module, backend="aot_eager")
 
 
 def resume(precision: str, row: Row, folder: Path, tiny: bool) -> None:
@@ -230,10 +230,10 @@ def memory(row: Row, folder: Path, tiny: bool) -> None:
 
 PARTS: dict[str, Callable[[Row, Path, bool], None]] = {
     "machine": about,
-    **{name: lambda *given, name=name: engine(name, *given) for name in ENGINES},  # type: ignore[misc]
+    **{name: lambda *given, name=name: engine(name, *given) for name in ENGINES},
     **{
         f"train-{precision}{'-compiled' * compiled}": (
-            lambda *given, how=(precision, compiled): training(*how, *given)  # type: ignore[misc]
+            lambda *given, how=(precision, compiled): training(*how, *given)
         )
         for precision in ("fp32", "bf16")
         for compiled in (False, True)
