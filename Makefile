@@ -50,7 +50,7 @@ test: lint  ## Lint, types, and all tests in parallel (with one small run of the
 	python -m pytest $(IN_PARALLEL)
 
 recipes: $(STAMP)  ## Run every documented recipe on a few clips, and slow model types (a quarter of an hour)
-	python -m pytest -m recipes tests/pipeline tests/prompts
+	python -m pytest -m recipes tests/pipeline tests/prompts tests/bench
 
 lint: $(STAMP)  ## Style, types, and which room may import which: ruff, mypy, import-linter
 	ruff check .

@@ -41,7 +41,7 @@ def rows_of(markdown: str) -> dict[str, dict[str, str]]:
     return {line[0]: dict(zip(heads[1:], line[1:], strict=True)) for line in cells}
 
 
-@pytest.mark.slow
+@pytest.mark.recipes
 def test_every_part_runs_with_tiny_shapes_and_fills_its_row(tmp_path: Path) -> None:
     done = run("--out", str(tmp_path / "table.md"))
     assert "Tiny shapes" in done.stdout
