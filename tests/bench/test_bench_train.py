@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -12,13 +14,16 @@ import torch
 
 
 @pytest.fixture(scope="module")
-def bench() -> ModuleType:
+def bench() -> Iterator[ModuleType]:
     path = Path(__file__).resolve().parents[2] / "bench/train.py"
     spec = importlib.util.spec_from_file_location("bench_train", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    handler = signal.getsignal(signal.SIGCHLD)
+    yield module
+    # torch's `DataLoader` leaves a handler here, which raises when any test ends its workers.
+    signal.signal(signal.SIGCHLD, handler)
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_returned(bench: ModuleType) -> None:
