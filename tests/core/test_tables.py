@@ -101,7 +101,11 @@ def test_only_sample_ids_have_a_shard() -> None:
     for name in (
         "../../etc/passwd",
         "S001C001P001R001A001/..",
-        "S001C001",
+        "-rf",
+        "a b",
+        "$(x)",
+        "é",
+        "x" * 121,
         "S001C001P001R001A001\n",
         "",
     ):

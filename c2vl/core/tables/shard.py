@@ -1,10 +1,12 @@
 """Names the shard of a sample: one for each setup and camera (or similar).
 
-A new setup only adds shards and leaves the others unchanged.
+A new setup only adds shards and leaves the others unchanged. Ids of other data sets say nothing
+of that kind; their samples are spread over `OTHERS` shards by a hash of the id.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 from itertools import groupby
@@ -18,6 +20,15 @@ NAMES = [
     # Ids that `c2vl.datasets.preprocessed_ctrgcn` gives to clips without names: 1000 a shard.
     re.compile(r"(?P<first>(?:train|test)_)(?P<then>\d{3})\d{3}", re.ASCII),
 ]
+# Ids of any other data set. They become names of files and parts of commands, so no sign in them
+# means anything to a file system or a shell.
+OTHER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}", re.ASCII)
+OTHERS = 32
+
+
+def is_sample_id(text: str) -> bool:
+    """Whether `text` can be the id of a sample."""
+    return OTHER.fullmatch(text) is not None
 
 
 def shard_of(sample: str) -> str:
@@ -31,11 +42,15 @@ def shard_of(sample: str) -> str:
         'S001C002'
         >>> shard_of("A013N008V002C048L005"), shard_of("F002V001C048L005")
         ('N008V002', 'F00V001')
+        >>> shard_of("v_Basketball_g01_c02")
+        'part-15'
     """
     match = next(filter(None, (name.fullmatch(sample) for name in NAMES)), None)
-    if match is None:
+    if match is not None:
+        return match["first"] + match["then"]
+    if not is_sample_id(sample):
         raise ValueError(f"not a sample id: {sample!r}")
-    return match["first"] + match["then"]
+    return f"part-{hashlib.blake2b(sample.encode(), digest_size=1).digest()[0] % OTHERS:02}"
 
 
 def by_shard(samples: Iterable[str]) -> dict[str, list[str]]:
