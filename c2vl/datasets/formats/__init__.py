@@ -1,0 +1,1 @@
+"""Skeleton files of many kinds: one module a format, all of them give a `Recording`."""

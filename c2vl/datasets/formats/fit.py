@@ -1,0 +1,68 @@
+"""Fit a recording to the skeleton of the data set: joints, coordinates, persons."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from c2vl.core.layout import SkeletonLayout
+from c2vl.datasets.formats.persons import choose_persons
+from c2vl.datasets.formats.recording import Recording
+from c2vl.datasets.skeleton_file import SkeletonError
+
+
+def fitted(recording: Recording, layout: SkeletonLayout) -> np.ndarray:
+    """Return (T, M, V, 3) float32 as `layout` describes it; zero where somebody is absent.
+
+    A person without any number in a frame (NaN) is absent there. In 2D, a joint without numbers
+    gets the score 0, and joints without scores get 1. In 3D, a fourth number (a score) is dropped.
+
+    Raises:
+        SkeletonError: the file has another number of joints or coordinates, or a 3D joint without
+            numbers.
+    """
+    joints = recording.joints
+    _, _, count, numbers = joints.shape
+    if count != layout.count:
+        raise SkeletonError(
+            f"it has {count} joints (its shape is {joints.shape}), the skeleton {layout.name} has "
+            f"{layout.count}; set `data.skeleton`"
+        )
+    if numbers == 2 and layout.three_d:
+        raise SkeletonError(
+            f"it has 2 numbers a joint, the skeleton {layout.name} is 3D; set `data.skeleton`"
+        )
+    if numbers == 4 and not layout.three_d:
+        raise SkeletonError(
+            f"it has 4 numbers a joint, the skeleton {layout.name} is 2D: x, y and a score; set "
+            "`data.skeleton`"
+        )
+    joints = _in_space(joints) if layout.three_d else _in_image(joints)
+    if not joints.any():
+        raise SkeletonError("the clip holds no joints, zeros only")
+    return choose_persons(joints, layout.persons, scored=not layout.three_d)
+
+
+def _in_space(joints: np.ndarray) -> np.ndarray:
+    joints = joints[..., :3].copy()
+    lacking = np.isnan(joints)
+    absent = lacking.all(axis=(2, 3))
+    joints[absent] = 0
+    if np.isnan(joints).any():
+        frame, _, joint, _ = np.argwhere(np.isnan(joints))[0]
+        raise SkeletonError(
+            f"joint {joint} has no position in frame {frame} (NaN); fill such gaps, or make the "
+            "whole person NaN there"
+        )
+    return joints
+
+
+def _in_image(joints: np.ndarray) -> np.ndarray:
+    if joints.shape[3] == 2:
+        found = ~np.isnan(joints).any(axis=3) & joints.any(axis=3)
+        joints = np.concatenate([joints, found[..., None]], axis=3, dtype=np.float32)
+    else:
+        joints = joints.copy()
+    joints[np.isnan(joints).any(axis=3)] = 0
+    joints[..., 2] = np.clip(joints[..., 2], 0, None)
+    joints[joints[..., 2] == 0] = 0
+    return joints
