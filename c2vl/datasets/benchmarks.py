@@ -1,6 +1,8 @@
 """The benchmarks: which samples belong to a data set, and which of them train or test.
 
-Sources: Shahroudy et al., NTU RGB+D (CVPR 2016); Liu et al., NTU RGB+D 120 (TPAMI 2020).
+Sources: Shahroudy et al., NTU RGB+D (CVPR 2016); Liu et al., NTU RGB+D 120 (TPAMI 2020);
+Northwestern-UCLA by CTR-GCN's loader (cameras 1 and 2 train, 3 tests); Chen et al., UTD-MHAD (ICIP
+2015; odd subjects train, even ones test).
 """
 
 from __future__ import annotations
@@ -37,8 +39,15 @@ NTU120_SUBJECTS = NTU60_SUBJECTS | frozenset(
 )
 NTU60_SETUPS, NTU60_ACTIONS = 17, 60  # NTU120 goes on from there: setups 18-32, actions 61-120
 TRAIN_CAMERAS = frozenset([2, 3])
+UCLA_TRAIN_CAMERAS = frozenset([1, 2])
+UTD_TRAIN_SUBJECTS = frozenset([1, 3, 5, 7])
 
-SAMPLES = {"ntu60": 56_880, "ntu120": 114_480}  # those whose skeletons are missing included
+SAMPLES = {  # those of NTU RGB+D whose skeletons are missing included
+    "ntu60": 56_880,
+    "ntu120": 114_480,
+    "nwucla": 1_484,
+    "utdmhad": 861,
+}
 
 BENCHMARKS: dict[str, tuple[str, ...]] = {
     "studio": ("xsub", "xview"),
@@ -46,7 +55,10 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "ntu120": ("xsub", "xset"),
     "pku1": ("xsub", "xview"),  # by the data set's own lists, see `c2vl.datasets.pku_splits`
     "pku2": ("xsub", "xview"),
+    "nwucla": ("xview",),
+    "utdmhad": ("xsub",),
 }
+OWN_BENCHMARKS = ("manifest", "pyskl")  # their files name them
 
 
 def splits(
@@ -55,15 +67,15 @@ def splits(
     """Return for each benchmark of `dataset` the function from a name to its split.
 
     Args:
-        dataset: studio, ntu60 or ntu120.
+        dataset: studio, ntu60, ntu120, nwucla or utdmhad.
         train_subjects: training subjects of xsub in the studio; the other data sets have theirs.
     """
-    subjects = {"ntu60": NTU60_SUBJECTS, "ntu120": NTU120_SUBJECTS}.get(dataset) or frozenset(
-        train_subjects or ()
-    )
+    published = {"ntu60": NTU60_SUBJECTS, "ntu120": NTU120_SUBJECTS, "utdmhad": UTD_TRAIN_SUBJECTS}
+    subjects = published.get(dataset) or frozenset(train_subjects or ())
+    cameras = UCLA_TRAIN_CAMERAS if dataset == "nwucla" else TRAIN_CAMERAS
     rules: dict[str, Callable[[SampleName], bool]] = {
         "xsub": lambda name: name.subject in subjects,
-        "xview": lambda name: name.camera in TRAIN_CAMERAS,
+        "xview": lambda name: name.camera in cameras,
         "xset": lambda name: name.setup % 2 == 0,
     }
 
@@ -81,7 +93,7 @@ def belongs(dataset: str, name: SampleName) -> bool:
 @cache
 def missing_skeletons(dataset: str) -> frozenset[SampleName]:
     """Samples that the authors list as without skeleton: 302 of NTU60, 535 of NTU120."""
-    if dataset == "studio":
+    if dataset not in ("ntu60", "ntu120"):
         return frozenset()
     text = (
         resources.files(__package__)

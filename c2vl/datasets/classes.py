@@ -11,6 +11,11 @@ from c2vl.datasets import pku
 from c2vl.datasets.benchmarks import NTU60_ACTIONS
 from c2vl.datasets.preprocessed import is_preprocessed
 
+PUBLISHED = {
+    "nwucla": "nw_ucla_classes.txt",
+    "utdmhad": "utd_mhad_classes.txt",
+    **dict.fromkeys(pku.DATASETS, "pku_classes.txt"),
+}
 CLASSES_FILE = (
     "classes.txt"  # a data set may bring its own names: one a line, in the order of its actions
 )
@@ -38,13 +43,9 @@ def published_class_names(dataset: str, raw: Path, given: Sequence[str] | None =
             f"{own} is missing; it names the actions, one a line. "
             "Remake the world with `dvc repro -f simulate`."
         )
-    if dataset in pku.DATASETS:
-        return (
-            resources.files(__package__)
-            .joinpath("pku_classes.txt")
-            .read_text(encoding="utf-8")
-            .splitlines()
-        )
+    if dataset in PUBLISHED:
+        file = resources.files(__package__).joinpath(PUBLISHED[dataset])
+        return file.read_text(encoding="utf-8").splitlines()
     table = resources.files(__package__).joinpath("ntu120_classes.tsv").read_text(encoding="utf-8")
     names = [line.split("\t", 1)[1].strip() for line in table.splitlines()]
     return names[:NTU60_ACTIONS] if dataset == "ntu60" else names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -10,21 +11,29 @@ from pydantic import Field, model_validator
 from c2vl.core.layout import SkeletonLayout
 from c2vl.core.layout_file import NTU, load_layout
 from c2vl.core.params import ParamsModel
-from c2vl.datasets.benchmarks import BENCHMARKS
+from c2vl.core.tables.schemas import INDEX
+from c2vl.datasets.benchmarks import BENCHMARKS, OWN_BENCHMARKS
 from c2vl.datasets.pku_labels import ClipBounds
 
-SKELETONS: dict[str, str] = {}  # of data sets whose skeleton is another than ntu25
+SKELETONS = {"nwucla": "kinect20", "utdmhad": "kinect20"}  # of data sets not in ntu25
+BENCHMARK_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 
 
 class DataParams(ParamsModel):
     """Where the raw files are and what they are."""
 
-    dataset: Literal["studio", "ntu60", "ntu120", "pku1", "pku2"]
+    dataset: Literal[
+        "studio", "ntu60", "ntu120", "pku1", "pku2", "nwucla", "utdmhad", "pyskl", "manifest"
+    ]
     raw: Path = Field(
         description="Folder of raw files or zip archives, or one preprocessed file; "
         "see docs/datasets.md."
     )
     benchmarks: list[str] = Field(min_length=1, description="Splits to pretrain and evaluate on.")
+    manifest: Path | None = Field(
+        default=None,
+        description="A manifest's file in `raw`; empty: manifest.csv, .tsv or .parquet there.",
+    )
     train_subjects: list[int] | None = Field(
         default=None, description="Training subjects of xsub in the studio."
     )
@@ -52,12 +61,24 @@ class DataParams(ParamsModel):
 
     @model_validator(mode="after")
     def _fits_the_data_set(self) -> DataParams:
-        known = BENCHMARKS[self.dataset]
         for name in self.benchmarks:
+            if self.dataset in OWN_BENCHMARKS and not is_benchmark_name(name):
+                raise ValueError(
+                    f"a benchmark's name has lower-case letters, digits and _, and is no column of "
+                    f"the index, unlike '{name[:60]}'"
+                )
+            known = BENCHMARKS.get(self.dataset, self.benchmarks)
             if name not in known:
                 raise ValueError(
                     f"{self.dataset} has the benchmarks {', '.join(known)}, not '{name}'"
                 )
+        if self.dataset == "manifest" and self.skeleton is None:
+            raise ValueError(
+                "a manifest needs `skeleton`, the skeleton of its files, such as coco17 "
+                "(docs/skeletons.md)"
+            )
+        if self.dataset != "manifest" and self.manifest is not None:
+            raise ValueError(f"`manifest` is for `dataset: manifest`, not for {self.dataset}")
         if self.dataset == "studio" and not self.train_subjects:
             raise ValueError(
                 "the studio needs `train_subjects`, the subjects of xsub's training split"
@@ -66,3 +87,8 @@ class DataParams(ParamsModel):
         if names is not None and (not names or "" in names or len(set(names)) < len(names)):
             raise ValueError("`class_names` must hold names, none empty and none twice")
         return self
+
+
+def is_benchmark_name(name: str) -> bool:
+    """Whether a manifest or a preprocessed file may call a benchmark so: it becomes a path."""
+    return BENCHMARK_NAME.fullmatch(name) is not None and name not in INDEX.names

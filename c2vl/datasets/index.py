@@ -18,6 +18,7 @@ from c2vl.datasets.benchmarks import BENCHMARKS, belongs, missing_skeletons, spl
 from c2vl.datasets.classes import published_class_names
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.file_facts import FileFacts, read_facts
+from c2vl.datasets.listed import listed_index
 from c2vl.datasets.names import SampleName
 from c2vl.datasets.preprocessed import is_preprocessed
 from c2vl.datasets.remarks import not_here, passed_over
@@ -36,6 +37,8 @@ def build_index(params: DataParams) -> Index:
     """
     if is_preprocessed(params.raw):
         index = preprocessed_index.build(params)
+    elif params.dataset in listed_index.DATASETS:
+        index = listed_index.build(params)
     else:
         index = pku_index.build(params) if params.dataset in pku.DATASETS else _build(params)
     index = replace(index, layout=_layout(params, index.layout))

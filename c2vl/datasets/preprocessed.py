@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from c2vl.core.errors import UserError
+from c2vl.core.layout import SkeletonLayout
 from c2vl.datasets.preprocessed_ctrgcn import CtrGcnFile
 from c2vl.datasets.preprocessed_pyskl import PysklFile
 from c2vl.datasets.ready_clip import ReadyFile
@@ -18,16 +19,26 @@ def is_preprocessed(raw: Path) -> bool:
     return raw.suffix.lower() in (".npz", ".pkl", ".pickle") and not raw.is_dir()
 
 
-def open_preprocessed(raw: Path) -> ReadyFile:
+def open_preprocessed(raw: Path, layout: SkeletonLayout | None = None) -> ReadyFile:
     """Open a preprocessed file.
 
+    Args:
+        raw: the file.
+        layout: the skeleton that its clips must have; None: the shipped one that fits them.
+
     Raises:
-        UserError: it is missing, damaged, or not of its format.
+        UserError: it is missing, damaged, not of its format, or has another skeleton.
     """
     if not raw.is_file():
         raise UserError(
             f"{raw} (`data.raw`) is missing; put the file there or name a folder of raw files."
         )
     if raw.suffix.lower() == ".npz":
-        return CtrGcnFile(raw)
-    return PysklFile(raw)
+        file = CtrGcnFile(raw)
+        if layout is not None and layout != file.layout:
+            raise UserError(
+                f"{raw} has skeletons {file.layout.name}, not {layout.name}; remove "
+                "`data.skeleton` from params.yaml."
+            )
+        return file
+    return PysklFile(raw, layout)

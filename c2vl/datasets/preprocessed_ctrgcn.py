@@ -18,10 +18,12 @@ from typing import IO, Any
 import numpy as np
 
 from c2vl.core.errors import UserError
+from c2vl.core.layout_file import shipped_layout
 from c2vl.core.tables.shard import shard_of
-from c2vl.datasets.ready_clip import COORDINATES, JOINTS, PERSONS, ReadyClip, checked
+from c2vl.datasets.ready_clip import ReadyClip, checked
 
 BENCHMARKS = {"CS": "xsub", "CV": "xview", "CSub": "xsub", "CSet": "xset"}
+PERSONS, JOINTS, COORDINATES = 2, 25, 3
 NUMBERS = PERSONS * JOINTS * COORDINATES
 MOST_FRAMES, MOST_CLASSES = 10_000, 1_000
 _FILE_NAME = re.compile(r".*_(CS|CV|CSub|CSet|xsub|xview|xset)", re.IGNORECASE)
@@ -41,8 +43,10 @@ class CtrGcnFile:
             benchmark.
     """
 
+    layout = shipped_layout("ntu25")
     strangers: tuple[str, ...] = ()  # it has no names, or ours, which are checked
     lacking: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __init__(self, path: Path) -> None:
         named = _FILE_NAME.fullmatch(path.stem)

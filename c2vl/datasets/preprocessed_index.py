@@ -10,8 +10,9 @@ from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.core.progress import progress
 from c2vl.core.tables import schemas
+from c2vl.core.tables.shard import PART, shard_of
 from c2vl.core.unicode_text import printable
-from c2vl.datasets.benchmarks import BENCHMARKS, missing_skeletons
+from c2vl.datasets.benchmarks import BENCHMARKS, OWN_BENCHMARKS, missing_skeletons
 from c2vl.datasets.classes import CLASSES_FILE, published_class_names
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.names import SampleName, parse_name
@@ -30,15 +31,17 @@ def build(params: DataParams) -> Index:
         UserError: the file cannot be used, or has not the benchmarks or classes that the parameters
             ask for.
     """
-    file = open_preprocessed(params.raw)
-    classes = published_class_names(params.dataset, params.raw, params.class_names)
+    file = open_preprocessed(params.raw, params.layout() if params.skeleton else None)
+    classes = _classes(params, file)
     _fits(params, file, len(classes))
     missing = {str(name) for name in missing_skeletons(params.dataset)}
-    rows, kinds = [], Counter[str]()
-    splits = {
-        benchmark: Counter({"train": 0, "test": 0}) for benchmark in BENCHMARKS[params.dataset]
-    }
+    rows, kinds, strangers = [], Counter[str](), list(file.strangers)
+    benchmarks = BENCHMARKS.get(params.dataset, file.benchmarks)
+    splits = {benchmark: Counter({"train": 0, "test": 0}) for benchmark in benchmarks}
     for clip in progress(file.clips(), "index", "clips"):
+        if not _is_sample_of(params.dataset, clip.sample):
+            strangers.append(clip.sample)
+            continue
         kind, reason = _exclusion(clip, clip.sample in missing, len(classes))
         if not kind and (
             outside := [benchmark for benchmark in file.benchmarks if benchmark not in clip.splits]
@@ -55,13 +58,26 @@ def build(params: DataParams) -> Index:
         "excluded": dict(sorted(kinds.items())),
         "videos": {"no video file": len(rows)} if rows else {},
         "splits": {benchmark: dict(count) for benchmark, count in splits.items()},
-        "ignored": {"not_of_this_data_set": 0, "not_a_sample_name": len(file.strangers)},
+        "ignored": {"not_of_this_data_set": 0, "not_a_sample_name": len(strangers)},
         "notes": [
-            *_notes(params.dataset, file, {row["sample"] for row in rows}),
+            *_notes(params, file, {row["sample"] for row in rows}),
+            *passed_over(strangers),
             *_unread(params),
         ],
     }
-    return Index(tables.table_of(rows, schemas.index(BENCHMARKS[params.dataset])), classes, counts)
+    return Index(tables.table_of(rows, schemas.index(benchmarks)), classes, counts, file.layout)
+
+
+def _classes(params: DataParams, file: ReadyFile) -> list[str]:
+    """The class names; `class 0` and so on where nobody names the classes of a file."""
+    if params.dataset in OWN_BENCHMARKS and params.class_names is None:
+        return [f"class {label}" for label in range(file.classes)]
+    return published_class_names(params.dataset, params.raw, params.class_names)
+
+
+def _is_sample_of(dataset: str, sample: str) -> bool:
+    """Whether a clip of this name can be one of the data set."""
+    return dataset in OWN_BENCHMARKS or not shard_of(sample).startswith(PART)
 
 
 def _unread(params: DataParams) -> list[str]:
@@ -71,14 +87,16 @@ def _unread(params: DataParams) -> list[str]:
     return [f"{beside} is not read beside a file: list its names in `data.class_names`"]
 
 
-def _notes(dataset: str, file: ReadyFile, samples: Collection[str]) -> list[str]:
-    notes = not_here(dataset, samples)
+def _notes(params: DataParams, file: ReadyFile, samples: Collection[str]) -> list[str]:
+    notes = not_here(params.dataset, samples)
+    if params.dataset in OWN_BENCHMARKS and params.class_names is None:
+        notes.append("the file does not name its classes: list them in `data.class_names`")
     if file.lacking:
         notes.append(
             f"{len(file.lacking):,} clips of its lists are not in it, "
             f"such as {printable(file.lacking[0][:60])}"
         )
-    return notes + passed_over(file.strangers)
+    return [*notes, *file.remarks]
 
 
 def _fits(params: DataParams, file: ReadyFile, classes: int) -> None:

@@ -1,9 +1,10 @@
-"""pyskl's annotation files, such as `ntu60_3danno.pkl`.
+"""pyskl's annotation files, such as `ntu60_3danno.pkl`, `ntu60_hrnet.pkl` and `gym_hrnet.pkl`.
 
-A pickled dictionary: `split` (`xsub_train`, `xsub_val`, …: lists of names) and `annotations`, a
-list of `frame_dir` (the sample's name), `label`, `total_frames` and `keypoint` (M, T, V, C), for
-NTU (1 or 2, T, 25, 3) float16, metres, camera space. Source: pyskl's `tools/data/README.md` and
-`ntu_preproc.py` (ACM MM 2022).
+A pickled dictionary: `split` (see `pyskl_splits`) and `annotations`, a list of `frame_dir` (the
+clip's name), `label`, `total_frames` and `keypoint` (M, T, V, C). 3D ones are metres in camera
+space, for NTU (1 or 2, T, 25, 3) float16. 2D ones are pixels of an image of `img_shape` (height,
+width), (M, T, 17, 2) float16 by HRNet, with `keypoint_score` (M, T, 17). Source: pyskl's
+`tools/data/README.md` and `ntu_preproc.py` (ACM MM 2022).
 """
 
 from __future__ import annotations
@@ -15,21 +16,33 @@ from typing import Any
 import numpy as np
 
 from c2vl.core.errors import UserError
-from c2vl.core.tables.shard import shard_of
-from c2vl.datasets.ready_clip import COORDINATES, JOINTS, PERSONS, ReadyClip, checked
+from c2vl.core.layout import SkeletonLayout
+from c2vl.core.layout_file import shipped_layout
+from c2vl.datasets.formats.persons import choose_persons
+from c2vl.datasets.pyskl_splits import pyskl_splits
+from c2vl.datasets.ready_clip import ReadyClip, checked
 from c2vl.datasets.safe_pickle import load_pickle
+from c2vl.datasets.sample_ids import sample_id
+from c2vl.datasets.skeletons.coordinates import relative_to_image
 
-SIDES = {"train": "train", "val": "test"}
+SHIPPED = {(25, 3): "ntu25", (17, 2): "coco17", (18, 2): "openpose18", (20, 3): "kinect20"}
+MOST_CLASSES, MOST_PERSONS = 10_000, 1_000
 
 
 class PysklFile:
     """Such a file; the format has to be in memory whole.
 
+    Args:
+        path: the file.
+        layout: skeleton of its clips; None: the shipped one with as many joints and coordinates.
+
     Raises:
         UserError: the file is damaged, holds what it should not, or is not of this format.
     """
 
-    def __init__(self, path: Path) -> None:
+    strangers: tuple[str, ...] = ()  # any name is an id here; the data set may refuse some
+
+    def __init__(self, path: Path, layout: SkeletonLayout | None = None) -> None:
         content = load_pickle(path)
         if not isinstance(content, dict) or not {"split", "annotations"} <= content.keys():
             raise UserError(f"{path} is no pyskl file: it lacks `split` and `annotations`.")
@@ -37,71 +50,101 @@ class PysklFile:
             raise UserError(
                 f"{path} is no pyskl file: `annotations` must be a list and `split` a dictionary."
             )
-        self._path = path
-        self._annotations = content["annotations"]
-        self._place: dict[str, int] = {}
-        for at, annotation in enumerate(self._annotations):
+        self._annotations: dict[str, dict[str, Any]] = {}
+        for at, annotation in enumerate(content["annotations"]):
             name = annotation.get("frame_dir") if isinstance(annotation, dict) else None
             if not isinstance(name, str):
                 raise UserError(f"{path}: annotation {at} has no `frame_dir`.")
-            if self._place.setdefault(name, at) != at:
+            if sample_id(name) in self._annotations:
                 raise UserError(f"{path} has two annotations of {name[:60]!r}.")
-        self._splits: dict[str, dict[str, str]] = {}
-        benchmarks: dict[str, None] = {}
-        for key, names in content["split"].items():
-            benchmark, _, side = key.rpartition("_") if isinstance(key, str) else ("", "", "")
-            if benchmark in ("xsub", "xview", "xset") and side in SIDES and isinstance(names, list):
-                benchmarks[benchmark] = None
-                for name in filter(lambda name: isinstance(name, str), names):
-                    if (
-                        self._splits.setdefault(name, {}).setdefault(benchmark, SIDES[side])
-                        != SIDES[side]
-                    ):
-                        raise UserError(
-                            f"{path} has {name[:60]!r} among both training and test clips of "
-                            f"{benchmark}."
-                        )
-        self.benchmarks = tuple(benchmarks)
-        self.strangers = tuple(name for name in self._place if not _is_sample(name))
-        self.lacking = tuple(name for name in self._splits if name not in self._place)
-        labels = [_whole(annotation.get("label")) for annotation in self._annotations]
+            self._annotations[sample_id(name)] = annotation
+        self._splits, self.remarks = pyskl_splits(path, content["split"])
+        self.benchmarks = tuple(
+            dict.fromkeys(name for splits in self._splits.values() for name in splits)
+        )
+        self.lacking = tuple(name for name in self._splits if name not in self._annotations)
+        labels = [_whole(annotation.get("label")) for annotation in self._annotations.values()]
         self.classes = max((label for label in labels if label is not None), default=-1) + 1
+        self.layout = layout or _layout(path, self._annotations)
 
     def clips(self) -> Iterator[ReadyClip]:
-        """In the order of the file, without `strangers`."""
-        return (self.clip(name) for name in self._place if _is_sample(name))
+        """In the order of the file."""
+        return (self.clip(name) for name in self._annotations)
 
     def clip(self, sample: str) -> ReadyClip:
         """One clip."""
-        annotation = self._annotations[self._place[sample]]
+        annotation = self._annotations[sample]
         label, splits = _whole(annotation.get("label")), self._splits.get(sample, {})
-        if label is None or not 0 <= label <= 999:
+        if label is None or not 0 <= label < MOST_CLASSES:
             return ReadyClip(sample, 0, splits, problem="its `label` is not a class number")
-        joints, problem = _joints(annotation.get("keypoint"))
+        joints, problem = _joints(annotation, self.layout)
         return ReadyClip(sample, label, splits, joints, problem)
 
 
-def _is_sample(name: str) -> bool:
-    try:
-        return bool(shard_of(name))
-    except ValueError:
-        return False
+def _layout(path: Path, annotations: dict[str, dict[str, Any]]) -> SkeletonLayout:
+    """The shipped skeleton that the first clip with joints has."""
+    for annotation in annotations.values():
+        keypoint = annotation.get("keypoint")
+        if isinstance(keypoint, np.ndarray) and keypoint.ndim == 4:
+            if (name := SHIPPED.get(keypoint.shape[2:])) is not None:
+                return shipped_layout(name)
+            raise UserError(
+                f"{path} has {keypoint.shape[2]} joints of {keypoint.shape[3]} coordinates; name "
+                "their skeleton in `data.skeleton`."
+            )
+        if "raw_file" in annotation:
+            raise UserError(
+                f"{path} is a table of contents: its joints lie in separate files ({path.stem}'s "
+                "kpfiles), which are not read; put them into the annotations as `keypoint` and "
+                "`keypoint_score` (pyskl's DecompressPose does so)."
+            )
+    return shipped_layout("ntu25")
 
 
-def _joints(keypoint: Any) -> tuple[np.ndarray | None, str]:
+def _joints(annotation: dict[str, Any], layout: SkeletonLayout) -> tuple[np.ndarray | None, str]:
+    keypoint = annotation.get("keypoint")
     if not isinstance(keypoint, np.ndarray) or keypoint.dtype.kind != "f" or keypoint.ndim != 4:
         return None, "its `keypoint` is not an array (M, T, V, C) of floats"
-    persons, frames, joints, coordinates = keypoint.shape
-    if (joints, coordinates) != (JOINTS, COORDINATES) or not 1 <= persons <= PERSONS:
-        return (
-            None,
-            f"its `keypoint` has shape {keypoint.shape}, not (1 or 2, T, 25, 3): "
-            "these are no 3D NTU skeletons",
+    persons, _, count, numbers = keypoint.shape
+    wanted = (layout.count, 3 if layout.three_d else 2)
+    if (count, numbers) != wanted or not 1 <= persons <= MOST_PERSONS:
+        return None, (
+            f"its `keypoint` has shape {keypoint.shape}; the skeleton {layout.name} needs "
+            f"(M, T, {wanted[0]}, {wanted[1]})"
         )
-    full = np.zeros((frames, PERSONS, JOINTS, COORDINATES), np.float32)
-    with np.errstate(over="ignore"):
-        full[:, :persons] = keypoint.transpose(1, 0, 2, 3)
-    return checked(full)
+    if not layout.three_d:
+        return _in_image(keypoint, annotation, layout)
+    return checked(_slots(keypoint, layout))
+
+
+def _in_image(
+    keypoint: np.ndarray, annotation: dict[str, Any], layout: SkeletonLayout
+) -> tuple[np.ndarray | None, str]:
+    """Pixels with their scores, relative to the image."""
+    scores = annotation.get("keypoint_score")
+    if scores is None:
+        scores = keypoint.any(axis=-1)
+    if not isinstance(scores, np.ndarray) or scores.shape != keypoint.shape[:-1]:
+        return None, f"its `keypoint_score` does not fit its `keypoint` {keypoint.shape}"
+    size = annotation.get("img_shape", annotation.get("original_shape"))
+    sides = [_whole(side) for side in size[:2]] if isinstance(size, tuple | list) else []
+    if len(sides) != 2 or not all(side is not None and 0 < side < 1 << 20 for side in sides):
+        return None, "its `img_shape` is not the (height, width) of an image"
+    height, width = (int(side or 0) for side in sides)
+    scored = np.concatenate([keypoint, scores[..., None]], axis=-1, dtype=np.float32)
+    joints, problem = checked(_slots(scored, layout))
+    return None if joints is None else relative_to_image(joints, width, height), problem
+
+
+def _slots(keypoint: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
+    """(M, T, V, 3) to (T, slots, V, 3); of more persons the liveliest."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        joints = keypoint.transpose(1, 0, 2, 3).astype(np.float32)
+        if joints.shape[1] > layout.persons:
+            return choose_persons(joints, layout.persons, scored=not layout.three_d)
+    full = np.zeros((len(joints), *layout.shape), np.float32)
+    full[:, : joints.shape[1]] = joints
+    return full
 
 
 def _whole(value: Any) -> int | None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from c2vl.core.digest import digest_of
+from c2vl.core.layout import SkeletonLayout
 from c2vl.datasets.skeleton_file import sensible
-
-PERSONS, JOINTS, COORDINATES = 2, 25, 3
 
 
 @dataclass(frozen=True)
@@ -22,8 +21,9 @@ class ReadyClip:
         sample: its id.
         label: class from 0.
         splits: benchmark -> train or test, as the file has it.
-        joints: (T, 2, 25, 3) float32, metres, zero where absent, without the zero frames that pad
-            its end; None where there is a problem.
+        joints: (T, M, V, 3) float32 as the file's skeleton describes them, zero where absent,
+            without the zero frames that pad its end; 3D ones are not centred, 2D ones are relative
+            to the image. None where there is a problem.
         problem: why the clip is of no use, in a sentence; empty when it is.
     """
 
@@ -42,10 +42,12 @@ class ReadyClip:
 class ReadyFile(Protocol):
     """An open file of such clips."""
 
+    layout: SkeletonLayout  # of its skeletons
     benchmarks: tuple[str, ...]  # that the file has splits of
     classes: int  # labels are below
     strangers: tuple[str, ...]  # clips that bear no sample's name, and are left out
     lacking: tuple[str, ...]  # clips of its splits that it does not hold
+    remarks: Sequence[str]  # sentences on what was passed over
 
     def clips(self) -> Iterator[ReadyClip]:
         """All clips in the order of the file, one in memory at a time where the format allows."""
@@ -59,7 +61,7 @@ class ReadyFile(Protocol):
 
 
 def checked(joints: np.ndarray) -> tuple[np.ndarray | None, str]:
-    """(joints as float32 without the padding at their end, problem) of (T, 2, 25, 3)."""
+    """(joints as float32 without the padding at their end, problem) of (T, M, V, 3)."""
     with np.errstate(over="ignore"):
         joints = np.ascontiguousarray(joints, np.float32)
     if not sensible(joints):

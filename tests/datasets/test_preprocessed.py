@@ -281,7 +281,7 @@ def test_a_pyskl_file_goes_through_index_and_skeleton(project: Path, protocol: i
     }
     assert (
         "class 1, the file says 17" in index[NAMES[3]]["reason"]
-        and "no 3D NTU" in index[NAMES[4]]["reason"]
+        and "the skeleton ntu25 needs (M, T, 25, 3)" in index[NAMES[4]]["reason"]
     )
     assert "infinite" in index[NAMES[5]]["reason"] and "absurd" in index[NAMES[6]]["reason"]
     unusable = {

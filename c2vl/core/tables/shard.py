@@ -23,7 +23,7 @@ NAMES = [
 # Ids of any other data set. They become names of files and parts of commands, so no sign in them
 # means anything to a file system or a shell.
 OTHER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}", re.ASCII)
-OTHERS = 32
+PART, OTHERS = "part-", 32
 
 
 def is_sample_id(text: str) -> bool:
@@ -50,7 +50,7 @@ def shard_of(sample: str) -> str:
         return match["first"] + match["then"]
     if not is_sample_id(sample):
         raise ValueError(f"not a sample id: {sample!r}")
-    return f"part-{hashlib.blake2b(sample.encode(), digest_size=1).digest()[0] % OTHERS:02}"
+    return f"{PART}{hashlib.blake2b(sample.encode(), digest_size=1).digest()[0] % OTHERS:02}"
 
 
 def by_shard(samples: Iterable[str]) -> dict[str, list[str]]:

@@ -11,16 +11,20 @@ import numpy as np
 import pyarrow as pa
 
 from c2vl.core import machine, tables
-from c2vl.core.layout_file import layout_beside
+from c2vl.core.layout_file import NTU, layout_beside
 from c2vl.core.tables.schemas import OK, skeleton
 from c2vl.datasets.preprocessed import open_preprocessed
 from c2vl.datasets.ready_clip import ReadyFile
-from c2vl.datasets.skeletons.actors import ONE_POINT, moved_to_actor
+from c2vl.datasets.skeletons.actors import ONE_POINT
+from c2vl.datasets.skeletons.coordinates import SEEN, centred_on
 from c2vl.datasets.skeletons.metres import TorsoCount
 from c2vl.store.keys import content_key
 from c2vl.store.stage import Failure, Row, Stage, Unit
 
 VERSION = 2  # raise it when something here changes a row
+
+CENTRED = "preprocessed elsewhere: joints passed through, only centred"
+RELATIVE = "preprocessed elsewhere: joints passed through, relative to the image"
 
 
 class PreprocessedStage(Stage):
@@ -47,8 +51,9 @@ class PreprocessedStage(Stage):
         self._torsos = TorsoCount(self._layout)
 
     def description(self) -> dict[str, Any]:
-        """Only the version; the joints are in the keys."""
-        return {"version": VERSION, "passed through": True}
+        """The version, and the skeleton unless it is NTU's; the joints are in the keys."""
+        own = {} if self._layout.name == NTU else {"skeleton": self._layout.to_dict()}
+        return {"version": VERSION, "passed through": True, **own}
 
     def schema(self, stored: pa.Schema | None) -> pa.Schema:
         """The skeleton table."""
@@ -68,7 +73,7 @@ class PreprocessedStage(Stage):
 
     @cached_property
     def _file(self) -> ReadyFile:
-        return open_preprocessed(self._path)
+        return open_preprocessed(self._path, self._layout)
 
     def batch_size(self) -> int:
         """Clips at once."""
@@ -86,24 +91,27 @@ class PreprocessedStage(Stage):
         if clip is None or clip.joints is None or clip.content != content:
             return Failure("changed", "the file changed after the index was made; run `dvc repro`")
         joints = clip.joints
-        if joints[:, 0].any():  # otherwise only the second actor is there, and stays as it is
-            joints = moved_to_actor(joints, np.asarray(joints.any(axis=(2, 3))))
-        if not joints.any():
-            return Failure("unusable", ONE_POINT)
-        bodies = 2 if joints[:, 1].any() and not np.array_equal(joints[:, 0], joints[:, 1]) else 1
+        if self._layout.three_d and joints[:, 0].any():  # else only another actor is there
+            try:
+                joints = centred_on(joints, self._layout)
+            except ValueError:
+                return Failure("unusable", ONE_POINT)
+        if not self._layout.three_d and not (joints[..., 2] > SEEN).any():
+            return Failure("unusable", f"no joint has a score above {SEEN}")
         return {
             "frames": len(joints),
-            "bodies": bodies,
+            "bodies": _bodies(joints),
             "joints": joints,
             "file_frames": 0,
             "colour": np.zeros(0, np.float32),
             "tracked": np.zeros(0, np.uint8),
-            "note": "preprocessed elsewhere: joints passed through, only centred",
+            "note": CENTRED if self._layout.three_d else RELATIVE,
         }
 
     def observe(self, table: pa.Table) -> None:
         """Count frames, and skeletons that are not in metres."""
-        self._torsos.observe(table)
+        if self._layout.three_d:
+            self._torsos.observe(table)
         for row in tables.rows_of(table.select(["frames", "bodies", "status"])):
             if row["status"] == OK:
                 self._frames += row["frames"]
@@ -112,8 +120,14 @@ class PreprocessedStage(Stage):
     def metrics(self) -> dict[str, Any]:
         """Sums over the usable rows."""
         return {
-            **self._torsos.metrics(),
+            **(self._torsos.metrics() if self._layout.three_d else {}),
             "frames": self._frames,
             "samples_with_two_actors": self._two,
             "passed_through": self._path.name,
         }
+
+
+def _bodies(joints: np.ndarray) -> int:
+    """Real actors, up to the last slot that is taken; a copy of the first in it does not count."""
+    last = int(np.flatnonzero(joints.any(axis=(0, 2, 3))).max(initial=0)) + 1
+    return 1 if last == 2 and np.array_equal(joints[:, 0], joints[:, 1]) else last

@@ -1,0 +1,157 @@
+"""Rows of the skeleton table from files of any format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from c2vl.core.digest import digest_of
+from c2vl.core.layout import SkeletonLayout
+from c2vl.datasets import raw_files as places
+from c2vl.datasets.formats.fit import fitted
+from c2vl.datasets.formats.read import read_recording
+from c2vl.datasets.raw_files import PlaceError
+from c2vl.datasets.scan import SKELETON
+from c2vl.datasets.skeleton_file import SkeletonError, parse_skeleton
+from c2vl.datasets.skeletons.actors import TRACKED, Log
+from c2vl.datasets.skeletons.coordinates import SEEN, centred_on, in_pixels, relative_to_image
+from c2vl.datasets.skeletons.denoise import denoise
+from c2vl.store.stage import Failure, Row
+
+CHANGED = Failure("changed", "the skeleton file changed after the index was made; run `dvc repro`")
+SURE, UNSURE = 2, 1  # tracking states of 2D joints: score above one half, and below
+FRACTION = 1.5  # numbers up to it are fractions of the image, not pixels
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFile:
+    """A skeleton file, and what the index knows of it.
+
+    Attributes:
+        raw: the raw folder.
+        place: of the file in it.
+        content: hash of its bytes.
+        size: width and height of the video, None where there is none.
+    """
+
+    raw: Path
+    place: str
+    content: str
+    size: tuple[int, int] | None
+
+
+def clip_rows(payloads: Sequence[tuple[ClipFile, SkeletonLayout]]) -> list[Row | Failure]:
+    """Return the rows of a batch. Worker processes call this."""
+    return [clip_row(*payload) for payload in payloads]
+
+
+def clip_row(file: ClipFile, layout: SkeletonLayout) -> Row | Failure:
+    """Return the row of one sample, or why there is none.
+
+    Frames without anybody are left out. 3D clips are centred on the skeleton's `centre`; 2D ones
+    are relative to the image.
+    """
+    try:
+        if file.place.lower().endswith(SKELETON):
+            data = places.read(file.raw, file.place)
+            return (
+                CHANGED if digest_of(data) != file.content else denoise(parse_skeleton(data)).row()
+            )
+        recording, content = read_recording(file.raw, file.place)
+        if content != file.content:
+            return CHANGED
+        joints = fitted(recording, layout)
+        seen = int(recording.joints.any(axis=(0, 2, 3)).sum())
+        if layout.three_d:
+            return space_row(joints, layout, seen)
+        return image_row(joints, recording.size, file.size, seen)
+    except PlaceError as error:
+        return Failure("unreadable", f"the skeleton file is of no use: {error}")
+    except (SkeletonError, ValueError) as error:
+        return Failure("unusable", str(error))
+    except OSError as error:
+        where = os.fspath(file.place)
+        return Failure("unreadable", f"{where} cannot be read ({error.strerror or error})")
+
+
+def space_row(joints: np.ndarray, layout: SkeletonLayout, seen: int) -> Row:
+    """Row of a 3D clip; `joints` (F, M, V, 3) in metres, somebody in some frame.
+
+    Raises:
+        ValueError: all joints lie in one point.
+    """
+    there = joints.any(axis=(2, 3))  # (F, M)
+    made = centred_on(joints[there.any(axis=1)], layout)
+    tracked = np.where(there[..., None], TRACKED, 0).repeat(joints.shape[2], axis=2)
+    colour = np.full((*joints.shape[:3], 2), np.nan, np.float32)
+    return _row(made, there, colour, tracked, seen, "")
+
+
+def image_row(
+    joints: np.ndarray, stated: tuple[int, int] | None, video: tuple[int, int] | None, seen: int
+) -> Row:
+    """Row of a 2D clip.
+
+    Args:
+        joints: (F, M, V, 3): x, y in pixels of the image or as fractions of it, and the score.
+        stated: width and height of the image by the file.
+        video: width and height of the video; `colour` is in its pixels.
+        seen: persons in the file.
+    """
+    there = joints.any(axis=(2, 3))
+    (width, height), note = image_size(joints, stated, video)
+    relative = joints if width == 0 else relative_to_image(joints, width, height)
+    shown = video or (width, height)
+    colour = (
+        in_pixels(relative, *shown) if shown[0] > 1 else np.full((*joints.shape[:3], 2), np.nan)
+    )
+    scores = joints[..., 2]
+    tracked = np.where(scores > SEEN, np.where(scores > 0.5, SURE, UNSURE), 0)
+    return _row(relative[there.any(axis=1)], there, colour, tracked, seen, note)
+
+
+def image_size(
+    joints: np.ndarray, stated: tuple[int, int] | None, video: tuple[int, int] | None
+) -> tuple[tuple[int, int], str]:
+    """((width, height), note) of the image that 2D joints belong to.
+
+    Joints that are all between -1.5 and 1.5 are no pixels: fractions of the image's sides (size
+    1 x 1), or already relative to its centre (size 0 x 0) if one of them is negative.
+    """
+    found = joints[joints[..., 2] > SEEN][:, :2]
+    if not len(found):
+        raise SkeletonError(f"no joint has a score above {SEEN}")
+    if np.abs(found).max() <= FRACTION:
+        return ((0, 0), "") if found.min() < 0 else ((1, 1), "")
+    if size := stated or video:
+        return size, ""
+    width, height = (int(side) + 1 for side in found.max(axis=0))
+    return (max(width, 1), max(height, 1)), (
+        "the image's size is not known: it is taken to end at the outermost joint"
+    )
+
+
+def _row(
+    joints: np.ndarray,
+    there: np.ndarray,
+    colour: np.ndarray,
+    tracked: np.ndarray,
+    seen: int,
+    note: str,
+) -> dict[str, Any]:
+    bodies = int(there.any(axis=0).sum())
+    log = Log(seen, max(seen - bodies, 0), len(there) - len(joints), 0, 0, note)
+    return {
+        "frames": len(joints),
+        "bodies": bodies,
+        "joints": np.ascontiguousarray(joints, np.float32),
+        "file_frames": len(there),
+        "colour": colour.astype(np.float32),
+        "tracked": tracked.astype(np.uint8),
+        **asdict(log),
+    }

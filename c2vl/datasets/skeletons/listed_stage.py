@@ -1,0 +1,99 @@
+"""Stage `skeleton` on listed files (Northwestern-UCLA, UTD-MHAD, a manifest), in processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from c2vl.core import machine, tables
+from c2vl.core.layout_file import read_layout
+from c2vl.core.tables.schemas import OK, SKELETON
+from c2vl.datasets.skeletons.listed_clip import ClipFile, clip_rows
+from c2vl.datasets.skeletons.metres import TorsoCount
+from c2vl.store.keys import content_key
+from c2vl.store.stage import Failure, Row, Stage, Unit
+
+VERSION = 1  # raise it when a parser or `listed_clip` changes a row
+COLUMNS = ["sample", "skeleton_file", "skeleton_hash", "video_width", "video_height", "status"]
+
+
+class ListedStage(Stage):
+    """Stage `skeleton` on files of any format.
+
+    Args:
+        index: the index table.
+        raw: the folder that the paths in the index are relative to.
+        max_failed: share of failed samples above which the stage fails.
+    """
+
+    name = "skeleton"
+    done = "read"
+    in_processes = True
+
+    def __init__(self, index: Path, raw: Path, max_failed: float) -> None:
+        self.max_failed = max_failed
+        self._raw = raw
+        self._layout = read_layout(index.parent.parent)
+        rows = tables.read(index, COLUMNS)
+        self._index = tables.Grouped(rows.filter(pc.equal(rows.column("status"), OK)))
+        self._frames = self._two = self._dropped = 0
+        self._torsos = TorsoCount()
+
+    def description(self) -> dict[str, Any]:
+        """The skeleton that files are fitted to."""
+        return {"version": VERSION, "skeleton": self._layout.to_dict()}
+
+    def schema(self, stored: pa.Schema | None) -> pa.Schema:
+        """The skeleton table."""
+        return SKELETON
+
+    def shards(self) -> Iterable[str]:
+        """By a hash of the sample's id."""
+        return self._index
+
+    def units(self, shard: str, fingerprint: str) -> list[Unit]:
+        """One unit per sample."""
+        units = []
+        for entry in self._index.rows(shard):
+            sample = {"sample": entry["sample"]}
+            if entry["skeleton_file"] is None:
+                failure = Failure("no_file", "the sample has no skeleton file")
+                units.append(Unit(sample, None, failure=failure))
+                continue
+            size = (entry["video_width"], entry["video_height"])
+            known = None if self._layout.three_d or None in size else size
+            file = ClipFile(self._raw, entry["skeleton_file"], entry["skeleton_hash"], known)
+            key = content_key(fingerprint, file.content, *(known or ()))
+            units.append(Unit(sample, key, (file, self._layout)))
+        return units
+
+    def batch_size(self) -> int:
+        """Files per batch."""
+        return machine.batch_size("skeleton", 128)
+
+    def preparer(self) -> Callable[[list[Any]], Sequence[Row | Failure]]:
+        """Return the function that reads a batch."""
+        return clip_rows
+
+    def observe(self, table: pa.Table) -> None:
+        """Count frames and persons, and skeletons that are not in metres."""
+        if self._layout.three_d:
+            self._torsos.observe(table)
+        for row in tables.rows_of(table.select(["frames", "bodies", "bodies_dropped", "status"])):
+            if row["status"] == OK:
+                self._frames += row["frames"]
+                self._two += row["bodies"] == 2
+                self._dropped += row["bodies_dropped"]
+
+    def metrics(self) -> dict[str, Any]:
+        """Sums over the usable rows."""
+        return {
+            **(self._torsos.metrics() if self._layout.three_d else {}),
+            "frames": self._frames,
+            "samples_with_two_actors": self._two,
+            "bodies_dropped": self._dropped,
+        }
