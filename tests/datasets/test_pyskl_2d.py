@@ -4,47 +4,20 @@ from __future__ import annotations
 
 import json
 import pickle
-import runpy
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import yaml
+from dataset_stages import rows, run_stage, use
 
-from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.core.layout_file import read_layout
 from c2vl.datasets.preprocessed import open_preprocessed
 from c2vl.datasets.pyskl_splits import pyskl_splits
 
-ROOT = Path(__file__).resolve().parents[2]
 HEIGHT, WIDTH = 1080, 1920
-
-
-def run_stage(name: str) -> None:
-    sys.argv = [name]
-    runpy.run_path(str(ROOT / "stages" / f"{name}.py"), run_name="__main__")
-
-
-def use(**data: Any) -> None:
-    params = yaml.safe_load((ROOT / "profiles" / "demo.yaml").read_text())
-    params["data"] = data
-    Path("params.yaml").write_text(yaml.safe_dump(params))
-
-
-def rows(table: str) -> dict[str, dict[str, Any]]:
-    return {row["sample"]: row for row in tables.rows_of(tables.read(Path("data") / table))}
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("C2VL_WORKERS", "1")
-    return tmp_path
 
 
 def annotation(name: str, label: int, persons: int = 1, frames: int = 12) -> dict[str, Any]:

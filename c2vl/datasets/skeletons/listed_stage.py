@@ -41,7 +41,7 @@ class ListedStage(Stage):
         rows = tables.read(index, COLUMNS)
         self._index = tables.Grouped(rows.filter(pc.equal(rows.column("status"), OK)))
         self._frames = self._two = self._dropped = 0
-        self._torsos = TorsoCount()
+        self._torsos = TorsoCount(self._layout)
 
     def description(self) -> dict[str, Any]:
         """The skeleton that files are fitted to."""
@@ -81,8 +81,7 @@ class ListedStage(Stage):
 
     def observe(self, table: pa.Table) -> None:
         """Count frames and persons, and skeletons that are not in metres."""
-        if self._layout.three_d:
-            self._torsos.observe(table)
+        self._torsos.observe(table)
         for row in tables.rows_of(table.select(["frames", "bodies", "bodies_dropped", "status"])):
             if row["status"] == OK:
                 self._frames += row["frames"]
@@ -92,7 +91,7 @@ class ListedStage(Stage):
     def metrics(self) -> dict[str, Any]:
         """Sums over the usable rows."""
         return {
-            **(self._torsos.metrics() if self._layout.three_d else {}),
+            **self._torsos.metrics(),
             "frames": self._frames,
             "samples_with_two_actors": self._two,
             "bodies_dropped": self._dropped,

@@ -20,22 +20,34 @@ SHORTEST, LONGEST = 0.15, 1.0  # metres; of adults about 0.5
 OFF = f"not in metres (a torso is not {SHORTEST} to {LONGEST:g} m long)"
 
 
-def torso(joints: np.ndarray) -> float:
-    """Median distance between the ends of the spine, in the joints' unit.
+def torso(joints: np.ndarray, layout: SkeletonLayout | None = None) -> float:
+    """Median length of the torso, in the joints' unit: between the ends of the spine.
+
+    In other skeletons than NTU's it is the distance from the neck to the `centre`.
 
     Args:
-        joints: (..., 25, 3); bodies whose joints are all zero do not count.
+        joints: (..., V, 3); bodies whose joints are all zero do not count.
+        layout: the skeleton; None: NTU's.
 
     Returns:
-        NaN if there is no body.
+        NaN if there is no body, or the skeleton has no such joints.
     """
+    low, high = _ends(layout or shipped_layout(NTU))
+    if not low or not high:
+        return float("nan")
     bodies = joints.reshape(-1, *joints.shape[-2:])
     bodies = bodies[bodies.any(axis=(1, 2))].astype(np.float64)
     if not len(bodies):
         return float("nan")
-    return float(
-        np.median(np.linalg.norm(bodies[:, SPINE_SHOULDER] - bodies[:, SPINE_BASE], axis=1))
-    )
+    spine = bodies[:, high].mean(axis=1) - bodies[:, low].mean(axis=1)
+    return float(np.median(np.linalg.norm(spine, axis=1)))
+
+
+def _ends(layout: SkeletonLayout) -> tuple[list[int], list[int]]:
+    """Joints at both ends of the torso."""
+    if layout.name == NTU:
+        return [SPINE_BASE], [SPINE_SHOULDER]
+    return list(layout.centre), [] if layout.head is None else [layout.head[1]]
 
 
 def human(length: float) -> bool:
@@ -44,19 +56,20 @@ def human(length: float) -> bool:
 
 
 class TorsoCount:
-    """Counts the samples of NTU's skeleton that cannot be in metres; of others it counts none."""
+    """Counts the samples whose 3D skeletons cannot be in metres."""
 
     def __init__(self, layout: SkeletonLayout) -> None:
-        self._known = layout.fits(shipped_layout(NTU))
+        self._layout = layout
         self.samples = 0
         self.example = ""
 
     def observe(self, table: pa.Table) -> None:
         """Note the usable rows of a skeleton table."""
-        if not self._known:
-            return
+        if not self._layout.three_d:
+            return  # pixels
         for row in _rows(table):
-            length = torso(row["joints"].reshape(-1, 2, 25, 3)[:, 0])
+            joints = row["joints"].reshape(-1, *self._layout.shape)[:, 0]
+            length = torso(joints, self._layout)
             if not human(length) and not np.isnan(length):
                 self.samples += 1
                 self.example = self.example or f"{row['sample']} ({length:.3g} m)"

@@ -110,8 +110,7 @@ class PreprocessedStage(Stage):
 
     def observe(self, table: pa.Table) -> None:
         """Count frames, and skeletons that are not in metres."""
-        if self._layout.three_d:
-            self._torsos.observe(table)
+        self._torsos.observe(table)
         for row in tables.rows_of(table.select(["frames", "bodies", "status"])):
             if row["status"] == OK:
                 self._frames += row["frames"]
@@ -120,7 +119,7 @@ class PreprocessedStage(Stage):
     def metrics(self) -> dict[str, Any]:
         """Sums over the usable rows."""
         return {
-            **(self._torsos.metrics() if self._layout.three_d else {}),
+            **self._torsos.metrics(),
             "frames": self._frames,
             "samples_with_two_actors": self._two,
             "passed_through": self._path.name,
