@@ -22,6 +22,7 @@ def data() -> Iterator[Finding]:
     """Count the samples of the raw folder by file names, or look into the preprocessed file."""
     from c2vl.datasets import pku
     from c2vl.datasets.data_params import DataParams
+    from c2vl.datasets.listed.listed_index import DATASETS
     from c2vl.datasets.preprocessed import is_preprocessed
 
     params = load_section("data", DataParams)
@@ -33,6 +34,9 @@ def data() -> Iterator[Finding]:
         yield _preprocessed(params)
     else:
         yield from _sharing(params)
+        if params.dataset in DATASETS:
+            yield from _listed(params)
+            return
         yield from _pku(params) if params.dataset in pku.DATASETS else _ntu(params)
 
 
@@ -40,12 +44,15 @@ def filmed(params: DataParams) -> bool:
     """Whether the raw files include videos, by their names; True if there are no raw files yet."""
     from c2vl.datasets import pku, pku_scan, scan
     from c2vl.datasets.benchmarks import belongs
+    from c2vl.datasets.listed.listed_index import DATASETS, list_samples
     from c2vl.datasets.preprocessed import is_preprocessed
 
     if not params.raw.exists():
         return True
     if is_preprocessed(params.raw):
         return False
+    if params.dataset in DATASETS:
+        return any(sample.videos for sample in list_samples(params).samples)
     if params.dataset in pku.DATASETS:
         return any(one.videos for one in pku_scan.scan(params.dataset, params.raw).videos.values())
     found = scan.scan(params.raw).samples
@@ -125,6 +132,31 @@ def _pku(params: DataParams) -> Iterator[Finding]:
             file = {"xsub": "cross-subject.txt", "xview": "cross-view.txt"}[benchmark]
             todo = f"copy {file} of PKU-MMD I into {params.raw}"
             yield Finding("FAIL", "data", f"no split file for {benchmark}", todo)
+
+
+def _listed(params: DataParams) -> Iterator[Finding]:
+    """Northwestern-UCLA, UTD-MHAD and manifests: what their lists name, without opening files."""
+    from collections import Counter
+
+    from c2vl.datasets.listed.listed_index import list_samples
+
+    listing = list_samples(params)
+    usable = [sample for sample in listing.samples if not sample.kind]
+    skeletons = sum(bool(sample.skeletons) for sample in usable)
+    videos = sum(bool(sample.videos) for sample in usable)
+    counts = f"{skeletons:,} skeletons and {videos:,} videos of {len(usable):,} samples"
+    shape = f"{len(listing.classes):,} classes, skeleton {params.layout().name}"
+    yield _verdict(
+        f"{params.raw}: {counts} as {params.dataset}, {shape}{_unknown(listing.strangers)}",
+        skeletons,
+        videos,
+        f"put the skeletons into {params.raw}",
+    )
+    bad = Counter(sample.kind for sample in listing.samples if sample.kind)
+    if bad:
+        first = next(sample for sample in listing.samples if sample.kind)
+        found = ", ".join(f"{count:,} {kind}" for kind, count in bad.items())
+        yield Finding("note", "data", f"rows that cannot be used: {found}; {first.problem}")
 
 
 def _unknown(names: Sequence[str]) -> str:

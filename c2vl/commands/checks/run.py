@@ -47,8 +47,15 @@ def _videos(data: DataParams) -> Iterator[Finding]:
 def _splits(data: DataParams) -> Iterator[Finding]:
     """A benchmark without training or test clips stops the trainings; told by NTU RGB+D's names."""
     from c2vl.datasets.benchmarks import splits
+    from c2vl.datasets.listed.listed_index import DATASETS, list_samples
     from c2vl.datasets.names import SampleName
 
+    if data.dataset in DATASETS and data.raw.is_dir():
+        listed = [one for one in list_samples(data).samples if one.skeletons and not one.kind]
+        for benchmark in data.benchmarks:
+            members = (one.splits.get(benchmark, "") for one in listed)
+            yield from _split(benchmark, members, str(data.raw))
+        return
     names = [name for name in _skeletons(data) if isinstance(name, SampleName)]
     for benchmark in data.benchmarks if names else ():
         split = splits(data.dataset, data.train_subjects)[benchmark]
@@ -72,9 +79,13 @@ def _skeletons(data: DataParams) -> dict[Hashable, bool]:
     """
     from c2vl.datasets import pku, pku_scan, scan
     from c2vl.datasets.benchmarks import belongs, missing_skeletons
+    from c2vl.datasets.listed.listed_index import DATASETS, list_samples
 
     if not data.raw.is_dir():
         return {}  # not there yet, or a preprocessed file
+    if data.dataset in DATASETS:
+        listed = (one for one in list_samples(data).samples if one.skeletons and not one.kind)
+        return {one.sample: bool(one.videos) for one in listed}
     if data.dataset in pku.DATASETS:
         long = pku_scan.scan(data.dataset, data.raw).videos
         return {

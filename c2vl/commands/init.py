@@ -1,0 +1,114 @@
+"""Write a manifest for a folder of your own clips, sorted into a folder for each class.
+
+  c2vl init data/raw                 data/raw/jump/clip1.mp4, data/raw/eat/a/b.npy, …
+  c2vl init data/raw --params mine   also write profiles/mine.yaml, for `c2vl profile mine`
+  c2vl init data/raw --dry-run       only say what it understands
+
+Reads the names of the files and one skeleton file. Writes FOLDER/manifest.csv, which you may edit:
+a row a clip with its class, files, subject and split (docs/datasets.md).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from c2vl.core.errors import UserError
+
+if TYPE_CHECKING:
+    from c2vl.datasets.listed.class_folders import ClassFolders
+
+HELP = "write a manifest for a folder of class folders (your own clips)"
+MOST_CLASSES = 30  # printed
+VIDEO_LAYOUT = "coco17"  # of skeletons that a pose estimator finds in videos
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("folder", type=Path, help="folder of class folders")
+    parser.add_argument("--test", type=float, default=0.3, help="share that tests (default 0.3)")
+    parser.add_argument("--seed", type=int, default=0, help="of the drawn splits (default 0)")
+    parser.add_argument("--skeleton", help="a shipped skeleton or a YAML file (default: guessed)")
+    parser.add_argument("--params", metavar="NAME", help="write profiles/NAME.yaml too")
+    parser.add_argument("--dry-run", action="store_true", help="write nothing")
+    parser.add_argument("--force", action="store_true", help="overwrite what is there")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write the manifest; print what was understood and what to do next.
+
+    Raises:
+        UserError: the folder holds no clips, or a file would be overwritten.
+    """
+    from c2vl.commands.own_data.profile_file import profile_path, write_profile
+    from c2vl.core.errors import writing
+    from c2vl.datasets.listed.class_folders import read_class_folders
+    from c2vl.datasets.listed.draw_splits import split_clips
+    from c2vl.datasets.listed.write_manifest import write_manifest
+
+    if not 0 < arguments.test < 1:
+        raise UserError(f"--test is a share between 0 and 1, not {arguments.test:g}.")
+    path = arguments.folder / "manifest.csv"
+    profile = profile_path(arguments.params) if arguments.params else None
+    for file in filter(None, (path, profile)):
+        if file.exists() and not arguments.force and not arguments.dry_run:
+            raise UserError(f"{file} exists; look at it, then run the command with --force.")
+    found = read_class_folders(arguments.folder)
+    column, splits, how = split_clips(found, arguments.test, arguments.seed)
+    _describe(arguments.folder, found)
+    sides = ", ".join(f"{splits.count(side):,} {side}" for side in ("train", "val", "test"))
+    print(f"splits, column `{column}`: {sides.replace(', 0 val', '')}; {how}")
+    skeleton = arguments.skeleton or _skeleton(arguments.folder, found)
+    if arguments.dry_run:
+        return
+    with writing(path):
+        write_manifest(path, found, column, splits)
+    print(f"wrote {path}: {len(found.clips):,} rows")
+    values = {
+        "dataset": "manifest",
+        "raw": arguments.folder.as_posix(),
+        "benchmarks": [column],
+        "skeleton": skeleton,
+    }
+    if profile is None:
+        print("next: set this in params.yaml, then run `c2vl doctor` and `dvc repro index`:")
+        print("  worlds: []\n  data:")
+        shown = {**values, "benchmarks": f"[{column}]", "skeleton": skeleton or "?"}
+        print("\n".join(f"    {key}: {value}" for key, value in shown.items()))
+        return
+    with writing(profile):
+        write_profile(profile, values)
+    print(f"wrote {profile}")
+    print(f"next: c2vl profile {arguments.params} && c2vl doctor && dvc repro index")
+
+
+def _describe(folder: Path, found: ClassFolders) -> None:
+    clips = found.clips
+    videos, skeletons = sum(bool(c.video) for c in clips), sum(bool(c.skeleton) for c in clips)
+    files = [place for clip in clips for place in (clip.video, clip.skeleton)]
+    size = sum((folder / place).stat().st_size for place in files if place and "!" not in place)
+    print(
+        f"{folder}: {len(found.classes):,} classes, {len(clips):,} clips "
+        f"({videos:,} videos, {skeletons:,} skeletons, {size / 1e6:,.1f} MB)"
+    )
+    for name, count in list(found.classes.items())[:MOST_CLASSES]:
+        print(f"  {name}: {count:,}{'  (one clip: it only trains)' if count == 1 else ''}")
+    if len(found.classes) > MOST_CLASSES:
+        print(f"  and {len(found.classes) - MOST_CLASSES:,} more")
+    for reason, places in found.skipped.items():
+        print(f"skipped {len(places):,}: {reason}, such as {places[0]}")
+
+
+def _skeleton(folder: Path, found: ClassFolders) -> str | None:
+    """The skeleton of the files, guessed from the first; printed."""
+    from c2vl.datasets.listed.guess_layout import guess_layout
+
+    first = next((clip.skeleton for clip in found.clips if clip.skeleton), None)
+    if first is None:
+        print(f"skeleton: none; a pose estimator finds {VIDEO_LAYOUT} in the videos")
+        return VIDEO_LAYOUT
+    name, told = guess_layout(folder, first)
+    known = f"taken for {name}; check it" if name else "name it with --skeleton"
+    print(f"skeleton: {told}: {known} (docs/skeletons.md)")
+    return name

@@ -1,0 +1,1 @@
+"""What `c2vl init` writes."""
