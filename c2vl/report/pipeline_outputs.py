@@ -26,6 +26,10 @@ DATASETS = {
     "ntu120": "NTU RGB+D 120",
     "pku1": "PKU-MMD I",
     "pku2": "PKU-MMD II",
+    "nwucla": "Northwestern-UCLA",
+    "utdmhad": "UTD-MHAD",
+    "pyskl": "a file of pyskl's",
+    "manifest": "your own clips",
 }
 ENCODERS = {
     "stgcn": "ST-GCN",
