@@ -58,7 +58,8 @@ class PysklFile:
             if sample_id(name) in self._annotations:
                 raise UserError(f"{path} has two annotations of {name[:60]!r}.")
             self._annotations[sample_id(name)] = annotation
-        self._splits, self.remarks = pyskl_splits(path, content["split"])
+        self._splits, remarks = pyskl_splits(path, content["split"])
+        self.remarks = tuple(remarks)
         self.benchmarks = tuple(
             dict.fromkeys(name for splits in self._splits.values() for name in splits)
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -47,7 +47,7 @@ class ReadyFile(Protocol):
     classes: int  # labels are below
     strangers: tuple[str, ...]  # clips that bear no sample's name, and are left out
     lacking: tuple[str, ...]  # clips of its splits that it does not hold
-    remarks: Sequence[str]  # sentences on what was passed over
+    remarks: tuple[str, ...]  # sentences on what was passed over
 
     def clips(self) -> Iterator[ReadyClip]:
         """All clips in the order of the file, one in memory at a time where the format allows."""

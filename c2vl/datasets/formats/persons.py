@@ -23,7 +23,7 @@ def choose_persons(joints: np.ndarray, most: int, scored: bool) -> np.ndarray:
         (T, M, V, 3).
     """
     frames, _, count, numbers = joints.shape
-    there = joints.any(axis=(2, 3))  # (T, P)
+    there = np.asarray(joints.any(axis=(2, 3)))  # (T, P)
     chosen = np.flatnonzero(there.any(axis=0))
     if len(chosen) > most:
         lively = [_liveliness(joints[:, person], there[:, person], scored) for person in chosen]

@@ -165,13 +165,11 @@ class _Rows:
             kind, problem = "no class", no_class
         splits = {}
         for name, column in self._splits.items():
-            value = column.values[self._place[id(row)]]
-            if value is None and not kind:
+            side = column.values[self._place[id(row)]]
+            if side is None and not kind:
                 kind = "bad split"
                 problem = f"`{name}` is {row.values[name][:40]!r}, not train, test, val or empty"
-            splits[name] = (
-                ("test" if column.tests_on_val else "") if value == "val" else value or ""
-            )
+            splits[name] = ("test" if column.tests_on_val else "") if side == "val" else side or ""
         name = row.values.get("sample", "") or _stem(row)
         where = f" (line {row.line})" if problem else ""
         return ListedSample(
@@ -183,7 +181,9 @@ class _Rows:
             subject=self._subjects.get(row.values.get(self._subject or "", "")),
             kind=kind,
             problem=problem + where,
-            **{number: _whole(row.values.get(number, "")) for number in NUMBERS},
+            setup=_whole(row.values.get("setup", "")),
+            camera=_whole(row.values.get("camera", "")),
+            repetition=_whole(row.values.get("repetition", "")),
         )
 
 

@@ -99,7 +99,9 @@ def list_named_files(params: DataParams) -> Listing:
                 files.skeletons,
                 files.videos,
                 {benchmark: split(name) for benchmark, split in split_of.items()},
-                **numbers,
+                camera=numbers.get("camera"),
+                subject=numbers["subject"],
+                repetition=numbers["repetition"],
             )
         )
     return Listing(

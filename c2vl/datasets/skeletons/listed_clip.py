@@ -85,7 +85,7 @@ def space_row(joints: np.ndarray, layout: SkeletonLayout, seen: int) -> Row:
     Raises:
         ValueError: all joints lie in one point.
     """
-    there = joints.any(axis=(2, 3))  # (F, M)
+    there = np.asarray(joints.any(axis=(2, 3)))  # (F, M)
     made = centred_on(joints[there.any(axis=1)], layout)
     tracked = np.where(there[..., None], TRACKED, 0).repeat(joints.shape[2], axis=2)
     colour = np.full((*joints.shape[:3], 2), np.nan, np.float32)
@@ -103,7 +103,7 @@ def image_row(
         video: width and height of the video; `colour` is in its pixels.
         seen: persons in the file.
     """
-    there = joints.any(axis=(2, 3))
+    there = np.asarray(joints.any(axis=(2, 3)))
     (width, height), note = image_size(joints, stated, video)
     relative = joints if width == 0 else relative_to_image(joints, width, height)
     shown = video or (width, height)
