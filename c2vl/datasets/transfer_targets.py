@@ -23,6 +23,7 @@ class Target(ParamsModel):
     train_subjects: list[int] | None = None
     class_names: list[str] | None = None
     skeleton: str | None = None
+    manifest: Path | None = None
 
     @model_validator(mode="after")
     def _is_a_data_set(self) -> Target:
@@ -33,7 +34,7 @@ class Target(ParamsModel):
         """The same as a section `data`."""
         given = {"dataset": self.dataset, "raw": self.raw, "benchmarks": [self.benchmark]}
         given |= {"train_subjects": self.train_subjects, "class_names": self.class_names}
-        given |= {"skeleton": self.skeleton}
+        given |= {"skeleton": self.skeleton, "manifest": self.manifest}
         return DataParams.model_validate(given)
 
 
