@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from dataset_stages import rows, run_stage, use
-from listed_files import manifest
+from listed_files import film, manifest
 
 from c2vl.core.errors import UserError
 from c2vl.core.layout_file import read_layout
@@ -29,7 +31,9 @@ def clip(seed: int, frames: int = 20) -> np.ndarray:
     return joints
 
 
-def write(root: Path, *changes: dict[str, Any], count: int = 6) -> Path:
+def write(
+    root: Path, *changes: dict[str, Any], count: int = 6, columns: Sequence[str] = COLUMNS
+) -> Path:
     """`count` good rows and then `changes`, in raw/manifest.csv."""
     lines = []
     for number in range(count):
@@ -49,7 +53,7 @@ def write(root: Path, *changes: dict[str, Any], count: int = 6) -> Path:
         )
     good = dict(lines[1])
     lines += [good | {"sample": f"bad{at}"} | change for at, change in enumerate(changes)]
-    return manifest(root / "raw/manifest.csv", lines, COLUMNS)
+    return manifest(root / "raw/manifest.csv", lines, columns)
 
 
 def params(root: Path, **others: Any) -> DataParams:
@@ -201,3 +205,34 @@ def test_a_manifest_needs_a_skeleton() -> None:
         params(Path(), benchmarks=["../x"])
     with pytest.raises(ValueError, match="is for `dataset: manifest`"):
         params(Path(), dataset="ntu60", manifest="m.csv")
+
+
+def test_videos_alone_are_samples_where_the_skeleton_is_of_videos(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their skeletons are found in the videos, so index rows have none."""
+    film(project / "raw/clips/7.avi", frames=12)
+    (project / "raw/clips/8.avi").write_bytes(b"no video")
+    none = {"skeleton": "", "class": "eat", "xsub": "train"}
+    videos = [{**none, "sample": f"film{at}", "video": f"clips/{at}.avi"} for at in (7, 8)]
+    write(project, *videos, columns=[*COLUMNS, "video"])
+    use(dataset="manifest", raw="raw", benchmarks=["xsub"], skeleton="coco17")
+    run_stage("index")
+    said = capsys.readouterr().out
+    assert "8 samples, 7 usable; excluded: 1 unreadable video" in said
+    assert "samples with a video and no skeleton file: 1" in said
+    index = rows("index/index.parquet")
+    film7, film8 = index["film7"], index["film8"]
+    assert (film7["status"], film7["xsub"], film7["skeleton_file"]) == ("ok", "train", None)
+    assert (film7["video_frames"], film7["video_width"]) == (12, 64)
+    assert "there is no skeleton file, and" in film8["reason"]
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["skeleton"]["max_failed"] = 0.5
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    run_stage("skeleton")
+    row = rows("skeleton")["film7"]
+    assert row["status"] == "video_alone" and "a pose estimator" in row["reason"]
+    use(dataset="manifest", raw="raw", benchmarks=["xsub"], skeleton="h36m17")
+    run_stage("index")
+    why = rows("index/index.parquet")["film7"]["reason"]
+    assert "joints found in a video are coco17, not h36m17; set `data.skeleton: coco17`" in why

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
+import cv2
 import numpy as np
 from pku_text import long_joints
 from scipy.io import savemat
@@ -49,3 +50,14 @@ def manifest(path: Path, rows: Iterable[Mapping[str, object]], columns: Sequence
         writer.writeheader()
         writer.writerows(rows)
     return path
+
+
+def film(path: Path, frames: int, size: tuple[int, int] = (64, 48)) -> None:
+    """A video of a square that moves."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 15, size)
+    for at in range(frames):
+        image = np.full((size[1], size[0], 3), 90, np.uint8)
+        image[10:30, at % 40 : at % 40 + 20] = 230
+        writer.write(image)
+    writer.release()

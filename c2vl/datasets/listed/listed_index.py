@@ -1,4 +1,8 @@
-"""The index of a listed data set: its files are read, and each sample becomes a row."""
+"""The index of a listed data set: its files are read, and each sample becomes a row.
+
+A sample with a video and no skeleton file is usable where the data set's skeleton is `FROM_VIDEO`.
+Its `skeleton_file` is null: its joints have to be found in the video.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ from c2vl.datasets.rows import Chosen, Index, checked_length, choose
 
 DATASETS = (*NAMED, "manifest")
 MOST_NAMED = 3  # classes that a note names
+FROM_VIDEO = "coco17"  # the skeleton of pose estimators
 
 
 def list_samples(params: DataParams) -> Listing:
@@ -44,10 +49,12 @@ def build(params: DataParams) -> Index:
     videos = _unique(place for sample in usable for place in sample.videos)
     facts = dict(zip(skeletons, read_skeletons(params.raw, skeletons, layout), strict=True))
     facts |= zip(videos, read_videos(params.raw, videos), strict=True)
-    return replace(assemble(params.dataset, listing, facts), layout=layout)
+    return replace(assemble(params.dataset, listing, facts, layout.name), layout=layout)
 
 
-def assemble(dataset: str, listing: Listing, facts: Mapping[str, FileFacts]) -> Index:
+def assemble(
+    dataset: str, listing: Listing, facts: Mapping[str, FileFacts], skeleton_name: str
+) -> Index:
     """Make the rows of `listing` from what is known of its files."""
     rows, kinds, usable_videos = list[dict[str, Any]](), Counter[str](), Counter[str]()
     counts = {name: Counter({"train": 0, "test": 0}) for name in listing.benchmarks}
@@ -61,6 +68,8 @@ def assemble(dataset: str, listing: Listing, facts: Mapping[str, FileFacts]) -> 
             skeleton = choose(sample.skeletons, facts, "skeleton")
             video = choose(sample.videos, facts, "video")
             video = checked_length(video, skeleton.facts.frames)
+            if not sample.skeletons and sample.videos:
+                skeleton = _from_video(video, skeleton_name)
         rows.append(_row(dataset, listing, sample, skeleton, video))
         usable_videos[video.kind or "usable"] += 1
         if skeleton.kind:
@@ -81,6 +90,7 @@ def assemble(dataset: str, listing: Listing, facts: Mapping[str, FileFacts]) -> 
             "ignored": {"not_of_this_data_set": 0, "not_a_sample_name": len(listing.strangers)},
             "notes": [
                 *listing.notes,
+                *_videos_alone(rows),
                 *_empty_classes(rows, listing),
                 *_on_both_sides(rows, listing.benchmarks),
             ],
@@ -116,6 +126,25 @@ def _row(
         "status": schemas.EXCLUDED if skeleton.kind else schemas.OK,
         "reason": skeleton.reason or sample.remark,
     }
+
+
+def _from_video(video: Chosen, skeleton_name: str) -> Chosen:
+    """The skeleton of a sample that has only a video: none yet, or why there can be none."""
+    if video.kind:
+        return Chosen(kind=video.kind, reason=f"there is no skeleton file, and {video.reason}")
+    if skeleton_name != FROM_VIDEO:
+        return Chosen(
+            kind="no skeleton file",
+            reason=f"there is no skeleton file, and joints found in a video are {FROM_VIDEO}, not "
+            f"{skeleton_name}; set `data.skeleton: {FROM_VIDEO}` if all samples are videos",
+        )
+    return Chosen()
+
+
+def _videos_alone(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    alone = [row for row in rows if row["status"] == schemas.OK and row["skeleton_file"] is None]
+    if alone:
+        yield f"samples with a video and no skeleton file: {len(alone):,}"
 
 
 def _empty_classes(rows: Sequence[Mapping[str, Any]], listing: Listing) -> Iterator[str]:

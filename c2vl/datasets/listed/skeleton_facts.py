@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from c2vl.core.layout import SkeletonLayout
+from c2vl.core.layout_file import NTU, shipped_layout
 from c2vl.datasets.file_facts import FileFacts, on_workers, skeleton_facts, video_facts
 from c2vl.datasets.formats.fit import fitted
 from c2vl.datasets.formats.read import read_recording
@@ -32,7 +33,11 @@ def read_videos(raw: Path, places: Sequence[str]) -> Iterator[FileFacts]:
 def _skeleton(raw: str, layout: SkeletonLayout, place: str) -> FileFacts:
     try:
         if place.lower().endswith(SKELETON):
-            return skeleton_facts(Path(raw), place)
+            facts = skeleton_facts(Path(raw), place)
+            if facts.problem or layout.fits(shipped_layout(NTU)):
+                return facts
+            why = f"its joints are {NTU}, not {layout.name}; set `data.skeleton`"
+            return FileFacts(facts.hash, facts.frames, problem=f"{place}: {why}")
         recording, digest = read_recording(Path(raw), place)
         frames = len(recording.joints)
         try:

@@ -18,13 +18,12 @@ from c2vl.datasets.formats.read import read_recording
 from c2vl.datasets.raw_files import PlaceError
 from c2vl.datasets.scan import SKELETON
 from c2vl.datasets.skeleton_file import SkeletonError, parse_skeleton
-from c2vl.datasets.skeletons.actors import TRACKED, Log
-from c2vl.datasets.skeletons.coordinates import SEEN, centred_on, in_pixels, relative_to_image
+from c2vl.datasets.skeletons.actors import Log
+from c2vl.datasets.skeletons.coordinates import SEEN, centred_on, relative_to_image
 from c2vl.datasets.skeletons.denoise import denoise
 from c2vl.store.stage import Failure, Row
 
 CHANGED = Failure("changed", "the skeleton file changed after the index was made; run `dvc repro`")
-SURE, UNSURE = 2, 1  # tracking states of 2D joints: score above one half, and below
 FRACTION = 1.5  # numbers up to it are fractions of the image, not pixels
 
 
@@ -53,8 +52,9 @@ def clip_rows(payloads: Sequence[tuple[ClipFile, SkeletonLayout]]) -> list[Row |
 def clip_row(file: ClipFile, layout: SkeletonLayout) -> Row | Failure:
     """Return the row of one sample, or why there is none.
 
-    Frames without anybody are left out. 3D clips are centred on the skeleton's `centre`; 2D ones
-    are relative to the image.
+    3D clips are centred on the skeleton's `centre`; frames without anybody are left out. 2D clips
+    are relative to the image; frames without anybody stay, because frames of the video belong to
+    them, except at the end.
     """
     try:
         if file.place.lower().endswith(SKELETON):
@@ -66,7 +66,7 @@ def clip_row(file: ClipFile, layout: SkeletonLayout) -> Row | Failure:
         if content != file.content:
             return CHANGED
         joints = fitted(recording, layout)
-        seen = int(recording.joints.any(axis=(0, 2, 3)).sum())
+        seen = int(np.nan_to_num(recording.joints).any(axis=(0, 2, 3)).sum())
         if layout.three_d:
             return space_row(joints, layout, seen)
         return image_row(joints, recording.size, file.size, seen)
@@ -85,11 +85,8 @@ def space_row(joints: np.ndarray, layout: SkeletonLayout, seen: int) -> Row:
     Raises:
         ValueError: all joints lie in one point.
     """
-    there = np.asarray(joints.any(axis=(2, 3)))  # (F, M)
-    made = centred_on(joints[there.any(axis=1)], layout)
-    tracked = np.where(there[..., None], TRACKED, 0).repeat(joints.shape[2], axis=2)
-    colour = np.full((*joints.shape[:3], 2), np.nan, np.float32)
-    return _row(made, there, colour, tracked, seen, "")
+    there = np.asarray(joints.any(axis=(1, 2, 3)))  # (F,)
+    return _row(centred_on(joints[there], layout), len(joints), seen, "")
 
 
 def image_row(
@@ -100,19 +97,14 @@ def image_row(
     Args:
         joints: (F, M, V, 3): x, y in pixels of the image or as fractions of it, and the score.
         stated: width and height of the image by the file.
-        video: width and height of the video; `colour` is in its pixels.
+        video: width and height of the video.
         seen: persons in the file.
     """
-    there = np.asarray(joints.any(axis=(2, 3)))
     (width, height), note = image_size(joints, stated, video)
-    relative = joints if width == 0 else relative_to_image(joints, width, height)
-    shown = video or (width, height)
-    colour = (
-        in_pixels(relative, *shown) if shown[0] > 1 else np.full((*joints.shape[:3], 2), np.nan)
-    )
-    scores = joints[..., 2]
-    tracked = np.where(scores > SEEN, np.where(scores > 0.5, SURE, UNSURE), 0)
-    return _row(relative[there.any(axis=1)], there, colour, tracked, seen, note)
+    last = int(np.flatnonzero(joints.any(axis=(1, 2, 3)))[-1])
+    kept = joints[: last + 1]
+    relative = kept if width == 0 else relative_to_image(kept, width, height)
+    return _row(relative, len(joints), seen, note)
 
 
 def image_size(
@@ -136,22 +128,15 @@ def image_size(
     )
 
 
-def _row(
-    joints: np.ndarray,
-    there: np.ndarray,
-    colour: np.ndarray,
-    tracked: np.ndarray,
-    seen: int,
-    note: str,
-) -> dict[str, Any]:
-    bodies = int(there.any(axis=0).sum())
-    log = Log(seen, max(seen - bodies, 0), len(there) - len(joints), 0, 0, note)
+def _row(joints: np.ndarray, frames: int, seen: int, note: str) -> dict[str, Any]:
+    bodies = int(joints.any(axis=(0, 2, 3)).sum())
+    log = Log(seen, max(seen - bodies, 0), frames - len(joints), 0, 0, note)
     return {
         "frames": len(joints),
         "bodies": bodies,
         "joints": np.ascontiguousarray(joints, np.float32),
-        "file_frames": len(there),
-        "colour": colour.astype(np.float32),
-        "tracked": tracked.astype(np.uint8),
+        "file_frames": frames,
+        "colour": np.zeros(0, np.float32),
+        "tracked": np.zeros(0, np.uint8),
         **asdict(log),
     }

@@ -10,14 +10,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from c2vl.core import machine, tables
-from c2vl.core.layout_file import read_layout
-from c2vl.core.tables.schemas import OK, SKELETON
+from c2vl.core.layout_file import layout_beside
+from c2vl.core.tables.schemas import OK, skeleton
 from c2vl.datasets.skeletons.listed_clip import ClipFile, clip_rows
 from c2vl.datasets.skeletons.metres import TorsoCount
 from c2vl.store.keys import content_key
 from c2vl.store.stage import Failure, Row, Stage, Unit
 
 VERSION = 1  # raise it when a parser or `listed_clip` changes a row
+VIDEO_ALONE = Failure(
+    "video_alone",
+    "the sample has a video and no skeleton file; find its joints with a pose estimator, and name "
+    "their file in the manifest's column `skeleton`",
+)
 COLUMNS = ["sample", "skeleton_file", "skeleton_hash", "video_width", "video_height", "status"]
 
 
@@ -37,7 +42,7 @@ class ListedStage(Stage):
     def __init__(self, index: Path, raw: Path, max_failed: float) -> None:
         self.max_failed = max_failed
         self._raw = raw
-        self._layout = read_layout(index.parent.parent)
+        self._layout = layout_beside(index)
         rows = tables.read(index, COLUMNS)
         self._index = tables.Grouped(rows.filter(pc.equal(rows.column("status"), OK)))
         self._frames = self._two = self._dropped = 0
@@ -49,7 +54,7 @@ class ListedStage(Stage):
 
     def schema(self, stored: pa.Schema | None) -> pa.Schema:
         """The skeleton table."""
-        return SKELETON
+        return skeleton(self._layout)
 
     def shards(self) -> Iterable[str]:
         """By a hash of the sample's id."""
@@ -61,8 +66,7 @@ class ListedStage(Stage):
         for entry in self._index.rows(shard):
             sample = {"sample": entry["sample"]}
             if entry["skeleton_file"] is None:
-                failure = Failure("no_file", "the sample has no skeleton file")
-                units.append(Unit(sample, None, failure=failure))
+                units.append(Unit(sample, None, failure=VIDEO_ALONE))
                 continue
             size = (entry["video_width"], entry["video_height"])
             known = None if self._layout.three_d or None in size else size
