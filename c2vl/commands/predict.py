@@ -3,7 +3,9 @@
   c2vl predict clip.skeleton                  a file of NTU RGB+D
   c2vl predict 0002-L.txt --part 120:260      frames 120 to 259 of a long file of PKU-MMD
   c2vl predict joints.npy                     metres, (frames, joints, 3) or
-                                              (persons, frames, joints, 3)
+                                              (frames, persons, joints, 3)
+  c2vl predict a01_s01_e00_v01.json           any skeleton file of docs/datasets.md, such as
+                                              .npz, .json, .mat, or OpenPose's folder of a clip
   c2vl predict pose.npy --size 1920x1080      2D: pixels x, y and score, for an encoder of 2D joints
   c2vl predict folder/ --json > actions.json  all skeleton files in a folder
 
@@ -42,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="PATH",
-        help=".skeleton, PKU-MMD .txt, .npy, or a folder of them",
+        help="skeleton file, or a folder of them",
     )
     add_choice(parser)
     parser.add_argument(

@@ -143,6 +143,7 @@ def _row(
         "skeleton_frames": None if clip.joints is None else len(clip.joints),
         "video_reason": NO_VIDEO,
     }
+    row["video_width"], row["video_height"] = clip.size or (None, None)
     for benchmark, count in counts.items():
         row[benchmark] = "" if kind else clip.splits.get(benchmark, "")
         if row[benchmark]:

@@ -26,7 +26,7 @@ from c2vl.datasets.sample_ids import sample_id
 from c2vl.datasets.skeletons.coordinates import relative_to_image
 
 SHIPPED = {(25, 3): "ntu25", (17, 2): "coco17", (18, 2): "openpose18", (20, 3): "kinect20"}
-MOST_CLASSES, MOST_PERSONS = 10_000, 1_000
+MOST_CLASSES, MOST_PERSONS, LARGEST_SIDE = 10_000, 1_000, 1 << 20
 
 
 class PysklFile:
@@ -79,7 +79,8 @@ class PysklFile:
         if label is None or not 0 <= label < MOST_CLASSES:
             return ReadyClip(sample, 0, splits, problem="its `label` is not a class number")
         joints, problem = _joints(annotation, self.layout)
-        return ReadyClip(sample, label, splits, joints, problem)
+        size = None if self.layout.three_d else _size(annotation)
+        return ReadyClip(sample, label, splits, joints, problem, size)
 
 
 def _layout(path: Path, annotations: dict[str, dict[str, Any]]) -> SkeletonLayout:
@@ -127,14 +128,20 @@ def _in_image(
         scores = keypoint.any(axis=-1)
     if not isinstance(scores, np.ndarray) or scores.shape != keypoint.shape[:-1]:
         return None, f"its `keypoint_score` does not fit its `keypoint` {keypoint.shape}"
-    size = annotation.get("img_shape", annotation.get("original_shape"))
-    sides = [_whole(side) for side in size[:2]] if isinstance(size, tuple | list) else []
-    if len(sides) != 2 or not all(side is not None and 0 < side < 1 << 20 for side in sides):
+    if (size := _size(annotation)) is None:
         return None, "its `img_shape` is not the (height, width) of an image"
-    height, width = (int(side or 0) for side in sides)
     scored = np.concatenate([keypoint, scores[..., None]], axis=-1, dtype=np.float32)
     joints, problem = checked(_slots(scored, layout))
-    return None if joints is None else relative_to_image(joints, width, height), problem
+    return None if joints is None else relative_to_image(joints, *size), problem
+
+
+def _size(annotation: dict[str, Any]) -> tuple[int, int] | None:
+    """(width, height) of the images of a clip; None if it does not say them."""
+    sides = annotation.get("img_shape", annotation.get("original_shape"))
+    if not isinstance(sides, tuple | list) or len(sides) < 2:
+        return None
+    height, width = _whole(sides[0]) or 0, _whole(sides[1]) or 0
+    return (width, height) if 0 < min(width, height) <= max(width, height) < LARGEST_SIDE else None
 
 
 def _slots(keypoint: np.ndarray, layout: SkeletonLayout) -> np.ndarray:

@@ -24,6 +24,7 @@ class ReadyClip:
         joints: (T, M, V, 3) float32 as the file's skeleton describes them, zero where absent,
             without the zero frames that pad its end; 3D ones are not centred, 2D ones are relative
             to the image. None where there is a problem.
+        size: width and height in pixels of the images that 2D joints belong to.
         problem: why the clip is of no use, in a sentence; empty when it is.
     """
 
@@ -32,6 +33,7 @@ class ReadyClip:
     splits: Mapping[str, str] = field(default_factory=dict)
     joints: np.ndarray | None = None
     problem: str = ""
+    size: tuple[int, int] | None = None
 
     @property
     def content(self) -> str | None:

@@ -48,12 +48,13 @@ def test_each_format_gives_the_joints_of_the_pipeline(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_bytes(skeleton_text(both))
     np.save(tmp_path / "c.npy", body)
     np.save(tmp_path / "d.npy", np.moveaxis(both, 1, 0))
+    np.savez(tmp_path / "e.npz", joints=both)
     expected = body - body[0, 1]
     for name in ("a.skeleton", "c.npy"):
         clip = read_clip(tmp_path / name)
         np.testing.assert_allclose(clip.joints[:, 0], expected, atol=1e-6)
         assert clip.persons == 1 and not clip.joints[:, 1].any()
-    for name in ("b.txt", "d.npy"):
+    for name in ("b.txt", "d.npy", "e.npz"):
         clip = read_clip(tmp_path / name)
         np.testing.assert_allclose(clip.joints, actors_of_slots(both).joints, atol=1e-6)
         assert clip.persons == 2
@@ -66,6 +67,12 @@ def test_each_format_gives_the_joints_of_the_pipeline(tmp_path: Path) -> None:
         read_clip(tmp_path / "a.skeleton", solo="copy").joints[:, 1],
         read_clip(tmp_path / "c.npy").joints[:, 0],
     )
+
+
+def one_gap() -> np.ndarray:
+    joints = np.ones((4, 25, 3))
+    joints[2, 3] = np.nan
+    return joints
 
 
 def test_studio_files_are_read_by_the_line(tmp_path: Path) -> None:
@@ -85,14 +92,16 @@ def test_studio_files_are_read_by_the_line(tmp_path: Path) -> None:
         ("a.csv", b"1,2", r"end with \.csv are not read"),
         ("a.npy", b"", "NumPy's format"),
         ("a.npy", b"not an array", "NumPy's format"),
-        ("a.npy", np.zeros((4, 25, 2)), r"shape \(frames, joints, 3\)"),
-        ("a.npy", np.zeros((3, 4, 25, 3)), "3 persons"),
-        ("a.npy", np.zeros((4, 25, 3)), "no frame"),
-        ("a.npy", np.full((4, 25, 3), np.nan), "NaN"),
+        ("a.npy", np.ones((4, 25, 2)), "2 numbers a joint, the skeleton ntu25 is 3D"),
+        ("a.npy", np.zeros((30, 70, 25, 3)), "70 persons in 30 frames: the order of the axes"),
+        ("a.npy", np.zeros((4, 25, 3)), "no joints"),
+        ("a.npy", np.full((4, 25, 3), np.nan), "no joints"),
+        ("a.npy", one_gap(), "joint 3 has no position in frame 2"),
+        ("a.json", b'{"people": []}', "nobody"),
         ("a.npy", np.full((4, 25, 3), 1e300), "infinite"),
         ("a.npy", np.ones((4, 20, 3)) * np.arange(20)[:, None], "20 joints.*25"),
         ("a.npy", np.array([[["x"] * 3] * 25]), "numbers"),
-        ("a.npy", np.array([{}], dtype=object), "NumPy's format"),
+        ("a.npy", np.array([{}], dtype=object), "never unpickled"),
     ],
 )
 def test_a_bad_file_is_one_sentence_that_names_it(

@@ -207,6 +207,24 @@ def test_a_manifest_needs_a_skeleton() -> None:
         params(Path(), dataset="ntu60", manifest="m.csv")
 
 
+def test_a_manifest_may_say_the_size_of_the_images(project: Path) -> None:
+    """Else each clip would end at its own outermost joint."""
+    path = write(project)
+    text = path.read_text().splitlines()
+    path.write_text(
+        "\n".join([f"{text[0]},width,height", *(f"{row},1920,1080" for row in text[1:])])
+    )
+    use(dataset="manifest", raw="raw", benchmarks=["xsub"], skeleton="coco17")
+    run_stage("index")
+    run_stage("skeleton")
+    assert rows("index/index.parquet")["clip1"]["video_width"] == 1920
+    row = rows("skeleton")["clip1"]
+    expected = clip(1)[:, 0, :, :2] / (960, 540) - 1
+    joints = row["joints"].reshape(-1, 2, 17, 3)[:, 0, :, :2]
+    np.testing.assert_allclose(joints, expected, atol=1e-5)
+    assert not row["note"]
+
+
 def test_videos_alone_are_samples_where_the_skeleton_is_of_videos(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from dataset_stages import rows, run_stage, use
 from listed_files import kinect, nw_ucla_clip, utd_clip, utd_names
+from ucla_grid import ucla_names
 
 from c2vl.core.errors import UserError
 from c2vl.core.layout_file import read_layout
@@ -31,6 +32,18 @@ def listed(dataset: str, raw: Path) -> Listing:
     benchmark = {"nwucla": "xview", "utdmhad": "xsub"}[dataset]
     params = {"dataset": dataset, "raw": raw, "benchmarks": [benchmark]}
     return list_samples(DataParams.model_validate(params))
+
+
+def test_nw_ucla_cross_view_has_its_published_numbers(tmp_path: Path) -> None:
+    for name in ucla_names():
+        (tmp_path / f"{name}.json").touch()
+    found = listed("nwucla", tmp_path)
+    sides = Counter(sample.splits["xview"] for sample in found.samples)
+    assert (len(found.samples), sides["train"], sides["test"]) == (1484, 1020, 464)
+    assert not found.notes and not found.strangers
+    assert Counter(sample.label for sample in found.samples).keys() == set(range(10))
+    by_camera = Counter((one.camera, one.splits["xview"]) for one in found.samples)
+    assert by_camera == {(1, "train"): 516, (2, "train"): 504, (3, "test"): 464}
 
 
 def test_utd_mhad_cross_subject_has_its_published_numbers(tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ def test_ntu_by_hrnet(project: Path) -> None:
         np.testing.assert_allclose(joints[:, : expected.shape[1]], expected, atol=1e-6)
         assert not joints[:, expected.shape[1] :].any()
         assert found[name]["bodies"] == expected.shape[1]
+        assert (index[name]["video_width"], index[name]["video_height"]) == (WIDTH, HEIGHT)
         assert index[name]["subject"] == int(name[11]) and index[name]["label"] == int(name[-1]) - 1
         assert index[name]["xview"] == ("train" if place >= 4 else "test")
     assert "(M, T, 17, 2)" in index[names[3]]["reason"]

@@ -17,9 +17,11 @@ from typing import Any
 
 import pytest
 import recipe_data
+import recipe_formats
 import yaml
 from dvc.repo import Repo
 from opened_files import opened_files
+from recipe_commands import commands_answer
 from resolved_pipeline import lies_in, name_of, resolved
 from warm_python import warm_python
 from whole_project import ROOT, Project, copy_of_the_working_tree
@@ -57,10 +59,13 @@ class Recipe:
     place: Callable[[Path, Path], None]  # (project, filmed)
     changes: Params = field(default_factory=dict)
     pretrained: bool = True
+    asked: tuple[str, ...] | None = None  # files for `c2vl predict`; None: ask nothing
 
     def prepare(self, project: Project, filmed: Path) -> None:
         """Place the files, switch to the profile and write the changes."""
         self.place(project.folder, filmed)
+        if not (ROOT / f"profiles/{self.profile}.yaml").exists():
+            project.works("c2vl", "init", "data/raw", "--params", self.profile)
         project.works("c2vl", "profile", self.profile, "--force")
         params = scaled_down(project.params())
         for dotted, value in self.changes.items():
@@ -118,6 +123,7 @@ ASKED = {  # for their fingerprint; they are not of this data
     "results/compare/compare.json",
     "results/ablations/ablations.json",
 }
+ANSWERS = {"caption.published": "published/answers.zip", **LANGUAGE}
 SHORT = {  # in `make test`; between them they take every stage, with and without prompts
     "small": Recipe("small", raw_ntu()),
     "ctrgcn": Recipe(
@@ -154,6 +160,39 @@ LONG = {
     ),
     "one-missing": Recipe("small", one_missing),
     "transfer": Recipe("small", with_target, {"transfer.targets": {"pku2": TARGET}}),
+    "nwucla": Recipe(
+        "small",
+        recipe_formats.nw_ucla,
+        {"data.dataset": "nwucla", "data.benchmarks": ["xview"]},
+        asked=("data/raw/all_sqe",),
+    ),
+    "utdmhad": Recipe(
+        "small",
+        recipe_formats.utd_mhad,
+        {"data.dataset": "utdmhad", "data.benchmarks": ["xsub"]},
+        asked=("data/raw/Skeleton",),
+    ),
+    "ntu60-hrnet": Recipe(
+        "small",
+        recipe_formats.ntu_hrnet,
+        {**ANSWERS, "data.raw": "data/raw/ntu60_hrnet.pkl"},
+        asked=(),
+    ),
+    "gym-hrnet": Recipe(
+        "small",
+        recipe_formats.gym_hrnet,
+        {
+            **ANSWERS,
+            "data.dataset": "pyskl",
+            "data.raw": "data/raw/gym_hrnet.pkl",
+            "data.benchmarks": ["split"],
+        },
+        asked=(),
+    ),
+    "own-clips": Recipe("mine", recipe_formats.own_clips, asked=("data/raw/sit down",)),
+    "openpose": Recipe(
+        "mine", recipe_formats.open_pose, pretrained=False, asked=("data/raw/test/run",)
+    ),
     "three-streams": Recipe(
         "small", raw_ntu(), {f"{name}.streams": ["joint", "motion", "bone"] for name in SECTIONS}
     ),
@@ -244,6 +283,8 @@ def test_recipe(name: str, project: Project, filmed: Path) -> None:
 def test_long_recipe(name: str, project: Project, filmed: Path) -> None:
     LONG[name].prepare(project, filmed)
     reaches_the_report(project, LONG[name])
+    if (files := LONG[name].asked) is not None:
+        commands_answer(project, files)
 
 
 @pytest.mark.recipes

@@ -11,18 +11,20 @@ import numpy as np
 from c2vl.core.errors import UserError
 from c2vl.core.layout import SkeletonLayout
 from c2vl.core.layout_file import NTU, shipped_layout
+from c2vl.datasets.formats.fit import fitted
+from c2vl.datasets.formats.read import PARSERS, joined, read_recording
+from c2vl.datasets.formats.recording import Recording
 from c2vl.datasets.hidden_files import is_hidden
 from c2vl.datasets.pku_skeleton import NUMBERS, LongSkeleton
+from c2vl.datasets.raw_files import PlaceError
 from c2vl.datasets.skeleton_file import SkeletonError, parse_skeleton
 from c2vl.datasets.skeleton_params import Rules, Solo
 from c2vl.datasets.skeletons.actors import actors_of_slots
-from c2vl.datasets.skeletons.coordinates import centred_on, relative_to_image
 from c2vl.datasets.skeletons.denoise import denoise
+from c2vl.datasets.skeletons.listed_clip import fractional, image_row, space_row
 from c2vl.models.ragged import RaggedSkeletons
 
-SUFFIXES = (".skeleton", ".txt", ".npy")
-LARGEST = 3.0  # of a joint's place in its image; beyond it, the numbers are pixels
-SHAPES = "(frames, joints, 3) or (persons, frames, joints, 3)"
+SUFFIXES = (".skeleton", ".txt", *PARSERS)
 
 Part = tuple[int, int]  # first frame, and the one after the last
 
@@ -45,7 +47,8 @@ class Clip:
 def find_files(paths: Iterable[Path]) -> list[Path]:
     """List the files of `paths`; a folder stands for its skeleton files (at any depth, sorted).
 
-    A folder's text file counts only if its first line holds PKU-MMD's 150 numbers.
+    A folder's text file counts only if its first line holds PKU-MMD's 150 numbers. A folder of
+    OpenPose's files, one a frame, is one skeleton.
 
     Raises:
         UserError: a path does not exist, or a folder has no skeleton file.
@@ -55,7 +58,7 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
         if path.is_dir():
             inside = [
                 file
-                for file in sorted(path.rglob("*"))
+                for file in path.rglob("*")
                 if file.suffix.lower() in SUFFIXES
                 and file.is_file()
                 and not is_hidden(file.relative_to(path).as_posix())
@@ -65,7 +68,7 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
                 raise UserError(
                     f"{path} holds no skeleton file; these are read: {', '.join(SUFFIXES)}."
                 )
-            found += inside
+            found += sorted(map(Path, joined(str(file) for file in inside)))
         elif path.exists():
             found.append(path)
         else:
@@ -84,14 +87,14 @@ def read_clip(
     """Read one file as a clip.
 
     Args:
-        path: `.skeleton` (NTU RGB+D), `.txt` (PKU-MMD: 150 numbers a line) or `.npy` of `SHAPES`;
-            metres, or x, y and score.
+        path: `.skeleton` (NTU RGB+D), `.txt` (PKU-MMD: 150 numbers a line), a file that
+            `c2vl.datasets.formats` reads, or a folder with one JSON file a frame.
         layout: the skeleton of the encoder; None: ntu25.
         part: frames of the file that the clip has; None: all.
         rules: as in `denoise`, for `.skeleton` files.
         solo: as in `denoise`, for `.skeleton` files.
-        size: width and height of the image that 2D joints are pixels of; None: they are relative to
-            it already.
+        size: width and height of the image that 2D joints are pixels of; None: they are fractions
+            of it.
 
     Raises:
         UserError: the file cannot be used; the message says why.
@@ -101,7 +104,7 @@ def read_clip(
         RaggedSkeletons.from_clips([joints])  # raises if no frame is valid
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error}).") from None
-    except (SkeletonError, ValueError) as error:
+    except (SkeletonError, PlaceError, ValueError) as error:
         raise UserError(f"{path}: {error}.") from None
     return Clip(path, joints, persons)
 
@@ -115,9 +118,9 @@ def _joints(
     size: tuple[int, int] | None,
 ) -> tuple[np.ndarray, int]:
     suffix = path.suffix.lower()
-    if suffix == ".npy":
-        values = _array(path, layout)
-        return _of_slots(values[slice(*_within(part, len(values)))], layout, size)
+    if suffix in PARSERS or path.is_dir():
+        whole = read_recording(path.parent, path.name)[0].joints
+        return _of_persons(Recording(whole[slice(*_within(part, len(whole)))]), layout, size)
     if suffix not in SUFFIXES:
         raise SkeletonError(
             f"files that end with {suffix or 'no suffix'} are not read; "
@@ -142,54 +145,20 @@ def _other_joints(count: int, layout: SkeletonLayout) -> SkeletonError:
     )
 
 
-def _of_slots(
-    values: np.ndarray, layout: SkeletonLayout, size: tuple[int, int] | None
+def _of_persons(
+    recording: Recording, layout: SkeletonLayout, size: tuple[int, int] | None
 ) -> tuple[np.ndarray, int]:
-    """(joints, persons) of (F, M, V, 3), without the frames that nobody is in."""
-    somebody = np.asarray(values.any(axis=(2, 3)))  # (F, M)
-    if not somebody.any():
-        raise SkeletonError("no frame of the clip holds a body")
-    first_there = np.argsort(~somebody.any(axis=0), kind="stable")  # empty slots to the end
-    joints = values[somebody.any(axis=1)][:, first_there]
+    """(joints, persons) of the people of a file."""
+    if recording.joints.shape[2] != layout.count:
+        raise _other_joints(recording.joints.shape[2], layout)
+    joints = fitted(recording, layout)
     if layout.three_d:
-        joints = centred_on(joints, layout)
-    elif size is not None:
-        joints = relative_to_image(joints, *size)
-    elif np.abs(joints[..., :2]).max() > LARGEST:
+        row = space_row(joints, layout, 0)
+    elif size is None and not fractional(joints):
         raise SkeletonError("its joints are pixels; say of which image with `--size WIDTHxHEIGHT`")
-    return joints, int(somebody.any(axis=0).sum())
-
-
-def _array(path: Path, layout: SkeletonLayout) -> np.ndarray:
-    """Read an array of one of `SHAPES` as joints (T, M, V, 3) float32."""
-    try:
-        values = np.load(path, allow_pickle=False, mmap_mode="r")
-    except (ValueError, EOFError):
-        raise SkeletonError("it does not hold an array of numbers in NumPy's format") from None
-    if (
-        not isinstance(values, np.ndarray)
-        or values.ndim not in (3, 4)
-        or values.shape[-1] != 3
-        or 0 in values.shape
-    ):
-        shape = getattr(values, "shape", "an archive")
-        raise SkeletonError(f"an array of shape {SHAPES} is needed, not {shape}")
-    if values.dtype.kind not in "fiu":
-        raise SkeletonError(f"an array of numbers is needed, not of {values.dtype}")
-    bodies = values[None] if values.ndim == 3 else values  # (M, T, V, C)
-    if len(bodies) > layout.persons:
-        raise SkeletonError(
-            f"it holds {len(bodies)} persons, but a clip has at most {layout.persons}; "
-            f"the shape is {SHAPES}"
-        )
-    if bodies.shape[2] != layout.count:
-        raise _other_joints(bodies.shape[2], layout)
-    joints = np.zeros((bodies.shape[1], *layout.shape), np.float32)
-    with np.errstate(over="ignore"):
-        joints[:, : len(bodies)] = np.moveaxis(bodies, 0, 1)
-    if not np.isfinite(joints).all():
-        raise SkeletonError("joint coordinates are NaN or infinite")
-    return joints
+    else:
+        row = image_row(joints, size, 0)
+    return row["joints"], row["bodies"]
 
 
 def _within(part: Part | None, frames: int) -> Part:

@@ -10,6 +10,10 @@ from c2vl.datasets.formats.recording import Recording
 from c2vl.datasets.skeleton_file import SkeletonError
 
 
+class OtherSkeletonError(SkeletonError):
+    """The file has another number of joints or of coordinates than the skeleton."""
+
+
 def fitted(recording: Recording, layout: SkeletonLayout) -> np.ndarray:
     """Return (T, M, V, 3) float32 as `layout` describes it; zero where somebody is absent.
 
@@ -17,24 +21,21 @@ def fitted(recording: Recording, layout: SkeletonLayout) -> np.ndarray:
     gets the score 0, and joints without scores get 1. In 3D, a fourth number (a score) is dropped.
 
     Raises:
-        SkeletonError: the file has another number of joints or coordinates, or a 3D joint without
-            numbers.
+        OtherSkeletonError: the file has another number of joints or coordinates.
+        SkeletonError: a 3D joint has no numbers, or nobody is there.
     """
     joints = recording.joints
     _, _, count, numbers = joints.shape
     if count != layout.count:
-        raise SkeletonError(
+        raise OtherSkeletonError(
             f"it has {count} joints (its shape is {joints.shape}), the skeleton {layout.name} has "
-            f"{layout.count}; set `data.skeleton`"
+            f"{layout.count}"
         )
     if numbers == 2 and layout.three_d:
-        raise SkeletonError(
-            f"it has 2 numbers a joint, the skeleton {layout.name} is 3D; set `data.skeleton`"
-        )
+        raise OtherSkeletonError(f"it has 2 numbers a joint, the skeleton {layout.name} is 3D")
     if numbers == 4 and not layout.three_d:
-        raise SkeletonError(
-            f"it has 4 numbers a joint, the skeleton {layout.name} is 2D: x, y and a score; set "
-            "`data.skeleton`"
+        raise OtherSkeletonError(
+            f"it has 4 numbers a joint, the skeleton {layout.name} is 2D: x, y and a score"
         )
     joints = _in_space(joints) if layout.three_d else _in_image(joints)
     if not joints.any():

@@ -55,7 +55,7 @@ def parse_frames(frames: Sequence[Any]) -> Recording:
     followed = all(number >= 0 for frame in ids for number in frame) and all(
         len(set(frame)) == len(frame) for frame in ids
     )
-    return recording(follow(arrays, ids if followed else None))
+    return recording(follow(arrays, ids if followed else None), followed=True)
 
 
 def _person(person: Any, at: int) -> np.ndarray | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from c2vl.core.digest import digest_of
@@ -24,11 +24,25 @@ PARSERS: dict[str, Callable[[bytes], Recording]] = {
     ".mat": parse_mat,
 }
 FRAME = ".json"  # of a folder with one file a frame
+NAMED_FRAME = re.compile(r".+[_-]\d+_keypoints\.json", re.IGNORECASE)  # as OpenPose names it
 
 
 def is_skeleton_file(name: str) -> bool:
     """Whether a file of this name may be read as a skeleton."""
     return Path(name).suffix.lower() in PARSERS
+
+
+def joined(places: Iterable[str]) -> Iterator[str]:
+    """Places, sorted; a folder of one JSON file a frame comes once, with a slash at its end."""
+    last = ""
+    for place in sorted(places):
+        folder, _, base = place.rpartition("/")
+        if folder and NAMED_FRAME.fullmatch(base):
+            if folder != last:
+                yield f"{folder}/"
+            last = folder
+        else:
+            yield place
 
 
 def read_recording(raw: Path, place: str) -> tuple[Recording, str]:

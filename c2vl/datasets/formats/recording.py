@@ -11,6 +11,7 @@ from c2vl.datasets.skeleton_file import FARTHEST, MAX_FRAMES, SkeletonError
 
 MOST_PERSONS = 64  # in a file; more is damage, or the axes are in another order
 MOST_JOINTS = 1000
+FEW = 4  # a first axis of so many at most, and a longer second one, are persons and frames
 
 
 @dataclass(frozen=True)
@@ -19,15 +20,19 @@ class Recording:
 
     Attributes:
         joints: (T, M, V, C) float32, in the file's unit; NaN or zero where somebody is absent.
-        size: width and height of the frames in pixels, where the file says so.
     """
 
     joints: np.ndarray
-    size: tuple[int, int] | None = None
 
 
-def recording(values: Any, size: tuple[int, int] | None = None) -> Recording:
+def recording(values: Any, followed: bool = False) -> Recording:
     """Check numbers (T, M, V, C) or (T, V, C), an array or nested lists.
+
+    pyskl's order (M, T, V, C) is told by the sizes of the axes.
+
+    Args:
+        values: the numbers.
+        followed: whether their order is known to be (T, M, V, C).
 
     Raises:
         SkeletonError: they are no such numbers; infinite and absurd ones are none either.
@@ -50,10 +55,12 @@ def recording(values: Any, size: tuple[int, int] | None = None) -> Recording:
             f"its joints have shape {joints.shape}, not (T, M, V, C) or (T, V, C) "
             "with 2 to 4 numbers a joint"
         )
+    if not followed and joints.shape[0] <= FEW < joints.shape[1]:
+        joints = joints.swapaxes(0, 1)
     frames, persons, count, _ = joints.shape
     if frames > MAX_FRAMES or count > MOST_JOINTS:
         raise SkeletonError(f"it has absurdly many frames or joints: {joints.shape}")
-    if persons > MOST_PERSONS:
+    if persons > MOST_PERSONS or (persons > max(frames, FEW) and not followed):
         raise SkeletonError(
             f"it has {persons} persons in {frames} frames: the order of the axes is "
             "frames, persons, joints, coordinates"
@@ -62,4 +69,4 @@ def recording(values: Any, size: tuple[int, int] | None = None) -> Recording:
         joints = np.ascontiguousarray(joints, np.float32)
     if (np.abs(np.nan_to_num(joints, posinf=np.inf)) > FARTHEST).any():
         raise SkeletonError("joint coordinates are infinite or absurd")
-    return Recording(joints, size)
+    return Recording(joints)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from c2vl.core.errors import UserError
 from c2vl.core.unicode_text import printable
-from c2vl.datasets.formats.read import is_skeleton_file
+from c2vl.datasets.formats.read import is_skeleton_file, joined
 from c2vl.datasets.listed.manifest import FILES, SPLITS
 from c2vl.datasets.sample_ids import sample_id
 from c2vl.datasets.scan import OTHER_CONTAINERS, SKELETON, all_places, is_packed, is_video
@@ -19,7 +18,6 @@ KINDS = frozenset(
     ["video", "videos", "rgb", "clips", "skeleton", "skeletons", "pose", "poses", "keypoints"]
 )
 ENDINGS = re.compile(r"[_-](rgb|color|colour|video|skeleton|pose|keypoints)$", re.IGNORECASE)
-FRAME = re.compile(r".+[_-]\d+_keypoints\.json", re.IGNORECASE)
 SUBJECT = re.compile(
     r"(?:^|[_-])(?:subject|person|subj|sub|p|s)[_-]?(\d{1,4})(?=[_-]|$)|S\d{3}C\d{3}P(\d{3})",
     re.IGNORECASE,
@@ -77,7 +75,7 @@ def read_class_folders(folder: Path) -> ClassFolders:
     """
     clips: dict[tuple[str, str, str], FoundClip] = {}
     found = ClassFolders([])
-    for place in _joined(all_places(folder)):
+    for place in joined(all_places(folder)):
         reason = _not_a_clip(place)
         *folders, base = place.rstrip("/").split("/")
         split, label, inner = _levels(folders)
@@ -106,19 +104,6 @@ def read_class_folders(folder: Path) -> ClassFolders:
     found.split_by_folder = any(clip.split for clip in found.clips)
     _name(found.clips)
     return found
-
-
-def _joined(places: Iterable[str]) -> Iterator[str]:
-    """Places, sorted; a folder of one JSON file a frame comes once, with a slash at its end."""
-    last = ""
-    for place in sorted(places):
-        folder, _, base = place.rpartition("/")
-        if folder and FRAME.fullmatch(base):
-            if folder != last:
-                yield f"{folder}/"
-            last = folder
-        else:
-            yield place
 
 
 def _not_a_clip(place: str) -> str:

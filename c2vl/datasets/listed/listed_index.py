@@ -104,6 +104,7 @@ def _row(
     splits = {
         name: "" if skeleton.kind else sample.splits.get(name, "") for name in listing.benchmarks
     }
+    width, height = sample.size or (None, None)
     return {
         "sample": sample.sample,
         "dataset": dataset,
@@ -119,8 +120,8 @@ def _row(
         "video_hash": video.facts.hash,
         "skeleton_frames": skeleton.facts.frames,
         "video_frames": video.facts.frames,
-        "video_width": video.facts.width,
-        "video_height": video.facts.height,
+        "video_width": video.facts.width or width,
+        "video_height": video.facts.height or height,
         "video_reason": video.reason,
         **splits,
         "status": schemas.EXCLUDED if skeleton.kind else schemas.OK,

@@ -16,6 +16,8 @@ class ListedSample:
         skeletons, videos: places in the raw folder (see `c2vl.datasets.raw_files`), copies too.
         splits: benchmark -> train, test or empty.
         setup, camera, subject, repetition: numbers, None where there are none.
+        size: width and height in pixels of the images that 2D joints belong to, where the list says
+            so.
         kind, problem: why it cannot be used, by the list alone: a word or two, and a sentence.
         remark: what else should be known of it, in a sentence.
     """
@@ -29,6 +31,7 @@ class ListedSample:
     camera: int | None = None
     subject: int | None = None
     repetition: int | None = None
+    size: tuple[int, int] | None = None
     kind: str = ""
     problem: str = ""
     remark: str = ""

@@ -19,7 +19,8 @@ from c2vl.datasets.sample_ids import sample_id
 FILES = ("manifest.csv", "manifest.tsv", "manifest.parquet")
 SUBJECT = ("subject", "person", "performer", "group")
 NUMBERS = ("camera", "setup", "repetition")
-KNOWN = {"sample", "skeleton", "video", "label", "class", *SUBJECT, *NUMBERS}
+SIZE = ("width", "height")  # of the images that 2D joints belong to
+KNOWN = {"sample", "skeleton", "video", "label", "class", *SUBJECT, *NUMBERS, *SIZE}
 SPLITS = {
     **dict.fromkeys(["train", "training"], "train"),
     **dict.fromkeys(["test", "testing", "eval"], "test"),
@@ -27,6 +28,7 @@ SPLITS = {
     **dict.fromkeys(["", "-", "none", "null", "nan"], ""),
 }
 MOST_NUMBER = 2**15 - 1
+LARGEST_SIDE = 1 << 20  # pixels
 
 
 def manifest_file(params: DataParams) -> Path:
@@ -170,6 +172,7 @@ class _Rows:
                 kind = "bad split"
                 problem = f"`{name}` is {row.values[name][:40]!r}, not train, test, val or empty"
             splits[name] = ("test" if column.tests_on_val else "") if side == "val" else side or ""
+        width, height = (_whole(row.values.get(side, ""), LARGEST_SIDE) for side in SIZE)
         name = row.values.get("sample", "") or _stem(row)
         where = f" (line {row.line})" if problem else ""
         return ListedSample(
@@ -179,6 +182,7 @@ class _Rows:
             places["video"],
             splits,
             subject=self._subjects.get(row.values.get(self._subject or "", "")),
+            size=(width, height) if width and height else None,
             kind=kind,
             problem=problem + where,
             setup=_whole(row.values.get("setup", "")),
@@ -195,8 +199,8 @@ def _stem(row: ManifestRow) -> str:
     return f"{folder}_{stem}".replace("/", "_").strip("_") if folder else stem
 
 
-def _whole(text: str) -> int | None:
-    return int(text) if text.isdecimal() and int(text) <= MOST_NUMBER else None
+def _whole(text: str, most: int = MOST_NUMBER) -> int | None:
+    return int(text) if text.isdecimal() and int(text) <= most else None
 
 
 def _listed(table: ManifestTable) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from c2vl.core.layout import SkeletonLayout
 from c2vl.core.layout_file import NTU, shipped_layout
 from c2vl.datasets.file_facts import FileFacts, on_workers, skeleton_facts, video_facts
-from c2vl.datasets.formats.fit import fitted
+from c2vl.datasets.formats.fit import OtherSkeletonError, fitted
 from c2vl.datasets.formats.read import read_recording
 from c2vl.datasets.raw_files import PlaceError
 from c2vl.datasets.scan import SKELETON
@@ -42,6 +42,8 @@ def _skeleton(raw: str, layout: SkeletonLayout, place: str) -> FileFacts:
         frames = len(recording.joints)
         try:
             fitted(recording, layout)
+        except OtherSkeletonError as error:
+            return FileFacts(digest, frames, problem=f"{place}: {error}; set `data.skeleton`")
         except SkeletonError as error:
             return FileFacts(digest, frames, problem=f"{place}: {error}")
         return FileFacts(digest, frames)

@@ -24,7 +24,7 @@ from c2vl.datasets.skeletons.denoise import denoise
 from c2vl.store.stage import Failure, Row
 
 CHANGED = Failure("changed", "the skeleton file changed after the index was made; run `dvc repro`")
-FRACTION = 1.5  # numbers up to it are fractions of the image, not pixels
+FRACTION = 3.0  # numbers up to it are fractions of the image, not pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def clip_row(file: ClipFile, layout: SkeletonLayout) -> Row | Failure:
         seen = int(np.nan_to_num(recording.joints).any(axis=(0, 2, 3)).sum())
         if layout.three_d:
             return space_row(joints, layout, seen)
-        return image_row(joints, recording.size, file.size, seen)
+        return image_row(joints, file.size, seen)
     except PlaceError as error:
         return Failure("unreadable", f"the skeleton file is of no use: {error}")
     except (SkeletonError, ValueError) as error:
@@ -89,43 +89,44 @@ def space_row(joints: np.ndarray, layout: SkeletonLayout, seen: int) -> Row:
     return _row(centred_on(joints[there], layout), len(joints), seen, "")
 
 
-def image_row(
-    joints: np.ndarray, stated: tuple[int, int] | None, video: tuple[int, int] | None, seen: int
-) -> Row:
+def image_row(joints: np.ndarray, size: tuple[int, int] | None, seen: int) -> Row:
     """Row of a 2D clip.
 
     Args:
         joints: (F, M, V, 3): x, y in pixels of the image or as fractions of it, and the score.
-        stated: width and height of the image by the file.
-        video: width and height of the video.
+        size: width and height of the image; None: not known.
         seen: persons in the file.
     """
-    (width, height), note = image_size(joints, stated, video)
+    (width, height), note = image_size(joints, size)
     last = int(np.flatnonzero(joints.any(axis=(1, 2, 3)))[-1])
     kept = joints[: last + 1]
     relative = kept if width == 0 else relative_to_image(kept, width, height)
     return _row(relative, len(joints), seen, note)
 
 
-def image_size(
-    joints: np.ndarray, stated: tuple[int, int] | None, video: tuple[int, int] | None
-) -> tuple[tuple[int, int], str]:
+def image_size(joints: np.ndarray, size: tuple[int, int] | None) -> tuple[tuple[int, int], str]:
     """((width, height), note) of the image that 2D joints belong to.
 
-    Joints that are all between -1.5 and 1.5 are no pixels: fractions of the image's sides (size
-    1 x 1), or already relative to its centre (size 0 x 0) if one of them is negative.
+    `fractional` joints belong to an image of 1 x 1, or of 0 x 0 if one of them is negative: then
+    they are relative to its centre already.
     """
     found = joints[joints[..., 2] > SEEN][:, :2]
     if not len(found):
         raise SkeletonError(f"no joint has a score above {SEEN}")
-    if np.abs(found).max() <= FRACTION:
+    if fractional(joints):
         return ((0, 0), "") if found.min() < 0 else ((1, 1), "")
-    if size := stated or video:
+    if size:
         return size, ""
     width, height = (int(side) + 1 for side in found.max(axis=0))
     return (max(width, 1), max(height, 1)), (
         "the image's size is not known: it is taken to end at the outermost joint"
     )
+
+
+def fractional(joints: np.ndarray) -> bool:
+    """Whether 2D joints (..., 3) are fractions of an image, because none is far from its edges."""
+    found = joints[joints[..., 2] > SEEN][..., :2]
+    return bool(np.abs(found).max(initial=0) <= FRACTION)
 
 
 def _row(joints: np.ndarray, frames: int, seen: int, note: str) -> dict[str, Any]:
