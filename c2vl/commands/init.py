@@ -4,8 +4,8 @@
   c2vl init data/raw --params mine   also write profiles/mine.yaml, for `c2vl profile mine`
   c2vl init data/raw --dry-run       only say what it understands
 
-Reads the names of the files and one skeleton file. Writes FOLDER/manifest.csv, which you may edit:
-a row a clip with its class, files, subject and split (docs/datasets.md).
+Reads the names of the files, and some skeleton files. Writes FOLDER/manifest.csv, which you may
+edit: a row a clip with its class, files, subject and split (docs/datasets.md).
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _describe(folder: Path, found: ClassFolders) -> None:
     clips = found.clips
     videos, skeletons = sum(bool(c.video) for c in clips), sum(bool(c.skeleton) for c in clips)
     files = [place for clip in clips for place in (clip.video, clip.skeleton)]
-    size = sum((folder / place).stat().st_size for place in files if place and "!" not in place)
+    size = sum(_bytes(folder / place) for place in files if place)
     print(
         f"{folder}: {len(found.classes):,} classes, {len(clips):,} clips "
         f"({videos:,} videos, {skeletons:,} skeletons, {size / 1e6:,.1f} MB)"
@@ -100,15 +100,25 @@ def _describe(folder: Path, found: ClassFolders) -> None:
         print(f"skipped {len(places):,}: {reason}, such as {places[0]}")
 
 
+def _bytes(path: Path) -> int:
+    """Size of a clip's file or folder; 0 where it cannot be read, as `index` says then."""
+    try:
+        return sum(map(_bytes, path.iterdir())) if path.is_dir() else path.stat().st_size
+    except OSError:
+        return 0
+
+
 def _skeleton(folder: Path, found: ClassFolders) -> str | None:
-    """The skeleton of the files, guessed from the first; printed."""
+    """The skeleton of the files, guessed from some of them; printed."""
     from c2vl.datasets.listed.guess_layout import guess_layout
 
-    first = next((clip.skeleton for clip in found.clips if clip.skeleton), None)
-    if first is None:
+    places = [clip.skeleton for clip in found.clips if clip.skeleton]
+    if not places:
         print(f"skeleton: none; a pose estimator finds {VIDEO_LAYOUT} in the videos")
         return VIDEO_LAYOUT
-    name, told = guess_layout(folder, first)
+    name, (first, *others) = guess_layout(folder, places)
     known = f"taken for {name}; check it" if name else "name it with --skeleton"
-    print(f"skeleton: {told}: {known} (docs/skeletons.md)")
+    print(f"skeleton: {first}: {known} (docs/skeletons.md)")
+    for told in others:
+        print(f"skeleton: {told}")
     return name

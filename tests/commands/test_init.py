@@ -122,6 +122,19 @@ def test_openpose_folders_are_one_clip_each(project: Path) -> None:
     assert all(row["skeleton_frames"] == 3 for row in rows("index/index.parquet").values())
 
 
+def test_the_skeleton_is_that_of_most_files(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(9):
+        clip(Path(f"raw/jump/{number}.npy"), number, joints=25 if number else 20)
+    Path("raw/jump/gone.npy").symlink_to("nowhere.npy")
+    main(["init", "raw"])
+    said = capsys.readouterr().out
+    assert "20 frames, 1 person, 25 joints of 3 numbers: taken for ntu25; check it" in said
+    assert "2 of 10 files looked at are not like it: jump/0.npy holds" in said
+    assert "1 classes, 10 clips" in said and "skeleton: ntu25" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [

@@ -92,7 +92,7 @@ def test_studio_files_are_read_by_the_line(tmp_path: Path) -> None:
         ("a.csv", b"1,2", r"end with \.csv are not read"),
         ("a.npy", b"", "NumPy's format"),
         ("a.npy", b"not an array", "NumPy's format"),
-        ("a.npy", np.ones((4, 25, 2)), "2 numbers a joint, the skeleton ntu25 is 3D"),
+        ("a.npy", np.ones((4, 25, 2)), "a joint has 2 numbers, the skeleton ntu25 is 3D"),
         ("a.npy", np.zeros((30, 70, 25, 3)), "70 persons in 30 frames: the order of the axes"),
         ("a.npy", np.zeros((4, 25, 3)), "no joints"),
         ("a.npy", np.full((4, 25, 3), np.nan), "no joints"),

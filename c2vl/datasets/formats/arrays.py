@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 
@@ -57,7 +58,9 @@ def parse_npz(data: bytes) -> Recording:
         raise
     except Exception as error:  # zipfile and zlib have a dozen kinds of errors for damage
         raise SkeletonError(f"it is a damaged .npz file ({error})") from None
-    return recording(joints if scores is None else with_scores(joints, scores))
+    if scores is None:
+        return recording(joints)
+    return replace(recording(with_scores(joints, scores)), scored=True)
 
 
 def with_scores(joints: np.ndarray, scores: np.ndarray) -> np.ndarray:

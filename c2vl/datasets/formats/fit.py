@@ -31,15 +31,16 @@ def fitted(recording: Recording, layout: SkeletonLayout) -> np.ndarray:
             f"it has {count} joints (its shape is {joints.shape}), the skeleton {layout.name} has "
             f"{layout.count}"
         )
-    if numbers == 2 and layout.three_d:
-        raise OtherSkeletonError(f"it has 2 numbers a joint, the skeleton {layout.name} is 3D")
+    if (numbers == 2 or recording.scored) and layout.three_d:
+        what = "x, y and a score" if recording.scored else "2 numbers"
+        raise OtherSkeletonError(f"a joint has {what}, the skeleton {layout.name} is 3D")
     if numbers == 4 and not layout.three_d:
         raise OtherSkeletonError(
-            f"it has 4 numbers a joint, the skeleton {layout.name} is 2D: x, y and a score"
+            f"a joint has 4 numbers, the skeleton {layout.name} is 2D: x, y and a score"
         )
     joints = _in_space(joints) if layout.three_d else _in_image(joints)
     if not joints.any():
-        raise SkeletonError("the clip holds no joints, zeros only")
+        raise SkeletonError("the clip holds no joints, only zeros or NaN")
     return choose_persons(joints, layout.persons, scored=not layout.three_d)
 
 

@@ -8,6 +8,7 @@ A frame is `{"people": [{"person_id": [-1], "pose_keypoints_2d": [x, y, score, â
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,8 @@ def parse_frames(frames: Sequence[Any]) -> Recording:
     followed = all(number >= 0 for frame in ids for number in frame) and all(
         len(set(frame)) == len(frame) for frame in ids
     )
-    return recording(follow(arrays, ids if followed else None), followed=True)
+    joints = follow(arrays, ids if followed else None)
+    return replace(recording(joints, followed=True), scored=True)
 
 
 def _person(person: Any, at: int) -> np.ndarray | None:

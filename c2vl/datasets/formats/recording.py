@@ -20,9 +20,11 @@ class Recording:
 
     Attributes:
         joints: (T, M, V, C) float32, in the file's unit; NaN or zero where somebody is absent.
+        scored: whether the format says that they are x, y and a score.
     """
 
     joints: np.ndarray
+    scored: bool = False
 
 
 def recording(values: Any, followed: bool = False) -> Recording:
