@@ -16,6 +16,7 @@ from c2vl.datasets.benchmarks import BENCHMARKS, OWN_BENCHMARKS
 from c2vl.datasets.pku_labels import ClipBounds
 
 SKELETONS = {"nwucla": "kinect20", "utdmhad": "kinect20"}  # of data sets not in ntu25
+PICKLES, TABLES = (".pkl", ".pickle"), (".csv", ".tsv", ".parquet")  # suffixes
 BENCHMARK_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 
 
@@ -76,6 +77,15 @@ class DataParams(ParamsModel):
             raise ValueError(
                 "a manifest needs `skeleton`, the skeleton of its files, such as coco17 "
                 "(docs/skeletons.md)"
+            )
+        if self.dataset == "pyskl" and self.raw.suffix.lower() not in PICKLES:
+            raise ValueError(
+                "with `dataset: pyskl`, `raw` is pyskl's file, such as data/raw/gym_hrnet.pkl"
+            )
+        if self.dataset == "manifest" and self.raw.suffix.lower() in (*TABLES, *PICKLES, ".npz"):
+            raise ValueError(
+                "with `dataset: manifest`, `raw` is the folder that the manifest lies in; "
+                "`manifest` names the file"
             )
         if self.dataset != "manifest" and self.manifest is not None:
             raise ValueError(f"`manifest` is for `dataset: manifest`, not for {self.dataset}")

@@ -203,6 +203,12 @@ def test_a_manifest_needs_a_skeleton() -> None:
         DataParams.model_validate({"dataset": "manifest", "raw": "raw", "benchmarks": ["xsub"]})
     with pytest.raises(ValueError, match="no column of the index"):
         params(Path(), benchmarks=["../x"])
+    with pytest.raises(ValueError, match="`raw` is the folder that the manifest lies in"):
+        params(Path(), raw="raw/manifest.csv")
+    with pytest.raises(ValueError, match="`raw` is pyskl's file"):
+        params(Path(), dataset="pyskl")
+    with pytest.raises(UserError, match="is missing; put your clips there"):
+        list_manifest(params(Path("nowhere")))
     with pytest.raises(ValueError, match="is for `dataset: manifest`"):
         params(Path(), dataset="ntu60", manifest="m.csv")
 

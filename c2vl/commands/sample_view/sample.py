@@ -166,7 +166,7 @@ def _rows(folder: Path, name: str) -> list[Row]:
 
 def _close(name: str, index: Path) -> str:
     samples = tables.read(index, ["sample"])["sample"].to_pylist()
-    close = (
-        difflib.get_close_matches(name.upper(), samples[:20_000], n=3, cutoff=0.5) or samples[:3]
-    )
+    lower = {sample.lower(): sample for sample in samples[:20_000]}
+    near = difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)
+    close = [lower[one] for one in near] or samples[:3]
     return f"there are {len(samples):,}, such as {', '.join(close)}." if samples else "it is empty."

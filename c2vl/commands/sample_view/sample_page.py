@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,8 @@ COLUMNS = (("index", 0.0, 0.1), ("skeleton", 0.22, 0.1), ("files", 0.42, 0.085))
 def write_page(sample: Sample, path: Path) -> None:
     """Draw `sample` as a PNG."""
     settings: Any = dict(matplotlib.rcParamsDefault) | SETTINGS | {"backend": "agg"}
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # of a class in another script
         figure = _page(sample)
         with published(path) as temporary:
             figure.savefig(

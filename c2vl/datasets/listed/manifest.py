@@ -37,6 +37,11 @@ def manifest_file(params: DataParams) -> Path:
     Raises:
         UserError: there is none, or it lies outside the raw folder.
     """
+    if not params.raw.is_dir():
+        raise UserError(
+            f"the folder {params.raw} (`data.raw`) is missing; put your clips there, then run "
+            f"`c2vl init {params.raw}`."
+        )
     if params.manifest is not None:
         if params.raw.resolve() not in params.manifest.resolve().parents:
             raise UserError(
