@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.core.tables.schemas import CAPTION, CLIP_CAPTION, OK
+from c2vl.datasets.sample_ids import sample_id
 from c2vl.prompts.base import mean
 from c2vl.prompts.distinct import Distinct
 from c2vl.prompts.engines.repeats import repeats
@@ -76,7 +77,8 @@ class PublishedStage(Stage):
             self._cropped = max(self._cropped, 0 if last is None else last + 1)
         samples = [sample for members in self._shards.values() for sample in members]
         sentences = self._published.sentences
-        self._matched = sum(sample in sentences for sample in samples)
+        self._by_id = {sample_id(name): texts for name, texts in sentences.items()}
+        self._matched = sum(sample in self._by_id for sample in samples)
         if not self._matched:
             raise UserError(
                 f"no clip of {path} (`caption.published`) is in the index: it names clips such as "
@@ -85,8 +87,8 @@ class PublishedStage(Stage):
             )
         known = set(samples)
         self._unmatched = {
-            "clips_not_in_the_index": [name for name in sentences if name not in known],
-            "clips_without_sentences": [one for one in samples if one not in sentences],
+            "clips_not_in_the_index": [name for name in sentences if sample_id(name) not in known],
+            "clips_without_sentences": [one for one in samples if one not in self._by_id],
         }
         self._rows = self._words = 0
         self._answers = Distinct()
@@ -113,7 +115,7 @@ class PublishedStage(Stage):
         ]
 
     def _of_sample(self, sample: str, fingerprint: str) -> list[Unit]:
-        texts = self._published.sentences.get(sample, [])
+        texts = self._by_id.get(sample, [])
         units = []
         for k in range(self._published.most):
             identity = {"sample": sample, "k": None if self._per_clip else k}

@@ -17,6 +17,7 @@ from studio_skeletons import write_studio_files
 from c2vl.cli import main
 from c2vl.core import tables
 from c2vl.core.errors import UserError
+from c2vl.datasets.sample_ids import sample_id
 from c2vl.datasets.video.middle_frames import middle_frames
 from c2vl.prompts.published import PublishedStage
 from c2vl.prompts.published_file import read_published
@@ -128,6 +129,20 @@ def test_names_of_another_data_set_are_one_sentence(tmp_path: Path) -> None:
             zipped(tmp_path / "a.zip", {"A013N008V002C048L005": ["x"]}),
             crops_of(tmp_path / "crop", A),
         )
+
+
+def test_names_of_any_kind_are_matched_to_their_ids(tmp_path: Path) -> None:
+    names = ["brush hair/April 09.avi", "v_Basketball_g01_c02", "../../x"]
+    ids = [sample_id(name) for name in names]
+    file = zipped(tmp_path / "a.zip", {name: [f"He is {name}."] for name in names})
+    stage = PublishedStage(file, crops_of(tmp_path / "crop", *ids))
+    found = {
+        unit.identity["sample"]: unit.payload
+        for shard in stage.shards()
+        for unit in stage.units(shard, "f")
+    }
+    assert found == {one: f"He is {name}." for one, name in zip(ids, names, strict=True)}
+    assert stage.metrics()["published"]["clips_not_in_the_index"]["count"] == 0
 
 
 def test_sentences_of_other_frames_than_the_crops_are_said(tmp_path: Path) -> None:
