@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from whole_project import Project
 
@@ -20,7 +21,7 @@ ON_ANY_DATA = (
 )
 
 
-def commands_answer(project: Project, files: list[str]) -> None:
+def commands_answer(project: Project, files: Sequence[str]) -> None:
     """Run the commands of the README on the data set of `project`.
 
     Args:

@@ -20,26 +20,41 @@ GYM = [f"gym {label}/{take}" for label in range(3) for take in range(8)]
 
 
 def nw_ucla(root: Path, filmed: Path) -> None:
-    """Skeletons as CTR-GCN has them, videos as the authors have them; one clip has one frame."""
-    for seed, (name, action, subject, camera) in enumerate(_numbered(filmed)):
-        raw = root / "data/raw"
-        sample = f"a{action:02}_s{subject:02}_e00_v{camera:02}"
-        nw_ucla_clip(raw / f"all_sqe/{sample}.json", kinect(seed, 1 if seed == 4 else 20 + seed))
-        folder = raw / f"multiview_action_videos/a{action:02}"
+    """Skeletons as CTR-GCN has them, videos as the authors have them."""
+    nw_ucla_skeletons(root)
+    for name, action, subject, camera in _numbered(filmed):
+        folder = root / f"data/raw/multiview_action_videos/a{action:02}"
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(
-            filmed / VIDEOS / f"{name}_rgb.avi", folder / f"v{camera:02}_s{subject:02}_e00.avi"
-        )
+        film = f"v{camera:02}_s{subject:02}_e00.avi"
+        shutil.copy(filmed / VIDEOS / f"{name}_rgb.avi", folder / film)
+
+
+def nw_ucla_skeletons(root: Path) -> list[str]:
+    """27 clips of three actions, subjects and cameras, one of a single frame; their names."""
+    clips = []
+    for seed, (action, subject, camera) in enumerate(product((1, 2, 3), repeat=3)):
+        clips.append(f"a{action:02}_s{subject:02}_e00_v{camera:02}")
+        joints = kinect(seed, 1 if seed == 4 else 20 + seed)
+        nw_ucla_clip(root / f"data/raw/all_sqe/{clips[-1]}.json", joints)
+    return clips
 
 
 def utd_mhad(root: Path, filmed: Path) -> None:
-    """Subjects 1 to 3; the cameras of the filmed clips become takes."""
-    for seed, (name, action, subject, take) in enumerate(_numbered(filmed)):
-        raw = root / "data/raw"
-        sample = f"a{action}_s{subject}_t{take}"
-        utd_clip(raw / f"Skeleton/{sample}_skeleton.mat", kinect(seed, 20 + seed))
-        (raw / "RGB").mkdir(parents=True, exist_ok=True)
-        shutil.copy(filmed / VIDEOS / f"{name}_rgb.avi", raw / f"RGB/{sample}_color.avi")
+    """Skeletons and videos; the cameras of the filmed clips become takes."""
+    utd_mhad_skeletons(root)
+    for name, action, subject, take in _numbered(filmed):
+        (root / "data/raw/RGB").mkdir(parents=True, exist_ok=True)
+        film = f"a{action}_s{subject}_t{take}_color.avi"
+        shutil.copy(filmed / VIDEOS / f"{name}_rgb.avi", root / "data/raw/RGB" / film)
+
+
+def utd_mhad_skeletons(root: Path) -> list[str]:
+    """27 clips of three actions, subjects and takes; their names."""
+    clips = []
+    for seed, (action, subject, take) in enumerate(product((1, 2, 3), repeat=3)):
+        clips.append(f"a{action}_s{subject}_t{take}")
+        utd_clip(root / f"data/raw/Skeleton/{clips[-1]}_skeleton.mat", kinect(seed, 20 + seed))
+    return clips
 
 
 def ntu_hrnet(root: Path, filmed: Path) -> None:
@@ -92,9 +107,10 @@ def open_pose(root: Path, filmed: Path) -> None:
 
 
 def _numbered(filmed: Path) -> Iterator[tuple[str, int, int, int]]:
-    """(name, action, subject, camera) of the filmed clips."""
+    """(name, action from 1 to 3, subject, camera) of the filmed clips."""
+    actions = sorted({name[-3:] for name in names(filmed)})
     for name in names(filmed):
-        yield name, int(name[17:20]), int(name[9:12]), int(name[5:8])
+        yield name, actions.index(name[-3:]) + 1, int(name[9:12]), int(name[5:8])
 
 
 def pixels(seed: int, frames: int, persons: int = 1) -> np.ndarray:

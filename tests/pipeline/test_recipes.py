@@ -7,74 +7,22 @@ network; nothing else of a profile is changed. `make recipes` runs all; two run 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import recipe_data
-import recipe_formats
 import yaml
 from dvc.repo import Repo
 from opened_files import opened_files
-from recipe_commands import commands_answer
+from recipes import SECTIONS, Recipe, reaches_the_report, settings
 from resolved_pipeline import lies_in, name_of, resolved
-from warm_python import warm_python
 from whole_project import ROOT, Project, copy_of_the_working_tree
 
 pytestmark = pytest.mark.slow
 Params = dict[str, Any]
-SECTIONS = ("finetune", "semi", "transfer")
-NOT_PRETRAINED = "No encoder was pretrained."
-
-
-def scaled_down(params: Params) -> Params:
-    """A profile with the tiny engines, one epoch of everything, and as few prompts a clip."""
-    demo = yaml.safe_load((ROOT / "profiles/demo.yaml").read_text(encoding="utf-8"))
-    for section, engine in (("crop", "detector"), ("caption", "captioner"), ("embed", "encoder")):
-        params[section][engine] = demo[section][engine]
-    params["crop"]["frames_per_clip"] = 2
-    short = {"epochs": 1, "milestones": []}
-    params["pretrain"] |= {**short, "warmup_epochs": 0, "probe_every": 0, "tracker": "none"}
-    params["pretrain"]["encoder"] |= {"width": 4, "blocks": 3}
-    params["pretrain"]["view"] |= {"frames": 16, "shortest": 16}
-    params["baselines"]["supervised"] |= short
-    params["evaluate"]["linear"] |= {"epochs": 2, "milestones": []}
-    for section in SECTIONS:
-        params[section] |= {**short, "warmup_epochs": 0}
-    params["semi"]["draws"] = 1
-    params["report"] |= {"gallery": 2}
-    return params
-
-
-@dataclass
-class Recipe:
-    """What a user does: a profile, changes in params.yaml by dotted name, and files to place."""
-
-    profile: str
-    place: Callable[[Path, Path], None]  # (project, filmed)
-    changes: Params = field(default_factory=dict)
-    pretrained: bool = True
-    asked: tuple[str, ...] | None = None  # files for `c2vl predict`; None: ask nothing
-
-    def prepare(self, project: Project, filmed: Path) -> None:
-        """Place the files, switch to the profile and write the changes."""
-        self.place(project.folder, filmed)
-        if not (ROOT / f"profiles/{self.profile}.yaml").exists():
-            project.works("c2vl", "init", "data/raw", "--params", self.profile)
-        project.works("c2vl", "profile", self.profile, "--force")
-        params = scaled_down(project.params())
-        for dotted, value in self.changes.items():
-            *path, last = dotted.split(".")
-            place = params
-            for part in path:
-                place = place[part]
-            place[last] = value
-        project.write_params(params)
 
 
 def raw_ntu(**few: int) -> Callable[[Path, Path], None]:
@@ -123,7 +71,6 @@ ASKED = {  # for their fingerprint; they are not of this data
     "results/compare/compare.json",
     "results/ablations/ablations.json",
 }
-ANSWERS = {"caption.published": "published/answers.zip", **LANGUAGE}
 SHORT = {  # in `make test`; between them they take every stage, with and without prompts
     "small": Recipe("small", raw_ntu()),
     "ctrgcn": Recipe(
@@ -160,60 +107,10 @@ LONG = {
     ),
     "one-missing": Recipe("small", one_missing),
     "transfer": Recipe("small", with_target, {"transfer.targets": {"pku2": TARGET}}),
-    "nwucla": Recipe(
-        "small",
-        recipe_formats.nw_ucla,
-        {"data.dataset": "nwucla", "data.benchmarks": ["xview"]},
-        asked=("data/raw/all_sqe",),
-    ),
-    "utdmhad": Recipe(
-        "small",
-        recipe_formats.utd_mhad,
-        {"data.dataset": "utdmhad", "data.benchmarks": ["xsub"]},
-        asked=("data/raw/Skeleton",),
-    ),
-    "ntu60-hrnet": Recipe(
-        "small",
-        recipe_formats.ntu_hrnet,
-        {**ANSWERS, "data.raw": "data/raw/ntu60_hrnet.pkl"},
-        asked=(),
-    ),
-    "gym-hrnet": Recipe(
-        "small",
-        recipe_formats.gym_hrnet,
-        {
-            **ANSWERS,
-            "data.dataset": "pyskl",
-            "data.raw": "data/raw/gym_hrnet.pkl",
-            "data.benchmarks": ["split"],
-        },
-        asked=(),
-    ),
-    "own-clips": Recipe("mine", recipe_formats.own_clips, asked=("data/raw/sit down",)),
-    "openpose": Recipe(
-        "mine", recipe_formats.open_pose, pretrained=False, asked=("data/raw/test/run",)
-    ),
     "three-streams": Recipe(
         "small", raw_ntu(), {f"{name}.streams": ["joint", "motion", "bone"] for name in SECTIONS}
     ),
 }
-
-
-@pytest.fixture(scope="module")
-def filmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return recipe_data.film(tmp_path_factory.mktemp("filmed"))
-
-
-@pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with warm_python(tmp_path_factory.mktemp("warm")) as folder:
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sample store for all recipes, so that the same crops are captioned once."""
-    return tmp_path_factory.mktemp("store")
 
 
 @pytest.fixture(scope="module")
@@ -231,47 +128,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory, python: Path, store: Path) ->
     return made
 
 
-def settings(python: Path, store: Path) -> dict[str, str]:
-    return {
-        "PATH": f"{python}:{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "C2VL_WORKERS": "1",
-        "C2VL_STORE": str(store),
-        "OMP_NUM_THREADS": "1",
-    }
-
-
-@pytest.fixture
-def project(tmp_path: Path, python: Path, store: Path) -> Project:
-    """A clean clone; its stages start quickly."""
-    made = copy_of_the_working_tree(tmp_path / "project")
-    made.environment |= settings(python, store)
-    return made
-
-
-def reaches_the_report(project: Project, recipe: Recipe) -> str:
-    """Run all of it; return the page."""
-    project.repro()
-    said = project.works("dvc", "repro")
-    assert "Running stage" not in said, "a second run finds everything up to date"
-    params = project.params()
-    found = json.loads((project.folder / "results/evaluate/metrics.json").read_text())
-    protocols = json.loads((project.folder / "results/protocols/metrics.json").read_text())
-    methods = {"random", "supervised"} | ({"c2vl", "infonce"} if recipe.pretrained else set())
-    starts = {"scratch"} | ({"c2vl"} if recipe.pretrained else set())
-    for benchmark in params["data"]["benchmarks"]:
-        assert set(found["linear"][benchmark]["joint"]) == methods
-        for section in ("finetune", "semi"):
-            of = protocols[section][benchmark]
-            assert set(params[section]["streams"]) <= set(of)
-            assert all(set(by) == starts for by in of.values())
-    assert set(found["linear"]) == set(protocols["finetune"]) == set(params["data"]["benchmarks"])
-    assert set(protocols["transfer"]) == set(params["transfer"]["targets"])
-    page = (project.folder / "results/report/index.html").read_text(encoding="utf-8")
-    assert (NOT_PRETRAINED in page) is not recipe.pretrained
-    assert recipe.pretrained or "caption.published" in page
-    return page
-
-
 @pytest.mark.parametrize("name", SHORT)
 def test_recipe(name: str, project: Project, filmed: Path) -> None:
     SHORT[name].prepare(project, filmed)
@@ -283,8 +139,6 @@ def test_recipe(name: str, project: Project, filmed: Path) -> None:
 def test_long_recipe(name: str, project: Project, filmed: Path) -> None:
     LONG[name].prepare(project, filmed)
     reaches_the_report(project, LONG[name])
-    if (files := LONG[name].asked) is not None:
-        commands_answer(project, files)
 
 
 @pytest.mark.recipes
