@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from dataset_stages import ROOT, rows, run_stage
+from listed_files import film
 
 from c2vl.cli import main
 from c2vl.settings import faults
@@ -181,3 +182,18 @@ def test_the_doctor_counts_what_the_manifest_lists(project: Path) -> None:
     assert any("1 bad path" in one and "leads out" in one for one in lines)
     params = DataParams.model_validate(yaml.safe_load(Path("params.yaml").read_text())["data"])
     assert not filmed(params) and len(_skeletons(params)) == 8 and not list(_splits(params))
+
+
+def test_the_doctor_says_what_videos_alone_need(project: Path) -> None:
+    from c2vl.commands.checks.data import data
+    from c2vl.commands.checks.run import _splits
+    from c2vl.datasets.data_params import DataParams
+
+    for name in ("jump/1", "jump/2", "eat/1", "eat/2"):
+        film(Path(f"raw/{name}.avi"), 10)
+    main(["init", "raw", "--params", "mine"])
+    shutil.copy("profiles/mine.yaml", "params.yaml")
+    params = DataParams.model_validate(yaml.safe_load(Path("params.yaml").read_text())["data"])
+    assert params.skeleton == "coco17" and not list(_splits(params))
+    lines = [finding.line(11) for finding in data()]
+    assert any("4 samples have a video and no skeleton file" in line for line in lines)

@@ -138,20 +138,20 @@ def _listed(params: DataParams) -> Iterator[Finding]:
     """Northwestern-UCLA, UTD-MHAD and manifests: what their lists name, without opening files."""
     from collections import Counter
 
-    from c2vl.datasets.listed.listed_index import list_samples
+    from c2vl.datasets.listed.listed_index import FIND_JOINTS, list_samples, video_alone
 
-    listing = list_samples(params)
+    listing, layout = list_samples(params), params.layout()
     usable = [sample for sample in listing.samples if not sample.kind]
     skeletons = sum(bool(sample.skeletons) for sample in usable)
     videos = sum(bool(sample.videos) for sample in usable)
     counts = f"{skeletons:,} skeletons and {videos:,} videos of {len(usable):,} samples"
-    shape = f"{len(listing.classes):,} classes, skeleton {params.layout().name}"
-    yield _verdict(
-        f"{params.raw}: {counts} as {params.dataset}, {shape}{_unknown(listing.strangers)}",
-        skeletons,
-        videos,
-        f"put the skeletons into {params.raw}",
-    )
+    shape = f"{len(listing.classes):,} classes, skeleton {layout.name}"
+    found = f"{params.raw}: {counts} as {params.dataset}, {shape}{_unknown(listing.strangers)}"
+    alone = sum(video_alone(sample, layout.name) for sample in usable)
+    yield _verdict(found, skeletons or alone, videos, f"put the skeletons into {params.raw}")
+    if alone:
+        what = f"{alone:,} samples have a video and no skeleton file"
+        yield Finding("FAIL", "data", what, FIND_JOINTS)
     bad = Counter(sample.kind for sample in listing.samples if sample.kind)
     if bad:
         first = next(sample for sample in listing.samples if sample.kind)

@@ -47,11 +47,16 @@ def _videos(data: DataParams) -> Iterator[Finding]:
 def _splits(data: DataParams) -> Iterator[Finding]:
     """A benchmark without training or test clips stops the trainings; told by NTU RGB+D's names."""
     from c2vl.datasets.benchmarks import splits
-    from c2vl.datasets.listed.listed_index import DATASETS, list_samples
+    from c2vl.datasets.listed.listed_index import DATASETS, list_samples, video_alone
     from c2vl.datasets.names import SampleName
 
     if data.dataset in DATASETS and data.raw.is_dir():
-        listed = [one for one in list_samples(data).samples if one.skeletons and not one.kind]
+        name = data.layout().name
+        listed = [
+            one
+            for one in list_samples(data).samples
+            if (one.skeletons and not one.kind) or video_alone(one, name)
+        ]
         for benchmark in data.benchmarks:
             members = (one.splits.get(benchmark, "") for one in listed)
             yield from _split(benchmark, members, str(data.raw))

@@ -25,6 +25,9 @@ from c2vl.datasets.rows import Chosen, Index, checked_length, choose
 DATASETS = (*NAMED, "manifest")
 MOST_NAMED = 3  # classes that a note names
 FROM_VIDEO = "coco17"  # the skeleton of pose estimators
+FIND_JOINTS = (
+    "find its joints with a pose estimator, and name their file in the manifest's column `skeleton`"
+)
 
 
 def list_samples(params: DataParams) -> Listing:
@@ -127,6 +130,12 @@ def _row(
         "status": schemas.EXCLUDED if skeleton.kind else schemas.OK,
         "reason": skeleton.reason or sample.remark,
     }
+
+
+def video_alone(sample: ListedSample, skeleton_name: str) -> bool:
+    """Whether a sample's joints have to be found in its video, by the list alone."""
+    listed = bool(sample.videos) and not sample.skeletons and not sample.kind
+    return listed and skeleton_name == FROM_VIDEO
 
 
 def _from_video(video: Chosen, skeleton_name: str) -> Chosen:

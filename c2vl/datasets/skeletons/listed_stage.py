@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from c2vl.core import machine, tables
 from c2vl.core.layout_file import layout_beside
 from c2vl.core.tables.schemas import OK, skeleton
+from c2vl.datasets.listed.listed_index import FIND_JOINTS
 from c2vl.datasets.skeletons.listed_clip import ClipFile, clip_rows
 from c2vl.datasets.skeletons.metres import TorsoCount
 from c2vl.store.keys import content_key
@@ -20,8 +21,7 @@ from c2vl.store.stage import Failure, Row, Stage, Unit
 VERSION = 1  # raise it when a parser or `listed_clip` changes a row
 VIDEO_ALONE = Failure(
     "video_alone",
-    "the sample has a video and no skeleton file; find its joints with a pose estimator, and name "
-    "their file in the manifest's column `skeleton`",
+    f"the sample has a video and no skeleton file; {FIND_JOINTS}",
 )
 COLUMNS = ["sample", "skeleton_file", "skeleton_hash", "video_width", "video_height", "status"]
 
