@@ -77,7 +77,9 @@ def test_class_folders_become_a_data_set(project: Path, capsys: pytest.CaptureFi
     assert "dataset: manifest" in said and "benchmarks: [split]" in said
 
 
-def test_subjects_in_the_names_make_the_split(project: Path) -> None:
+def test_subjects_in_the_names_make_the_split(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for subject in range(1, 7):
         for action in ("jump", "eat"):
             for take in (1, 2):
@@ -88,6 +90,11 @@ def test_subjects_in_the_names_make_the_split(project: Path) -> None:
         sides.setdefault(line["subject"], set()).add(line["xsub"])
     assert all(len(side) == 1 for side in sides.values()) and len(sides) == 6
     assert Counter(next(iter(side)) for side in sides.values()) == {"train": 4, "test": 2}
+    capsys.readouterr()
+    clip(Path("raw/jump/other.npy"))
+    main(["init", "raw", "--dry-run"])
+    said = capsys.readouterr().out
+    assert "not by subject, because 1 of 25 names show none, such as jump_other" in said
 
 
 def test_folders_may_say_the_split_and_hold_videos_beside_skeletons(project: Path) -> None:

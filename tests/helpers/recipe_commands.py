@@ -42,7 +42,7 @@ def commands_answer(project: Project, files: Sequence[str]) -> None:
         found = json.loads(answered(project, "predict", *files, "--json"))
         classes = json.loads((project.folder / "data/index/classes.json").read_text())
         for one in found:
-            assert {action["name"] for action in one["actions"]} <= set(classes)
+            assert {action["action"] for action in one["actions"]} <= set(classes)
 
 
 def answered(project: Project, *command: str) -> str:

@@ -86,7 +86,7 @@ def own_clips(root: Path, filmed: Path) -> None:
         stem = f"s{subject:02}_{camera}"
         np.save(folder / f"{stem}.npy", kinect(seed, 20 + seed)[:, None])
         shutil.copy(filmed / VIDEOS / f"{name}_rgb.avi", folder / f"{stem}_rgb.avi")
-    (folder / "broken.npy").write_bytes(b"nothing")
+    (folder / "s03_broken.npy").write_bytes(b"nothing")
 
 
 def open_pose(root: Path, filmed: Path) -> None:

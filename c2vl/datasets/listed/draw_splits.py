@@ -29,7 +29,18 @@ def split_clips(found: ClassFolders, share: float, seed: int) -> tuple[str, list
         places = [at for at, clip in enumerate(found.clips) if clip.label == label]
         for at in _drawn(draw, places, share):
             sides[at] = "test"
-    return "split", sides, f"drawn in each class (seed {seed}, {share:.0%} test)"
+    return "split", sides, f"drawn in each class (seed {seed}, {share:.0%} test){_unnamed(found)}"
+
+
+def _unnamed(found: ClassFolders) -> str:
+    """That most names show a subject, and why that is not enough."""
+    lacking = [clip.name for clip in found.clips if not clip.subject]
+    if not 0 < len(lacking) <= len(found.clips) / 2:
+        return ""
+    return (
+        f"; not by subject, because {len(lacking):,} of {len(found.clips):,} names show none, such "
+        f"as {lacking[0]}"
+    )
 
 
 def _drawn(draw: random.Random, places: Sequence[int], share: float) -> list[int]:
