@@ -36,12 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
         UserError: there is no such encoder, the folder exists, or ONNX and torch differ.
     """
     from c2vl.commands.exporting.folder import Part, export_streams
-    from c2vl.commands.recognition.classifiers import (
-        PRETRAINED,
-        TRANSFER,
-        choose,
-        load_classifier,
-    )
+    from c2vl.commands.recognition.classifiers import TRANSFER, choose, load_classifier
     from c2vl.core.files import read_json
     from c2vl.core.params import load_section
     from c2vl.datasets.data_params import DataParams
@@ -54,7 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
     prompts = load_section("embed", EmbedParams).encoder
     dataset = data.dataset
     fusion = load_section("evaluate", EvaluateParams).fusion
-    if arguments.source in (None, PRETRAINED) and not _has_head(benchmark, stream):
+    if _alone(arguments.source, benchmark, stream):
         checkpoint = load_checkpoint(RESULTS / "pretrain" / _known(benchmark, stream or "joint"))
         parts: dict[str, Part] = {checkpoint.config.stream: Part(checkpoint)}
         about: dict[str, Any] = {}
@@ -76,8 +71,22 @@ def run(arguments: argparse.Namespace) -> None:
         print("It has no scores, because there is no linear head; `dvc repro evaluate` trains one.")
 
 
+def _alone(source: str | None, benchmark: str, stream: str | None) -> bool:
+    """Whether the pretrained encoder is exported without a classifier, because it has none.
+
+    Raises:
+        UserError: as `_known`.
+    """
+    from c2vl.training.checkpoint import WEIGHTS
+
+    if source not in (None, "pretrained") or _has_head(benchmark, stream):
+        return False
+    encoder = RESULTS / "pretrain" / _known(benchmark, stream or "joint") / WEIGHTS
+    return source is not None or encoder.is_file()
+
+
 def _has_head(benchmark: str, stream: str | None) -> bool:
-    """Whether some classifier can be exported; otherwise the pretrained encoder alone is."""
+    """Whether there is a linear head."""
     heads = {path.stem for path in (RESULTS / "evaluate/heads").glob("*.safetensors")}
     if stream in (None, "fusion"):
         return any(name.rpartition("-")[0] == benchmark for name in heads)

@@ -12,10 +12,11 @@
   c2vl predict clip.skeleton --from finetune --stream joint
 
 Prints the five likeliest actions of each file, with scores in percent. `--from` names the
-classifier: `pretrained` (frozen encoder with the linear head of `evaluate`), `finetune`, or
-`transfer:NAME` (actions of another data set). `--stream fusion` fuses all streams that it has. By
-default it is the one with the highest accuracy on the test split; stderr says which. For a file
-that cannot be used, stderr gets one sentence, the other files go on, and the exit code is 1.
+classifier: `pretrained` (frozen encoder with the linear head of `evaluate`), `finetune`,
+`supervised` (the baseline), or `transfer:NAME` (actions of another data set). `--stream fusion`
+fuses all streams that it has. By default it is the one of the first two with the highest accuracy
+on the test split; stderr says which. For a file that cannot be used, stderr gets one sentence, the
+other files go on, and the exit code is 1.
 """
 
 from __future__ import annotations

@@ -21,18 +21,18 @@ ON_ANY_DATA = (
 )
 
 
-def commands_answer(project: Project, files: Sequence[str]) -> None:
+def commands_answer(project: Project, pretrained: bool, files: Sequence[str]) -> None:
     """Run the commands of the README on the data set of `project`.
 
     Args:
         project: whose pipeline ran.
-        files: skeleton files of it, for `predict`.
+        pretrained: whether there were prompts to learn from.
+        files: skeleton files of it, for `predict`, and options.
     """
     for command in ON_ANY_DATA:
-        print("=====", command)
         answered(project, *command)
     row = tables.rows_of(tables.read(project.folder / "data/skeleton"))[0]
-    print(answered(project, "show", row["sample"], "--out", "clip.png"))
+    answered(project, "show", row["sample"], "--out", "clip.png")
     assert (project.folder / "clip.png").stat().st_size > 1000
     layout = read_layout(project.folder / "data")
     answered(project, "export", "exported", "--stream", "joint")
@@ -42,6 +42,7 @@ def commands_answer(project: Project, files: Sequence[str]) -> None:
         found = json.loads(answered(project, "predict", *files, "--json"))
         classes = json.loads((project.folder / "data/index/classes.json").read_text())
         for one in found:
+            assert one["classifier"].startswith("supervised") is not pretrained
             assert {action["action"] for action in one["actions"]} <= set(classes)
 
 
@@ -49,7 +50,6 @@ def answered(project: Project, *command: str) -> str:
     """What `c2vl command` prints; it does not speak of other data sets."""
     done = project.run("c2vl", *command)
     said = done.stdout + done.stderr
-    print(done.returncode, said)
     assert done.returncode == 0 and "Traceback" not in said, said[-3000:]
     assert "NTU" not in said, said
     return done.stdout

@@ -50,7 +50,10 @@ RECIPES = {
     ),
     "own-clips": Recipe("mine", recipe_formats.own_clips, asked=("data/raw/sit down",)),
     "openpose": Recipe(
-        "mine", recipe_formats.open_pose, pretrained=False, asked=("data/raw/test/run",)
+        "mine",
+        recipe_formats.open_pose,
+        pretrained=False,
+        asked=("data/raw/test/run", "--size", "256x144"),
     ),
 }
 
@@ -59,4 +62,4 @@ RECIPES = {
 def test_recipe(name: str, project: Project, filmed: Path) -> None:
     RECIPES[name].prepare(project, filmed)
     reaches_the_report(project, RECIPES[name])
-    commands_answer(project, RECIPES[name].asked)
+    commands_answer(project, RECIPES[name].pretrained, RECIPES[name].asked)

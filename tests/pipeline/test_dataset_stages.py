@@ -5,6 +5,7 @@ The stages run in this process, one epoch each; prompts are made-up published an
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import runpy
 import shutil
@@ -142,3 +143,17 @@ def test_a_data_set_trains_and_its_files_are_recognised(
     (first, *_) = (row["sample"] for row in index)
     main(["show", first, "--out", "clip.png"])
     assert Path("clip.png").stat().st_size > 1000
+    if name != "utdmhad":
+        return
+    shutil.rmtree("results/evaluate/heads")  # as if nothing had been pretrained
+    shutil.rmtree("results/pretrain")
+    Path("results/pretrain/xsub-joint").mkdir(parents=True)
+    capsys.readouterr()
+    main(["predict", kind.files, "--json"])
+    answers = json.loads(capsys.readouterr().out)
+    assert {one["classifier"] for one in answers} == {"supervised, xsub, joint"}
+    if importlib.util.find_spec("onnxscript") is None:
+        return
+    main(["export", "out"])
+    config = json.loads(Path("out/config.json").read_text())
+    assert config["classes"] == classes and config["trained"]["source"] == "supervised"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 
-SOURCES = "pretrained, finetune or transfer:NAME"
+SOURCES = "pretrained, finetune, supervised or transfer:NAME"
 
 
 def add_choice(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +15,7 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
         dest="source",
         metavar="SOURCE",
         type=source,
-        help=f"{SOURCES} (default: the most accurate of the first two)",
+        help=f"{SOURCES} (default: the most accurate of the first two, else the third)",
     )
     parser.add_argument(
         "--stream",
@@ -33,6 +33,6 @@ def source(text: str) -> str:
     Raises:
         argparse.ArgumentTypeError: it has another form.
     """
-    if not re.fullmatch(r"pretrained|finetune|transfer:.+", text):
+    if not re.fullmatch(r"pretrained|finetune|supervised|transfer:.+", text):
         raise argparse.ArgumentTypeError(f"'{text}' is not {SOURCES}")
     return text

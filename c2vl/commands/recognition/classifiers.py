@@ -20,6 +20,7 @@ from c2vl.training.checkpoint import WEIGHTS, load_checkpoint
 from c2vl.training.supervised import ClassifyingEncoder
 
 PRETRAINED, FINETUNE, TRANSFER, FUSION = "pretrained", "finetune", "transfer:", "fusion"
+SUPERVISED = "supervised"  # the baseline that learns from labels alone
 METHODS = ("c2vl", "imported")  # whose results these are
 
 
@@ -28,7 +29,8 @@ class Classifier:
     """One encoder with a classifier, or the fusion of several streams.
 
     Attributes:
-        source: `pretrained` (frozen, with a linear head), `finetune` or `transfer:NAME`.
+        source: `pretrained` (frozen, with a linear head), `finetune`, `supervised` or
+            `transfer:NAME`.
         benchmark: the split that it was trained on.
         streams: one, or those that are fused.
         top1: accuracy on the test split, as the last run measured it; None if it did not.
@@ -55,13 +57,15 @@ def choose(
 
     Best is the highest top 1 on the test split; the fusion wins a tie. Those without a number come
     last, pretrained ones first. A transferred classifier knows the actions of another data set, so
-    it is only taken where `source` names it.
+    it is only taken where `source` names it. The supervised one is taken where nothing was
+    pretrained.
 
     Args:
         results: the folder with the outputs of `evaluate`, `finetune`, `transfer`, `protocols`.
         data: the folder with `index` and `targets`.
         benchmark: of the classifier; a transferred one has its target's.
-        source: `pretrained`, `finetune` or `transfer:NAME`; None: the best of the first two.
+        source: `pretrained`, `finetune`, `supervised` or `transfer:NAME`; None: the best of the
+            first two, or else the third.
         stream: joint, motion, bone or fusion; None: the best.
 
     Raises:
@@ -71,6 +75,8 @@ def choose(
         found = list(_transferred(results, source.removeprefix(TRANSFER)))
     else:
         found = [*_pretrained(results, benchmark), *_finetuned(results, benchmark)]
+        if source == SUPERVISED or not (found or source):
+            found = list(_supervised(results, benchmark))
         found = [each for each in found if source in (None, each.source)]
     if not found:
         raise UserError(_none(results, data, benchmark, source))
@@ -108,6 +114,8 @@ def folder_of(results: Path, chosen: Classifier, stream: str) -> Path:
     """The folder of one stream's encoder."""
     if chosen.source.startswith(TRANSFER):
         return results / "finetune/transfer" / chosen.source.removeprefix(TRANSFER) / stream
+    if chosen.source == SUPERVISED:
+        return results / "baselines" / chosen.benchmark / SUPERVISED
     place = "pretrain" if chosen.source == PRETRAINED else "finetune/full"
     return results / place / f"{chosen.benchmark}-{stream}"
 
@@ -124,6 +132,13 @@ def _finetuned(results: Path, benchmark: str) -> Iterator[Classifier]:
     there = [stream for stream in STREAMS if f"{benchmark}-{stream}" in cells]
     top1 = _numbers(results / "protocols/metrics.json", "finetune", benchmark)
     return _with_fusion(FINETUNE, benchmark, there, top1)
+
+
+def _supervised(results: Path, benchmark: str) -> Iterator[Classifier]:
+    trained = {path.parents[1].name for path in results.glob(f"baselines/*/{SUPERVISED}/{WEIGHTS}")}
+    if benchmark in trained:  # checked, because it becomes a path
+        top1 = _numbers(results / "evaluate/metrics.json", "end_to_end", benchmark)
+        yield Classifier(SUPERVISED, benchmark, ("joint",), top1.get("joint"))
 
 
 def _transferred(results: Path, name: str) -> Iterator[Classifier]:
@@ -160,7 +175,7 @@ def _numbers(path: Path, *keys: str) -> dict[str, float]:
     return {
         stream: float(methods[method]["top1"])
         for stream, methods in (found or {}).items()
-        for method in METHODS
+        for method in ([SUPERVISED] if keys[0] == "end_to_end" else METHODS)
         if method in methods
     }
 
@@ -191,6 +206,11 @@ def _none(results: Path, data: Path, benchmark: str, source: str | None) -> str:
             f"{results / 'finetune/full'}; name it in `data.benchmarks` and run "
             "`dvc repro finetune`."
         )
+    if source == SUPERVISED:
+        return (
+            f"There is no supervised encoder of the benchmark '{benchmark}' in "
+            f"{results / 'baselines'}; run `dvc repro baselines`."
+        )
     heads = (results / "evaluate/heads").glob("*.safetensors")
     names = sorted({path.stem.rpartition("-")[0] for path in heads})
     hint = f"there are heads for {', '.join(names)}" if names else "run `dvc repro evaluate`"
@@ -212,7 +232,7 @@ def _load_finetuned(results: Path, data: Path, chosen: Classifier, stream: str) 
     if not isinstance(network, ClassifyingEncoder):
         raise UserError(f"{folder} has no classifier; run `dvc repro -f` for its stage.")
     weight, bias = (
-        value.detach().float().numpy()
+        value.detach().float().numpy().copy()
         for value in (network.classifier.weight, network.classifier.bias)
     )
     width = weight.shape[1]
@@ -223,6 +243,6 @@ def _load_finetuned(results: Path, data: Path, chosen: Classifier, stream: str) 
     if len(names) != len(weight):
         raise UserError(
             f"{folder} knows {len(weight)} actions, but the index names {len(names)}; "
-            f"run `dvc repro {'transfer' if transferred else 'finetune'}`."
+            f"run `dvc repro {'transfer' if transferred else 'finetune baselines'}`."
         )
     return Trained(checkpoint, head, {"classes": names})
