@@ -96,7 +96,7 @@ def test_utd_mhad_comes_in_the_order_of_the_kinect() -> None:
     for content, why in (
         ({"d_iner": np.zeros((9, 6))}, "no `d_skel`, only d_iner"),
         ({"d_skel": np.zeros((20, 4, 9))}, "shape"),
-        ({"d_skel": np.array(["x"], object)}, "not \\(20, 3, T\\)"),
+        ({"d_skel": np.array(["x"], object)}, "no array of real numbers"),
     ):
         with pytest.raises(SkeletonError, match=why):
             parse_mat(saved(savemat, content))
@@ -290,23 +290,3 @@ def test_places_stay_in_the_raw_folder(tmp_path: Path) -> None:
         read_recording(tmp_path / "raw", "no.npy")
     with pytest.raises(SkeletonError, match="not read; use"):
         read_recording(tmp_path / "raw", "walk.bvh")
-
-
-@pytest.mark.parametrize("suffix", ["json", "npz"])
-def test_scores_are_no_third_coordinate(suffix: str) -> None:
-    """BODY_25 has as many joints as the Kinect v2."""
-    flat = np.full((6, 1, 25, 3), 0.5, np.float32)
-    people = [{"people": [{"pose_keypoints_2d": frame[0].reshape(-1).tolist()}]} for frame in flat]
-    data = {
-        "json": json.dumps(people).encode(),
-        "npz": saved(np.savez, keypoints=flat[..., :2], scores=flat[..., 2]),
-    }
-    with pytest.raises(SkeletonError, match="x, y and a score, the skeleton ntu25 is 3D"):
-        fitted(PARSERS[suffix](data[suffix]), load_layout("ntu25"))
-    fitted(PARSERS[suffix](data[suffix]), load_layout("openpose25"))
-
-
-def test_pyskls_order_of_axes_is_told_by_their_sizes() -> None:
-    joints = np.random.default_rng(0).normal(size=(12, 2, 20, 3)).astype(np.float32)
-    for values in (joints, joints.swapaxes(0, 1)):
-        np.testing.assert_array_equal(parse_npy(saved(np.save, values)).joints, joints)

@@ -67,7 +67,7 @@ def recording(values: Any, followed: bool = False) -> Recording:
             f"it has {persons} persons in {frames} frames: the order of the axes is "
             "frames, persons, joints, coordinates"
         )
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         joints = np.ascontiguousarray(joints, np.float32)
     if (np.abs(np.nan_to_num(joints, posinf=np.inf)) > FARTHEST).any():
         raise SkeletonError("joint coordinates are infinite or absurd")
