@@ -68,13 +68,13 @@ def compare(
         else:
             found[name] = kept
     print(f"{len(keys)} runs: {len(found)} kept from before, {len(todo)} to do", flush=True)
-    for name, metrics in progress(side_by_side(todo, run_method), "compare", "runs", len(todo)):
-        keep(OUT / "runs" / f"{name}.json", keys[name], metrics)
-        found[name] = metrics
+    for name, run in progress(side_by_side(todo, run_method), "compare", "runs", len(todo)):
+        keep(OUT / "runs" / f"{name}.json", keys[name], run)
+        found[name] = run
     for name in keys:
         accuracies = ", ".join(
             f"{protocol} {100 * values['top1']:.1f} %"
-            for protocol, values in sorted(found[name].items())
+            for protocol, values in sorted(found[name].metrics.items())
         )
         print(f"{name}: {accuracies}")
     cells = []

@@ -40,6 +40,13 @@ class Evaluated:
             found["end_to_end"] = score_metrics(self.labels, self.end_to_end)
         return found
 
+    def correct(self) -> dict[str, np.ndarray]:
+        """Which test clips each protocol answers rightly, (N,) bool."""
+        answers = {"linear": self.linear.scores.argmax(1), "knn": self.knn.predictions}
+        if self.end_to_end is not None:
+            answers["end_to_end"] = self.end_to_end.argmax(1)
+        return {protocol: answer == self.labels for protocol, answer in answers.items()}
+
 
 def evaluate(
     features: Features,

@@ -7,7 +7,8 @@ clips does not. Clips of one person resemble each other and are drawn together.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,6 @@ class Interval:
     mean: float
     low: float
     high: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """For a JSON file."""
-        return asdict(self)
 
 
 def interval(
@@ -71,6 +68,16 @@ def interval(
     stretch = t.ppf(1 - tail, _freedom(sums, clips)) / norm.ppf(1 - tail)
     low, high = mean + stretch * (np.quantile(drawn, [tail, 1 - tail]) - mean)
     return Interval(mean, float(low), float(high))
+
+
+def interval_of_means(means: Sequence[float], level: float = 0.95) -> Interval | None:
+    """Student's interval of the mean of independent seeds; None with fewer than two."""
+    count = len(means)
+    if count < 2:
+        return None
+    mean = float(np.mean(means))
+    half = t.ppf((1 + level) / 2, count - 1) * float(np.std(means, ddof=1)) / count**0.5
+    return Interval(mean, mean - half, mean + half)
 
 
 def _freedom(sums: NDArray[np.float64], clips: NDArray[np.int64]) -> float:

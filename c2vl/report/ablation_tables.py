@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from c2vl.report.result_table import Cell, Row, Table, percent, words
+from c2vl.report.result_table import Cell, Row, Table, percent, signed, words
 
 PROTOCOLS = {"linear": "linear", "knn": "KNN"}  # name in the metrics → name in the table
 
@@ -17,7 +17,7 @@ def table(
     marks: Mapping[str, Sequence[str]] | None = None,
     paper: bool = True,
 ) -> Table:
-    """Our linear and KNN accuracy for each benchmark, then the paper's columns if it has some.
+    """Linear and KNN accuracy for each benchmark and their differences, then the paper's columns.
 
     Args:
         part: one sweep of `ablations.json`.
@@ -31,6 +31,7 @@ def table(
     measured = [
         f"{benchmark} {protocol}" for benchmark in benchmarks for protocol in PROTOCOLS.values()
     ]
+    differ = len(part["rows"]) > 1 and part.get("against") is not None
     rows = []
     for row in part["rows"]:
         spreads = [
@@ -39,18 +40,32 @@ def table(
             for protocol in PROTOCOLS
         ]
         ours = [percent(spread["mean"], spread=spread["std"]) for spread in spreads]
+        gains = [_gain(spread.get("gain")) for spread in spreads] if differ else []
         theirs = [
             percent(row["paper"][of] / 100) if of in row["paper"] else Cell("", "")
             for of in printed
         ]
         texts = map(words, (marks or {}).get(row["name"], [""] * len(heads)))
-        rows.append(Row((words(row["name"]), *texts, *ours, *theirs)))
+        rows.append(Row((words(row["name"]), *texts, *ours, *gains, *theirs)))
     what = "held-out training subjects" if part["split"] == "validation" else "test clips"
     whose = "; the paper's columns are its own, on NTU RGB+D 60" if printed else ""
     note = (
-        f"Top-1 accuracy in percent on {what}, last epoch, mean ± standard deviation over the "
+        f"Top-1 accuracy in percent on {what}, last epoch: mean ± standard deviation over the "
         f"seeds{whose}."
     )
+    if differ:
+        note += (
+            f" Δ: difference from “{part['against']}” in points, paired by seed and clip, with its "
+            "95 % interval over seeds and people."
+        )
     title = f"{part['title']} ({part['reference']})" if part["reference"] else part["title"]
-    columns = ("setting", *heads, *measured, *(f"paper {benchmark}" for benchmark in printed))
+    changes = [f"Δ {name}" for name in measured] if differ else []
+    theirs_of = [f"paper {benchmark}" for benchmark in printed]
+    columns = ("setting", *heads, *measured, *changes, *theirs_of)
     return Table(name, title, columns, tuple(rows), note)
+
+
+def _gain(spread: Mapping[str, Any] | None) -> Cell:
+    if spread is None:  # the setting that the others are compared with
+        return Cell("", "")
+    return signed(percent(spread["mean"], spread=spread["std"], ends=spread["interval"]))

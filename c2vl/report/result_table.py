@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -151,11 +152,29 @@ def words(text: str, mark: str = "") -> Cell:
     return Cell(text, None, mark, left=True)
 
 
-def percent(share: float | None, mark: str = "", spread: float | None = None) -> Cell:
-    """A share in 0…1 as a percentage with one decimal, with its deviation; `–` for None."""
+def signed(cell: Cell) -> Cell:
+    """The cell with a plus where its number is positive."""
+    positive = isinstance(cell.value, float) and cell.value > 0
+    return replace(cell, text=f"+{cell.text}") if positive else cell
+
+
+def percent(
+    share: float | None,
+    mark: str = "",
+    spread: float | None = None,
+    ends: Sequence[float] | None = None,
+) -> Cell:
+    """A share in 0…1 as a percentage with one decimal; `–` for None.
+
+    Its text has the `ends` of its interval, or else its deviation, `spread`.
+    """
     if share is None:
         return Cell("–", "")
-    text = f"{share * 100:.1f}" + (f" ± {spread * 100:.1f}" if spread is not None else "")
+    text = f"{share * 100:.1f}"
+    if ends is not None:
+        text += f" [{ends[0] * 100:.1f}, {ends[1] * 100:.1f}]"
+    elif spread is not None:
+        text += f" ± {spread * 100:.1f}"
     return Cell(text, share, mark, spread=spread)
 
 

@@ -31,7 +31,7 @@ from c2vl.evaluation.linear import linear_evaluation
 from c2vl.evaluation.pair_similarity import pair_similarities
 from c2vl.evaluation.retrieval import both_ways, ranks
 from c2vl.evaluation.shared_space import class_name_features, zero_shot_scores
-from c2vl.experiments.compare import finished, keep, markdown, run_key, summarise
+from c2vl.experiments.compare import Run, finished, keep, markdown, run_key, summarise
 from c2vl.models.clips import load_clips
 from c2vl.models.encoders.registry import build_encoder
 from c2vl.models.prompt_features import Prompts
@@ -186,8 +186,8 @@ def test_frozen_means_frozen(tmp_path: Path) -> None:
 
 
 def test_summary_is_mean_and_sample_deviation_with_paired_gain(tmp_path: Path) -> None:
-    def seed(value: float) -> dict[str, dict[str, float]]:
-        return {"linear": {"top1": value, "top5": 1.0}, "knn": {"top1": value / 2}}
+    def seed(value: float) -> Run:
+        return Run({"linear": {"top1": value, "top5": 1.0}, "knn": {"top1": value / 2}})
 
     summary = summarise({"c2vl": [seed(0.6), seed(0.8)], "infonce": [seed(0.5), seed(0.6)]})
     assert summary["methods"]["c2vl"]["linear"]["top1"] == {
@@ -207,6 +207,25 @@ def test_summary_is_mean_and_sample_deviation_with_paired_gain(tmp_path: Path) -
     keep(path, key, seed(0.5))
     assert finished(path, key) == seed(0.5)
     assert finished(path, run_key({"a": 2}, "xsub", 0)) is None
+
+
+def test_the_gain_has_an_interval_paired_by_seed_and_clip() -> None:
+    """Runs that err on the same clips differ by little, however much the clips differ."""
+
+    def of(right: list[int]) -> Run:
+        metrics = {"linear": {"top1": float(np.mean(right))}}
+        return Run.of(metrics, {"linear": np.array(right, bool)}, [1, 1, 2, 2, 3, 3])
+
+    hard, ours = [1, 0, 1, 0, 0, 0], [1, 0, 1, 0, 1, 1]
+    summary = summarise({"c2vl": [of(ours), of(ours)], "infonce": [of(hard), of(hard)]})
+    low, high = summary["gain"]["linear"]["top1"]["interval"]
+    assert low < 1 / 3 < high
+    equal = summarise({"c2vl": [of(hard), of(hard)], "infonce": [of(hard), of(hard)]})
+    assert equal["gain"]["linear"]["top1"]["interval"] == [0, 0]
+    assert equal["methods"]["infonce"]["linear"]["top1"]["interval"][1] > 0.4
+    assert "| c2vl - infonce | 0.0 [0.0, 0.0] |" in markdown(equal, "title")
+    one_seed = summarise({"c2vl": [of(ours)], "infonce": [of(hard)]})
+    assert one_seed["gain"]["linear"]["top1"]["interval"] is None
 
 
 def write_names(data: Path) -> None:

@@ -27,6 +27,7 @@ from c2vl.experiments.ablation.declared import (
 )
 from c2vl.experiments.ablation.runs import key_of, run_all
 from c2vl.experiments.ablation.validation import validation_data
+from c2vl.experiments.compare import Run, interval_of
 from c2vl.models.clips import load_clips
 from c2vl.models.encoders.settings import PUBLISHED, TWO_CORES
 from c2vl.report.ablation_tables import table
@@ -46,8 +47,8 @@ TINY = PretrainParams.model_validate(
 )
 
 
-def metrics(linear: float, knn: float) -> dict[str, dict[str, float]]:
-    return {"linear": {"top1": linear}, "knn": {"top1": knn}}
+def run_of(linear: float, knn: float) -> Run:
+    return Run({"linear": {"top1": linear}, "knn": {"top1": knn}})
 
 
 def declared_for(profile: str) -> tuple[Ablations, PretrainParams]:
@@ -174,7 +175,7 @@ def test_finished_runs_are_not_repeated(tmp_path: Path, capsys: pytest.CaptureFi
     assert len(todo) == 2, "the same setting under two names is one run"
     first = run_all(todo, data, "joint", protocols, tmp_path / "runs", again=False)
     assert set(first) == set(todo) and all(
-        0 <= run["linear"]["top1"] <= 1 for run in first.values()
+        0 <= run.metrics["linear"]["top1"] <= 1 for run in first.values()
     )
     capsys.readouterr()
     assert run_all(todo, data, "joint", protocols, tmp_path / "runs", again=False) == first
@@ -186,7 +187,7 @@ def test_tables_show_mean_and_deviation_over_seeds() -> None:
         title="T", benchmarks=["xsub"], settings=[Setting(name="α 50 %", paper={"xsub": 80.0})]
     )
     values = [0.5, 0.6, 0.7]
-    part = summary(sweep, {("α 50 %", "xsub"): [metrics(value, 0.25) for value in values]})
+    part = summary(sweep, {("α 50 %", "xsub"): [run_of(value, 0.25) for value in values]})
     found = part["rows"][0]["results"]["xsub"]["linear"]
     assert found["mean"] == pytest.approx(0.6) and found["std"] == pytest.approx(np.sqrt(0.02 / 2))
     assert "| α 50 % | 60.0 ± 10.0 | 25.0 ± 0.0 | 80.0 |" in table(part, "t").markdown()
@@ -200,11 +201,49 @@ def test_tables_show_mean_and_deviation_over_seeds() -> None:
     ]
 
 
+def test_differences_are_paired_with_the_setting_that_the_sweep_names() -> None:
+    """The second is right where the first is, and on one more person: a difference of a third."""
+    people = [1, 1, 2, 2, 3, 3]
+    rights = {"hard": [1, 0, 1, 0, 0, 0], "soft": [1, 0, 1, 0, 1, 1]}
+    settings = [Setting(name=name) for name in rights]
+
+    def runs(name: str) -> list[Run]:
+        right = np.array(rights[name], bool)
+        correct = {"linear": right, "knn": right}
+        metrics = {protocol: {"top1": float(right.mean())} for protocol in correct}
+        return [Run.of(metrics, correct, people)] * 3
+
+    sweep = Sweep(title="T", against="hard", settings=settings)
+    part = summary(sweep, {(name, "xsub"): runs(name) for name in rights})
+    hard, soft = (row["results"]["xsub"]["linear"] for row in part["rows"])
+    low, high = soft["gain"]["interval"]
+    assert hard["gain"] is None and soft["gain"]["mean"] == pytest.approx(1 / 3) and low < 1 / 3
+    text = table(part, "t").markdown()
+    assert f"| +33.3 [{low * 100:.1f}, {high * 100:.1f}] |" in text and "Δ xsub KNN" in text
+    with pytest.raises(ValueError, match="against"):
+        Sweep(title="T", against="none", settings=settings)
+
+
+def test_where_each_seed_holds_out_other_people_the_seeds_alone_are_drawn() -> None:
+    def runs(values: list[float]) -> list[Run]:
+        """Each seed with ten people of its own."""
+        found = []
+        for seed, value in enumerate(values):
+            right = np.arange(10) < 10 * value
+            people = [10 * seed + k for k in range(10)]
+            found.append(Run.of({"linear": {"top1": value}}, {"linear": right}, people))
+        return found
+
+    found = interval_of(runs([0.5, 0.6, 0.7]), "linear", runs([0.4, 0.4, 0.4]))
+    half = 4.302653 * 0.1 / 3**0.5  # Student's t of two degrees of freedom
+    assert found == pytest.approx([0.2 - half, 0.2 + half])
+
+
 @pytest.mark.parametrize(("dataset", "shown"), [("ntu60", True), ("studio", False)])
 def test_the_papers_numbers_appear_only_on_its_own_data(
     tmp_path: Path, dataset: str, shown: bool
 ) -> None:
     sweep = Sweep(title="T", settings=[Setting(name="a", paper={"xsub": 81.9})])
-    part = summary(sweep, {("a", "xsub"): [metrics(0.5, 0.25)]})
+    part = summary(sweep, {("a", "xsub"): [run_of(0.5, 0.25)]})
     text = write_outputs(tmp_path, {"t": part}, {"dataset": dataset})
     assert ("81.9" in text) is ("81.9" in (tmp_path / "ablations.tex").read_text()) is shown

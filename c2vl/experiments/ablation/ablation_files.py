@@ -10,7 +10,7 @@ from typing import Any
 
 from c2vl.core.files import write_bytes, write_json
 from c2vl.experiments.ablation.declared import Sweep
-from c2vl.experiments.ablation.runs import Metrics
+from c2vl.experiments.compare import Run, interval_of
 from c2vl.report.ablation_tables import PROTOCOLS, table
 from c2vl.training.metrics import spread
 
@@ -23,30 +23,40 @@ COLUMNS = [
     "protocol",
     "mean",
     "std",
+    "low",
+    "high",
+    "gain",
+    "gain_low",
+    "gain_high",
     "seeds",
     "paper",
 ]
 
 
-def summary(sweep: Sweep, runs: Mapping[tuple[str, str], Sequence[Metrics]]) -> dict[str, Any]:
+def summary(sweep: Sweep, runs: Mapping[tuple[str, str], Sequence[Run]]) -> dict[str, Any]:
     """Top-1 accuracy of every setting over the seeds.
 
     Args:
         sweep: the declared sweep.
-        runs: the metrics of every seed, by (setting, benchmark).
+        runs: the run of every seed, by (setting, benchmark).
 
     Returns:
-        `title, reference, split, axis, benchmarks` and `rows`, a list of `name, x, paper` and
-        `results[benchmark][protocol] = {mean, std, values}`, shares in 0…1; std is the sample
-        standard deviation.
+        `title, reference, split, axis, against, benchmarks` and `rows`, a list of `name, x, paper`
+        and `results[benchmark][protocol] = {mean, std, values, interval, gain}`, shares in 0…1; std
+        is the sample standard deviation, `interval` the ends of the 95 % interval, and `gain` the
+        same four of the difference from the setting `against`, paired by seed and clip.
     """
     rows = []
     for setting in sweep.settings:
         results: dict[str, dict[str, Any]] = {}
         for benchmark in sweep.benchmarks:
-            seeds = runs[setting.name, benchmark]
+            mine, other = runs[setting.name, benchmark], runs[sweep.compared_with, benchmark]
             results[benchmark] = {
-                protocol: spread([run[protocol]["top1"] for run in seeds]) for protocol in PROTOCOLS
+                protocol: {
+                    **_spread(mine, protocol),
+                    "gain": None if mine is other else _spread(mine, protocol, other),
+                }
+                for protocol in PROTOCOLS
             }
         rows.append(
             {"name": setting.name, "x": setting.x, "paper": setting.paper, "results": results}
@@ -56,9 +66,22 @@ def summary(sweep: Sweep, runs: Mapping[tuple[str, str], Sequence[Metrics]]) -> 
         "reference": sweep.reference,
         "split": sweep.split,
         "axis": sweep.axis,
+        "against": sweep.compared_with,
         "benchmarks": sweep.benchmarks,
         "rows": rows,
     }
+
+
+def _spread(
+    runs: Sequence[Run], protocol: str, against: Sequence[Run] | None = None
+) -> dict[str, Any]:
+    """Mean, deviation, values and interval of an accuracy, or of its gain over other runs."""
+    values, others = (
+        [run.metrics[protocol]["top1"] for run in each] for each in (runs, against or ())
+    )
+    if against:
+        values = [mine - other for mine, other in zip(values, others, strict=True)]
+    return {**spread(values), "interval": interval_of(runs, protocol, against)}
 
 
 def write_outputs(
@@ -97,6 +120,10 @@ def table_csv(summaries: Mapping[str, Mapping[str, Any]]) -> str:
                     }
                     found = {"mean": f"{accuracy['mean']:.6f}", "seeds": len(accuracy["values"])}
                     found |= {"std": "" if accuracy["std"] is None else f"{accuracy['std']:.6f}"}
+                    found |= _ends(accuracy, "low", "high")
+                    if gain := accuracy["gain"]:
+                        found |= {"gain": f"{gain['mean']:.6f}"}
+                        found |= _ends(gain, "gain_low", "gain_high")
                     paper = row["paper"].get(benchmark, "") if protocol == "linear" else ""
                     writer.writerow(
                         {
@@ -108,3 +135,8 @@ def table_csv(summaries: Mapping[str, Mapping[str, Any]]) -> str:
                         }
                     )
     return out.getvalue()
+
+
+def _ends(spread: Mapping[str, Any], *names: str) -> dict[str, str]:
+    ends = spread["interval"] or ()
+    return {name: f"{end:.6f}" for name, end in zip(names, ends, strict=False)}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from c2vl.core.errors import UserError
 from c2vl.core.params import ParamsModel, sentence
@@ -41,7 +41,8 @@ class Sweep(ParamsModel):
 
     With the split `validation`, some training subjects are held out instead of the test split,
     others for each seed. Choose defaults only there, never on `test`. `studio_title` replaces
-    `title` on the synthetic world.
+    `title` on the synthetic world. `against` names the setting that the others are compared with;
+    by default it is the first.
     """
 
     title: str
@@ -50,7 +51,19 @@ class Sweep(ParamsModel):
     split: Split = "test"
     benchmarks: list[str] = Field(default=["xsub"], min_length=1)
     axis: str = ""
+    against: str | None = None
     settings: list[Setting] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _has_what_it_is_compared_with(self) -> Sweep:
+        if self.against is not None and self.against not in {row.name for row in self.settings}:
+            raise ValueError(f"`against` names no setting of the sweep: '{self.against}'")
+        return self
+
+    @property
+    def compared_with(self) -> str:
+        """The setting that differences are taken from."""
+        return self.against or self.settings[0].name
 
 
 class Ablations(ParamsModel):

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from c2vl.core import machine
-from c2vl.experiments.ablation.runs import Metrics, loaded
+from c2vl.experiments.ablation.runs import loaded, people_of
+from c2vl.experiments.compare import Run
 
 if TYPE_CHECKING:
     from c2vl.evaluation.evaluate_params import EvaluateParams
@@ -23,7 +24,7 @@ def run_method(
     stream: Stream,
     baselines: BaselinesParams,
     protocols: EvaluateParams,
-) -> Metrics:
+) -> Run:
     """Train an encoder and evaluate it on the test split.
 
     Protocols are linear evaluation, KNN and, for a supervised encoder, its own classifier.
@@ -40,6 +41,7 @@ def run_method(
     features = frozen_features(
         trained.network.encoder, training.clips, test, stream, params.view.frames
     )
-    return evaluate(
+    done = evaluate(
         features, training.classes, protocols, own_logits(trained.network, features), device
-    ).metrics()
+    )
+    return Run.of(done.metrics(), done.correct(), people_of(data, test.samples))

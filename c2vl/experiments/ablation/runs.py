@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from c2vl.core import machine
 from c2vl.core.progress import progress
 from c2vl.experiments.ablation.declared import Job, Split
-from c2vl.experiments.compare import finished, keep, run_key
+from c2vl.experiments.compare import Run, finished, keep, run_key
 from c2vl.experiments.side_by_side import side_by_side
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from c2vl.training.stage import TrainingData
 
 log = logging.getLogger(__name__)
-Metrics = dict[str, dict[str, float]]  # protocol → metric → share in 0…1
 
 
 def key_of(job: Job, content: str, stream: Stream, protocols: EvaluateParams) -> str:
@@ -41,8 +40,8 @@ def run_all(
     protocols: EvaluateParams,
     folder: Path,
     again: bool,
-) -> dict[str, Metrics]:
-    """Metrics of every job by its key; finished runs are read, the others are computed.
+) -> dict[str, Run]:
+    """The run of every job by its key; finished runs are read, the others are computed.
 
     Every run is written as soon as it ends, so a stopped sweep continues with the next run.
 
@@ -51,21 +50,21 @@ def run_all(
         data: the data folder.
         stream: joint, motion or bone.
         protocols: section `evaluate`.
-        folder: folder of the metrics, one file for each run.
+        folder: folder of the runs, one file for each.
         again: compute finished runs again.
     """
     kept = {} if again else {key: finished(folder / f"{key}.json", key) for key in todo}
-    found = {key: metrics for key, metrics in kept.items() if metrics is not None}
+    found = {key: run for key, run in kept.items() if run is not None}
     rest = {key: job for key, job in todo.items() if key not in found}
     log.info("%d runs: %d kept from before, %d to do", len(todo), len(found), len(rest))
     todo_now = {key: (job, data, stream, protocols) for key, job in rest.items()}
-    for key, metrics in progress(side_by_side(todo_now, run_one), "ablations", "runs", len(rest)):
-        keep(folder / f"{key}.json", key, metrics)
-        found[key] = metrics
+    for key, run in progress(side_by_side(todo_now, run_one), "ablations", "runs", len(rest)):
+        keep(folder / f"{key}.json", key, run)
+        found[key] = run
     return found
 
 
-def run_one(job: Job, data: Path, stream: Stream, protocols: EvaluateParams) -> Metrics:
+def run_one(job: Job, data: Path, stream: Stream, protocols: EvaluateParams) -> Run:
     """Pretrain, then evaluate by linear classifier and KNN on the job's split."""
     import torch
 
@@ -91,7 +90,18 @@ def run_one(job: Job, data: Path, stream: Stream, protocols: EvaluateParams) -> 
         for name in ("diagonal", "entropy", "probe")
         if (value := getattr(last, name)) is not None
     }
-    return {**done.metrics(), "curves": curves}
+    metrics = {**done.metrics(), "curves": curves}
+    return Run.of(metrics, done.correct(), people_of(data, test.samples))
+
+
+def people_of(data: Path, samples: Sequence[str]) -> list[int]:
+    """The person of each clip, from the index; where it knows none, a number of the clip's own."""
+    from c2vl.core import tables
+
+    index = tables.read(data / "index" / "index.parquet", ["sample", "subject"])
+    person = dict(zip(*(column.to_pylist() for column in index.columns), strict=True))
+    found = [person[sample] for sample in samples]
+    return [-number if one is None else one for number, one in enumerate(found, 1)]
 
 
 @lru_cache(maxsize=4)
