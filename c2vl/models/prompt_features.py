@@ -56,6 +56,23 @@ class Prompts:
         """Indices (int64, CPU) of the clips with a prompt; the others cannot be trained on."""
         return self.valid.any(1).nonzero().squeeze(1)
 
+    def swapped(self, share: float, seed: int) -> Prompts:
+        """These prompts, where a random share of the clips has the prompts of another clip.
+
+        An experiment's noise. The clips' prompts move on by one in a random order of the chosen
+        clips, so that no clip keeps its own.
+        """
+        usable = self.usable()
+        draws = torch.Generator().manual_seed(seed)
+        chosen = usable[torch.randperm(len(usable), generator=draws)[: round(share * len(usable))]]
+        if len(chosen) < 2:
+            return self
+        source = torch.arange(len(self.valid))
+        source[chosen] = chosen.roll(1)
+        slots = source[:, None] * self.valid.shape[1] + torch.arange(self.valid.shape[1])
+        moved = {kind: features[slots] for kind, features in self.features.items()}
+        return Prompts(moved, self.valid[source])
+
     def at(self, kind: str, rows: Tensor, k: Tensor) -> Tensor:
         """Features (…, width) float16 of prompts `k` of the clips `rows`, both int64 (…)."""
         return self.features[kind][rows.cpu() * self.valid.shape[1] + k]

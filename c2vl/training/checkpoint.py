@@ -27,7 +27,7 @@ from c2vl.training.weights import weights_of
 WEIGHTS, CONFIG, CURVES = "encoder.safetensors", "config.json", "curves.csv"
 ABSENT = "absent.json"  # in their place, where there were no prompts to learn from
 
-Method = Literal["c2vl", "infonce", "random", "supervised", "imported"]
+Method = Literal["c2vl", "infonce", "random", "supervised", "imported", "oracle"]
 
 
 class EncoderConfig(ParamsModel):

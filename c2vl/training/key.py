@@ -100,6 +100,9 @@ def pretraining_params(params: PretrainParams, stream: str) -> dict[str, Any]:
     own = ["knowledge", "dimension", "temperature", "learnable_temperature"]
     own += ["name", "arguments"] if objective.name else []
     own += ["temperature_rate"] if objective.learnable_temperature else []
+    own += [] if objective.project_prompts else ["project_prompts"]
+    own += ["temperature_form"] if objective.learns_linearly else []
+    own += ["target_prompts"] if objective.needs_raw else []
     own += ["target_temperature"]  # of InfoNCE too: the curves have a column of it
     ours = objective.name is None
     own += ["beta"] if ours and objective.intra else []
@@ -111,6 +114,7 @@ def pretraining_params(params: PretrainParams, stream: str) -> dict[str, Any]:
     if not objective.hard:
         own += ["teacher"] + (["ema_decay"] if objective.teacher == "ema" else [])
     every |= {f"objective.{name}": getattr(objective, name) for name in own}
+    every |= {"swapped": params.swapped} if params.swapped else {}
     return {**every, "prompts": params.prompts, "probe_every": params.probe_every}
 
 

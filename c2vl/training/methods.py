@@ -1,4 +1,4 @@
-"""Train an encoder by one of four methods: c2vl, infonce, supervised, random."""
+"""Train an encoder by c2vl, infonce, supervised, random; or an oracle, for experiments."""
 
 from __future__ import annotations
 
@@ -83,10 +83,11 @@ def train(
 
     `c2vl` is the objective of `params`; `infonce` the same with hard targets; `supervised` the same
     encoder on labels; `random` an untrained one. Labels reach the first two only through the probe,
-    which changes nothing.
+    which changes nothing. `oracle` has soft targets from the true labels: it says how much better
+    targets could be, and is no method.
 
     Args:
-        method: one of the four.
+        method: one of these.
         clips: of the train split.
         prompts: their knowledge prompts; only c2vl and infonce need them.
         classes: how many labels there are.
@@ -145,6 +146,7 @@ def described(config: EncoderConfig, params: PretrainParams, data: str, device: 
         used = {**supervised_params(params, config.stream), "classes": config.classes}
         return Description(name, "supervised", used, data, machine_of(device))
     used = pretraining_params(params, config.stream)
+    used |= {"oracle": True} if method == "oracle" else {}
     return Description(name, "pretraining", used, data, machine_of(device))
 
 
@@ -203,7 +205,10 @@ def _pretrained(
     def run(keep: Keep | None, save_good: SaveGood | None) -> Result:
         probe = Probe(clips.skeletons, clips.labels, stream, params.view.frames, params.seed)
         name = f"{config.method} {config.benchmark}-{stream}"
-        done = pretrain(clips.skeletons, prompts, stream, params, probe, name, keep, save_good)
+        labels = torch.from_numpy(clips.labels) if config.method == "oracle" else None
+        done = pretrain(
+            clips.skeletons, prompts, stream, params, probe, name, keep, save_good, labels
+        )
         return done.network, done.curves
 
     trained = _taken_or_trained(run, description, config, clips.skeletons.device, folder, reuse)

@@ -20,7 +20,8 @@ from c2vl.training.devices import Devices
 from c2vl.training.keep import Keep
 from c2vl.training.loop import SaveGood, fit
 from c2vl.training.objective.chosen import make_objective
-from c2vl.training.objective.embeddings import AlignedEncoder, Embeddings
+from c2vl.training.objective.embeddings import AlignedEncoder, Embeddings, Known
+from c2vl.training.objective.oracle import Oracle
 from c2vl.training.objective.partition import alpha_at
 from c2vl.training.objective.teacher import make_teacher
 from c2vl.training.probe import Probe
@@ -47,16 +48,33 @@ class Pretraining(Task):
     network: AlignedEncoder
 
     def __init__(
-        self, skeletons: RaggedSkeletons, prompts: Prompts, stream: Stream, params: PretrainParams
+        self,
+        skeletons: RaggedSkeletons,
+        prompts: Prompts,
+        stream: Stream,
+        params: PretrainParams,
+        labels: Tensor | None = None,
     ) -> None:
-        """Draws the network's weights from torch's global generator."""
+        """Draws the network's weights from torch's global generator; `labels` make an oracle."""
+        prompts = prompts.swapped(params.swapped, params.seed)
         self.skeletons, self.prompts, self.stream, self.params = skeletons, prompts, stream, params
+        self.labels = labels
         self.rows = prompts.usable()
         self.kinds = list(prompts.widths)
         dimension = params.objective.dimension or max(prompts.widths.values())
+        project = params.objective.project_prompts
+        if not project and len({*prompts.widths.values()}) > 1:
+            raise UserError(
+                "params.yaml: `pretrain.objective.project_prompts: false` needs prompts of one "
+                f"width, not {prompts.widths}; set it to true, or use one kind of `knowledge`."
+            )
         encoder = build_encoder(params.encoder, SkeletonGraph.of(skeletons.layout))
-        self.network = AlignedEncoder(encoder, prompts.widths, dimension)
-        self.objective = make_objective(params.objective).to(skeletons.device)
+        self.network = AlignedEncoder(encoder, prompts.widths, dimension, project)
+        self.objective = (
+            make_objective(params.objective)
+            if labels is None
+            else Oracle(params.objective.temperature, params.objective.learnable_temperature)
+        ).to(skeletons.device)
         self.alpha = 1.0
 
     def ready(self) -> None:
@@ -86,16 +104,20 @@ class Pretraining(Task):
         self, outputs: Tensor, constants: Tensor, rows: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """The objective, and the targets' diagonal mass and entropy."""
-        result = self.objective(self._split(outputs), self._split(constants), self.alpha, generator)
+        teacher = self._known(self._split(constants), rows, generator)
+        result = self.objective(self._split(outputs), teacher, self.alpha, generator)
         return result.loss, torch.stack([result.diagonal, result.entropy])
 
     def groups(self) -> list[dict[str, Any]]:
-        """A learnable temperature has a rate of its own and no weight decay."""
+        """A learnt logarithm of τ has a rate of its own and no weight decay."""
         objective = self.params.objective
         if not objective.learnable_temperature:
             return []
+        learnt = [self.objective.temperature.learnt]
+        if objective.learns_linearly:
+            return [{"params": learnt, "weight_decay": self.params.weight_decay}]
         group = {
-            "params": [self.objective.temperature.log],
+            "params": learnt,
             "weight_decay": 0.0,
             "fixed_rate": True,
         }
@@ -139,6 +161,15 @@ class Pretraining(Task):
         self.objective.load_state_dict(state["objective"])
         self.teacher.restore(state["teacher"], self.network)
 
+    def _known(self, teacher: Embeddings, rows: Tensor, generator: torch.Generator) -> Embeddings:
+        """The teacher's embeddings, with what else the objective makes its targets from."""
+        if self.labels is not None:
+            labels = self.labels[rows.to(self.labels.device)]
+            return Known(teacher.skeleton, teacher.prompts, labels=labels)
+        if not self.params.objective.needs_raw:
+            return teacher
+        return Known(teacher.skeleton, teacher.prompts, self.prompts.take(rows, "mean", generator))
+
     def _named(self, inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
         return dict(zip(self.kinds, inputs[1:], strict=True))
 
@@ -160,15 +191,17 @@ def pretrain(
     name: str = "",
     keep: Keep | None = None,
     save_good: SaveGood | None = None,
+    labels: Tensor | None = None,
 ) -> Pretrained:
     """Train an encoder with the C²VL objective (or InfoNCE, see `ObjectiveParams`).
 
     The same arguments give the same weights on the same machine and device settings; torch's global
     generator is seeded. `probe` only fills a column of the curves. `keep` and `save_good` are those
-    of `fit`.
+    of `fit`. `labels` (N,) train the oracle, which is no method, see `Oracle`.
 
     Raises:
-        UserError: the loss is not a number, or fewer than two clips have a prompt.
+        UserError: the loss is not a number, fewer than two clips have a prompt, or prompts that are
+            not projected differ in width.
     """
     torch.manual_seed(params.seed)
     if len(prompts.usable()) < 2:
@@ -177,7 +210,7 @@ def pretrain(
             "look at the `reason` column of data/embed."
         )
     devices = Devices(skeletons.device)
-    task = Pretraining(skeletons, prompts, stream, params)
+    task = Pretraining(skeletons, prompts, stream, params, labels)
     accuracy = probe.accuracy if probe else None
     network, curves = fit(
         task, params, devices, name or f"pretrain {stream}", keep, save_good, accuracy

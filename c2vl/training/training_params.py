@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from c2vl.core.errors import UserError
 from c2vl.core.layout import SkeletonLayout
@@ -63,6 +68,12 @@ class PretrainParams(ParamsModel):
     probe_every: int = Field(
         default=5, ge=0, description="epochs between KNN probes on the training split; 0: none"
     )
+    swapped: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="an experiment's noise: share of the clips that get another clip's prompts",
+    )
     objective: ObjectiveParams = ObjectiveParams()
 
     def on(self, layout: SkeletonLayout) -> PretrainParams:
@@ -85,6 +96,12 @@ class PretrainParams(ParamsModel):
         return self.model_copy(
             update={"encoder": encoder.model_copy(update={"graph": layout.name})}
         )
+
+    @model_serializer(mode="wrap")
+    def _without_noise(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out `swapped` where there is none: outputs from before it keep their bytes."""
+        found: dict[str, Any] = dump(self)
+        return found if self.swapped else {k: v for k, v in found.items() if k != "swapped"}
 
     @model_validator(mode="after")
     def _encoder_fits_view(self) -> PretrainParams:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from synthetic import PARAMS
 
+from c2vl.core.params import ParamsModel
 from c2vl.models.encoders.settings import TWO_CORES
 from c2vl.training.checkpoint import EncoderConfig
 from c2vl.training.finetuning.finetune_params import FinetuneParams
@@ -108,16 +109,21 @@ TABLE: dict[str, tuple[Any, set[str]]] = {
     "objective.target_temperature": (0.9, PRETRAINED),  # infonce: a column of its curves
     "objective.learnable_temperature": (True, PRETRAINED),
     "objective.temperature_rate": (0.5, set()),
+    "objective.temperature_form": ("linear", set()),
+    "objective.target_prompts": ("raw", {"c2vl"}),
+    "objective.project_prompts": (False, PRETRAINED),
+    "swapped": (0.3, PRETRAINED),
 }
 
 
 def test_the_table_has_every_parameter() -> None:
     names = {
-        f"{name}.{inner}" if isinstance(value, dict) else name
-        for name, value in BASE.model_dump().items()
-        for inner in (value if isinstance(value, dict) else [""])
+        f"{name}.{inner}" if isinstance(value, ParamsModel) else name
+        for name, value in BASE
+        for inner in (type(value).model_fields if isinstance(value, ParamsModel) else [""])
     }
     names -= {"encoder.name", "encoder.graph"}  # changed with the encoder itself
+    names -= {"objective.name", "objective.arguments"}  # tests/pipeline/test_extend.py
     assert names | {"encoder"} == set(TABLE)
 
 
@@ -141,6 +147,7 @@ def test_a_parameter_changes_the_keys_of_the_trainings_that_use_it(name: str) ->
         ("objective.alpha", 0.4, {"objective": {"progressive": False}}),
         ("objective.ema_decay", 0.5, {"objective": {"teacher": "ema"}}),
         ("objective.temperature_rate", 0.5, {"objective": {"learnable_temperature": True}}),
+        ("objective.temperature_form", "linear", {"objective": {"learnable_temperature": True}}),
     ],
 )
 def test_a_parameter_that_another_one_switches_on_is_then_in_use(name, value, where) -> None:

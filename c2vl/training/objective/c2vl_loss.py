@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from c2vl.training.objective.cross_entropy import Objective, cross_entropy, log_rho
-from c2vl.training.objective.embeddings import Embeddings
+from c2vl.training.objective.embeddings import Embeddings, Known
 from c2vl.training.objective.partition import split_rows
 from c2vl.training.objective.soft_targets import inter_target, intra_target
 from c2vl.training.objective.temperature import Temperature
@@ -35,6 +35,8 @@ class C2VLLoss(nn.Module):
         temperature: τ of the logits at the start.
         target_temperature: τ of the targets; None: that of the logits, as a constant.
         learnable_temperature: whether the logits' τ is trained, see `Temperature`.
+        raw: whether P^{x2s} is of the prompts' frozen features instead of their embeddings; the
+            teacher is then a `Known`.
 
     Raises:
         ValueError: neither `intra` nor `inter`: that is `InfoNCE`.
@@ -62,12 +64,14 @@ class C2VLLoss(nn.Module):
         temperature: float = 0.07,
         target_temperature: float | None = None,
         learnable_temperature: bool = False,
+        raw: bool = False,
     ) -> None:
         super().__init__()
         if not (intra or inter):
             raise ValueError("C2VLLoss needs `intra` or `inter` targets; use InfoNCE without them")
         self.beta, self.inter_identity = beta, inter_identity
         self.intra, self.inter, self.partition = intra, inter, partition
+        self.raw = raw
         self.temperature = Temperature(temperature, learnable_temperature)
         self.own_target_temperature = target_temperature
 
@@ -118,6 +122,12 @@ class C2VLLoss(nn.Module):
 
     def _intra(self, teacher: Embeddings) -> Tensor:
         """Eq. 6, P^{s2x} of every kind; then Eq. 4 and 5, P^{x2s}: (2K, B, B)."""
+        if self.raw:
+            assert isinstance(teacher, Known)
+            each = [teacher.skeleton] * len(teacher.raw) + [*teacher.raw.values()]
+            return torch.stack(
+                [intra_target(x, self.beta, self.target_temperature()) for x in each]
+            )
         modalities = torch.stack([teacher.skeleton, *teacher.prompts.values()])  # S, V, L
         p = intra_target(modalities, self.beta, self.target_temperature())
         return torch.cat([p[:1].expand(len(p) - 1, -1, -1), p[1:]])

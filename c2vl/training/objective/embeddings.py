@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,19 @@ class Embeddings:
         )
 
 
+@dataclass(frozen=True)
+class Known(Embeddings):
+    """What targets may be made from: a teacher's embeddings, and what no network computes.
+
+    Attributes:
+        raw: by kind, the prompts' frozen features (B, width), unit rows; the mean of a clip's.
+        labels: (B,) the true classes. Only the oracle is given them.
+    """
+
+    raw: dict[str, Tensor] = field(default_factory=dict)
+    labels: Tensor | None = None
+
+
 class AlignedEncoder(nn.Module):
     """A skeleton encoder with one linear head a modality into the shared space.
 
@@ -31,15 +44,32 @@ class AlignedEncoder(nn.Module):
         encoder: `(B, C, T, V, M) -> (B, D)` with its D as `.features`.
         widths: width of the prompts' features by kind of knowledge.
         dimension: d of the shared space.
+        project: whether the prompts' heads are trained; otherwise they are the identity, so that
+            the shared space is that of the prompts' features.
+
+    Raises:
+        ValueError: prompts are not projected, and have another width than the shared space.
     """
 
-    def __init__(self, encoder: nn.Module, widths: Mapping[str, int], dimension: int) -> None:
+    def __init__(
+        self,
+        encoder: nn.Module,
+        widths: Mapping[str, int],
+        dimension: int,
+        project: bool = True,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.skeleton_head = nn.Linear(int(encoder.features), dimension)  # type: ignore[arg-type]
         self.prompt_heads = nn.ModuleDict(
             {kind: nn.Linear(width, dimension) for kind, width in widths.items()}
         )
+        if not project:
+            if {*widths.values()} != {dimension}:
+                raise ValueError(f"prompts of {dict(widths)} values are not rows of {dimension}")
+            for head in self.prompt_heads.values():
+                nn.init.eye_(head.weight.requires_grad_(False))
+                nn.init.zeros_(head.bias.requires_grad_(False))
 
     def forward(self, x: Tensor, prompts: Mapping[str, Tensor]) -> Embeddings:
         """Embed clips (B, C, T, V, M) and their prompts' features, each (B, width)."""

@@ -13,7 +13,14 @@ from pydantic import (
 
 from c2vl.core.params import ParamsModel
 
-OWN = ("name", "arguments")  # of a user's loss
+# Not written out at the value that changes nothing: outputs from before them keep their bytes.
+NEUTRAL: dict[str, Any] = {
+    "name": None,
+    "arguments": {},
+    "target_prompts": "embedded",
+    "project_prompts": True,
+    "temperature_form": "logarithm",
+}
 
 
 class ObjectiveParams(ParamsModel):
@@ -53,6 +60,18 @@ class ObjectiveParams(ParamsModel):
         default=None, ge=0.01, le=10, description="null: the logits' temperature"
     )
     learnable_temperature: bool = False
+    temperature_form: Literal["logarithm", "linear"] = Field(
+        default="logarithm",
+        description="what is learnt; linear: the factor of the cosines, decayed as weights (GAP)",
+    )
+    target_prompts: Literal["embedded", "raw"] = Field(
+        default="embedded",
+        description="of the prompts' intra targets: their embeddings, or their frozen features",
+    )
+    project_prompts: bool = Field(
+        default=True,
+        description="false: prompts have no trained head; the shared space is that of the prompts",
+    )
     temperature_rate: float = Field(
         default=0.01, gt=0, description="learning rate of the temperature's logarithm"
     )
@@ -63,16 +82,32 @@ class ObjectiveParams(ParamsModel):
             raise ValueError("`arguments` are those of your own loss; give its `name` too")
         return self
 
+    @model_validator(mode="after")
+    def _shares_the_prompts_space(self) -> ObjectiveParams:
+        if not self.project_prompts and self.dimension is not None:
+            raise ValueError("without `project_prompts` leave `dimension` null")
+        return self
+
     @model_serializer(mode="wrap")
-    def _without_empty_name(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out `name` and `arguments` of our losses."""
+    def _without_neutral(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what changes nothing."""
         found: dict[str, Any] = dump(self)
-        return found if self.name else {k: v for k, v in found.items() if k not in OWN}
+        return {k: v for k, v in found.items() if k not in NEUTRAL or v != NEUTRAL[k]}
 
     @property
     def kinds(self) -> tuple[Literal["vision", "language"], ...]:
         """The kinds of knowledge prompt in use."""
         return ("vision", "language") if self.knowledge == "both" else (self.knowledge,)
+
+    @property
+    def learns_linearly(self) -> bool:
+        """Whether the logits' temperature is learnt as a factor of the cosines."""
+        return self.learnable_temperature and self.temperature_form == "linear"
+
+    @property
+    def needs_raw(self) -> bool:
+        """Whether targets are made from the prompts' frozen features."""
+        return self.target_prompts == "raw" and self.intra
 
     @property
     def hard(self) -> bool:

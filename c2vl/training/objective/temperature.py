@@ -1,4 +1,4 @@
-"""The temperature τ of the logits: fixed, or learnt as a logarithm within bounds."""
+"""The temperature τ of the logits: fixed, or learnt within bounds."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ class Temperature(nn.Module):
             raise ValueError(f"the temperature must be positive, not {start}")
         self.log = nn.Parameter(torch.tensor(math.log(start)), requires_grad=learnable)
 
+    @property
+    def learnt(self) -> nn.Parameter:
+        """What is trained."""
+        return self.log
+
     def forward(self) -> Tensor:
         """τ as a scalar tensor."""
         return self.log.exp().clamp(*BOUNDS) if self.log.requires_grad else self.log.exp()
@@ -39,3 +44,28 @@ class Temperature(nn.Module):
         """Bring `log` back within the bounds, after a step: beyond them it has no gradient."""
         if self.log.requires_grad:
             self.log.clamp_(math.log(BOUNDS[0]), math.log(BOUNDS[1]))
+
+
+class LinearTemperature(Temperature):
+    """τ = 1 / `scale`: the cosines are multiplied by a learnt number, without exp, as in GAP.
+
+    GAP trains it with the network's rate and weight decay, which pulls the scale to 0 and τ up.
+    """
+
+    def __init__(self, start: float) -> None:
+        super().__init__(start, learnable=False)
+        self.scale = nn.Parameter(torch.tensor(1 / start))
+
+    @property
+    def learnt(self) -> nn.Parameter:
+        """The scale."""
+        return self.scale
+
+    def forward(self) -> Tensor:
+        """τ as a scalar tensor."""
+        return 1 / self.scale
+
+    @torch.no_grad()
+    def clamp_(self) -> None:
+        """Keep τ within the bounds."""
+        self.scale.clamp_(1 / BOUNDS[1], 1 / BOUNDS[0])
