@@ -42,7 +42,7 @@ def main() -> None:
     from c2vl.evaluation.evaluate_params import EvaluateParams
     from c2vl.experiments.ablation.ablation_files import summary, write_outputs
     from c2vl.experiments.ablation.declared import applied, jobs, read_ablations
-    from c2vl.experiments.ablation.runs import key_of, run_all
+    from c2vl.experiments.ablation.runs import key_of, once, run_all
     from c2vl.training.training_params import PretrainParams
 
     data = load_section("data", DataParams)
@@ -79,7 +79,9 @@ def main() -> None:
                     key = key_of(job, content, stream, protocols)
                     todo[key] = job
                     keys.setdefault((name, setting.name, job.benchmark), []).append(key)
-        found = run_all(todo, DATA, stream, protocols, OUT / "runs", arguments.again)
+        answers = once(todo, content, stream, protocols)
+        needed = {key: todo[key] for key in answers.values()}
+        found = run_all(needed, DATA, stream, protocols, OUT / "runs", arguments.again)
         seed_list = list(range(base.seed, base.seed + seeds))
         summaries = {}
         for name, sweep in chosen.items():
@@ -89,7 +91,8 @@ def main() -> None:
                 if of == name
             }
             summaries[name] = summary(
-                sweep, {place: [found[key] for key in runs] for place, runs in mine.items()}
+                sweep,
+                {place: [found[answers[key]] for key in runs] for place, runs in mine.items()},
             )
         head = {
             "data": content,

@@ -8,6 +8,7 @@ from typing import Any
 from c2vl.report.result_table import Cell, Row, Table, percent, signed, words
 
 PROTOCOLS = {"linear": "linear", "knn": "KNN"}  # name in the metrics → name in the table
+FUSED = {"fused_linear": "3 streams linear", "fused_knn": "3 streams KNN"}
 
 
 def table(
@@ -26,10 +27,12 @@ def table(
         marks: texts of these columns, by setting.
         paper: whether to show the paper's columns.
     """
-    benchmarks = part["benchmarks"]
+    benchmarks, protocols = part["benchmarks"], part.get("protocols", list(PROTOCOLS))
     printed = [of for of in benchmarks if paper and any(of in row["paper"] for row in part["rows"])]
     measured = [
-        f"{benchmark} {protocol}" for benchmark in benchmarks for protocol in PROTOCOLS.values()
+        f"{benchmark} {(PROTOCOLS | FUSED)[protocol]}"
+        for benchmark in benchmarks
+        for protocol in protocols
     ]
     differ = len(part["rows"]) > 1 and part.get("against") is not None
     rows = []
@@ -37,7 +40,7 @@ def table(
         spreads = [
             row["results"][benchmark][protocol]
             for benchmark in benchmarks
-            for protocol in PROTOCOLS
+            for protocol in protocols
         ]
         ours = [percent(spread["mean"], spread=spread["std"]) for spread in spreads]
         gains = [_gain(spread.get("gain")) for spread in spreads] if differ else []

@@ -19,6 +19,7 @@ METHODS = {
     "infonce": "hard InfoNCE, same prompts",
     "c2vl": "C²VL",
     "supervised": "supervised encoder, frozen",
+    "oracle": "oracle: soft targets from the true labels",
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from c2vl.core.files import write_bytes, write_json
 from c2vl.experiments.ablation.declared import Sweep
 from c2vl.experiments.compare import Run, interval_of
-from c2vl.report.ablation_tables import PROTOCOLS, table
+from c2vl.report.ablation_tables import FUSED, PROTOCOLS, table
 from c2vl.training.metrics import spread
 
 COLUMNS = [
@@ -41,11 +41,13 @@ def summary(sweep: Sweep, runs: Mapping[tuple[str, str], Sequence[Run]]) -> dict
         runs: the run of every seed, by (setting, benchmark).
 
     Returns:
-        `title, reference, split, axis, against, benchmarks` and `rows`, a list of `name, x, paper`
-        and `results[benchmark][protocol] = {mean, std, values, interval, gain}`, shares in 0…1; std
-        is the sample standard deviation, `interval` the ends of the 95 % interval, and `gain` the
-        same four of the difference from the setting `against`, paired by seed and clip.
+        `title, reference, split, axis, against, benchmarks, protocols` and `rows`, a list of
+        `name, x, line, paper` and
+        `results[benchmark][protocol] = {mean, std, values, interval, gain}`, shares in 0…1; std is
+        the sample standard deviation, `interval` the ends of the 95 % interval, and `gain` the same
+        four of the difference from the setting `against`, paired by seed and clip.
     """
+    protocols = [*PROTOCOLS, *(FUSED if sweep.fused else ())]
     rows = []
     for setting in sweep.settings:
         results: dict[str, dict[str, Any]] = {}
@@ -56,11 +58,10 @@ def summary(sweep: Sweep, runs: Mapping[tuple[str, str], Sequence[Run]]) -> dict
                     **_spread(mine, protocol),
                     "gain": None if mine is other else _spread(mine, protocol, other),
                 }
-                for protocol in PROTOCOLS
+                for protocol in protocols
             }
-        rows.append(
-            {"name": setting.name, "x": setting.x, "paper": setting.paper, "results": results}
-        )
+        shown = {"name": setting.name, "x": setting.x, "line": setting.line}
+        rows.append({**shown, "paper": setting.paper, "results": results})
     return {
         "title": sweep.title,
         "reference": sweep.reference,
@@ -68,6 +69,7 @@ def summary(sweep: Sweep, runs: Mapping[tuple[str, str], Sequence[Run]]) -> dict
         "axis": sweep.axis,
         "against": sweep.compared_with,
         "benchmarks": sweep.benchmarks,
+        "protocols": protocols,
         "rows": rows,
     }
 

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from c2vl.core.errors import UserError
 from c2vl.core.params import ParamsModel, sentence
 from c2vl.datasets.data_params import DataParams
+from c2vl.training.checkpoint import Method
 from c2vl.training.training_params import PretrainParams
 
 Split = Literal["test", "validation"]
@@ -27,6 +28,8 @@ class Setting(ParamsModel):
         studio_set: used instead of `set` on the synthetic world.
         paper: the paper's accuracy in percent on NTU RGB+D 60, by benchmark; only shown.
         x: place on the axis of a figure.
+        line: settings of one name make one line of the figure.
+        method: what trains; an oracle sees the labels, so its name has to begin with that word.
     """
 
     name: str
@@ -34,6 +37,18 @@ class Setting(ParamsModel):
     studio_set: dict[str, Any] | None = None
     paper: dict[str, float] = Field(default_factory=dict)
     x: float | None = None
+    line: str = ""
+    method: Literal["c2vl", "infonce", "oracle"] = "c2vl"
+
+    @model_validator(mode="after")
+    def _shows_that_it_is_an_oracle(self) -> Setting:
+        shown = all(text.startswith("oracle") for text in (self.name, self.line or self.name))
+        if (self.method == "oracle") != shown:
+            raise ValueError(
+                "`method: oracle` and names that begin with 'oracle' belong together: it trains "
+                "with the true labels and must not look like a result"
+            )
+        return self
 
 
 class Sweep(ParamsModel):
@@ -42,7 +57,8 @@ class Sweep(ParamsModel):
     With the split `validation`, some training subjects are held out instead of the test split,
     others for each seed. Choose defaults only there, never on `test`. `studio_title` replaces
     `title` on the synthetic world. `against` names the setting that the others are compared with;
-    by default it is the first.
+    by default it is the first. `fused` also trains the streams motion and bone, and shows the three
+    streams fused.
     """
 
     title: str
@@ -52,6 +68,7 @@ class Sweep(ParamsModel):
     benchmarks: list[str] = Field(default=["xsub"], min_length=1)
     axis: str = ""
     against: str | None = None
+    fused: bool = False
     settings: list[Setting] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -106,12 +123,14 @@ class Ablations(ParamsModel):
 
 
 class Job(NamedTuple):
-    """One training and its evaluation."""
+    """One training and its evaluation; of all three streams if `fused`."""
 
     split: Split
     benchmark: str
     seed: int
     params: PretrainParams
+    method: Method = "c2vl"
+    fused: bool = False
 
 
 def read_ablations(path: Path) -> Ablations:
@@ -143,10 +162,11 @@ def applied(base: PretrainParams, changes: Mapping[str, Any], where: str) -> Pre
     section = base.model_dump()
     for dotted, value in changes.items():
         *path, last = dotted.split(".")
-        place = section
+        place, owner = section, base
         for part in path:
             place = place.get(part, {}) if isinstance(place, dict) else {}
-        if last not in place:
+            owner = getattr(owner, part, None)
+        if last not in {*place, *getattr(type(owner), "model_fields", ())}:
             raise UserError(f"{where}: there is no parameter `pretrain.{dotted}`.")
         place[last] = value
     try:
@@ -167,4 +187,5 @@ def jobs(
     params = applied(base, setting.set, f"{where}, setting '{setting.name}'")
     for benchmark in sweep.benchmarks:
         for seed in range(base.seed, base.seed + seeds):
-            yield Job(sweep.split, benchmark, seed, params.model_copy(update={"seed": seed}))
+            seeded = params.model_copy(update={"seed": seed})
+            yield Job(sweep.split, benchmark, seed, seeded, setting.method, sweep.fused)

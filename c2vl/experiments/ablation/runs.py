@@ -29,8 +29,21 @@ log = logging.getLogger(__name__)
 
 def key_of(job: Job, content: str, stream: Stream, protocols: EvaluateParams) -> str:
     """Key of a run: a hash of everything it depends on except the code."""
-    settings = job.params.model_dump(mode="json"), protocols.model_dump(mode="json")
-    return run_key(content, job.split, job.benchmark, stream, *settings)
+    settings = [job.params.model_dump(mode="json"), protocols.model_dump(mode="json")]
+    other = [job.method] if job.method != "c2vl" else []
+    of = "fused" if job.fused else stream
+    return run_key(content, job.split, job.benchmark, of, *settings, *other)
+
+
+def once(
+    todo: Mapping[str, Job], content: str, stream: Stream, protocols: EvaluateParams
+) -> dict[str, str]:
+    """For each key the key of the run that answers it: a fused run has the joint stream's too."""
+    found = {}
+    for key, job in todo.items():
+        fused = key_of(job._replace(fused=True), content, stream, protocols)
+        found[key] = fused if stream == "joint" and fused in todo else key
+    return found
 
 
 def run_all(
@@ -70,6 +83,8 @@ def run_one(job: Job, data: Path, stream: Stream, protocols: EvaluateParams) -> 
 
     from c2vl.evaluation.frozen_features import frozen_features
     from c2vl.evaluation.protocol import evaluate
+    from c2vl.experiments.ablation.three_streams import of_three_streams
+    from c2vl.models.streams import STREAMS
     from c2vl.training.methods import train
     from c2vl.training.training_params import BaselinesParams
 
@@ -79,19 +94,19 @@ def run_one(job: Job, data: Path, stream: Stream, protocols: EvaluateParams) -> 
     training, test = loaded(
         data, job.benchmark, job.split, seed, job.params.objective.kinds, device
     )
-    trained = train("c2vl", *training, job.benchmark, stream, job.params, BaselinesParams())
-    features = frozen_features(
-        trained.network.encoder, training.clips, test, stream, job.params.view.frames
-    )
-    done = evaluate(features, training.classes, protocols, device=device)
-    last = trained.curves[-1]
-    curves = {
-        name: value
-        for name in ("diagonal", "entropy", "probe")
-        if (value := getattr(last, name)) is not None
-    }
-    metrics = {**done.metrics(), "curves": curves}
-    return Run.of(metrics, done.correct(), people_of(data, test.samples))
+    features, results = {}, {}
+    for each in STREAMS if job.fused else (stream,):
+        trained = train(job.method, *training, job.benchmark, each, job.params, BaselinesParams())
+        features[each] = frozen_features(
+            trained.network.encoder, training.clips, test, each, job.params.view.frames
+        )
+        results[each] = evaluate(features[each], training.classes, protocols, device=device)
+    correct = results[stream].correct()
+    if job.fused:
+        correct |= of_three_streams(features, results, protocols)
+    metrics = {protocol: {"top1": float(right.mean())} for protocol, right in correct.items()}
+    metrics |= results[stream].metrics()
+    return Run.of(metrics, correct, people_of(data, test.samples))
 
 
 def people_of(data: Path, samples: Sequence[str]) -> list[int]:
