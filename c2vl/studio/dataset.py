@@ -21,8 +21,9 @@ from c2vl.studio.broken import break_sample, choose_broken
 from c2vl.studio.cameras import AZIMUTHS, Camera, camera
 from c2vl.studio.cast import subject
 from c2vl.studio.drawing import Image
+from c2vl.studio.further import FURTHER, further_motion
 from c2vl.studio.ntu_files import sample_name, write_skeleton, write_video
-from c2vl.studio.performance import Performance, perform
+from c2vl.studio.performance import Performance, perform, perform_motion
 from c2vl.studio.room import background
 from c2vl.studio.scene import empty_set, grain_tile, render
 from c2vl.studio.seeds import generator
@@ -31,6 +32,7 @@ from c2vl.studio.studio_params import StudioParams
 from c2vl.studio.truth import frame_sentence, posture
 from c2vl.studio.vocabulary import ACTIONS, NOTHING, OBJECTS, PHRASES, POSTURES
 
+EVERY = (*ACTIONS, *FURTHER)  # in the order of their numbers
 Rows = list[dict[str, Any]]  # rows of a table of the ground truth
 SKELETONS, VIDEOS = "nturgb+d_skeletons", "nturgb+d_rgb"
 
@@ -51,15 +53,14 @@ def takes(params: StudioParams) -> list[Take]:
     Raises:
         UserError: `studio.actions` names an unknown class.
     """
-    unknown = sorted(set(params.actions or ()) - set(ACTIONS))
+    chosen = EVERY if params.actions == "all" else params.actions or ACTIONS
+    unknown = sorted(set(chosen) - set(EVERY))
     if unknown:
         raise UserError(
             f"params.yaml: `studio.actions` names '{unknown[0]}', "
-            f"which is none of: {', '.join(ACTIONS)}."
+            f"which is none of: {', '.join(EVERY)}."
         )
-    numbers = [
-        k + 1 for k, name in enumerate(ACTIONS) if not params.actions or name in params.actions
-    ]
+    numbers = [k + 1 for k, name in enumerate(EVERY) if name in chosen]
     return sorted(
         (
             Take((person + repetition - 2) % params.setups + 1, person, repetition, action)
@@ -85,7 +86,10 @@ def performance_of(params: StudioParams, take: Take) -> Performance:
         subject(params.seed, take.subject),
         subject(params.seed, (partner - 1) % params.subjects + 1),
     ]
-    return perform(ACTIONS[take.action - 1], cast, rng, params.frames_per_second)
+    action = EVERY[take.action - 1]
+    if action in FURTHER:
+        return perform_motion(action, further_motion(action), cast, rng, params.frames_per_second)
+    return perform(action, cast, rng, params.frames_per_second)
 
 
 def film(params: StudioParams, take: Take, raw: Path) -> list[dict[str, Rows]]:
@@ -167,7 +171,8 @@ def simulate(params: StudioParams, raw: Path, truth: Path) -> dict[str, int]:
     broken = choose_broken(names, params.broken, generator("broken", params.seed))
     for name, what in broken.items():
         break_sample(raw / SKELETONS / f"{name}.skeleton", raw / VIDEOS / f"{name}_rgb.avi", what)
-    write_bytes(raw / "classes.txt", ("\n".join(ACTIONS) + "\n").encode())
+    known = EVERY if any(take.action > len(ACTIONS) for take in plan) else ACTIONS
+    write_bytes(raw / "classes.txt", ("\n".join(known) + "\n").encode())
     for file, rows, schema in (
         ("people", people, tables.schemas.PEOPLE),
         ("answers", answers, tables.schemas.ANSWERS),
@@ -184,7 +189,7 @@ def simulate(params: StudioParams, raw: Path, truth: Path) -> dict[str, int]:
         "objects": [NOTHING, *OBJECTS],
         "postures": list(POSTURES),
         "phrases": list(PHRASES.values()),
-        "actions": list(ACTIONS),
+        "actions": list(known),
     }
     write_json(truth / "vocabulary.json", vocabulary)
     return {"samples": len(names), "frames": len(answers), "broken": len(broken)}

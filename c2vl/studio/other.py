@@ -42,7 +42,7 @@ class OtherWorldParams(ParamsModel):
     frames_per_second: int = Field(ge=5, le=60)
 
 
-def _posed(t: Curve, style: Style) -> tuple[Motion, Curve]:
+def posed(t: Curve, style: Style) -> tuple[Motion, Curve]:
     """A motion and its envelope (T,), which rises after the onset and falls before the end."""
     end = style.onset + (1.0 - style.onset) * style.rng.uniform(0.75, 0.98)
     rise = style.rng.uniform(0.14, 0.22) / style.rate
@@ -52,12 +52,13 @@ def _posed(t: Curve, style: Style) -> tuple[Motion, Curve]:
     return motion, envelope
 
 
-def _near(style: Style, target: tuple[float, float, float], spread: float = 0.05) -> np.ndarray:
+def near(style: Style, target: tuple[float, float, float], spread: float = 0.05) -> np.ndarray:
+    """A place (3,) about `target`, in arm lengths."""
     return np.asarray(target) + style.rng.normal(0.0, spread, 3)
 
 
 def _squat(t: Curve, style: Style) -> Motion:
-    m, w = _posed(t, style)
+    m, w = posed(t, style)
     deep = w * (0.5 - 0.5 * np.cos(TURN * 2.2 * style.rate * (t - style.onset)))
     m.crouch += 1.1 * style.amplitude * deep
     m.lean += 0.35 * deep
@@ -67,16 +68,16 @@ def _squat(t: Curve, style: Style) -> Motion:
 
 
 def _salute(t: Curve, style: Style) -> Motion:
-    m, w = _posed(t, style)
-    m.reach(style.main, _near(style, (-0.02, 0.55, 0.24), 0.03), w)
+    m, w = posed(t, style)
+    m.reach(style.main, near(style, (-0.02, 0.55, 0.24), 0.03), w)
     m.lean -= 0.06 * w
     return m
 
 
 def _stretch(t: Curve, style: Style) -> Motion:
-    m, w = _posed(t, style)
+    m, w = posed(t, style)
     for side in (0, 1):
-        m.reach(side, _near(style, (0.12, 1.0, 0.02)), w)
+        m.reach(side, near(style, (0.12, 1.0, 0.02)), w)
     m.lean -= 0.22 * style.amplitude * w
     m.nod -= 0.25 * w
     m.sway += 0.12 * w * np.sin(TURN * 1.3 * style.rate * t)
@@ -84,7 +85,7 @@ def _stretch(t: Curve, style: Style) -> Motion:
 
 
 def _march(t: Curve, style: Style) -> Motion:
-    m, w = _posed(t, style)
+    m, w = posed(t, style)
     beat = np.sin(TURN * 3.0 * style.rate * (t - style.onset))
     for side, sign in ((0, 1.0), (1, -1.0)):
         lift = w * np.clip(sign * beat, 0.0, None) * style.amplitude
@@ -94,15 +95,15 @@ def _march(t: Curve, style: Style) -> Motion:
 
 
 def _cross_the_arms(t: Curve, style: Style) -> Motion:
-    m, w = _posed(t, style)
+    m, w = posed(t, style)
     for side, height in ((style.main, -0.28), (style.other, -0.36)):
-        m.reach(side, _near(style, (-0.50, height, 0.30), 0.03), w)
+        m.reach(side, near(style, (-0.50, height, 0.30), 0.03), w)
     return m
 
 
 def _check_the_time(t: Curve, style: Style) -> Motion:
-    m, w = _posed(t, style)
-    m.reach(style.other, _near(style, (-0.18, -0.12, 0.42), 0.04), w)
+    m, w = posed(t, style)
+    m.reach(style.other, near(style, (-0.18, -0.12, 0.42), 0.04), w)
     m.nod += 0.36 * w
     m.turn += (-0.15 if style.main else 0.15) * w
     return m

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from c2vl.core.params import ParamsModel
 
 
 class StudioParams(ParamsModel):
-    """Size and seed of the world; samples = actions (20) x subjects x repetitions x 3 cameras."""
+    """Size and seed of the world; samples = actions x subjects x repetitions x 3 cameras."""
 
     seed: int = Field(ge=0, description="Everything in the world follows from it.")
     setups: int = Field(ge=1, le=32, description="Rooms; subjects are spread over them.")
@@ -23,6 +25,6 @@ class StudioParams(ParamsModel):
     broken: int = Field(
         ge=0, description="Samples broken on purpose (missing skeleton, truncated video, no body)."
     )
-    actions: list[str] | None = Field(
-        default=None, description="Keep only these classes; all when empty."
+    actions: list[str] | Literal["all"] | None = Field(
+        default=None, description="Only these classes; null: the demo's 20; all: 32."
     )
