@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from c2vl.core.extensions import is_import_path
 from c2vl.training.deciding import Kind, code_by_entry, code_hash, deciding
 from c2vl.training.environment import compiled, threads
+from c2vl.training.objective.objective_params import AGREEMENT, ObjectiveParams
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,6 +59,7 @@ class Description:
             variant or self.params["encoder.name"],
             self.params.get("objective.name"),
         )
+        objective = objective if objective and is_import_path(objective) else None
         return deciding(self.kind, encoder, objective, self.params.get("optimiser", "sgd"))
 
     @cached_property
@@ -98,24 +101,33 @@ def pretraining_params(params: PretrainParams, stream: str) -> dict[str, Any]:
     """The parameters that pretraining by the C²VL objective or InfoNCE uses, by dotted name."""
     every, objective = supervised_params(params, stream), params.objective
     own = ["knowledge", "dimension", "temperature", "learnable_temperature"]
-    own += ["name", "arguments"] if objective.name else []
     own += ["temperature_rate"] if objective.learnable_temperature else []
-    own += [] if objective.project_prompts else ["project_prompts"]
     own += ["temperature_form"] if objective.learns_linearly else []
-    own += ["target_prompts"] if objective.needs_raw else []
+    own += [] if objective.project_prompts else ["project_prompts"]
     own += ["target_temperature"]  # of InfoNCE too: the curves have a column of it
-    ours = objective.name is None
-    own += ["beta"] if ours and objective.intra else []
-    own += ["inter_identity"] if ours and objective.inter else []
-    own += ["intra", "inter"] if ours else []
-    if not ours or (objective.intra and objective.inter):
-        own += (["partition"] if ours else []) + ["progressive"]
-        own += ["alpha_start", "alpha_end"] if objective.progressive else ["alpha"]
+    own += _of_the_loss(objective)
     if not objective.hard:
         own += ["teacher"] + (["ema_decay"] if objective.teacher == "ema" else [])
     every |= {f"objective.{name}": getattr(objective, name) for name in own}
     every |= {"swapped": params.swapped} if params.swapped else {}
     return {**every, "prompts": params.prompts, "probe_every": params.probe_every}
+
+
+def _of_the_loss(objective: ObjectiveParams) -> list[str]:
+    """Names of the parameters that only one of the losses reads."""
+    if objective.name == AGREEMENT:
+        return ["name", "soft_share", "skeleton_weight", "ramp"]
+    course = [
+        "progressive",
+        *(["alpha_start", "alpha_end"] if objective.progressive else ["alpha"]),
+    ]
+    if objective.users:
+        return ["name", "arguments", *course]
+    own = ["intra", "inter"]
+    own += ["beta"] if objective.intra else []
+    own += ["inter_identity"] if objective.inter else []
+    own += ["target_prompts"] if objective.needs_raw else []
+    return own + (["partition", *course] if objective.intra and objective.inter else [])
 
 
 def supervised_params(params: PretrainParams, stream: str) -> dict[str, Any]:

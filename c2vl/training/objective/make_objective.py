@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from c2vl.training.objective.agreement import AgreementLoss
 from c2vl.training.objective.c2vl_loss import C2VLLoss
 from c2vl.training.objective.infonce import InfoNCE
-from c2vl.training.objective.objective_params import ObjectiveParams
+from c2vl.training.objective.objective_params import AGREEMENT, ObjectiveParams
 from c2vl.training.objective.temperature import LinearTemperature
 
+Ours = C2VLLoss | InfoNCE | AgreementLoss
 
-def make_objective(params: ObjectiveParams) -> C2VLLoss | InfoNCE:
-    """Return `InfoNCE` where both soft targets are switched off, else `C2VLLoss`."""
-    loss = _hard_or_soft(params)
+
+def make_objective(params: ObjectiveParams) -> Ours:
+    """Return the named loss; `InfoNCE` where both soft targets are off, else `C2VLLoss`."""
+    loss = _named(params)
     if params.learns_linearly:
         loss.temperature = LinearTemperature(params.temperature)
     return loss
 
 
-def _hard_or_soft(params: ObjectiveParams) -> C2VLLoss | InfoNCE:
+def _named(params: ObjectiveParams) -> Ours:
+    if params.name == AGREEMENT:
+        return AgreementLoss(
+            params.skeleton_weight,
+            params.temperature,
+            params.target_temperature,
+            params.learnable_temperature,
+        )
     if params.hard:
         return InfoNCE(params.temperature, params.learnable_temperature)
     return C2VLLoss(

@@ -11,12 +11,17 @@ from pydantic import (
     model_validator,
 )
 
+from c2vl.core.extensions import is_import_path
 from c2vl.core.params import ParamsModel
 
+AGREEMENT = "agreement"
 # Not written out at the value that changes nothing: outputs from before them keep their bytes.
 NEUTRAL: dict[str, Any] = {
     "name": None,
     "arguments": {},
+    "soft_share": 0.5,
+    "skeleton_weight": 0.0,
+    "ramp": 0.5,
     "target_prompts": "embedded",
     "project_prompts": True,
     "temperature_form": "logarithm",
@@ -27,7 +32,8 @@ class ObjectiveParams(ParamsModel):
     """Switches of Eq. 1-13; without `intra` and `inter` the loss is `InfoNCE` (Eq. 1-3)."""
 
     name: str | None = Field(
-        default=None, description="module:Class of your own loss (docs/extend.md); null: ours"
+        default=None,
+        description="c2vl, infonce, agreement, or module:Class of your own (docs/extend.md)",
     )
     arguments: dict[str, Any] = Field(default_factory=dict, description="of that class")
     knowledge: Literal["vision", "language", "both"] = "both"
@@ -76,10 +82,33 @@ class ObjectiveParams(ParamsModel):
         default=0.01, gt=0, description="learning rate of the temperature's logarithm"
     )
 
+    soft_share: float = Field(
+        default=0.5, ge=0, le=1, description="ε of `agreement`: share of the targets beside I"
+    )
+    skeleton_weight: float = Field(
+        default=0.0, ge=0, description="λ of `agreement`: weight of the skeletons' similarity"
+    )
+    ramp: float = Field(
+        default=0.5, ge=0, le=1, description="share of the epochs in which `agreement`'s ε rises"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, given: Any) -> Any:
+        """`name: c2vl` and `name: infonce` are what their switches say, so they have its keys."""
+        if isinstance(given, dict) and given.get("name") in ("c2vl", "infonce"):
+            switches = {"intra": False, "inter": False} if given["name"] == "infonce" else {}
+            return {**given, **switches, "name": None}
+        return given
+
     @model_validator(mode="after")
     def _has_what_it_names(self) -> ObjectiveParams:
-        if self.name is None and self.arguments:
+        if not self.users and self.arguments:
             raise ValueError("`arguments` are those of your own loss; give its `name` too")
+        if self.name not in (None, AGREEMENT) and not self.users:
+            raise ValueError(
+                f"`name` is c2vl, infonce, {AGREEMENT} or module:Class, not '{self.name}'"
+            )
         return self
 
     @model_validator(mode="after")
@@ -100,6 +129,11 @@ class ObjectiveParams(ParamsModel):
         return ("vision", "language") if self.knowledge == "both" else (self.knowledge,)
 
     @property
+    def users(self) -> bool:
+        """Whether `name` is the import path of a user's own loss."""
+        return self.name is not None and is_import_path(self.name)
+
+    @property
     def learns_linearly(self) -> bool:
         """Whether the logits' temperature is learnt as a factor of the cosines."""
         return self.learnable_temperature and self.temperature_form == "linear"
@@ -107,7 +141,9 @@ class ObjectiveParams(ParamsModel):
     @property
     def needs_raw(self) -> bool:
         """Whether targets are made from the prompts' frozen features."""
-        return self.target_prompts == "raw" and self.intra
+        if self.name is None:
+            return self.target_prompts == "raw" and self.intra
+        return self.name == AGREEMENT
 
     @property
     def hard(self) -> bool:

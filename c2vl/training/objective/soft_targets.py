@@ -21,7 +21,7 @@ def intra_target(x: Tensor, beta: float, temperature: Tensor | float) -> Tensor:
         beta: β, the share of the self-similarity.
         temperature: of the targets.
     """
-    return _mixed((x @ x.mT / temperature).softmax(dim=-1), beta)
+    return mixed_with_identity((x @ x.mT / temperature).softmax(dim=-1), beta)
 
 
 @torch.no_grad()
@@ -49,10 +49,10 @@ def inter_target(
     scores = asked @ asking.mT
     own = scores.diagonal(dim1=-2, dim2=-1).clone()  # s_i·v_i
     scores = scores + own[..., :, None] + own[..., None, :]
-    return _mixed((scores / temperature).softmax(dim=-1), 1 - identity)
+    return mixed_with_identity((scores / temperature).softmax(dim=-1), 1 - identity)
 
 
-def _mixed(soft: Tensor, share: float) -> Tensor:
+def mixed_with_identity(soft: Tensor, share: float) -> Tensor:
     """Share · soft + (1 - share) · I, for each matrix of (…, B, B)."""
     mixed = soft * share
     mixed.diagonal(dim1=-2, dim2=-1).add_(1 - share)
