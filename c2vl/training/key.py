@@ -103,7 +103,7 @@ def pretraining_params(params: PretrainParams, stream: str) -> dict[str, Any]:
     own = ["knowledge", "dimension", "temperature", "learnable_temperature"]
     own += ["temperature_rate"] if objective.learnable_temperature else []
     own += ["temperature_form"] if objective.learns_linearly else []
-    own += [] if objective.project_prompts else ["project_prompts"]
+    own += ["prompt_heads"] if objective.prompt_heads != "trained" else []
     own += ["target_temperature"]  # of InfoNCE too: the curves have a column of it
     own += _of_the_loss(objective)
     if not objective.hard:
@@ -116,7 +116,7 @@ def pretraining_params(params: PretrainParams, stream: str) -> dict[str, Any]:
 def _of_the_loss(objective: ObjectiveParams) -> list[str]:
     """Names of the parameters that only one of the losses reads."""
     if objective.name == AGREEMENT:
-        return ["name", "soft_share", "skeleton_weight", "ramp"]
+        return ["name", "soft_share", "prompt_weight", "skeleton_weight", "ramp"]
     course = [
         "progressive",
         *(["alpha_start", "alpha_end"] if objective.progressive else ["alpha"]),

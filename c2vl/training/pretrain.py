@@ -62,14 +62,10 @@ class Pretraining(Task):
         self.rows = prompts.usable()
         self.kinds = list(prompts.widths)
         dimension = params.objective.dimension or max(prompts.widths.values())
-        project = params.objective.project_prompts
-        if not project and len({*prompts.widths.values()}) > 1:
-            raise UserError(
-                "params.yaml: `pretrain.objective.project_prompts: false` needs prompts of one "
-                f"width, not {prompts.widths}; set it to true, or use one kind of `knowledge`."
-            )
         encoder = build_encoder(params.encoder, SkeletonGraph.of(skeletons.layout))
-        self.network = AlignedEncoder(encoder, prompts.widths, dimension, project)
+        self.network = AlignedEncoder(encoder, prompts.widths, dimension)
+        if params.objective.prompt_heads != "trained":
+            self._freeze_prompt_heads()
         self.objective = (
             make_objective(params.objective)
             if labels is None
@@ -169,6 +165,19 @@ class Pretraining(Task):
         if not self.params.objective.needs_raw:
             return teacher
         return Known(teacher.skeleton, teacher.prompts, self.prompts.take(rows, "mean", generator))
+
+    def _freeze_prompt_heads(self) -> None:
+        widths = self.prompts.widths
+        if len({*widths.values()}) > 1:
+            raise UserError(
+                "params.yaml: `pretrain.objective.prompt_heads` other than trained need prompts of "
+                f"one width, not {widths}; train them, or use one kind of `knowledge`."
+            )
+        every = self.prompts.take(self.rows, "mean", torch.Generator())
+        centred = self.params.objective.prompt_heads == "centred"
+        self.network.freeze_prompt_heads(
+            {kind: x.mean(0).cpu() * centred for kind, x in every.items()}
+        )
 
     def _named(self, inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
         return dict(zip(self.kinds, inputs[1:], strict=True))

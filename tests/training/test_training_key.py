@@ -112,9 +112,10 @@ TABLE: dict[str, tuple[Any, set[str]]] = {
     "objective.temperature_form": ("linear", set()),
     "objective.target_prompts": ("raw", {"c2vl"}),
     "objective.soft_share": (0.3, set()),
+    "objective.prompt_weight": (0.3, set()),
     "objective.skeleton_weight": (0.3, set()),
     "objective.ramp": (0.3, set()),
-    "objective.project_prompts": (False, PRETRAINED),
+    "objective.prompt_heads": ("none", PRETRAINED),
     "swapped": (0.3, PRETRAINED),
 }
 
@@ -152,6 +153,7 @@ def test_a_parameter_changes_the_keys_of_the_trainings_that_use_it(name: str) ->
         ("objective.temperature_rate", 0.5, {"objective": {"learnable_temperature": True}}),
         ("objective.soft_share", 0.3, {"objective": {"name": "agreement"}}),
         ("objective.ramp", 0.3, {"objective": {"name": "agreement"}}),
+        ("objective.prompt_weight", 0.3, {"objective": {"name": "agreement"}}),
         ("objective.skeleton_weight", 0.3, {"objective": {"name": "agreement"}}),
         ("objective.temperature_form", "linear", {"objective": {"learnable_temperature": True}}),
     ],

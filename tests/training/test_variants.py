@@ -135,13 +135,15 @@ def test_prompts_that_are_not_projected_stay_as_they_are() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return x
 
-    network = AlignedEncoder(Flat(), {"vision": 5}, 5, project=False).double()
-    rows = 3 * units(1)
-    embedded = network(torch.randn(B, 4, dtype=torch.float64), {"vision": rows})
-    torch.testing.assert_close(embedded.prompts["vision"], units(1))
+    network = AlignedEncoder(Flat(), {"vision": 5}, 5).double()
+    x, rows = torch.randn(B, 4, dtype=torch.float64), 3 * units(1)
+    for centre in (torch.zeros(5, dtype=torch.float64), rows.mean(0)):
+        network.freeze_prompt_heads({"vision": centre})
+        embedded = network(x, {"vision": rows}).prompts["vision"]
+        torch.testing.assert_close(embedded, normalize(rows - centre, dim=1))
     assert not any(each.requires_grad for each in network.prompt_heads.parameters())
-    with pytest.raises(ValueError, match="not rows of 5"):
-        AlignedEncoder(Flat(), {"vision": 6}, 5, project=False)
+    with pytest.raises(ValueError, match="6 values do not fit"):
+        AlignedEncoder(Flat(), {"vision": 6}, 5).freeze_prompt_heads({"vision": torch.zeros(6)})
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
@@ -194,7 +196,8 @@ def test_only_the_oracle_sees_labels(data: TrainingData) -> None:
     "params",
     [
         changed({"target_prompts": "raw"}),
-        changed({"project_prompts": False}),
+        changed({"prompt_heads": "none"}),
+        changed({"prompt_heads": "centred"}),
         changed({"name": "agreement"}),
         changed({"learnable_temperature": True, "temperature_form": "linear"}),
         changed({}, swapped=0.5),
@@ -212,7 +215,7 @@ def test_prompts_of_two_widths_have_to_be_projected(data: TrainingData) -> None:
     features = {"vision": torch.ones(8, 1, 4), "language": torch.ones(8, 1, 5)}
     prompts = Prompts(features, torch.ones(len(data.clips), 1, dtype=torch.bool))
     with pytest.raises(UserError, match="one width"):
-        trained("c2vl", changed({"project_prompts": False}), data._replace(prompts=prompts))
+        trained("c2vl", changed({"prompt_heads": "centred"}), data._replace(prompts=prompts))
 
 
 @pytest.mark.parametrize(
@@ -233,7 +236,7 @@ def test_values_that_change_nothing_are_not_written_out() -> None:
     """So that outputs of before these parameters keep their bytes, and their keys."""
     dumped = PretrainParams().model_dump()
     assert "swapped" not in dumped
-    assert not {"name", "target_prompts", "project_prompts", "temperature_form"} & {
+    assert not {"name", "target_prompts", "prompt_heads", "temperature_form"} & {
         *dumped["objective"]
     }
     other = changed({"target_prompts": "raw"}, swapped=0.5)

@@ -18,7 +18,7 @@ class AgreementLoss(nn.Module):
     For each kind of prompt X
 
         L^{sx} = H(T, ρ(S Xᵀ/τ)) + H(T, ρ(X Sᵀ/τ)),   T = (1 - ε) I + ε ρ'(G/θ),
-        G_ij = mean over the kinds of cos(x̂_i, x̂_j) + λ s_i·s_j
+        G_ij = μ mean over the kinds of cos(x̂_i, x̂_j) + λ s_i·s_j
 
     x̂ are the frozen features of a clip's prompts (the mean of its K) minus their mean over the
     batch, because features of one encoder all resemble each other. They do not depend on what is
@@ -27,6 +27,7 @@ class AgreementLoss(nn.Module):
     teacher's. Both kinds share T, and so do both directions.
 
     Args:
+        prompt_weight: μ; 0 leaves the prompts out.
         skeleton_weight: λ; 0 leaves the skeletons out.
         temperature: τ of the logits at the start.
         target_temperature: θ; None: τ, as a constant.
@@ -47,13 +48,14 @@ class AgreementLoss(nn.Module):
 
     def __init__(
         self,
+        prompt_weight: float = 1.0,
         skeleton_weight: float = 0.0,
         temperature: float = 0.07,
         target_temperature: float | None = None,
         learnable_temperature: bool = False,
     ) -> None:
         super().__init__()
-        self.skeleton_weight = skeleton_weight
+        self.prompt_weight, self.skeleton_weight = prompt_weight, skeleton_weight
         self.temperature = Temperature(temperature, learnable_temperature)
         self.own_target_temperature = target_temperature
 
@@ -83,9 +85,9 @@ class AgreementLoss(nn.Module):
     def _targets(self, teacher: Known, share: float) -> Tensor:
         """T, (B, B)."""
         centred = [normalize(x - x.mean(0), dim=1) for x in teacher.raw.values()]
-        g = torch.stack([x @ x.T for x in centred]).mean(0).to(teacher.skeleton)
-        if self.skeleton_weight:
-            g = g + self.skeleton_weight * (teacher.skeleton @ teacher.skeleton.T)
+        g = self.prompt_weight * torch.stack([x @ x.T for x in centred]).mean(0)
+        g = g.to(teacher.skeleton)
+        g = g + self.skeleton_weight * (teacher.skeleton @ teacher.skeleton.T)
         own = self.own_target_temperature
         theta = own if own is not None else self.temperature().detach()
         mine = torch.eye(len(g), dtype=torch.bool, device=g.device)

@@ -44,32 +44,34 @@ class AlignedEncoder(nn.Module):
         encoder: `(B, C, T, V, M) -> (B, D)` with its D as `.features`.
         widths: width of the prompts' features by kind of knowledge.
         dimension: d of the shared space.
-        project: whether the prompts' heads are trained; otherwise they are the identity, so that
-            the shared space is that of the prompts' features.
-
-    Raises:
-        ValueError: prompts are not projected, and have another width than the shared space.
     """
 
-    def __init__(
-        self,
-        encoder: nn.Module,
-        widths: Mapping[str, int],
-        dimension: int,
-        project: bool = True,
-    ) -> None:
+    def __init__(self, encoder: nn.Module, widths: Mapping[str, int], dimension: int) -> None:
         super().__init__()
         self.encoder = encoder
         self.skeleton_head = nn.Linear(int(encoder.features), dimension)  # type: ignore[arg-type]
         self.prompt_heads = nn.ModuleDict(
             {kind: nn.Linear(width, dimension) for kind, width in widths.items()}
         )
-        if not project:
-            if {*widths.values()} != {dimension}:
-                raise ValueError(f"prompts of {dict(widths)} values are not rows of {dimension}")
-            for head in self.prompt_heads.values():
-                nn.init.eye_(head.weight.requires_grad_(False))
-                nn.init.zeros_(head.bias.requires_grad_(False))
+
+    @torch.no_grad()
+    def freeze_prompt_heads(self, centres: Mapping[str, Tensor]) -> None:
+        """Make the prompts' heads x - centre, and train them no more.
+
+        The shared space is then that of the prompts' features: they are anchors that do not move.
+
+        Args:
+            centres: (width,) by kind; zeros leave the features as they are.
+
+        Raises:
+            ValueError: a kind has another width than the shared space.
+        """
+        for kind, centre in centres.items():
+            head = self.prompt_heads[kind].requires_grad_(False)
+            if head.weight.shape != (len(centre), len(centre)):
+                raise ValueError(f"{kind} prompts of {len(centre)} values do not fit {head}")
+            nn.init.eye_(head.weight)
+            head.bias.copy_(-centre)
 
     def forward(self, x: Tensor, prompts: Mapping[str, Tensor]) -> Embeddings:
         """Embed clips (B, C, T, V, M) and their prompts' features, each (B, width)."""

@@ -22,6 +22,7 @@ def make_objective(params: ObjectiveParams) -> Ours:
 def _named(params: ObjectiveParams) -> Ours:
     if params.name == AGREEMENT:
         return AgreementLoss(
+            params.prompt_weight,
             params.skeleton_weight,
             params.temperature,
             params.target_temperature,

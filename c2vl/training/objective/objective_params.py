@@ -20,10 +20,11 @@ NEUTRAL: dict[str, Any] = {
     "name": None,
     "arguments": {},
     "soft_share": 0.5,
+    "prompt_weight": 1.0,
     "skeleton_weight": 0.0,
     "ramp": 0.5,
     "target_prompts": "embedded",
-    "project_prompts": True,
+    "prompt_heads": "trained",
     "temperature_form": "logarithm",
 }
 
@@ -74,9 +75,9 @@ class ObjectiveParams(ParamsModel):
         default="embedded",
         description="of the prompts' intra targets: their embeddings, or their frozen features",
     )
-    project_prompts: bool = Field(
-        default=True,
-        description="false: prompts have no trained head; the shared space is that of the prompts",
+    prompt_heads: Literal["trained", "centred", "none"] = Field(
+        default="trained",
+        description="centred: features minus their mean over the training clips; none: features",
     )
     temperature_rate: float = Field(
         default=0.01, gt=0, description="learning rate of the temperature's logarithm"
@@ -84,6 +85,9 @@ class ObjectiveParams(ParamsModel):
 
     soft_share: float = Field(
         default=0.5, ge=0, le=1, description="ε of `agreement`: share of the targets beside I"
+    )
+    prompt_weight: float = Field(
+        default=1.0, ge=0, description="μ of `agreement`: weight of the prompts' similarity"
     )
     skeleton_weight: float = Field(
         default=0.0, ge=0, description="λ of `agreement`: weight of the skeletons' similarity"
@@ -113,8 +117,8 @@ class ObjectiveParams(ParamsModel):
 
     @model_validator(mode="after")
     def _shares_the_prompts_space(self) -> ObjectiveParams:
-        if not self.project_prompts and self.dimension is not None:
-            raise ValueError("without `project_prompts` leave `dimension` null")
+        if self.prompt_heads != "trained" and self.dimension is not None:
+            raise ValueError("without trained `prompt_heads` leave `dimension` null")
         return self
 
     @model_serializer(mode="wrap")
@@ -155,3 +159,10 @@ class ObjectiveParams(ParamsModel):
         return self.model_copy(
             update={"intra": False, "inter": False, "name": None, "arguments": {}}
         )
+
+    def only_hard(self) -> ObjectiveParams:
+        """As `as_infonce`, with the default of every parameter that hard targets do not read."""
+        read = ("knowledge", "dimension", "prompt_heads", "temperature")
+        read += ("learnable_temperature", "temperature_form", "temperature_rate")
+        kept = {name: getattr(self, name) for name in read}
+        return ObjectiveParams(**kept).as_infonce()
