@@ -15,7 +15,7 @@ TEST_JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); [ $$n -gt 4 ] && echo 4 ||
 IN_PARALLEL = -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo encoders test recipes lint coverage docs engines groundingdino compare ablations clean
+.PHONY: help install demo encoders test recipes lint coverage docs engines groundingdino compare ablations study clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -87,6 +87,11 @@ ablations: $(STAMP)  ## Run the sweeps of ablations.yaml: Tables VI-VIII, Figure
 	dvc repro embed
 	python stages/ablations.py
 	dvc repro -f -s report
+
+study: $(STAMP)  ## Compare objectives on a large synthetic world (4 hours on 2 cores); switches params.yaml
+	@c2vl profile --require study 2>/dev/null || c2vl profile study
+	dvc repro embed
+	python stages/ablations.py --file study.yaml --out results/study
 
 clean:  ## Remove outputs and logs; the sample store and DVC's cache stay, so a rerun is fast
 	rm -rf data/check data/studio data/studio-b data/targets data/class_names data/index data/skeleton data/crop data/caption data/embed truth/studio results $${C2VL_HOME:-.c2vl}/runs

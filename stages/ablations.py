@@ -6,7 +6,7 @@ has. Writes to `results/ablations`:
 
 - `ablations.json`: `data` (its fingerprint), `dataset`, `stream`, `seeds`, `base`, and
   `sweeps[name]` as `c2vl.experiments.ablation.ablation_files.summary` returns it;
-  the same as `.csv`, `.md`, `.tex`
+  the same as `.csv`, `.md`, `.tex`, and as a page, `index.html`, with `plots/*.png`
 - `runs/`: one file for each finished run, so that a stopped script continues with the next run
 
 `--again` computes finished runs again, for example after a change of code.
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from c2vl.core.errors import UserError, one_sentence
 from c2vl.core.params import load_section
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument(
         "--file", type=Path, default=DECLARED, help="the declared sweeps (default: ablations.yaml)"
     )
+    parser.add_argument("--out", type=Path, default=OUT, help=f"folder to write (default: {OUT})")
     parser.add_argument("--seeds", type=int, help="seeds a setting (default: the file's)")
     parser.add_argument("--again", action="store_true", help="compute finished runs again")
     arguments = parser.parse_args()
@@ -41,8 +43,10 @@ def main() -> None:
     from c2vl.datasets.data_params import DataParams
     from c2vl.evaluation.evaluate_params import EvaluateParams
     from c2vl.experiments.ablation.ablation_files import summary, write_outputs
-    from c2vl.experiments.ablation.declared import applied, jobs, read_ablations
-    from c2vl.experiments.ablation.runs import key_of, once, run_all
+    from c2vl.experiments.ablation.declared import applied, read_ablations
+    from c2vl.experiments.ablation.planned import planned
+    from c2vl.experiments.ablation.runs import run_all
+    from c2vl.report.sweeps_page import write_page
     from c2vl.training.training_params import PretrainParams
 
     data = load_section("data", DataParams)
@@ -62,7 +66,10 @@ def main() -> None:
         for name, sweep in declared.sweeps.items()
         if not arguments.sweeps or name in arguments.sweeps
     }
-    seeds, stream = arguments.seeds or declared.seeds, declared.stream
+    out: Path = arguments.out
+    if arguments.seeds:
+        declared = declared.model_copy(update={"seeds": arguments.seeds})
+        chosen = {name: one.model_copy(update={"seeds": None}) for name, one in chosen.items()}
     base = applied(
         load_section("pretrain", PretrainParams).on(read_layout(DATA)),
         declared.base,
@@ -71,37 +78,34 @@ def main() -> None:
     protocols = load_section("evaluate", EvaluateParams)
     content = data_fingerprint(DATA)
     with logged("ablations"):
-        todo = {}
-        keys: dict[tuple[str, str, str], list[str]] = {}
+        plan = planned(chosen, declared, base, content, protocols, str(arguments.file))
+        runs = run_all(plan.jobs, DATA, declared.stream, protocols, out / "runs", arguments.again)
+        summaries: dict[str, Any] = {}
+        left_out: list[str] = []
         for name, sweep in chosen.items():
-            for setting in sweep.settings:
-                for job in jobs(sweep, setting, base, seeds, f"{arguments.file}, sweep {name}"):
-                    key = key_of(job, content, stream, protocols)
-                    todo[key] = job
-                    keys.setdefault((name, setting.name, job.benchmark), []).append(key)
-        answers = once(todo, content, stream, protocols)
-        needed = {key: todo[key] for key in answers.values()}
-        found = run_all(needed, DATA, stream, protocols, OUT / "runs", arguments.again)
-        seed_list = list(range(base.seed, base.seed + seeds))
-        summaries = {}
-        for name, sweep in chosen.items():
-            mine = {
-                (setting, benchmark): runs
-                for (of, setting, benchmark), runs in keys.items()
-                if of == name
+            found = {
+                (setting, benchmark): [runs[key] for key in of if key in runs]
+                for (where, setting, benchmark), of in plan.keys.items()
+                if where == name
             }
-            summaries[name] = summary(
-                sweep,
-                {place: [found[answers[key]] for key in runs] for place, runs in mine.items()},
-            )
+            lacking = {
+                place[0] for place, of in found.items() if len(of) < len(plan.keys[name, *place])
+            }
+            left_out += [f"{name}, {setting}" for setting in sorted(lacking)]
+            if whole := sweep.without(lacking):
+                summaries[name] = summary(whole, found)
         head = {
             "data": content,
             "dataset": data.dataset,
-            "stream": stream,
-            "seeds": seed_list,
+            "stream": declared.stream,
+            "seeds": list(range(base.seed, base.seed + declared.seeds)),
             "base": declared.base,
         }
-        print(write_outputs(OUT, summaries, head))
+        print(write_outputs(out, summaries, head))
+        write_page(out, summaries, head, left_out)
+    for place in left_out:
+        print(f"left out, because a run failed: {place}")
+    print(f"page: {out / 'index.html'}")
 
 
 if __name__ == "__main__":

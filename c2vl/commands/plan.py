@@ -2,6 +2,7 @@
 
   c2vl plan                       needs the index: `dvc repro index`
   c2vl plan --samples 20 --no-training
+  c2vl plan --no-training --sweeps study.yaml     samples, and the trainings of `make study`
 
 Prints for each stage how many samples, frames, calls or epochs are to compute, how many bytes it
 reads and writes, how long it takes, and how much GPU memory it needs; then the total. Results that
@@ -58,6 +59,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
         "--samples", type=int, default=6, metavar="N", help="samples in the trial (default: 6)"
+    )
+    parser.add_argument(
+        "--sweeps", type=Path, metavar="FILE", help="also the sweeps of a file, such as study.yaml"
     )
     parser.add_argument("--no-training", action="store_true", help="samples alone: no training")
 
@@ -118,6 +122,10 @@ def run(arguments: argparse.Namespace) -> None:
         print("?  unknown, because the trial of the stage failed (see above)")
     for sentence in lacking:
         print(sentence)
+    if arguments.sweeps:
+        from c2vl.commands.costs.sweeps import plan_sweeps
+
+        print(plan_sweeps(arguments.sweeps, Path("results") / arguments.sweeps.stem))
     print("Not in the table: index, class_names, score and report, which take minutes.")
 
 

@@ -121,7 +121,8 @@ def interval_of(
         protocol: such as `linear`.
         against: runs of the same seeds on the same clips; None: the accuracy itself.
     """
-    pairs = list(zip(runs, against or [None] * len(runs), strict=True))
+    others: Sequence[Run | None] = against or [None] * len(runs)
+    pairs = list(zip(runs, others, strict=True))
     if not all(run.correct.get(protocol) for run in [*runs, *(against or [])]):
         return None
     values = [_right(run, protocol) - (_right(one, protocol) if one else 0) for run, one in pairs]

@@ -80,7 +80,7 @@ def interval_of_means(means: Sequence[float], level: float = 0.95) -> Interval |
     return Interval(mean, mean - half, mean + half)
 
 
-def _freedom(sums: NDArray[np.float64], clips: NDArray[np.int64]) -> float:
+def _freedom(sums: NDArray[Any], clips: NDArray[np.int64]) -> float:
     """Degrees of freedom of the variance over seeds plus that over clusters."""
     seeds, people = sums.shape
     over_seeds = float(np.var(sums.sum(1) / clips.sum(), ddof=1)) / seeds

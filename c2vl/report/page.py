@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
-
-import jinja2
-from markupsafe import Markup
 
 from c2vl.core.files import write_bytes
 from c2vl.report import (
@@ -32,6 +28,7 @@ from c2vl.report.report_params import ReportParams
 from c2vl.report.result_table import Table
 from c2vl.report.section_summaries import section_summaries
 from c2vl.report.style import Plot
+from c2vl.report.templates import template
 
 
 def write_report(
@@ -149,25 +146,7 @@ def gather(
 
 def render(gathered: Mapping[str, Any]) -> str:
     """The page as HTML. All text is escaped; only the SVG drawings of this package are not."""
-    folder = resources.files("c2vl.report") / "data"
-    names = ("template.html", "macros.html", "style.css")
-    loader = jinja2.DictLoader(
-        {name: (folder / name).read_text(encoding="utf-8") for name in names}
-    )
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters["code"] = _code
-    environment.trim_blocks = environment.lstrip_blocks = True
-    return environment.get_template("template.html").render(gathered)
-
-
-def _code(sentence: str) -> Markup:
-    """`sentence` escaped, with the parts between backticks as `<code>`."""
-    pieces = enumerate(sentence.split("`"))
-    return Markup("").join(
-        Markup("<code>{}</code>").format(piece) if place % 2 else piece for place, piece in pieces
-    )
+    return template("template.html").render(gathered)
 
 
 def _failed_frames(scores: Mapping[str, Any]) -> int:

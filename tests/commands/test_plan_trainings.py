@@ -14,12 +14,15 @@ from synthetic import BENCHMARK, CLASSES, PARAMS, write_data
 
 from c2vl.commands.costs.estimate import Line
 from c2vl.commands.costs.splits import Split, splits_of
+from c2vl.commands.costs.sweeps import cost_of, plan_sweeps
 from c2vl.commands.costs.training_speed import Speed, measured
 from c2vl.commands.costs.trainings import training_lines, trainings_of
 from c2vl.commands.costs.trial import Cost, Failed
 from c2vl.commands.pipeline.training_cells import cells
 from c2vl.commands.plan import clip_bytes, table, total_of
 from c2vl.core.layout_file import shipped_layout
+from c2vl.evaluation.evaluate_params import EvaluateParams
+from c2vl.experiments.ablation.declared import Job
 from c2vl.models.clips import load_clips
 from c2vl.models.prompt_features import load_prompts
 from c2vl.training.devices import Devices
@@ -203,3 +206,31 @@ def test_speed_is_measured_with_the_encoder_of_the_params() -> None:
     values = (speed.train, speed.encode, speed.step, speed.pairs)
     assert all(np.isfinite(value) and value > 0 for value in values)
     assert speed.features == 16 and speed.weights > 0 and speed.memory == 0
+
+
+def test_a_run_of_a_sweep_costs_its_trainings_and_evaluations() -> None:
+    """By hand: 2 epochs of 15 whole batches of 8; features of 160 clips; 100 epochs of one step."""
+    params = PretrainParams.model_validate({**PARAMS.model_dump(), "epochs": 2, "batch": 8})
+    job = Job("test", "xsub", 0, params)
+    splits = {"xsub": Split(120, 40, 4)}
+    speed = replace(SPEED, pairs=4800.0)
+    found = cost_of(job, splits, speed, EvaluateParams())
+    assert (found.trainings, found.clips) == (1, 240)
+    assert found.seconds == pytest.approx(240 / 100 + 160 / 400 + 100 * 0.001 + 1.0)
+    fused = cost_of(job._replace(fused=True), splits, speed, EvaluateParams())
+    assert fused.clips == 720 and fused.seconds == pytest.approx(3 * found.seconds)
+    held_out = cost_of(job._replace(split="validation"), splits, speed, EvaluateParams())
+    assert held_out.clips == 2 * 88  # a quarter of 120 held out: 11 batches of 90 clips
+
+
+def test_plan_names_the_hours_of_the_sweeps_that_are_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_data(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    write_params("demo", data={"benchmarks": [BENCHMARK]})
+    monkeypatch.setattr("c2vl.commands.costs.training_speed.measured", lambda *_: SPEED)
+    sweep = {"title": "T", "settings": [{"name": "a"}, {"name": "b", "set": {"epochs": 60}}]}
+    Path("mine.yaml").write_text(yaml.safe_dump({"seeds": 2, "sweeps": {"t": sweep}}))
+    text = plan_sweeps(Path("mine.yaml"), Path("results/mine"))
+    assert "4 runs train 4 encoders" in text and "To do: 4 trainings" in text

@@ -16,6 +16,8 @@ from c2vl.core.errors import UserError
 from c2vl.core.params import load_section
 from c2vl.datasets.data_params import DataParams
 from c2vl.evaluation.evaluate_params import EvaluateParams
+from c2vl.evaluation.features import Features
+from c2vl.evaluation.protocol import evaluate
 from c2vl.experiments.ablation.ablation_files import summary, table_csv, write_outputs
 from c2vl.experiments.ablation.declared import (
     Ablations,
@@ -25,12 +27,15 @@ from c2vl.experiments.ablation.declared import (
     jobs,
     read_ablations,
 )
-from c2vl.experiments.ablation.runs import key_of, run_all
+from c2vl.experiments.ablation.planned import planned
+from c2vl.experiments.ablation.runs import attempt, key_of, run_all, run_one
+from c2vl.experiments.ablation.three_streams import of_three_streams
 from c2vl.experiments.ablation.validation import validation_data
 from c2vl.experiments.compare import Run, interval_of
 from c2vl.models.clips import load_clips
 from c2vl.models.encoders.settings import PUBLISHED, TWO_CORES
 from c2vl.report.ablation_tables import table
+from c2vl.report.sweeps_page import write_page
 from c2vl.training.training_params import PretrainParams
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -237,6 +242,101 @@ def test_where_each_seed_holds_out_other_people_the_seeds_alone_are_drawn() -> N
     found = interval_of(runs([0.5, 0.6, 0.7]), "linear", runs([0.4, 0.4, 0.4]))
     half = 4.302653 * 0.1 / 3**0.5  # Student's t of two degrees of freedom
     assert found == pytest.approx([0.2 - half, 0.2 + half])
+
+
+def test_the_study_s_settings_are_parameters_and_no_run_is_done_twice() -> None:
+    """Hard targets and the oracle do not read θ or γ, so a sweep over these repeats neither."""
+    path = ROOT / "profiles/study.yaml"
+    data = load_section("data", DataParams, path)
+    declared = read_ablations(ROOT / "study.yaml").of(data)
+    base = load_section("pretrain", PretrainParams, path)
+    plan = planned(declared.sweeps, declared, base, "", EvaluateParams(), "study.yaml")
+    for name, sweep in declared.sweeps.items():
+        assert len({setting.name for setting in sweep.settings}) == len(sweep.settings), name
+        beside = {setting.method for setting in sweep.settings}
+        if name in ("noise", "batch", "logits", "targets", "identity", "teacher", "prompts"):
+            assert beside >= {"infonce", "oracle"}, f"{name} has no baseline or no oracle"
+    for line in ("hard InfoNCE", "oracle (true labels)"):
+        runs = [plan.keys["targets", f"{line}, θ {theta}", "xsub"] for theta in (0.03, 0.1, 0.376)]
+        assert runs[0] == runs[1] == runs[2]
+    other = [plan.keys["targets", f"C²VL, θ {theta}", "xsub"] for theta in (0.03, 0.1, 0.376)]
+    assert len({tuple(keys) for keys in other}) == 3
+    fused = plan.keys["main", "C²VL", "xsub"]
+    assert fused == plan.keys["room", "C²VL", "xsub"] and all(plan.jobs[key].fused for key in fused)
+
+
+def test_lines_and_points_make_settings() -> None:
+    sweep = Sweep.model_validate(
+        {
+            "title": "T",
+            "axis": "share",
+            "lines": [{"name": "hard", "method": "infonce"}, {"name": "soft", "set": {"batch": 8}}],
+            "points": [{"name": "0", "x": 0}, {"name": "half", "x": 0.5, "set": {"swapped": 0.5}}],
+        }
+    )
+    assert [(row.name, row.x, row.line, row.method, row.set) for row in sweep.settings] == [
+        ("hard, 0", 0, "hard", "infonce", {}),
+        ("soft, 0", 0, "soft", "c2vl", {"batch": 8}),
+        ("hard, half", 0.5, "hard", "infonce", {"swapped": 0.5}),
+        ("soft, half", 0.5, "soft", "c2vl", {"batch": 8, "swapped": 0.5}),
+    ]
+
+
+def test_three_streams_are_fused_and_answer_for_the_joint_stream(tmp_path: Path) -> None:
+    data, protocols = tmp_path / "data", EvaluateParams()
+    write_data(data)
+    sweeps = {
+        "fused": Sweep(title="", fused=True, settings=[Setting(name="a")]),
+        "joint": Sweep(title="", settings=[Setting(name="a")]),
+    }
+    declared = Ablations(seeds=1, sweeps=sweeps)
+    plan = planned(sweeps, declared, TINY, "", protocols, "")
+    assert len(plan.jobs) == 1
+    runs = run_all(plan.jobs, data, "joint", protocols, tmp_path / "runs", again=False)
+    (key,) = plan.keys["joint", "a", "xsub"]
+    alone = next(jobs(sweeps["joint"], sweeps["joint"].settings[0], TINY, 1, ""))
+    joint = run_one(alone, data, "joint", protocols)
+    assert runs[key].correct["linear"] == joint.correct["linear"]
+    assert set(runs[key].correct) == {"linear", "knn", "fused_linear", "fused_knn"}
+    part = summary(sweeps["fused"], {("a", "xsub"): [runs[key]]})
+    assert "xsub 3 streams KNN" in table(part, "t").columns
+
+
+def test_streams_that_agree_are_answered_as_one() -> None:
+    rng = np.random.default_rng(0)
+    one = Features(
+        rng.normal(size=(40, 5)).astype(np.float32), rng.integers(0, 3, 40),
+        rng.normal(size=(20, 5)).astype(np.float32), rng.integers(0, 3, 20),
+    )  # fmt: skip
+    result = evaluate(one, 3, EvaluateParams())
+    three = dict.fromkeys(("joint", "motion", "bone"), one)
+    found = of_three_streams(three, dict.fromkeys(three, result), EvaluateParams())
+    assert (found["fused_linear"] == result.correct()["linear"]).all()
+    assert (found["fused_knn"] == result.correct()["knn"]).all()
+
+
+def test_a_run_that_fails_is_left_out_by_name(tmp_path: Path) -> None:
+    data, protocols = tmp_path / "data", EvaluateParams()
+    write_data(data)
+    job = next(jobs(Sweep(title="", settings=[Setting(name="a")]), Setting(name="a"), TINY, 1, ""))
+    hopeless = job._replace(params=applied(TINY, {"learning_rate": 1e30}, ""))
+    reason = attempt(hopeless, data, "joint", protocols)
+    assert isinstance(reason, str) and "learning_rate" in reason
+    sweep = Sweep(title="", against="b", settings=[Setting(name="a"), Setting(name="b")])
+    left = sweep.without({"b"})
+    assert left is not None and left.compared_with == "a" and sweep.without({"a", "b"}) is None
+
+
+def test_the_page_has_a_figure_for_each_axis_and_names_what_is_left_out(tmp_path: Path) -> None:
+    lines = [{"name": "hard", "method": "infonce"}, {"name": "oracle", "method": "oracle"}]
+    points = [{"name": str(x), "x": x} for x in (0, 1)]
+    sweep = Sweep.model_validate({"title": "T <i>", "axis": "x", "lines": lines, "points": points})
+    runs = {(row.name, "xsub"): [run_of(0.5, 0.4)] * 2 for row in sweep.settings}
+    head = {"dataset": "studio", "seeds": [0, 1]}
+    write_page(tmp_path, {"noise": summary(sweep, runs)}, head, ["batch, C²VL"])
+    text = (tmp_path / "index.html").read_text()
+    assert "T &lt;i&gt;" in text and "batch, C²VL" in text and "oracle, 1" in text
+    assert "<svg" in text and (tmp_path / "plots/noise.png").is_file()
 
 
 @pytest.mark.parametrize(("dataset", "shown"), [("ntu60", True), ("studio", False)])

@@ -1,4 +1,4 @@
-"""The three profiles load into all section models, and contain no unused or misspelt key."""
+"""The profiles load into all section models, and contain no unused or misspelt key."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ import yaml
 from c2vl.core.errors import UserError
 from c2vl.core.params import ParamsModel, load_section
 from c2vl.settings import SECTIONS
+from c2vl.studio.dataset import takes
+from c2vl.studio.studio_params import StudioParams
 
 ROOT = code_deps.ROOT
-PROFILES = ("demo", "small", "paper")
-DEMO_ONLY = {"studio", "target_world"}
+PROFILES = ("demo", "small", "paper", "study")
+# Sections of the synthetic worlds, which other profiles lack.
+WORLDS = {"demo": set(), "study": {"target_world"}}
+NONE = {"studio", "target_world"}
 FOR_DVC = {"profile", "worlds", "target_worlds"}
 
 
@@ -68,7 +72,7 @@ def profile(name: str) -> dict[str, Any]:
 def test_every_section_loads(name: str, models: dict[str, set[type[ParamsModel]]]) -> None:
     path = ROOT / "profiles" / f"{name}.yaml"
     sections = set(profile(name)) - FOR_DVC
-    assert sections == set(models) - (DEMO_ONLY if name != "demo" else set())
+    assert sections == set(models) - WORLDS.get(name, NONE)
     for section in sections:
         for model in models[section]:
             assert isinstance(load_section(section, model, path), ParamsModel)
@@ -93,11 +97,23 @@ def test_every_section_is_checked_before_a_run_as_the_stages_load_it(
     assert {name: set(of) for name, of in SECTIONS.items()} == models
 
 
-def test_profiles_name_themselves_and_only_the_demo_simulates() -> None:
+def test_profiles_name_themselves_and_only_the_demo_and_the_study_simulate() -> None:
     for name in PROFILES:
         assert profile(name)["profile"] == name
-        assert bool(profile(name)["worlds"]) is (name == "demo")
-        assert (profile(name)["data"]["raw"] == "data/studio") is (name == "demo")
+        assert bool(profile(name)["worlds"]) is (name in WORLDS)
+        assert (profile(name)["data"]["raw"] == "data/studio") is (name in WORLDS)
+
+
+def test_the_study_s_world_is_large_enough_to_decide() -> None:
+    """At least 6,000 clips, 40 people, 30 classes, and 2,000 test clips of each benchmark."""
+    params = StudioParams.model_validate(profile("study")["studio"])
+    plan = takes(params)
+    train = set(profile("study")["data"]["train_subjects"])
+    held_out = [take for take in plan if take.subject not in train]
+    assert 3 * len(plan) >= 6000 and len({take.action for take in plan}) >= 30
+    assert len({take.subject for take in plan}) >= 40
+    assert 3 * len(held_out) >= 2000  # xsub: three cameras
+    assert len(plan) >= 2000  # xview: camera 1
 
 
 def test_hub_models_of_the_paper_profile_are_pinned_and_local_ones_are_shipped() -> None:

@@ -111,7 +111,7 @@ def test_a_wrong_setting_is_one_sentence_that_names_it(typo: str, here: Path) ->
     assert found and said in found[0], found
 
 
-@pytest.mark.parametrize("profile", ["demo", "small", "paper"])
+@pytest.mark.parametrize("profile", ["demo", "small", "paper", "study"])
 def test_the_profiles_have_no_fault(profile: str, here: Path) -> None:
     assert faults(changed({}, profile)) == []
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -57,19 +57,46 @@ class Sweep(ParamsModel):
     With the split `validation`, some training subjects are held out instead of the test split,
     others for each seed. Choose defaults only there, never on `test`. `studio_title` replaces
     `title` on the synthetic world. `against` names the setting that the others are compared with;
-    by default it is the first. `fused` also trains the streams motion and bone, and shows the three
-    streams fused.
+    by default it is the first. `lines` and `points` make settings: each line at each point, named
+    `line, point`. `base` changes what each setting starts from; `seeds` replaces the file's.
+    `fused` also trains the streams motion and bone, and shows the three streams fused.
     """
 
     title: str
     studio_title: str | None = None
     reference: str = ""
     split: Split = "test"
+    seeds: int | None = Field(default=None, ge=1)
+    base: dict[str, Any] = Field(default_factory=dict)
     benchmarks: list[str] = Field(default=["xsub"], min_length=1)
     axis: str = ""
     against: str | None = None
     fused: bool = False
     settings: list[Setting] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _each_line_at_each_point(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "lines" not in given:
+            return given
+        rest = {key: value for key, value in given.items() if key not in ("lines", "points")}
+        lines, points = (
+            [Setting.model_validate(row) for row in given.get(key) or []]
+            for key in ("lines", "points")
+        )
+        settings = [
+            point.model_copy(
+                update={
+                    "name": f"{line.name}, {point.name}",
+                    "line": line.name,
+                    "method": line.method,
+                    "set": {**line.set, **point.set},
+                }
+            )
+            for point in points
+            for line in lines
+        ]
+        return {**rest, "settings": settings}
 
     @model_validator(mode="after")
     def _has_what_it_is_compared_with(self) -> Sweep:
@@ -81,6 +108,13 @@ class Sweep(ParamsModel):
     def compared_with(self) -> str:
         """The setting that differences are taken from."""
         return self.against or self.settings[0].name
+
+    def without(self, names: Collection[str]) -> Sweep | None:
+        """The sweep without these settings; None if nothing is left."""
+        settings = [row for row in self.settings if row.name not in names]
+        against = None if self.against in names else self.against
+        update = {"settings": settings, "against": against}
+        return self.model_copy(update=update) if settings else None
 
 
 class Ablations(ParamsModel):
@@ -162,7 +196,7 @@ def applied(base: PretrainParams, changes: Mapping[str, Any], where: str) -> Pre
     section = base.model_dump()
     for dotted, value in changes.items():
         *path, last = dotted.split(".")
-        place, owner = section, base
+        place, owner = section, cast(Any, base)
         for part in path:
             place = place.get(part, {}) if isinstance(place, dict) else {}
             owner = getattr(owner, part, None)
@@ -184,8 +218,11 @@ def jobs(
     Raises:
         UserError: as `applied`.
     """
-    params = applied(base, setting.set, f"{where}, setting '{setting.name}'")
+    changes = {**sweep.base, **setting.set}
+    params = applied(base, changes, f"{where}, setting '{setting.name}'")
+    if setting.method != "c2vl":  # what it does not read must not make another run
+        params = params.model_copy(update={"objective": params.objective.only_hard()})
     for benchmark in sweep.benchmarks:
-        for seed in range(base.seed, base.seed + seeds):
+        for seed in range(base.seed, base.seed + (sweep.seeds or seeds)):
             seeded = params.model_copy(update={"seed": seed})
             yield Job(sweep.split, benchmark, seed, seeded, setting.method, sweep.fused)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from c2vl.core import machine
+from c2vl.core.errors import UserError
 from c2vl.core.progress import progress
 from c2vl.experiments.ablation.declared import Job, Split
 from c2vl.experiments.compare import Run, finished, keep, run_key
@@ -20,6 +21,8 @@ from c2vl.experiments.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from c2vl.evaluation.evaluate_params import EvaluateParams
+    from c2vl.evaluation.features import Features
+    from c2vl.evaluation.protocol import Evaluated
     from c2vl.models.clips import Clips
     from c2vl.models.streams import Stream
     from c2vl.training.stage import TrainingData
@@ -35,17 +38,6 @@ def key_of(job: Job, content: str, stream: Stream, protocols: EvaluateParams) ->
     return run_key(content, job.split, job.benchmark, of, *settings, *other)
 
 
-def once(
-    todo: Mapping[str, Job], content: str, stream: Stream, protocols: EvaluateParams
-) -> dict[str, str]:
-    """For each key the key of the run that answers it: a fused run has the joint stream's too."""
-    found = {}
-    for key, job in todo.items():
-        fused = key_of(job._replace(fused=True), content, stream, protocols)
-        found[key] = fused if stream == "joint" and fused in todo else key
-    return found
-
-
 def run_all(
     todo: Mapping[str, Job],
     data: Path,
@@ -56,7 +48,8 @@ def run_all(
 ) -> dict[str, Run]:
     """The run of every job by its key; finished runs are read, the others are computed.
 
-    Every run is written as soon as it ends, so a stopped sweep continues with the next run.
+    Every run is written as soon as it ends, so a stopped sweep continues with the next run. A run
+    that fails, because its loss is not a number, is named and left out.
 
     Args:
         todo: jobs by `key_of`.
@@ -71,10 +64,21 @@ def run_all(
     rest = {key: job for key, job in todo.items() if key not in found}
     log.info("%d runs: %d kept from before, %d to do", len(todo), len(found), len(rest))
     todo_now = {key: (job, data, stream, protocols) for key, job in rest.items()}
-    for key, run in progress(side_by_side(todo_now, run_one), "ablations", "runs", len(rest)):
+    for key, run in progress(side_by_side(todo_now, attempt), "ablations", "runs", len(rest)):
+        if isinstance(run, str):
+            log.warning("left out: %s", run)
+            continue
         keep(folder / f"{key}.json", key, run)
         found[key] = run
     return found
+
+
+def attempt(job: Job, data: Path, stream: Stream, protocols: EvaluateParams) -> Run | str:
+    """As `run_one`; the reason of a run that fails."""
+    try:
+        return run_one(job, data, stream, protocols)
+    except UserError as error:
+        return str(error)
 
 
 def run_one(job: Job, data: Path, stream: Stream, protocols: EvaluateParams) -> Run:
@@ -94,7 +98,8 @@ def run_one(job: Job, data: Path, stream: Stream, protocols: EvaluateParams) -> 
     training, test = loaded(
         data, job.benchmark, job.split, seed, job.params.objective.kinds, device
     )
-    features, results = {}, {}
+    features: dict[str, Features] = {}
+    results: dict[str, Evaluated] = {}
     for each in STREAMS if job.fused else (stream,):
         trained = train(job.method, *training, job.benchmark, each, job.params, BaselinesParams())
         features[each] = frozen_features(

@@ -68,6 +68,7 @@ class AlignedEncoder(nn.Module):
         """
         for kind, centre in centres.items():
             head = self.prompt_heads[kind].requires_grad_(False)
+            assert isinstance(head, nn.Linear)
             if head.weight.shape != (len(centre), len(centre)):
                 raise ValueError(f"{kind} prompts of {len(centre)} values do not fit {head}")
             nn.init.eye_(head.weight)

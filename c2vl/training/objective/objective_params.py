@@ -162,7 +162,7 @@ class ObjectiveParams(ParamsModel):
 
     def only_hard(self) -> ObjectiveParams:
         """As `as_infonce`, with the default of every parameter that hard targets do not read."""
-        read = ("knowledge", "dimension", "prompt_heads", "temperature")
-        read += ("learnable_temperature", "temperature_form", "temperature_rate")
+        read = ["knowledge", "dimension", "prompt_heads", "temperature"]
+        read += ["learnable_temperature", "temperature_form", "temperature_rate"]
         kept = {name: getattr(self, name) for name in read}
         return ObjectiveParams(**kept).as_infonce()
