@@ -130,7 +130,10 @@ def interval_of(
         found = interval(np.stack(values), np.array(runs[0].people))
     else:
         found = interval_of_means([float(each.mean()) for each in values])
-    return None if found is None else [found.low, found.high]
+    if found is None:
+        return None
+    least, most = (-1.0, 1.0) if against else (0.0, 1.0)
+    return [max(least, found.low), min(most, found.high)]
 
 
 def _right(run: Run, protocol: str) -> NDArray[np.int8]:
