@@ -56,7 +56,7 @@ TORCHVISION = [
     "unlimited_ocr",
 ]
 # What the sentence says, of types whose processor or model does not load.
-NOT_LOADED = {kind: "torchvision" for kind in TORCHVISION} | {
+NOT_LOADED = {kind: "needs torchvision" for kind in TORCHVISION} | {
     "evolla": "Unrecognized configuration class",  # it reads proteins
     "fast_vlm": "image processor",  # transformers names none for the type
     "gemma3n": "timm",
@@ -64,13 +64,13 @@ NOT_LOADED = {kind: "torchvision" for kind in TORCHVISION} | {
     "mistral4": "image processor",  # it reads text alone
     "vision-encoder-decoder": "image processor",  # it is asked nothing
 }
-# The same, of types that load and cannot answer.
+# The same, of types that have weights and cannot answer.
 NOT_ANSWERING = {
     "cosmos3_edge": "`mm_token_type_ids` is missing",  # its processor leaves it out
     "diffusion_gemma": "DiffusionGemmaGenerationConfig",  # it does not decode word by word
     "fuyu": "transpose()",  # its image processor on Pillow fails
     "pp_chart2table": "tokens: 1, features: 256",  # only its chat template has enough tokens
-    "shieldgemma2": "truth value",  # its processor asks about policies, not what we ask
+    "shieldgemma2": "lacks",  # transformers saves it under names that it does not read
     "udop": "PyTesseract",  # its image processor reads text in images
 }
 ANSWERING = [kind for kind in tiny_vlms.TYPES if kind not in NOT_LOADED | NOT_ANSWERING]

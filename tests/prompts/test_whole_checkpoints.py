@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from c2vl.core.errors import UserError
 from c2vl.prompts.engines import (
@@ -76,6 +77,26 @@ def test_a_folder_or_a_cache_without_a_tokenizer_or_image_processor_is_incomplet
     assert said in missing_in_cache(f"owner/{engine}", None)
     with pytest.raises(UserError, match=rf"incomplete \(.*{said}.*\) in the local"):
         fingerprint(params(model=f"owner/{engine}"))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("fault", ["lacks", "has other shapes of"])
+def test_weights_that_transformers_would_make_up_are_refused(
+    tmp_path: Path, engine: str, fault: str
+) -> None:
+    kind, params = ENGINES[engine]
+    folder = tmp_path / engine
+    shutil.copytree(TINY / engine, folder)
+    weights = load_file(folder / "model.safetensors")
+    name = sorted(weights)[0]
+    if fault == "lacks":
+        del weights[name]
+    else:
+        weights[name] = torch.zeros(3, 5, 7)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match=rf"\(\w+\) {fault} [14] of the weights") as caught:
+        kind.load(params(model=str(folder)), "cpu")
+    assert name.split(".")[-1] in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_the_settings_of_the_image_processor_may_be_in_either_file(tmp_path: Path) -> None:

@@ -213,7 +213,7 @@ class Captioner:
         import torch
 
         model, processor, where = cls.parts(params, device)
-        with answering(f"{params.model} ({type(model).__name__})"):
+        with answering(params, model):
             captioner = cls(params, model, processor, where, fingerprint(params))
             captioner._together = find_together(
                 captioner.prepare(trial_images()), captioner._begin, model.dtype != torch.float32

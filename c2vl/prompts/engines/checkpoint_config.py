@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from c2vl.core.errors import UserError
+from c2vl.prompts.engines.processors import OFFLINE
 from c2vl.prompts.engines.weights import Weights
 
 
@@ -17,9 +18,7 @@ def read_config(weights: Weights) -> Any:
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(
-            str(weights.folder), local_files_only=True, trust_remote_code=False
-        )
+        return AutoConfig.from_pretrained(str(weights.folder), **OFFLINE)
     except Exception as error:  # each kind of model checks its config in its own way
         raise UserError(
             f"The config.json of '{weights.name}' cannot be read ({first_words(error)}); use a "
@@ -33,6 +32,8 @@ def named(config: Any) -> str:
 
 
 def first_words(error: Exception) -> str:
-    """An error in at most 200 characters and one line."""
+    """An error of transformers in at most 200 characters and one line."""
     text = " ".join(str(error).split())
+    if "torchvision" in text.lower():
+        return "its processor needs torchvision, which is not used here"
     return f"{type(error).__name__}: {text}"[:200].rstrip(": ")

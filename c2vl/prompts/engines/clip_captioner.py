@@ -66,7 +66,7 @@ class ClipCaptioner(Captioner):
         """
         require_clips(params, images)  # before gigabytes of weights are read
         model, processor, where = cls.parts(params, device)
-        with answering(f"{params.model} ({type(model).__name__})"):
+        with answering(params, model):
             return cls(params, model, processor, where, fingerprint(params), images)
 
     @property

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from c2vl.core.errors import UserError
 from c2vl.prompts.engines.batched_processor import BatchedProcessor
 from c2vl.prompts.engines.batching import Batching
-from c2vl.prompts.engines.checkpoint_config import first_words
 from c2vl.prompts.engines.detector_kinds import Grounded, load_kind
 from c2vl.prompts.engines.detector_params import DetectorParams
 from c2vl.prompts.engines.engine_params import torch_dtype
@@ -20,6 +18,7 @@ from c2vl.prompts.engines.fingerprints import fingerprint
 from c2vl.prompts.engines.half_precision import example_image, half_precision_fault
 from c2vl.prompts.engines.image_inputs import ImagePreparer, SizedImagePreparer, SizedInputs
 from c2vl.prompts.engines.model_inputs import ThreadLocalProcessor, group_by_shape, to_batch
+from c2vl.prompts.engines.sanity import trying
 
 if TYPE_CHECKING:
     import torch
@@ -70,13 +69,10 @@ class Detector:
         self._inputs_of_one = ThreadLocalProcessor(kind.processor)
         self._inputs = BatchedProcessor(self._inputs_of_one, **kind.arguments)
         self._batching = Batching("detector", key, device, CPU_BATCH, MAX_BATCH)
-        try:
+        name = f"'{params.model}' ({type(kind.model).__name__})"
+        instead = "see docs/engines.md for those that can"
+        with trying(name, "cannot be used as a detector here", instead):
             self([example_image()])
-        except (ValueError, RuntimeError, TypeError, LookupError, AttributeError) as error:
-            raise UserError(
-                f"'{params.model}' ({type(kind.model).__name__}) cannot be used as a detector here "
-                f"({first_words(error)}); see docs/engines.md for those that can."
-            ) from error
 
     @classmethod
     def load(cls, params: DetectorParams, device: torch.device | str) -> Detector:

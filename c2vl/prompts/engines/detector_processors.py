@@ -11,6 +11,8 @@ from transformers.models.deformable_detr.image_processing_pil_deformable_detr im
     DeformableDetrImageProcessorPil,
 )
 
+from c2vl.prompts.engines.processors import IMAGES, OFFLINE
+
 MAX_TOKENS = 77  # of OmDet-Turbo's texts, which are filled up to it
 
 
@@ -42,11 +44,8 @@ class OmDetProcessor:
     @classmethod
     def from_pretrained(cls, folder: str) -> OmDetProcessor:
         """Load image processor and tokenizer from a checkpoint's folder."""
-        images = AutoImageProcessor.from_pretrained(folder, backend="pil", local_files_only=True)
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-        return cls(images, tokenizer)
+        images = AutoImageProcessor.from_pretrained(folder, **IMAGES)
+        return cls(images, AutoTokenizer.from_pretrained(folder, **OFFLINE))
 
     def __call__(
         self, images: np.ndarray, text: list[str], return_tensors: str = "pt", **sizes: Any

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from c2vl.core.errors import UserError
 from c2vl.prompts.engines.batched_processor import BatchedProcessor
 from c2vl.prompts.engines.batching import Batching
-from c2vl.prompts.engines.checkpoint_config import first_words
 from c2vl.prompts.engines.encoder_kinds import (
     USABLE,
     ClipPreparer,
@@ -26,7 +24,7 @@ from c2vl.prompts.engines.fingerprints import fingerprint
 from c2vl.prompts.engines.image_inputs import ImagePreparer
 from c2vl.prompts.engines.model_inputs import ThreadLocalProcessor, group_by_shape, to_batch
 from c2vl.prompts.engines.pad_to_square import mean_colour
-from c2vl.prompts.engines.sanity import SENTENCES, require_difference, require_words
+from c2vl.prompts.engines.sanity import SENTENCES, require_difference, require_words, trying
 
 if TYPE_CHECKING:
     import torch
@@ -69,18 +67,15 @@ class Encoder:
     ) -> None:
         self.fingerprint = key
         self._params, self._model, self._processor, self._device = params, model, processor, device
-        try:
+        name = f"'{params.model}' ({type(model).__name__})"
+        instead = f"use {USABLE} (docs/engines.md)"
+        with trying(name, "cannot be used as an encoder here", instead):
             self._prepare_for(processor)
             features = self.texts(SENTENCES)[0]
             self.width = features.shape[1]
             require_difference(params.model, features, "sentences")
             seen = self.images(_test_images())
             require_difference(params.model, seen, "images")
-        except (ValueError, RuntimeError, TypeError, LookupError, AttributeError) as error:
-            raise UserError(
-                f"'{params.model}' ({type(model).__name__}) cannot be used as an encoder here "
-                f"({first_words(error)}); use {USABLE} (docs/engines.md)."
-            ) from error
 
     def _prepare_for(self, processor: Any) -> None:
         images = processor.image_processor

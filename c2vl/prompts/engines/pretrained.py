@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from c2vl.core.errors import UserError
 from c2vl.core.heap import keep_freed_memory
 from c2vl.prompts.engines import processors
+from c2vl.prompts.engines.checkpoint_config import named, read_config
 from c2vl.prompts.engines.processor_files import settings_in
+from c2vl.prompts.engines.sanity import trying
 from c2vl.prompts.engines.weights import Weights
 
 if TYPE_CHECKING:
@@ -36,45 +38,59 @@ def load_pretrained(
         The model in evaluation mode on `device`, and its processor.
 
     Raises:
-        UserError: transformers cannot read the folder as a model of this kind, or its config names
-            attention code to be fetched from the hub.
+        UserError: transformers cannot read the folder as a model of this kind, weights are missing
+            or have other shapes, the model does not fit into the memory of `device`, or its config
+            names attention code to be fetched from the hub.
     """
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # the stage shows a bar of its own
     folder = str(weights.folder)
     refuse_foreign_kernels(weights)
+    name = f"'{weights.name}' ({named(read_config(weights))})"
     # Only a hub snapshot may come without safetensors; `weights_only` then unpickles tensors alone.
     safe = any(weights.folder.glob("*.safetensors"))
-    try:
+    cannot = f"could not be loaded with {kind.__name__} and its processor"
+    instead = "use another checkpoint (docs/engines.md), or copy or download it again"
+    with trying(name, cannot, instead):
         # First the processor, because the weights take longer.
         own = load_processor(folder) if load_processor else None
         processor = own or processors.load_processor(weights.folder)
-        model = kind.from_pretrained(
+        model, report = kind.from_pretrained(
             folder,
             dtype=dtype,
             use_safetensors=safe,
             weights_only=True,
             local_files_only=True,
             trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # refused below, with their names
+            output_loading_info=True,
         )
-    except Exception as error:  # transformers raises of every kind for what it cannot read
-        wanted = kind.__name__.removeprefix("AutoModelFor").removeprefix("Auto")
-        why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise UserError(
-            f"{weights.name} ({_model_class(weights)}) could not be loaded as a {wanted} model "
-            f"with a processor ({why})."
-        ) from error
+        _refuse_random_weights(name, report)
+        model = model.to(device).eval()
     if device.type == "cpu":
         keep_freed_memory()
-    return model.to(device).eval(), processor
+    return model, processor
 
 
-def _model_class(weights: Weights) -> str:
-    """The class of model that the checkpoint names, else its type."""
-    config = settings_in(weights.folder / "config.json")
-    names = config.get("architectures")
-    return str(names[0] if isinstance(names, list) and names else config.get("model_type"))
+def _refuse_random_weights(name: str, report: Mapping[str, Any]) -> None:
+    """Refuse a model that lacks weights: transformers fills them with random numbers.
+
+    Args:
+        name: of the checkpoint and its class, for people.
+        report: what transformers says about loading it.
+
+    Raises:
+        UserError: some are missing, or have another shape than the config says.
+    """
+    other_shape = [str(entry[0]) for entry in report["mismatched_keys"]]
+    for lacks, keys in (("lacks", report["missing_keys"]), ("has other shapes of", other_shape)):
+        if keys:
+            some = ", ".join(sorted(keys)[:2]) + (", …" if len(keys) > 2 else "")
+            raise UserError(
+                f"{name} {lacks} {len(keys):,} of the weights that its config.json asks for "
+                f"({some}); copy or download it again, or use another checkpoint."
+            )
 
 
 def refuse_foreign_kernels(weights: Weights) -> None:

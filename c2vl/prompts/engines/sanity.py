@@ -1,18 +1,48 @@
-"""Stop an engine that computes the same for everything, before its results are kept."""
+"""Stop an engine that fails, or computes the same for everything, before results are kept."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from c2vl.core.errors import UserError
+from c2vl.prompts.engines.batching import out_of_memory
+from c2vl.prompts.engines.checkpoint_config import first_words
 
 SENTENCES = (  # they differ from the first letter on: a small context may end after a few
     "a cup is in the hand of the person",
     "reading a book, the person sits on a chair",
     "people shake hands",
 )
+
+
+@contextmanager
+def trying(name: str, cannot: str, instead: str) -> Iterator[None]:
+    """Turn every error of a model or its processor into a sentence, because they are not ours.
+
+    Args:
+        name: of the checkpoint and its class, for people.
+        cannot: what the model cannot do, such as `cannot be used as an encoder here`.
+        instead: what to do.
+
+    Raises:
+        UserError: instead of any error.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        why = first_words(error)
+        if isinstance(error, RuntimeError) and out_of_memory(error):
+            raise UserError(
+                f"{name} does not fit into the memory of this device ({why}); end other programs "
+                "that use it, or set `dtype: bfloat16`."
+            ) from error
+        raise UserError(f"{name} {cannot} ({why}); {instead}.") from error
 
 
 def require_words(model: str, tokenizer: Any, text: str) -> None:

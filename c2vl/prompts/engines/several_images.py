@@ -11,13 +11,12 @@ from c2vl.core.errors import UserError
 from c2vl.prompts.engines.batching import out_of_memory
 from c2vl.prompts.engines.clip_inputs import Clip, QuestionPreparer, largest_clip, sample_clip
 from c2vl.prompts.engines.engine_params import torch_dtype
-from c2vl.prompts.engines.processors import load_processor
+from c2vl.prompts.engines.processors import OFFLINE, load_processor
 
 if TYPE_CHECKING:
     from c2vl.prompts.engines.captioner import CaptionerParams
     from c2vl.prompts.engines.model_inputs import Inputs
 
-OFFLINE = {"local_files_only": True, "trust_remote_code": False}
 INSTEAD = (
     "set `caption.per: frame`, or take a model that was trained on several images, such as "
     "Qwen3-VL, SmolVLM2 or LLaVA-Interleave"

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from c2vl.core.errors import UserError
-from c2vl.prompts.engines.batching import out_of_memory
 from c2vl.prompts.engines.model_inputs import group_by_shape
+from c2vl.prompts.engines.sanity import trying
 
 if TYPE_CHECKING:
+    from c2vl.prompts.engines.captioner import CaptionerParams
     from c2vl.prompts.engines.model_inputs import Inputs
 
 log = logging.getLogger(__name__)
@@ -27,28 +27,13 @@ SHAPES = ((90, 160), (90, 160), (64, 40), (640, 300), (200, 120))
 EXACT, HALF = 1e-2, 0.2
 
 
-@contextmanager
-def answering(name: str) -> Iterator[None]:
-    """Turn every error into a sentence, because model and processor are not ours.
-
-    Args:
-        name: of the model and its class, for people.
-
-    Raises:
-        UserError: instead of any error but lack of memory.
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        if isinstance(error, RuntimeError) and out_of_memory(error):
-            raise
-        why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise UserError(
-            f"{name} was loaded but cannot answer a question about an image ({why}); if it is a "
-            "chat model, set `caption.captioner.template: chat`."
-        ) from error
+def answering(params: CaptionerParams, model: Any) -> AbstractContextManager[None]:
+    """Turn every error of a captioner that is tried into a sentence."""
+    return trying(
+        f"'{params.model}' ({type(model).__name__})",
+        "was loaded but cannot answer a question about an image",
+        "if it is a chat model, set `caption.captioner.template: chat`",
+    )
 
 
 def trial_images() -> list[np.ndarray]:
