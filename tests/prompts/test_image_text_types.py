@@ -16,6 +16,7 @@ import tiny_vlms
 
 from c2vl.core.errors import UserError
 from c2vl.prompts.engines import Captioner, CaptionerParams
+from c2vl.prompts.engines.clip_captioner import ClipCaptioner
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -154,6 +155,16 @@ def answers_together_as_alone(kind: str, folder: Path, answered: list[list[int]]
         assert row[: len(alone)] == alone
         assert len(set(row[len(alone) :])) <= 1  # padding behind an answer that has ended
     return captioner
+
+
+@pytest.mark.parametrize("kind", ["qwen2_vl", "internvl", "llava_next", "idefics3"])
+def test_clips_of_different_sizes_share_a_batch(kind: str, tmp_path: Path) -> None:
+    tiny_vlms.build(kind, tmp_path)
+    captioner = ClipCaptioner.of_clips(params_of(kind, tmp_path), "cpu", 3)
+    one, two, three, *others = crops()
+    ready = captioner.prepare([[one, two, three], [three, two], others])
+    assert len(captioner.groups(ready)) < 3
+    assert captioner.answer(ready) == [captioner.answer([item])[0] for item in ready]
 
 
 @pytest.mark.parametrize("kind", NOT_LOADED)

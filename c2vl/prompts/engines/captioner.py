@@ -210,15 +210,18 @@ class Captioner:
         Raises:
             UserError: the checkpoint is missing, unreachable, incomplete or of another kind.
         """
-        import torch
-
         model, processor, where = cls.parts(params, device)
         with answering(params, model):
             captioner = cls(params, model, processor, where, fingerprint(params))
-            captioner._together = find_together(
-                captioner.prepare(trial_images()), captioner._begin, model.dtype != torch.float32
-            )
+            captioner._try_together(trial_images())
         return captioner
+
+    def _try_together(self, images: Sequence[Any]) -> None:
+        """Find out with these images, or clips, which prompts may share a batch."""
+        import torch
+
+        half = self._model.dtype != torch.float32
+        self._together = find_together(self.prepare(images), self._begin, half)
 
     @staticmethod
     def parts(params: CaptionerParams, device: torch.device | str) -> tuple[Any, Any, torch.device]:

@@ -17,7 +17,7 @@ from c2vl.prompts.engines.captioner import (
     Captioner,
     CaptionerParams,
 )
-from c2vl.prompts.engines.clip_inputs import Clip, QuestionPreparer, largest_clip
+from c2vl.prompts.engines.clip_inputs import Clip, QuestionPreparer, largest_clip, trial_clips
 from c2vl.prompts.engines.fingerprints import fingerprint
 from c2vl.prompts.engines.model_inputs import to_batch
 from c2vl.prompts.engines.several_images import require_clips, require_run
@@ -67,7 +67,9 @@ class ClipCaptioner(Captioner):
         require_clips(params, images)  # before gigabytes of weights are read
         model, processor, where = cls.parts(params, device)
         with answering(params, model):
-            return cls(params, model, processor, where, fingerprint(params), images)
+            captioner = cls(params, model, processor, where, fingerprint(params), images)
+            captioner._try_together([clip[:images] for clip in trial_clips()])
+        return captioner
 
     @property
     def preparer(self) -> QuestionPreparer:  # type: ignore[override]

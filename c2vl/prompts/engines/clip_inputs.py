@@ -12,6 +12,7 @@ from c2vl.prompts.engines.captioner import LARGEST_IMAGE, CaptionerParams
 from c2vl.prompts.engines.model_inputs import ThreadLocalProcessor
 from c2vl.prompts.engines.pad_to_square import Colour, mean_colour, pad_to_square
 from c2vl.prompts.engines.pixel_budget import set_pixel_budget, shrunk
+from c2vl.prompts.engines.trial import trial_images
 
 if TYPE_CHECKING:
     import torch
@@ -76,3 +77,17 @@ def sample_clip(images: int) -> Clip:
     """A clip of `images` small crops of noise, for a trial."""
     random = np.random.default_rng(0)
     return [random.integers(0, 256, (64, 48, 3), dtype=np.uint8) for _ in range(images)]
+
+
+def trial_clips() -> list[Clip]:
+    """Clips of one and two crops, to try which questions may share a batch.
+
+    As with `trial_images`, the first two have equal shapes.
+    """
+    first, second, *others = trial_images()
+    return [
+        [first, others[0]],
+        [second, others[0]],
+        *([image, first] for image in others[1:]),
+        [first],
+    ]
