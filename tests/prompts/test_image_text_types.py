@@ -167,6 +167,12 @@ def test_clips_of_different_sizes_share_a_batch(kind: str, tmp_path: Path) -> No
     assert captioner.answer(ready) == [captioner.answer([item])[0] for item in ready]
 
 
+def test_a_model_that_sees_one_image_of_a_clip_is_refused(tmp_path: Path) -> None:
+    tiny_vlms.build("blip-2", tmp_path)
+    with pytest.raises(UserError, match=r"3 images of a clip .* \(the model leaves images out\)"):
+        ClipCaptioner.of_clips(params_of("blip-2", tmp_path), "cpu", 3)
+
+
 @pytest.mark.parametrize("kind", NOT_LOADED)
 def test_a_type_that_does_not_load_is_refused_in_a_sentence(kind: str, tmp_path: Path) -> None:
     tiny_vlms.build_all_but_weights(kind, tmp_path)

@@ -20,7 +20,7 @@ from c2vl.prompts.engines.captioner import (
 from c2vl.prompts.engines.clip_inputs import Clip, QuestionPreparer, largest_clip, trial_clips
 from c2vl.prompts.engines.fingerprints import fingerprint
 from c2vl.prompts.engines.model_inputs import to_batch
-from c2vl.prompts.engines.several_images import require_clips, require_run
+from c2vl.prompts.engines.several_images import require_clips, require_run, require_seen
 from c2vl.prompts.engines.trial import answering
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class ClipCaptioner(Captioner):
         model, processor, where = cls.parts(params, device)
         with answering(params, model):
             captioner = cls(params, model, processor, where, fingerprint(params), images)
+            require_seen(params.model, captioner.prepare, captioner._begin_one, images)
             captioner._try_together([clip[:images] for clip in trial_clips()])
         return captioner
 
@@ -96,6 +97,9 @@ class ClipCaptioner(Captioner):
         config = self._generation_config()
         config.max_new_tokens = 1
         self._generate(to_batch([self._longest()], self._device), config)
+
+    def _begin_one(self, ready: Inputs) -> Any:
+        return self._begin([ready])
 
     def _longest(self) -> Inputs:
         return self.prepare([largest_clip(self._images)])[0]

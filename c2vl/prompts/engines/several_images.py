@@ -60,16 +60,45 @@ def require_several(
     Raises:
         UserError: it fails with several images, or leaves some of them out.
     """
-    clip = sample_clip(images)
-    white = np.full_like(clip[0], 255)
     try:
-        made, *changed = prepare([clip, [white, *clip[1:]], [*clip[:-1], white]])
+        made, *changed = prepare(_changed_at_the_ends(images))
     except Exception as error:
         raise _refused(model, images, error) from error
     if "input_ids" not in made:
         raise _refused(model, images, "it takes no text beside images")
     if any(_equal(made, other) for other in changed):
         raise _refused(model, images, "its processor leaves images out")
+
+
+def require_seen(
+    model: str,
+    prepare: Callable[[Sequence[Clip]], list[Inputs]],
+    logits: Callable[[Inputs], Any],
+    images: int,
+) -> None:
+    """Check that the first and the last image of a question change what the model computes.
+
+    Args:
+        model: name of the checkpoint.
+        prepare: makes the inputs of clips.
+        logits: computes those of the first tokens.
+        images: crops of the longest clip.
+
+    Raises:
+        UserError: the model leaves one of them out, as BLIP-2 does.
+    """
+    import torch
+
+    made, *changed = [logits(item)[0] for item in prepare(_changed_at_the_ends(images))]
+    if any(torch.equal(made, other) for other in changed):
+        raise _refused(model, images, "the model leaves images out")
+
+
+def _changed_at_the_ends(images: int) -> list[Clip]:
+    """A clip, the same with another first image, and with another last image."""
+    clip = sample_clip(images)
+    white = np.full_like(clip[0], 255)
+    return [clip, [white, *clip[1:]], [*clip[:-1], white]]
 
 
 def require_context(params: CaptionerParams, config: Any, tokens: int, images: int) -> None:
