@@ -72,7 +72,7 @@ def test_ntu_skeletons_alone_learn_from_language_in_two_commands(tmp_path: Path)
     assert params["data"]["dataset"] == "ntu120" and params["profile"] == "small"
     assert params["caption"]["published"] == f"published/{ARCHIVE}"
     text = (project.folder / "params.yaml").read_text(encoding="utf-8")
-    assert "# studio | ntu60 | ntu120" in text  # comments stay
+    assert "# studio | ntu60 | … | manifest" in text  # comments stay
     folder = project.folder / "results/pretrain/xsub-joint"
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     assert list(config["prompts"]) == ["language"] and config["clips"] > 0
