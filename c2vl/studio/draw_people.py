@@ -20,6 +20,7 @@ from c2vl.studio.anatomy import (
 from c2vl.studio.cameras import Camera
 from c2vl.studio.cast import Subject
 from c2vl.studio.drawing import Image, Vector, limb, limbs, polygon, shadow
+from c2vl.studio.head import head_of
 from c2vl.studio.vocabulary import NOTHING
 
 # Joint, joint, radius, radius (metres at a body height of 1.7 m), colour.
@@ -148,13 +149,8 @@ def draw_person(
 def _head(
     image: Image, subject: Subject, seen: Vector, pixels: Vector, size: float, extent: Extent
 ) -> None:
-    looks, radius = subject.looks, 0.100 * size
-    up = pixels[Joint.HEAD] - pixels[Joint.NECK]
-    up = up / (np.linalg.norm(up) + 1e-6)
-    across = seen[Joint.SHOULDER_LEFT] - seen[Joint.SHOULDER_RIGHT]
-    gaze = np.cross(across, seen[Joint.NECK] - seen[Joint.SPINE_MID])
-    gaze = gaze / (np.linalg.norm(gaze) + 1e-9)
-    towards = np.array([gaze[0], -gaze[1]]) * radius * 0.42
+    looks, head = subject.looks, head_of(seen, pixels, size)
+    radius, up, towards = head.radius, head.up, head.towards
     crown, chin = pixels[Joint.HEAD] + up * radius * 0.34, pixels[Joint.HEAD] - up * radius * 0.30
     if looks.long_hair:
         nape = pixels[Joint.NECK] - towards * 1.1
@@ -162,20 +158,19 @@ def _head(
         extent.add(nape, radius * 0.62)
     limb(image, chin, crown, radius * 0.84, radius * 0.95, looks.hair)
     extent.add(crown, radius * 0.95)
-    if gaze[2] < 0.45:  # the face looks towards the camera
-        face_at = pixels[Joint.HEAD] + towards - up * radius * 0.10
+    if head.gaze[2] < 0.45:  # the face looks towards the camera
         limb(
             image,
-            face_at - up * radius * 0.28,
-            face_at + up * radius * 0.22,
+            head.face - up * radius * 0.28,
+            head.face + up * radius * 0.22,
             radius * 0.64,
             radius * 0.70,
             looks.skin,
         )
-        if gaze[2] < -0.2 and radius > 6:
-            aside = np.array([-up[1], up[0]]) * radius * 0.27
-            for eye in (-aside, aside):
-                spot = face_at + up * radius * 0.16 + eye + towards * 0.25
+        if head.gaze[2] < -0.2 and radius > 6:
+            for eye in (-head.aside, head.aside):
+                # In this order: another one would round differently.
+                spot = head.face + up * radius * 0.16 + eye + towards * 0.25
                 limb(image, spot, spot, radius * 0.06, radius * 0.06, np.array([48.0, 38, 36]))
 
 

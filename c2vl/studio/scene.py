@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from c2vl.studio.anatomy import Joint
 from c2vl.studio.cameras import Camera
+from c2vl.studio.coco import coco_joints
 from c2vl.studio.draw_people import draw_person, draw_shadow
 from c2vl.studio.drawing import Image
 from c2vl.studio.furniture import draw_box
@@ -21,10 +22,17 @@ GRAIN = 3.0  # standard deviation of the sensor noise, in grey levels
 
 @dataclass(frozen=True)
 class Frame:
-    """A rendered frame: image (H, W, 3) RGB, and boxes (P, 4) xyxy of its people in pixels."""
+    """A rendered frame and the truth about its P people, in pixels.
+
+    Attributes:
+        image: (H, W, 3) RGB.
+        boxes: (P, 4) xyxy.
+        joints: (P, 17, 3) COCO's joints: x, y, and 1 if visible, else 0.
+    """
 
     image: Image
     boxes: NDArray[np.float64]
+    joints: NDArray[np.float64]
 
 
 def empty_set(
@@ -51,11 +59,19 @@ def render(
     """Draw frame number `frame` of `performance` onto a copy of `empty`."""
     image = empty.copy()
     boxes = np.zeros((len(performance.actors), 4))
+    coco = np.array(
+        [
+            coco_joints(camera, actor.joints[frame], actor.subject.body.height, len(image))
+            for actor in performance.actors
+        ]
+    )
+    drawn: list[int] = []
     for actor in performance.actors:
         draw_shadow(image, camera, actor.joints[frame])
     depth = [camera.view(actor.joints[frame, Joint.SPINE_MID])[2] for actor in performance.actors]
     for k in np.argsort(depth)[::-1]:
         actor = performance.actors[k]
+        behind = [_at_joints(image, coco[other]) for other in drawn]
         boxes[k] = draw_person(
             image,
             camera,
@@ -65,7 +81,18 @@ def render(
             actor.hand,
             actor.tint,
         )
-    return Frame(add_grain(image, grain, frame), boxes)
+        # Where a nearer person is drawn, a joint cannot be seen.
+        for other, before in zip(drawn, behind, strict=True):
+            coco[other, :, 2] *= (_at_joints(image, coco[other]) == before).all(1)
+        drawn.append(int(k))
+    return Frame(add_grain(image, grain, frame), boxes, coco)
+
+
+def _at_joints(image: Image, joints: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """The colours (J, 3) of the image at `joints` (J, 3), or at its border."""
+    height, width = image.shape[:2]
+    x, y = np.clip(joints[:, :2].astype(int), 0, (width - 1, height - 1)).T
+    return image[y, x]
 
 
 def grain_tile(height: int, rng: np.random.Generator) -> NDArray[np.int16]:

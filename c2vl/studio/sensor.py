@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from c2vl.studio.anatomy import Joint
 from c2vl.studio.cameras import Camera
+from c2vl.studio.coco import behind_trunk
 from c2vl.studio.performance import Performance
 
 TRACKED, INFERRED = 2, 1
@@ -36,17 +36,6 @@ class TrackedBody:
     frames: NDArray[np.int64]
     joints: NDArray[np.float64]
     states: NDArray[np.int64]
-
-
-def _occluded(seen: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Mask (T, 25) of joints that the trunk hides: behind it, and within its width."""
-    trunk = seen[:, [Joint.SPINE_MID]]
-    behind = seen[..., 2] > trunk[..., 2] + 0.09
-    width = np.abs(seen[..., 0] - trunk[..., 0]) < 0.13
-    height = (seen[..., 1] > seen[:, [Joint.SPINE_BASE], 1]) & (
-        seen[..., 1] < seen[:, [Joint.SPINE_SHOULDER], 1]
-    )
-    return behind & width & height
 
 
 def _jitter(states: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float64]:
@@ -95,7 +84,9 @@ def sense(performance: Performance, camera: Camera, rng: np.random.Generator) ->
     identity = FIRST_ID + int(rng.integers(0, 900))
     for actor in performance.actors:
         seen = camera.view(actor.joints)
-        states = np.where(_occluded(seen) | (rng.random(seen.shape[:2]) < 0.01), INFERRED, TRACKED)
+        states = np.where(
+            behind_trunk(seen) | (rng.random(seen.shape[:2]) < 0.01), INFERRED, TRACKED
+        )
         noisy = seen + _jitter(states, rng)
         for frames, renamed in _pieces(len(seen), rng):
             identity += renamed

@@ -13,7 +13,7 @@ from c2vl.studio.cast import subject
 from c2vl.studio.drawing import Image
 from c2vl.studio.performance import Performance, perform
 from c2vl.studio.room import background
-from c2vl.studio.scene import empty_set, grain_tile, render
+from c2vl.studio.scene import Frame, empty_set, grain_tile, render
 from c2vl.studio.seeds import generator
 from c2vl.studio.truth import frame_sentence, posture
 from c2vl.studio.vocabulary import ACTIONS, PAIR
@@ -25,7 +25,10 @@ PER_ROOM = 8  # stills that share a room, because drawing a room is slow
 
 @dataclass(frozen=True)
 class Person:
-    """One person of a still: box (4,) xyxy and joints (25, 2), in pixels of the image."""
+    """One person of a still: box (4,) xyxy and joints (25, 2), in pixels of the image.
+
+    `coco` are COCO's joints (17, 3): x, y, and 1 if visible, else 0.
+    """
 
     box: NDArray[np.float64]
     object: str
@@ -33,6 +36,7 @@ class Person:
     phrase: str
     action: str
     joints: NDArray[np.float64]
+    coco: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -71,15 +75,15 @@ def still(seed: int, height: int = 216) -> Still:
     drawn = render(
         performance, frame, seen_from, empty_set(performance, seen_from, room, rng), grain
     )
-    people = _people(performance, frame, drawn.boxes, seen_from, height)
+    people = _people(performance, frame, drawn, seen_from, height)
     return Still(drawn.image, people, frame_sentence(performance, frame), len(people) == 2)
 
 
 def _people(
-    performance: Performance, frame: int, boxes: NDArray[np.float64], seen_from: Camera, height: int
+    performance: Performance, frame: int, drawn: Frame, seen_from: Camera, height: int
 ) -> list[Person]:
     people = []
-    for actor, box in zip(performance.actors, boxes, strict=True):
+    for actor, box, coco in zip(performance.actors, drawn.boxes, drawn.joints, strict=True):
         pixels = seen_from.colour(seen_from.view(actor.joints[frame])) * (height / 1080.0)
         people.append(
             Person(
@@ -89,6 +93,7 @@ def _people(
                 actor.phrases[frame],
                 performance.action,
                 pixels,
+                coco,
             )
         )
     return people

@@ -29,6 +29,7 @@ class Note:
     Attributes:
         boxes: (P, 4) xyxy pixels of its people.
         joints: (P, 25, 2) pixels.
+        coco: (P, 17, 3) COCO's joints: x and y in pixels, and 1 if visible, else 0.
         answers: the true answer about each person; both people of a pair have the same one.
         actions: class name of each person's action.
         pair: True if two people share one action, and so one crop and one answer.
@@ -36,6 +37,7 @@ class Note:
 
     boxes: np.ndarray
     joints: np.ndarray
+    coco: np.ndarray
     answers: tuple[str, ...]
     actions: tuple[str, ...]
     pair: bool
@@ -109,6 +111,7 @@ def _render_one(seed: int) -> tuple[bytes, Note]:
     note = Note(
         np.array([person.box for person in people], np.float32).reshape(-1, 4),
         np.array([person.joints for person in people], np.float32).reshape(-1, 25, 2),
+        np.array([person.coco for person in people], np.float32).reshape(-1, 17, 3),
         tuple(shot.sentence if shot.pair else person_sentence(person) for person in people),
         tuple(person.action for person in people),
         bool(shot.pair),
@@ -129,6 +132,7 @@ def _flatten(notes: list[Note]) -> dict[str, np.ndarray]:
         "pair": np.array([note.pair for note in notes]),
         "boxes": np.concatenate([note.boxes for note in notes]),
         "joints": np.concatenate([note.joints for note in notes]),
+        "coco": np.concatenate([note.coco for note in notes]),
         "answers": np.array([answer for note in notes for answer in note.answers]),
         "actions": np.array([action for note in notes for action in note.actions]),
     }
@@ -136,8 +140,11 @@ def _flatten(notes: list[Note]) -> dict[str, np.ndarray]:
 
 def _unflatten(arrays: dict[str, np.ndarray]) -> list[Note]:
     cuts = np.cumsum(arrays["people"])[:-1]
-    per_still = [np.split(arrays[name], cuts) for name in ("boxes", "joints", "answers", "actions")]
+    per_person = ("boxes", "joints", "coco", "answers", "actions")
+    per_still = [np.split(arrays[name], cuts) for name in per_person]
     return [
-        Note(boxes, joints, tuple(map(str, answers)), tuple(map(str, actions)), bool(pair))
-        for boxes, joints, answers, actions, pair in zip(*per_still, arrays["pair"], strict=True)
+        Note(boxes, joints, coco, tuple(map(str, answers)), tuple(map(str, actions)), bool(pair))
+        for boxes, joints, coco, answers, actions, pair in zip(
+            *per_still, arrays["pair"], strict=True
+        )
     ]
