@@ -4,7 +4,8 @@
 phases:
 
     stills ──┬─ detector ──┬─ boxes ─┬─ captioner ─┬─ scores
-             └─ tower ─────┘         └─ encoder ───┘
+             ├─ tower ─────┘         ├─ encoder ───┤
+             └─ pose ────────────────┴─────────────┘
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from c2vl.core.files import read_json, write_json
 from c2vl.core.machine import state_dir, workers
 from c2vl.studio.engines.stills_on_disk import HELD_OUT, Frames, cached
 
-MINUTES = {"detector": 24.0, "tower": 15.0, "captioner": 14.0, "encoder": 13.0}  # of one core
-PHASES = ("stills", "detector", "tower", "boxes", "captioner", "encoder", "scores")
+# Processor minutes, with one thread.
+MINUTES = {"detector": 24.0, "tower": 15.0, "captioner": 14.0, "encoder": 13.0, "pose": 24.0}
+PHASES = ("stills", "detector", "tower", "boxes", "captioner", "encoder", "pose", "scores")
 
 
 def arguments() -> argparse.Namespace:
@@ -90,13 +92,14 @@ def train_phase(phase: str, options: argparse.Namespace) -> None:
             else Budget(minutes=options.minutes or MINUTES[phase])
         )
 
-    if phase == "detector":
-        from c2vl.studio.engines import train_detector
+    if phase in ("detector", "pose"):
+        from c2vl.studio.engines import train_detector, train_pose
 
-        record: dict[str, Any] = train_detector.run(
-            stills(options), budget(), options.seed, options.out / "detector"
+        trainer = train_detector if phase == "detector" else train_pose
+        record: dict[str, Any] = trainer.run(
+            stills(options), budget(), options.seed, options.out / phase
         )
-        record = {**record, "recipe": train_detector.RECIPE}
+        record = {**record, "recipe": trainer.RECIPE}
     else:
         from c2vl.studio.engines import train_tower
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c2vl.studio.engines.configs import DETECTOR_SIZE, PATCH, TOWER_SIZE
+from c2vl.studio.engines.configs import DETECTOR_SIZE, PATCH, POSE_SIZE, TOWER_SIZE
 from c2vl.studio.engines.tokenizers import (
     captioner_tokenizer,
     detector_tokenizer,
@@ -17,7 +17,7 @@ from c2vl.studio.engines.tokenizers import (
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-ENGINES = ("detector", "captioner", "encoder")
+ENGINES = ("detector", "captioner", "encoder", "pose")
 
 
 def detector_processor() -> Any:
@@ -58,10 +58,19 @@ def captioner_processor() -> Any:
     )
 
 
+def pose_processor() -> Any:
+    """ViTPose's image processor for crops of the tiny engine's size."""
+    from transformers import VitPoseImageProcessorPil
+
+    height, width = POSE_SIZE
+    return VitPoseImageProcessorPil(size={"height": height, "width": width})
+
+
 PROCESSORS = {
     "detector": detector_processor,
     "captioner": captioner_processor,
     "encoder": encoder_processor,
+    "pose": pose_processor,
 }
 
 
@@ -83,6 +92,8 @@ def build(engine: str) -> PreTrainedModel:
 
     if engine == "detector":
         model: PreTrainedModel = configs.build_detector()
+    elif engine == "pose":
+        model = configs.build_pose()
     elif engine == "captioner":
         model = configs.build_captioner(captioner_tokenizer())
     else:

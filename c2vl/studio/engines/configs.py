@@ -1,4 +1,4 @@
-"""Architectures of the three tiny engines: classes of transformers with about a million parameters.
+"""Architectures of the four tiny engines: classes of transformers with about a million parameters.
 
 The sizes fit a budget of minutes on one core. Captioner and encoder have the same vision tower, so
 one trained tower serves both.
@@ -14,15 +14,29 @@ if TYPE_CHECKING:
         GroundingDinoForObjectDetection,
         LlavaForConditionalGeneration,
         PreTrainedTokenizerBase,
+        VitPoseForPoseEstimation,
     )
 
 DETECTOR_SIZE = (108, 192)  # height, width of the detector's input
+POSE_SIZE = (64, 48)  # height, width of a person's crop; ViTPose's proportions
 TOWER_SIZE = 64  # pixels on each side of a crop
 PATCH = 8
 PATCHES = (TOWER_SIZE // PATCH) ** 2
 WIDTH = 128  # width of the vision tower
 FEATURES = 64  # width of the space that images and texts share
 QUERIES = 8
+POSE_WIDTH = 96
+POSE_JOINTS = (  # COCO's
+    "nose",
+    *(
+        f"{side} {part}"
+        for part in (
+            *("eye", "ear", "shoulder", "elbow", "wrist"),
+            *("hip", "knee", "ankle"),
+        )
+        for side in ("left", "right")
+    ),
+)
 
 
 def vision_config() -> dict[str, Any]:
@@ -93,6 +107,27 @@ def build_detector() -> GroundingDinoForObjectDetection:
         model.model.decoder.layer_norm.weight.fill_(0.25)
         model.model.enc_output_norm.weight.fill_(0.25)
     return model
+
+
+def build_pose() -> VitPoseForPoseEstimation:
+    """An untrained ViTPose: a ViT of four layers, and heatmaps of half the crop's size."""
+    from transformers import VitPoseBackboneConfig, VitPoseConfig, VitPoseForPoseEstimation
+
+    backbone = VitPoseBackboneConfig(
+        image_size=POSE_SIZE,
+        patch_size=(PATCH, PATCH),
+        hidden_size=POSE_WIDTH,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        out_indices=[4],
+    )
+    config = VitPoseConfig(
+        backbone_config=backbone,
+        scale_factor=4,
+        id2label=dict(enumerate(POSE_JOINTS)),
+        label2id={name: number for number, name in enumerate(POSE_JOINTS)},
+    )
+    return VitPoseForPoseEstimation(config)
 
 
 def build_encoder(tokenizer: PreTrainedTokenizerBase) -> CLIPModel:
