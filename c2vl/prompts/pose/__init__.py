@@ -1,0 +1,1 @@
+"""Stage `pose`: 2D skeletons from videos: who is followed, who is kept, where their joints are."""
