@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
 from c2vl.core import tables
 from c2vl.core.errors import UserError
@@ -117,7 +118,8 @@ def _film_one(
         answers.append(
             {"sample": name, "frame": index, "sentence": frame_sentence(performance, index)}
         )
-        for k, (actor, box) in enumerate(zip(performance.actors, drawn.boxes, strict=True)):
+        each = zip(performance.actors, drawn.boxes, drawn.joints, strict=True)
+        for k, (actor, box, joints) in enumerate(each):
             people.append(
                 {
                     "sample": name,
@@ -128,6 +130,7 @@ def _film_one(
                     "posture": posture(actor, index),
                     "phrase": actor.phrases[index],
                     "action": performance.action,
+                    "joints": joints.astype(np.float32).ravel(),
                 }
             )
     size = (params.height * 16 // 9, params.height)

@@ -222,6 +222,13 @@ PEOPLE = pa.schema(
         _field("posture", pa.string(), "standing or sitting"),
         _field("phrase", pa.string(), "what the person is trying to do"),
         _field("action", pa.string(), "class name"),
+        _field(
+            "joints",
+            _list(pa.float32()),
+            "COCO's joints: x, y, and 1 where the joint can be seen, else 0",
+            "video pixels",
+            "(17, 3)",
+        ),
     ]
 )
 ANSWERS = pa.schema(
