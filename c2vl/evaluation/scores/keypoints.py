@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+JOINTS = 17
 SHARE = 0.2
 LEFT_SHOULDER, RIGHT_HIP = 5, 12  # of COCO's joints
 NAMES = ("nose", "eyes", "ears", "shoulders", "elbows", "wrists", "hips", "knees", "ankles")

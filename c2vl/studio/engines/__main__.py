@@ -1,4 +1,4 @@
-"""Train the shipped tiny engines: render stills, train three engines and score them.
+"""Train the shipped tiny engines: render stills, train four engines and score them.
 
 `python -m c2vl.studio.engines` runs all phases, two at a time on two cores. You can also run single
 phases:
@@ -132,7 +132,7 @@ def score(options: argparse.Namespace) -> None:
     }
     scores["first_seed"] = HELD_OUT
     write_json(options.out / "SCORES.json", {"held_out": scores, "training": records})
-    for engine in ("detector", "captioner", "encoder"):
+    for engine in ("detector", "pose", "captioner", "encoder"):
         shown = {
             name: value
             for name, value in scores.get(engine, {}).items()
@@ -183,7 +183,7 @@ def main() -> None:
     if options.phases == ["all"]:
         stills(options), stills(options, "held-out")
         together(("detector", "tower"), options)
-        together(("boxes",), options)
+        together(("boxes", "pose"), options)
         together(("captioner", "encoder"), options)
         together(("scores",), options)
         return

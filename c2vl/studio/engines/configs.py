@@ -113,16 +113,16 @@ def build_pose() -> VitPoseForPoseEstimation:
     """An untrained ViTPose: a ViT of four layers, and heatmaps of half the crop's size."""
     from transformers import VitPoseBackboneConfig, VitPoseConfig, VitPoseForPoseEstimation
 
-    backbone = VitPoseBackboneConfig(
-        image_size=POSE_SIZE,
-        patch_size=(PATCH, PATCH),
-        hidden_size=POSE_WIDTH,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        out_indices=[4],
-    )
+    backbone: dict[str, Any] = {
+        "image_size": POSE_SIZE,
+        "patch_size": (PATCH, PATCH),
+        "hidden_size": POSE_WIDTH,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "out_indices": [4],
+    }
     config = VitPoseConfig(
-        backbone_config=backbone,
+        backbone_config=VitPoseBackboneConfig(**backbone),
         scale_factor=4,
         id2label=dict(enumerate(POSE_JOINTS)),
         label2id={name: number for number, name in enumerate(POSE_JOINTS)},

@@ -10,6 +10,7 @@ import numpy as np
 
 from c2vl.core.boxes import iou
 from c2vl.evaluation.ranking import wrong_before
+from c2vl.evaluation.scores.keypoints import pck
 from c2vl.prompts.engines import (
     Captioner,
     CaptionerParams,
@@ -19,6 +20,7 @@ from c2vl.prompts.engines import (
     Encoder,
     EncoderParams,
 )
+from c2vl.prompts.engines.pose import JOINTS, PoseEngine, PoseEngineParams
 from c2vl.prompts.window import union
 from c2vl.studio import vocabulary
 from c2vl.studio.engines.stills_on_disk import Frames, Note
@@ -157,6 +159,23 @@ def encoder_scores(
     }
 
 
+def pose_scores(
+    engine: PoseEngine, found: list[Detections], frames: Frames
+) -> dict[str, float | int]:
+    """PCK of all people; of those whom the detector did not find, no joint is right."""
+    truth = np.concatenate([note.coco for note in frames.notes])
+    joints = np.full((len(truth), JOINTS, 3), np.nan, np.float32)
+    crops, where, first = [], [], 0
+    for index, (detections, note) in enumerate(zip(found, frames.notes, strict=True)):
+        for row, person in matches(detections.boxes, note.boxes):
+            crops.append(engine.cut(frames[index], detections.boxes[row]))
+            where.append(first + person)
+        first += len(note.boxes)
+    for begin in range(0, len(crops), BATCH):
+        joints[where[begin : begin + BATCH]] = engine.find(crops[begin : begin + BATCH])
+    return pck(joints, truth, np.concatenate([note.boxes for note in frames.notes]))
+
+
 def evaluate(folder: Path, frames: Frames) -> dict[str, Any]:
     """Scores of the engines in `folder`; captioner and encoder get crops of detected boxes."""
     detector = Detector.load(DetectorParams(model=str(folder / "detector")), "cpu")
@@ -170,6 +189,9 @@ def evaluate(folder: Path, frames: Frames) -> dict[str, Any]:
     scores: dict[str, Any] = {
         "stills": len(frames),
         "detector": detector_scores(found, frames.notes),
+        "pose": pose_scores(
+            PoseEngine.load(PoseEngineParams(model=str(folder / "pose")), "cpu"), found, frames
+        ),
     }
     if crops:
         scores["captioner"] = captioner_scores(captioner, crops, answers)
