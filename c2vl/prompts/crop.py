@@ -21,12 +21,12 @@ from c2vl.core.layout_file import layout_beside
 from c2vl.core.tables.schemas import CROP, OK
 from c2vl.core.workers import step_back
 from c2vl.datasets.image_joints import columns_of
-from c2vl.datasets.video.backends import DEFAULT
 from c2vl.prompts import joint_boxes
 from c2vl.prompts.base import engine_description, engine_device, mean
 from c2vl.prompts.clip_frames import frames_of_clip, require_colour_joints, why_no_frames
 from c2vl.prompts.crop_params import CropParams
 from c2vl.prompts.cutting import CutCrops
+from c2vl.prompts.detections import decoder, detection_cache
 from c2vl.prompts.engines.adapters import load_detector
 from c2vl.prompts.engines.detector import PeopleDetector
 from c2vl.prompts.engines.detector_params import BY_JOINTS
@@ -37,8 +37,6 @@ from c2vl.store.publish import StepCache
 from c2vl.store.stage import Failure, Row, Stage, Unit
 
 VERSION = 2  # of what here and in c2vl.datasets.video changes a row; raise it with the change
-DECODING = 1  # raise it when c2vl.datasets.video gives the detector other pixels
-DETECTION = pa.schema([CROP.field("boxes"), CROP.field("scores")])
 CUT_AT_ONCE = 16  # frames, where no detector has a say
 FEW = 0.05  # share of frames; some are never detected in, because they do not decode
 INDEX_COLUMNS = [
@@ -107,20 +105,12 @@ class CropStage(Stage):
             found = {"joint boxes": joint_boxes.VERSION}
         if self._backend != "skeleton":
             found |= engine_description("detector", self._params.detector)
-        return {"version": VERSION, **step, **self._decoding(), **found}
-
-    def _decoding(self) -> dict[str, str]:
-        """What the keys say of the decoder; nothing of OpenCV, which gives the right frames."""
-        backend = self._params.video_backend
-        return {} if backend == DEFAULT else {"video_backend": backend}
+        return {"version": VERSION, **step, **decoder(self._params.video_backend), **found}
 
     @cached_property
     def detections(self) -> StepCache:
         """Boxes and scores by frame of a video."""
-        detector = engine_description("detector", self._params.detector.detecting())
-        return StepCache(
-            "detect", {"decoding": DECODING, **self._decoding(), **detector}, DETECTION
-        )
+        return detection_cache(self._params.detector, self._params.video_backend)
 
     def step_caches(self) -> list[StepCache]:
         """The detections, which the backends transformers and auto share."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -57,26 +57,28 @@ def read_frames(frames: Iterable[Frame], backend: Backend = DEFAULT) -> list[Any
 
     Neighbours of one video share its opening.
     """
-    videos = groupby(frames, key=lambda frame: (frame.raw, frame.video))
+    videos = groupby(frames, key=lambda frame: (frame.raw, frame.video, frame.video_hash))
     return [
         image
-        for (raw, place), group in videos
-        for image in _decoded(raw, place, list(group), backend)
+        for (raw, place, content), group in videos
+        for image in read_images(raw, place, content, [frame.index for frame in group], backend)
     ]
 
 
-def _decoded(raw: Path, place: str, frames: list[Frame], backend: Backend) -> list[Any]:
-    """The images of `frames`, all of one video, or why there is none."""
+def read_images(
+    raw: Path, place: str, content: str, indices: Sequence[int], backend: Backend = DEFAULT
+) -> list[Any]:
+    """As `read_frames`, for frames of one video: its place, its hash, and their numbers."""
     try:
         with places.as_file(raw, place) as path:
-            if places.digest(path) != frames[0].video_hash:  # the key is of another content
-                return [CHANGED] * len(frames)
-            decoded = decode(path, [frame.index for frame in frames], backend)
+            if places.digest(path) != content:  # the key is of another content
+                return [CHANGED] * len(indices)
+            decoded = decode(path, indices, backend)
     except (VideoError, PlaceError, OSError) as error:
         reason = (
             f"the video file cannot be read ({error.strerror})"
             if isinstance(error, OSError)
             else str(error)
         )
-        return [Failure("unreadable", reason)] * len(frames)
-    return [decoded.frames.get(frame.index, CUT_SHORT) for frame in frames]
+        return [Failure("unreadable", reason)] * len(indices)
+    return [decoded.frames.get(index, CUT_SHORT) for index in indices]

@@ -15,7 +15,7 @@ from c2vl.core.errors import UserError
 from c2vl.core.files import read_json
 from c2vl.datasets.raw_files import digest
 from c2vl.prompts import crop as crop_module
-from c2vl.prompts import joint_boxes
+from c2vl.prompts import detections, joint_boxes
 from c2vl.prompts.crop import CropStage
 from c2vl.prompts.crop_params import CropParams
 from c2vl.prompts.engines import DetectorParams
@@ -136,7 +136,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("C2VL_PREPARE", "threads")
     monkeypatch.delenv("C2VL_STORE", raising=False)
-    monkeypatch.setattr(crop_module, "engine_description", said)
+    for module in (crop_module, detections):
+        monkeypatch.setattr(module, "engine_description", said)
     (tmp_path / "raw").mkdir()
     path = tmp_path / "raw" / f"{SAMPLE}_rgb.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 15, (192, 108))
@@ -212,7 +213,8 @@ def test_the_backend_skeleton_loads_no_detector_and_gives_reasons(
         raise AssertionError("a detector is wanted")
 
     monkeypatch.setattr(crop_module, "load_detector", unwanted)
-    monkeypatch.setattr(crop_module, "engine_description", unwanted)
+    for module in (crop_module, detections):
+        monkeypatch.setattr(module, "engine_description", unwanted)
     rows = rows_of(stage_of(project, "skeleton", model=None), project)
     assert [row["frame"] for row in rows] == [2, 7, 12, 17]
     for row in rows[:3]:

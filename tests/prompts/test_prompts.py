@@ -17,6 +17,7 @@ from c2vl.datasets.image_joints import on_video
 from c2vl.datasets.video.backends import Backend
 from c2vl.datasets.video.decode import Decoded, decode
 from c2vl.prompts import crop as crop_module
+from c2vl.prompts import detections
 from c2vl.prompts import frame as frames
 from c2vl.prompts.crop import CropStage
 from c2vl.prompts.crop_params import CropParams
@@ -295,7 +296,8 @@ def name(subject: int) -> str:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Four samples of 20 frames of 192x108: good, cut short, unreadable, without a skeleton."""
-    monkeypatch.setattr(crop_module, "engine_description", lambda *_: {"detector": "bright"})
+    for module in (crop_module, detections):
+        monkeypatch.setattr(module, "engine_description", lambda *_: {"detector": "bright"})
     monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("C2VL_STORE", raising=False)
     (tmp_path / "raw").mkdir()
