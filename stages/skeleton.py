@@ -20,7 +20,7 @@ def main() -> None:
     add_options(parser)
     chosen = parser.parse_args()
     params, raw = load_section("skeleton", SkeletonParams), load_section("data", DataParams).raw
-    stage = choose_skeleton_stage(params, Path("data/index/index.parquet"), raw)
+    stage = choose_skeleton_stage(params, Path("data/index/index.parquet"), raw, Path("data/pose"))
     run_as_asked(stage, Path("data/skeleton"), chosen)
 
 

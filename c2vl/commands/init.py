@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 HELP = "write a manifest for a folder of class folders (your own clips)"
 MOST_CLASSES = 30  # printed
-VIDEO_LAYOUT = "coco17"  # of skeletons that a pose estimator finds in videos
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -110,12 +109,13 @@ def _bytes(path: Path) -> int:
 
 def _skeleton(folder: Path, found: ClassFolders) -> str | None:
     """The skeleton of the files, guessed from some of them; printed."""
+    from c2vl.core.layout_file import VIDEO
     from c2vl.datasets.listed.guess_layout import guess_layout
 
     places = [clip.skeleton for clip in found.clips if clip.skeleton]
     if not places:
-        print(f"skeleton: none; a pose estimator finds {VIDEO_LAYOUT} in the videos")
-        return VIDEO_LAYOUT
+        print(f"skeleton: none; stage `pose` finds {VIDEO} in the videos")
+        return VIDEO
     name, (first, *others) = guess_layout(folder, places)
     known = f"taken for {name}; check it" if name else "name it with --skeleton"
     print(f"skeleton: {first}: {known} (docs/skeletons.md)")

@@ -18,6 +18,7 @@ from c2vl.core.layout import Coordinates, SkeletonLayout, twice
 SHIPPED = Path(__file__).parent / "layouts"
 WRITTEN = "skeleton.json"  # beside the index
 NTU = "ntu25"
+VIDEO = "coco17"  # what stage `pose` finds in videos
 LARGEST = 1 << 20  # bytes of a file
 Joint = int | str  # its number from 0, or its name
 
@@ -77,7 +78,7 @@ def read_layout(data: Path) -> SkeletonLayout:
 
 
 def layout_beside(index: Path) -> SkeletonLayout:
-    """The skeleton beside an index table; ntu25 where there is none.
+    """The skeleton beside an index table, or beside a skeleton table; ntu25 where there is none.
 
     Raises:
         UserError: it is damaged.

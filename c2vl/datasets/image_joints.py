@@ -23,15 +23,19 @@ class ImageJoints:
         points: (F, M, V, 2) float32, by frame of the file, NaN where absent.
         tracked: (F, M, V) uint8, 2 where a joint was seen, 1 inferred, 0 absent.
         size: width and height of the image that `points` are pixels of; the video may have another.
+        frames: of the clip, if F are the middles of F equal parts of it; None: F.
     """
 
     points: np.ndarray
     tracked: np.ndarray
     size: tuple[int, int]
+    frames: int | None = None
 
     def at(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
         """(points, tracked) of a frame, or of the last one: one file may be some frames shorter."""
-        row = min(frame, len(self.points) - 1)
+        count = len(self.points)
+        part = frame * count // self.frames if self.frames else frame
+        row = min(part, count - 1)
         return self.points[row], self.tracked[row]
 
 
@@ -44,15 +48,19 @@ def nowhere(layout: SkeletonLayout) -> ImageJoints:
 
 def columns_of(layout: SkeletonLayout) -> list[str]:
     """The columns of the skeleton table that `image_joints` reads."""
-    return ["colour", "tracked"] if layout.three_d else ["joints"]
+    return ["colour", "tracked"] if layout.three_d else ["joints", "file_frames", "frames_dropped"]
 
 
 def image_joints(row: Mapping[str, Any], layout: SkeletonLayout) -> ImageJoints | None:
     """The joints of a usable row of the skeleton table; None where nothing says where they are."""
     if not layout.three_d:
         joints = np.asarray(row["joints"]).reshape(-1, *layout.shape)
+        looked, frames = len(joints) + (row["frames_dropped"] or 0), row["file_frames"] or 0
+        if frames > looked:  # joints of some frames of a video; nobody is in the last ones
+            joints = np.pad(joints, ((0, looked - len(joints)), *[(0, 0)] * 3))
         tracked = np.where(joints[..., 2] > SEEN, SEEN_STATE, 0).astype(np.uint8)
-        return ImageJoints(in_pixels(joints, *WHOLE).astype(np.float32), tracked, WHOLE)
+        points = in_pixels(joints, *WHOLE).astype(np.float32)
+        return ImageJoints(points, tracked, WHOLE, frames if frames > looked else None)
     if layout.colour_frame is None or row["colour"] is None or not len(row["colour"]):
         return None
     points = np.asarray(row["colour"]).reshape(-1, *layout.shape[:2], 2)

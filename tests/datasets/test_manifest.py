@@ -255,7 +255,7 @@ def test_videos_alone_are_samples_where_the_skeleton_is_of_videos(
     Path("params.yaml").write_text(yaml.safe_dump(params))
     run_stage("skeleton")
     row = rows("skeleton")["film7"]
-    assert row["status"] == "video_alone" and "a pose estimator" in row["reason"]
+    assert row["status"] == "video_alone" and "run `dvc repro pose`" in row["reason"]
     use(dataset="manifest", raw="raw", benchmarks=["xsub"], skeleton="h36m17")
     run_stage("index")
     why = rows("index/index.parquet")["film7"]["reason"]

@@ -26,7 +26,8 @@ class Grouped:
     def __init__(self, table: pa.Table) -> None:
         names = table.column(SAMPLE).to_pylist()
         order = sorted((shard_of(name), name, position) for position, name in enumerate(names))
-        self._table = table.take([position for *_, position in order]).combine_chunks()
+        positions = pa.array([position for *_, position in order], pa.int64())  # perhaps none
+        self._table = table.take(positions).combine_chunks()
         self._begins: dict[str, int] = {}
         for position, (shard, *_) in enumerate(order):
             self._begins.setdefault(shard, position)

@@ -26,14 +26,15 @@ def choose_persons(joints: np.ndarray, most: int, scored: bool) -> np.ndarray:
     there = np.asarray(joints.any(axis=(2, 3)))  # (T, P)
     chosen = np.flatnonzero(there.any(axis=0))
     if len(chosen) > most:
-        lively = [_liveliness(joints[:, person], there[:, person], scored) for person in chosen]
+        lively = [liveliness(joints[:, person], there[:, person], scored) for person in chosen]
         chosen = chosen[np.argsort(lively, kind="stable")[::-1][:most]]
     kept = np.zeros((frames, most, count, numbers), np.float32)
     kept[:, : len(chosen)] = joints[:, chosen]
     return kept
 
 
-def _liveliness(joints: np.ndarray, there: np.ndarray, scored: bool) -> float:
+def liveliness(joints: np.ndarray, there: np.ndarray, scored: bool) -> float:
+    """How much a person moves, as above; joints (T, V, 3), and `there` (T,) in which frames."""
     seen = joints[there].astype(np.float64)
     share = float(there.mean())
     if not scored:

@@ -1,7 +1,7 @@
 """The index of a listed data set: its files are read, and each sample becomes a row.
 
-A sample with a video and no skeleton file is usable where the data set's skeleton is `FROM_VIDEO`.
-Its `skeleton_file` is null: its joints have to be found in the video.
+A sample with a video and no skeleton file is usable where the data set's skeleton is `VIDEO`. Its
+`skeleton_file` is null: stage `pose` finds its skeleton.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from c2vl.core import tables
+from c2vl.core.layout_file import VIDEO
 from c2vl.core.tables import schemas
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.file_facts import FileFacts
@@ -24,10 +25,6 @@ from c2vl.datasets.rows import Chosen, Index, checked_length, choose
 
 DATASETS = (*NAMED, "manifest")
 MOST_NAMED = 3  # classes that a note names
-FROM_VIDEO = "coco17"  # the skeleton of pose estimators
-FIND_JOINTS = (
-    "find its joints with a pose estimator, and name their file in the manifest's column `skeleton`"
-)
 
 
 def list_samples(params: DataParams) -> Listing:
@@ -135,18 +132,18 @@ def _row(
 def video_alone(sample: ListedSample, skeleton_name: str) -> bool:
     """Whether a sample's joints have to be found in its video, by the list alone."""
     listed = bool(sample.videos) and not sample.skeletons and not sample.kind
-    return listed and skeleton_name == FROM_VIDEO
+    return listed and skeleton_name == VIDEO
 
 
 def _from_video(video: Chosen, skeleton_name: str) -> Chosen:
     """The skeleton of a sample that has only a video: none yet, or why there can be none."""
     if video.kind:
         return Chosen(kind=video.kind, reason=f"there is no skeleton file, and {video.reason}")
-    if skeleton_name != FROM_VIDEO:
+    if skeleton_name != VIDEO:
         return Chosen(
             kind="no skeleton file",
-            reason=f"there is no skeleton file, and joints found in a video are {FROM_VIDEO}, not "
-            f"{skeleton_name}; set `data.skeleton: {FROM_VIDEO}` if all samples are videos",
+            reason=f"there is no skeleton file, and joints found in a video are {VIDEO}, not "
+            f"{skeleton_name}; set `data.skeleton: {VIDEO}` if all samples are videos",
         )
     return Chosen()
 

@@ -14,12 +14,19 @@ from c2vl.datasets.skeletons.skeleton_stage import SkeletonStage
 
 
 def choose_skeleton_stage(
-    params: SkeletonParams, index: Path, raw: Path
+    params: SkeletonParams, index: Path, raw: Path, poses: Path | None = None
 ) -> SkeletonStage | PreprocessedStage | ListedStage:
-    """Return the stage for `raw`, a folder or a preprocessed file; `index` lists its samples."""
+    """Return the stage for the raw files.
+
+    Args:
+        params: section `skeleton`.
+        index: the table that lists the samples.
+        raw: a folder, or a preprocessed file.
+        poses: the skeletons found in videos, for samples without a skeleton file.
+    """
     if is_preprocessed(raw):
         return PreprocessedStage(index, raw, params.max_failed)
     datasets = tables.read(index, ["dataset"]).column("dataset")
     if len(datasets) and datasets[0].as_py() in DATASETS:
-        return ListedStage(index, raw, params.max_failed)
+        return ListedStage(index, raw, params.max_failed, poses)
     return SkeletonStage(params, index, raw)

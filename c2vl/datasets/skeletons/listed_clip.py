@@ -21,6 +21,7 @@ from c2vl.datasets.skeleton_file import SkeletonError, parse_skeleton
 from c2vl.datasets.skeletons.actors import Log
 from c2vl.datasets.skeletons.coordinates import SEEN, centred_on, relative_to_image
 from c2vl.datasets.skeletons.denoise import denoise
+from c2vl.datasets.skeletons.pose_rows import PoseRow
 from c2vl.store.stage import Failure, Row
 
 CHANGED = Failure("changed", "the skeleton file changed after the index was made; run `dvc repro`")
@@ -44,9 +45,14 @@ class ClipFile:
     size: tuple[int, int] | None
 
 
-def clip_rows(payloads: Sequence[tuple[ClipFile, SkeletonLayout]]) -> list[Row | Failure]:
+def clip_rows(
+    payloads: Sequence[tuple[ClipFile | PoseRow, SkeletonLayout]],
+) -> list[Row | Failure]:
     """Return the rows of a batch. Worker processes call this."""
-    return [clip_row(*payload) for payload in payloads]
+    return [
+        source.read() if isinstance(source, PoseRow) else clip_row(source, layout)
+        for source, layout in payloads
+    ]
 
 
 def clip_row(file: ClipFile, layout: SkeletonLayout) -> Row | Failure:

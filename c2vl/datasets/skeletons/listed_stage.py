@@ -12,17 +12,13 @@ import pyarrow.compute as pc
 from c2vl.core import machine, tables
 from c2vl.core.layout_file import layout_beside
 from c2vl.core.tables.schemas import OK, skeleton
-from c2vl.datasets.listed.listed_index import FIND_JOINTS
 from c2vl.datasets.skeletons.listed_clip import ClipFile, clip_rows
 from c2vl.datasets.skeletons.metres import TorsoCount
+from c2vl.datasets.skeletons.pose_rows import PoseRow, PoseRows
 from c2vl.store.keys import content_key
 from c2vl.store.stage import Failure, Row, Stage, Unit
 
 VERSION = 1  # raise it when a parser or `listed_clip` changes a row
-VIDEO_ALONE = Failure(
-    "video_alone",
-    f"the sample has a video and no skeleton file; {FIND_JOINTS}",
-)
 COLUMNS = ["sample", "skeleton_file", "skeleton_hash", "video_width", "video_height", "status"]
 
 
@@ -33,15 +29,18 @@ class ListedStage(Stage):
         index: the index table.
         raw: the folder that the paths in the index are relative to.
         max_failed: share of failed samples above which the stage fails.
+        poses: the output of stage `pose`, for samples without a skeleton file.
     """
 
     name = "skeleton"
     done = "read"
     in_processes = True
 
-    def __init__(self, index: Path, raw: Path, max_failed: float) -> None:
+    def __init__(
+        self, index: Path, raw: Path, max_failed: float, poses: Path | None = None
+    ) -> None:
         self.max_failed = max_failed
-        self._raw = raw
+        self._raw, self._poses = raw, poses
         self._layout = layout_beside(index)
         rows = tables.read(index, COLUMNS)
         self._index = tables.Grouped(rows.filter(pc.equal(rows.column("status"), OK)))
@@ -62,11 +61,13 @@ class ListedStage(Stage):
 
     def units(self, shard: str, fingerprint: str) -> list[Unit]:
         """One unit per sample."""
-        units = []
-        for entry in self._index.rows(shard):
+        units, entries = [], self._index.rows(shard)
+        alone = any(entry["skeleton_file"] is None for entry in entries)
+        poses = PoseRows(self._poses / f"{shard}.parquet") if alone and self._poses else None
+        for entry in entries:
             sample = {"sample": entry["sample"]}
             if entry["skeleton_file"] is None:
-                units.append(Unit(sample, None, failure=VIDEO_ALONE))
+                units.append(self._of_video(sample, poses, fingerprint))
                 continue
             size = (entry["video_width"], entry["video_height"])
             known = None if self._layout.three_d or None in size else size
@@ -74,6 +75,19 @@ class ListedStage(Stage):
             key = content_key(fingerprint, file.content, *(known or ()))
             units.append(Unit(sample, key, (file, self._layout)))
         return units
+
+    def _of_video(self, sample: dict[str, Any], poses: PoseRows | None, fingerprint: str) -> Unit:
+        if poses is None:
+            reason = "the sample has no skeleton file, and a transfer target needs one"
+            return Unit(sample, None, failure=Failure("video_alone", reason))
+        found = poses.outcome(sample["sample"])
+        if found is None:
+            reason = "the sample has a video and no skeleton file; run `dvc repro pose`"
+            return Unit(sample, None, failure=Failure("video_alone", reason))
+        if isinstance(found, Failure):
+            return Unit(sample, None, failure=found)
+        key = content_key(fingerprint, "pose", found)
+        return Unit(sample, key, (PoseRow(poses.shard, sample["sample"]), self._layout))
 
     def batch_size(self) -> int:
         """Files per batch."""
