@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from c2vl.core.errors import UserError
+from c2vl.core.layout_file import VIDEO, shipped_layout
 from c2vl.core.params import PARAMS_FILE, ParamsModel, faults_of, read_params
 from c2vl.datasets import pku
 from c2vl.datasets.data_params import DataParams
@@ -22,6 +23,7 @@ from c2vl.prompts.caption import CaptionParams
 from c2vl.prompts.class_names import ClassNamesParams
 from c2vl.prompts.crop_params import CropParams
 from c2vl.prompts.embed_params import EmbedParams
+from c2vl.prompts.pose.pose_params import PoseParams
 from c2vl.report.report_params import ReportParams
 from c2vl.studio.other import OtherWorldParams
 from c2vl.studio.studio_params import StudioParams
@@ -36,6 +38,7 @@ SECTIONS: dict[str, tuple[type[ParamsModel], ...]] = {
     "studio": (StudioParams,),
     "target_world": (OtherWorldParams,),
     "skeleton": (SkeletonParams,),
+    "pose": (PoseParams,),
     "crop": (CropParams,),
     "caption": (CaptionParams,),
     "embed": (EmbedParams,),
@@ -191,6 +194,8 @@ def _encoder(params: Params) -> Iterator[str]:
     pretrain = PretrainParams.model_validate(params["pretrain"])
     make_objective(pretrain.objective)  # raises if a user's own cannot be used
     pretrain.on(DataParams.model_validate(params["data"]).layout())  # raises if it does not fit
+    if PoseParams.model_validate(params["pose"]).compare:
+        pretrain.on(shipped_layout(VIDEO))
     if pretrain.micro_batch is not None and pretrain.micro_batch > pretrain.batch:
         yield f"`pretrain.micro_batch` is more than `pretrain.batch`, {pretrain.batch}."
 

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from c2vl.core.errors import UserError
 from c2vl.prompts.engines.engine_params import EngineParams
 from c2vl.prompts.engines.weights import original_identity
 
@@ -72,6 +73,19 @@ class DetectorParams(EngineParams):
         return (
             self.model_copy(update={"backend": "transformers"}) if self.backend == "auto" else self
         )
+
+    def finding(self) -> DetectorParams:
+        """`detecting`, for videos without joints.
+
+        Raises:
+            UserError: there is no detector, only the joints.
+        """
+        if self.backend == "skeleton":
+            raise UserError(
+                "`crop.detector.backend` is skeleton, which finds nobody in videos without "
+                "skeletons; set it to transformers and name a `crop.detector.model`."
+            )
+        return self.detecting()
 
     def phrases(self) -> list[str]:
         """The phrases of the prompt, such as `person`."""

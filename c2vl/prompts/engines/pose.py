@@ -31,7 +31,7 @@ MOST_APART = 0.05  # of the crop: from here on, half precision does not find the
 SURE = 0.3  # score of a joint from which half precision has to agree
 
 
-class PoseParams(EngineParams):
+class PoseEngineParams(EngineParams):
     """Section `pose.engine`.
 
     Attributes:
@@ -61,7 +61,7 @@ class PoseEngine:
     """Finds the joints of people in batches of crops."""
 
     def __init__(
-        self, params: PoseParams, model: Any, processor: Any, device: torch.device, key: str
+        self, params: PoseEngineParams, model: Any, processor: Any, device: torch.device, key: str
     ) -> None:
         import torch
 
@@ -79,7 +79,7 @@ class PoseEngine:
         self._batching = Batching("pose engine", key, device, CPU_BATCH, MAX_BATCH)
 
     @classmethod
-    def load(cls, params: PoseParams, device: torch.device | str) -> PoseEngine:
+    def load(cls, params: PoseEngineParams, device: torch.device | str) -> PoseEngine:
         """Load a checkpoint onto `device`.
 
         Half precision that proves wrong here is replaced by float32; the log says so.
@@ -201,7 +201,7 @@ def _require_vitpose(weights: Weights) -> None:
         )
 
 
-def _require_coco(weights: Weights, config: Any, params: PoseParams) -> None:
+def _require_coco(weights: Weights, config: Any, params: PoseEngineParams) -> None:
     if config.num_labels < JOINTS or not _is_coco(config):
         raise UserError(
             f"'{weights.name}' finds {config.num_labels} joints that are not COCO's 17; set "

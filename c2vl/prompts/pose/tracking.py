@@ -11,6 +11,8 @@ from scipy.optimize import linear_sum_assignment
 from c2vl.core.boxes import iou
 
 SAME = 0.7  # IoU from which two boxes of one frame are one person found twice
+OVERLAP = 0.1  # a person who walks between two looks; the Hungarian method prefers the larger ones
+MISSED = 3  # looks in a row after which a person who comes back is another one
 
 
 @dataclass(frozen=True)
@@ -18,29 +20,39 @@ class Track:
     """One person over a clip.
 
     Attributes:
-        frames: (n,) numbers of the frames in which the person was found, ascending.
+        looks: (n,) positions of the frames in which the person was found, ascending.
         boxes: (n, 4) xyxy.
         scores: (n,) of the detector.
     """
 
-    frames: np.ndarray
+    looks: np.ndarray
     boxes: np.ndarray
     scores: np.ndarray
 
-    def covers(self, frames: np.ndarray) -> np.ndarray:
-        """Mask (F,) of the frames from the person's first to the last, gaps included."""
-        return np.asarray((frames >= self.frames[0]) & (frames <= self.frames[-1]))
+    def boxes_in(self, count: int, all_looks: Sequence[int]) -> np.ndarray:
+        """Boxes (count, 4) in all frames of a clip, NaN where the person is not there.
 
-    def at(self, frames: np.ndarray) -> np.ndarray:
-        """Boxes (F, 4) in frames that the track covers, linear between those found."""
-        return np.stack([np.interp(frames, self.frames, side) for side in self.boxes.T], 1)
+        Between two looks the box moves evenly. The person comes half-way between the look before
+        and their first one, and goes in the same way; a clip that begins or ends with them has them
+        from its first or to its last frame.
+
+        Args:
+            count: frames of the clip.
+            all_looks: positions of all frames that the detector saw, ascending.
+        """
+        looks = [int(look) for look in all_looks]
+        first, last = looks.index(self.looks[0]), looks.index(self.looks[-1])
+        begin = (looks[first - 1] + looks[first] + 1) // 2 if first else 0
+        end = (looks[last] + looks[last + 1] + 1) // 2 if last + 1 < len(looks) else count
+        boxes = np.full((count, 4), np.nan)
+        there = np.arange(begin, end)
+        for side, values in enumerate(self.boxes.T):
+            boxes[begin:end, side] = np.interp(there, self.looks, values)
+        return boxes
 
 
 def follow(
-    frames: Sequence[int],
-    found: Sequence[tuple[np.ndarray, np.ndarray]],
-    overlap: float = 0.3,
-    gap: int = 16,
+    looks: Sequence[int], found: Sequence[tuple[np.ndarray, np.ndarray]], overlap: float = OVERLAP
 ) -> list[Track]:
     """Join the boxes of each person to tracks.
 
@@ -48,18 +60,17 @@ def follow(
     (Hungarian method). A track waits with its last box for a person who is not found.
 
     Args:
-        frames: numbers of the frames that the detector saw, ascending.
+        looks: positions in the clip of the frames that the detector saw, ascending.
         found: boxes (N, 4) xyxy and scores (N,) of each of them.
         overlap: least IoU of a track's last box and its next one.
-        gap: most frames between two boxes of a track.
 
     Returns:
         The tracks in order of first appearance.
     """
     tracks: list[list[tuple[int, np.ndarray, float]]] = []
-    for frame, (boxes, scores) in zip(frames, found, strict=True):
+    for number, (boxes, scores) in enumerate(found):
         kept = _once_each(boxes, scores)
-        alive = [track for track in tracks if frame - track[-1][0] <= gap]
+        alive = [track for track in tracks if number - track[-1][0] <= MISSED + 1]
         paired = _pairs(np.array([track[-1][1] for track in alive]), boxes[kept], overlap)
         for at, index in enumerate(kept):
             track: list[tuple[int, np.ndarray, float]] = []
@@ -67,10 +78,10 @@ def follow(
                 track = alive[paired[at]]
             else:
                 tracks.append(track)
-            track.append((frame, boxes[index], float(scores[index])))
+            track.append((number, boxes[index], float(scores[index])))
     return [
         Track(
-            np.array([frame for frame, _, _ in track]),
+            np.array([looks[number] for number, _, _ in track]),
             np.array([box for _, box, _ in track], np.float64),
             np.array([score for _, _, score in track]),
         )
