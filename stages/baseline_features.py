@@ -28,6 +28,7 @@ def main() -> None:
 
     from c2vl.evaluation.frozen_features import make_features
     from c2vl.models.clips import load_clips
+    from c2vl.training import video_skeletons
     from c2vl.training.devices import prepare
 
     with logged(f"baseline_features-{benchmark}") as notes:
@@ -38,6 +39,15 @@ def main() -> None:
             notes |= make_features(
                 folder, train, test, RESULTS / "baseline_features" / benchmark / method
             )
+        name, found = video_skeletons.METHOD, video_skeletons.SKELETONS
+        folder = RESULTS / "baselines" / benchmark / name
+        if folder.is_dir():
+            train, test = (
+                load_clips(DATA, benchmark, split, device, skeletons=found)
+                for split in ("train", "test")
+            )
+            out = RESULTS / "baseline_features" / benchmark / name
+            notes |= make_features(folder, train, test, out, name)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Stage `baselines <benchmark>`: what C²VL is held against, joint stream.
 
 `infonce`: hard targets on the same prompts with the same schedule; `random`: an untrained encoder;
-`supervised`: the same encoder trained on labels. Reads what `pretrain` reads; writes
+`supervised`: the same encoder trained on labels. With `pose.compare` also `video`: C²VL on the
+skeletons found in the videos, `data/video_skeleton`. Reads what `pretrain` reads; writes
 `results/baselines/<benchmark>/<method>/` with the same files as `pretrain`. Known results are taken
 from the store as there; `random` is not trained and has no key.
 """
@@ -32,6 +33,7 @@ def main() -> None:
     benchmark = stage_arguments(parser).benchmark
 
     from c2vl.core.layout_file import read_layout
+    from c2vl.training import video_skeletons
     from c2vl.training.absent import note_absent, without_prompts
     from c2vl.training.devices import Devices, prepare
     from c2vl.training.keep import forget
@@ -45,7 +47,8 @@ def main() -> None:
         load_section("baselines", BaselinesParams),
     )
     device = prepare()
-    states = {method: state_folder(f"baselines-{benchmark}-{method}") for method in METHODS}
+    names = (*METHODS, video_skeletons.METHOD)
+    states = {name: state_folder(f"baselines-{benchmark}-{name}") for name in names}
     with recorded(f"baselines-{benchmark}", device) as notes:
         bare = without_prompts(Path("data"))
         data = (
@@ -63,6 +66,14 @@ def main() -> None:
             reuse = Reuse(out, Devices(device))
             trained = train(method, *data, benchmark, "joint", params, baselines, state, reuse)
             notes[method] = publish(out, trained)
+        if not bare and video_skeletons.compared():
+            kinds, found = params.objective.kinds, video_skeletons.SKELETONS
+            data = load_training(Path("data"), benchmark, kinds, device, skeletons=found)
+            name = video_skeletons.METHOD
+            out, state = Path("results/baselines") / benchmark / name, states[name]
+            reuse = Reuse(out, Devices(device))
+            trained = train("c2vl", *data, benchmark, "joint", params, baselines, state, reuse)
+            notes[name] = publish(out, trained)
         # Only now: after a kill DVC deletes all that was published.
         if Devices(device).main:
             for state in states.values():

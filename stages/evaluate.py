@@ -5,7 +5,8 @@ Reads `data/index`, `data/embed/*`, `data/class_names`, `results/features/<bench
 stream); no encoder, no skeleton. Writes `results/evaluate/`. Protocols and whose settings they are:
 `docs/evaluation.md`.
 
-Methods are `c2vl`, `infonce`, `random`, `supervised`; streams `joint`, `bone`, `motion`, and
+Methods are `c2vl`, `infonce`, `random`, `supervised`, and with `pose.compare` `video` (C²VL on
+skeletons from the videos); streams `joint`, `bone`, `motion`, and
 `fusion` / `fusion_equal` (C²VL's three streams as `evaluate.fusion` says, and with equal weights).
 All accuracies are shares in 0…1, of the *last* epoch.
 
@@ -94,6 +95,7 @@ def evaluate_encoder(
     from c2vl.evaluation.shared_space import class_name_features, retrieve, zero_shot_scores
     from c2vl.models.prompt_features import NoPromptsError
     from c2vl.models.read_prompts import read_prompts
+    from c2vl.training.video_skeletons import METHOD
 
     key = (encoded.benchmark, encoded.stream, encoded.method)
     samples, features, labels = encoded.test_samples, encoded.features, encoded.features.test_labels
@@ -133,7 +135,7 @@ def evaluate_encoder(
             print(f"evaluate {'-'.join(key)}: neither retrieval nor similarities: {error}")
             return logits
         found.metric("retrieval", *key, retrieve(encoded, prompts) or {})
-        if encoded.stream == "joint":
+        if encoded.stream == "joint" and encoded.method != METHOD:  # Fig. 4 and 5 are the paper's
             found.similarities(
                 encoded.benchmark, encoded.method, pair_similarities(encoded, prompts, params.seed)
             )
@@ -148,9 +150,12 @@ def evaluate_benchmark(
     from c2vl.evaluation.encoded import load_encoded
     from c2vl.evaluation.fusion import fuse_streams
     from c2vl.training.absent import absent
+    from c2vl.training.video_skeletons import METHOD
 
     folders = [RESULTS / "features" / f"{benchmark}-{stream}" for stream in STREAMS]
-    folders += [RESULTS / "baseline_features" / benchmark / method for method in BASELINES]
+    baselines = RESULTS / "baseline_features" / benchmark
+    folders += [baselines / method for method in BASELINES]
+    folders += [baselines / METHOD] if (baselines / METHOD).is_dir() else []
     folders = [folder for folder in folders if absent(folder) is None]
     streams: dict[str, dict[str, np.ndarray]] = {}
     for folder in progress(folders, f"evaluate {benchmark}", "encoders"):
@@ -159,9 +164,11 @@ def evaluate_benchmark(
         if encoded.method == "c2vl":
             for protocol, values in logits.items():
                 streams.setdefault(protocol, {})[encoded.stream] = values
-    labels, samples = encoded.features.test_labels, encoded.test_samples
+        if encoded.method != METHOD:  # which may lack clips, or have more
+            whole = encoded
+    labels, samples = whole.features.test_labels, whole.test_samples
     classes = len(found.names)
-    counts = {"train": len(encoded.train_samples), "test": len(samples), "classes": classes}
+    counts = {"train": len(whole.train_samples), "test": len(samples), "classes": classes}
     found.metrics["samples"][benchmark] = {**counts, "chance": 1 / classes}
     for protocol, by_stream in streams.items():
         fusion = params.fusion

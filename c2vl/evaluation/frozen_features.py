@@ -7,6 +7,7 @@ computed once is the same protocol.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,12 @@ from c2vl.training.checkpoint import EncoderConfig, EncoderNetwork, load_checkpo
 from c2vl.training.supervised import ClassifyingEncoder
 
 
-def make_features(checkpoint: Path, train: Clips, test: Clips, out: Path) -> dict[str, Any]:
+def make_features(
+    checkpoint: Path, train: Clips, test: Clips, out: Path, name: str | None = None
+) -> dict[str, Any]:
     """Encode both splits with the checkpoint in a folder and write them to `out`.
+
+    `name` is that of its method in all results; None: the method it was trained by.
 
     Returns counts for the run log.
 
@@ -37,6 +42,7 @@ def make_features(checkpoint: Path, train: Clips, test: Clips, out: Path) -> dic
         return {}
     loaded = load_checkpoint(checkpoint)
     encoded = encoded_by(loaded.network, loaded.config, train, test)
+    encoded = replace(encoded, method=name or encoded.method)
     save_encoded(out, encoded, loaded.config.frames)
     return {"computed": len(train) + len(test), "width": encoded.features.train.shape[1]}
 

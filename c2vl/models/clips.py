@@ -14,7 +14,7 @@ import torch
 
 from c2vl.core import tables
 from c2vl.core.errors import UserError
-from c2vl.core.layout_file import read_layout
+from c2vl.core.layout_file import layout_beside, read_layout
 from c2vl.models.ragged import RaggedSkeletons
 
 
@@ -39,6 +39,7 @@ def load_clips(
     split: Literal["train", "test"],
     device: torch.device | str,
     only: Collection[str] | None = None,
+    skeletons: Path | None = None,
 ) -> Clips:
     """Load the clips of a split whose index row and skeleton row are both `ok`.
 
@@ -48,11 +49,13 @@ def load_clips(
         split: only rows of this split are read into memory.
         device: where views of the clips are made.
         only: ids of the samples to load; None: all of the split.
+        skeletons: a skeleton table with its own `skeleton.json`; None: that of `data`.
 
     Raises:
         UserError: a table or the benchmark is missing, or nothing is left in the split.
     """
-    layout = read_layout(data)
+    layout = layout_beside(skeletons / "shard") if skeletons else read_layout(data)
+    folder = skeletons or data / "skeleton"
     index = tables.read(data / "index" / "index.parquet", ["sample", "label", "status", benchmark])
     chosen = index.filter(
         pc.and_(pc.equal(index["status"], "ok"), pc.equal(index[benchmark], split))
@@ -65,7 +68,7 @@ def load_clips(
         allowed = set(only)
         label_of = {sample: label for sample, label in label_of.items() if sample in allowed}
     wanted = pa.array(list(label_of), pa.string())
-    for shard, table in tables.shards(data / "skeleton", ["sample", "frames", "joints", "status"]):
+    for shard, table in tables.shards(folder, ["sample", "frames", "joints", "status"]):
         table = table.filter(
             pc.and_(pc.equal(table["status"], "ok"), pc.is_in(table["sample"], wanted))
         )
@@ -75,8 +78,8 @@ def load_clips(
         joints.append(values)
         if len(values) != int(frames[-1].sum()) * np.prod(layout.shape):
             raise UserError(
-                f"{data / 'skeleton' / shard}: joints and frames disagree (the skeleton is "
-                f"{layout.name}); run `dvc repro skeleton -f`."
+                f"{folder / shard}: joints and frames disagree (the skeleton is {layout.name}); "
+                f"run `dvc repro {folder.name} -f`."
             )
     if not samples:
         raise UserError(
@@ -85,13 +88,13 @@ def load_clips(
         )
     together = torch.from_numpy(np.concatenate(joints).reshape(-1, *layout.shape))
     try:
-        skeletons = RaggedSkeletons(
+        ragged = RaggedSkeletons(
             together, torch.from_numpy(np.concatenate(frames).astype(np.int64)), device, layout
         )
     except ValueError as error:
         raise UserError(
-            f"{data / 'skeleton'}: of split {split}, {error}; run `dvc repro skeleton -f`."
+            f"{folder}: of split {split}, {error}; run `dvc repro {folder.name} -f`."
         ) from None
     return Clips(
-        samples, np.array([label_of[sample] for sample in samples], dtype=np.int64), skeletons
+        samples, np.array([label_of[sample] for sample in samples], dtype=np.int64), ragged
     )

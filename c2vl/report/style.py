@@ -43,6 +43,7 @@ METHOD_NAMES = {
     "infonce": "InfoNCE",
     "random": "untrained",
     "supervised": "supervised",
+    "video": "C²VL, skeletons from videos",
 }
 STREAM_STYLES = {"joint": "-", "bone": "--", "motion": ":"}
 

@@ -56,13 +56,16 @@ def load_training(
     kinds: Sequence[str],
     device: torch.device,
     only: Collection[str] | None = None,
+    skeletons: Path | None = None,
 ) -> TrainingData:
     """Load the train split of a benchmark, or the samples `only` of it, with the prompts in use.
+
+    `skeletons` as in `load_clips`.
 
     Raises:
         UserError: a table is missing, or nothing usable is in the split.
     """
-    clips = load_clips(data, benchmark, "train", device, only)
+    clips = load_clips(data, benchmark, "train", device, only, skeletons)
     return TrainingData(
         clips, read_prompts(data, clips.samples, kinds, device), len(read_class_list(data))
     )
