@@ -34,6 +34,10 @@ ENGINES = {
         "precision": "detector.precision",
         "mean IoU": "detector.mean_iou",
     },
+    "pose engine, joints": {
+        "PCK@0.2": "pose.pck",
+        "people without a break": "pose.unbroken",
+    },
     "captioner, answers": {
         "posture": "captioner.posture",
         "object": "captioner.object",
@@ -45,7 +49,7 @@ ENGINES = {
 """Title -> label -> dotted key of the scores file."""
 
 STREAMS = ("joint", "motion", "bone", "fusion", "fusion_equal")
-METHODS = ("c2vl", "infonce", "supervised", "random")
+METHODS = ("c2vl", "video", "infonce", "supervised", "random")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ AUTHORS = {"all": 0.482, "middle": 0.239, "chance": 1 / 41}
 
 
 def engine_table(scores: dict[str, Any]) -> Table | None:
-    """Scores of the three engines, with the target and the score of always guessing.
+    """Scores of the engines, with the target and the score of always guessing.
 
     Guessing is the commonest answer, or a random draw. None if nothing was scored.
     """

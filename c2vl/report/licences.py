@@ -11,7 +11,9 @@ from c2vl.report.packaged import packaged_json
 from c2vl.report.pipeline_outputs import lookup
 
 
-def licences(dataset: str, settings: str, filmed: bool = True) -> list[str]:
+def licences(
+    dataset: str, settings: str, filmed: bool = True, videos_alone: bool = False
+) -> list[str]:
     """One sentence on the data set and one on each model that the run used.
 
     The table of known models matches the start of a hub id or folder, or the file name of a
@@ -21,6 +23,7 @@ def licences(dataset: str, settings: str, filmed: bool = True) -> list[str]:
         dataset: short name of the data set.
         settings: text of params.yaml.
         filmed: whether there were videos; without them the detector is not used.
+        videos_alone: whether skeletons come from videos; then the pose engine is used.
     """
     known = packaged_json("licences.json")
     about = known["datasets"].get(
@@ -29,7 +32,8 @@ def licences(dataset: str, settings: str, filmed: bool = True) -> list[str]:
     )
     params = yaml.safe_load(settings) or {}
     sentences = [
-        _of_model(model, known["engines"]) for model in dict.fromkeys(models(params, filmed))
+        _of_model(model, known["engines"])
+        for model in dict.fromkeys(models(params, filmed, videos_alone))
     ]
     published = lookup(params, "caption", "published")
     if published:
@@ -39,7 +43,9 @@ def licences(dataset: str, settings: str, filmed: bool = True) -> list[str]:
     return [about, *sentences]
 
 
-def models(params: Mapping[str, Any], filmed: bool = True) -> Iterator[str]:
+def models(
+    params: Mapping[str, Any], filmed: bool = True, videos_alone: bool = False
+) -> Iterator[str]:
     """The models that a run with these parameters uses, detector first.
 
     Published answers replace the captioner; a captioning server names its own model.
@@ -48,8 +54,10 @@ def models(params: Mapping[str, Any], filmed: bool = True) -> Iterator[str]:
     captioner = None if published else lookup(params, "caption", "captioner")
     captioner = lookup(captioner, "server") or captioner
     joints_alone = lookup(params, "crop", "detector", "backend") == "skeleton"
+    posed = videos_alone or (filmed and lookup(params, "pose", "compare"))
     for engine in (
         lookup(params, "crop", "detector") if filmed and not joints_alone else None,
+        lookup(params, "pose", "engine") if posed else None,
         captioner,
         lookup(params, "embed", "encoder"),
     ):

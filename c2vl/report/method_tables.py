@@ -61,6 +61,33 @@ def methods_table(outputs: PipelineOutputs, benchmarks: list[str]) -> Table:
     )
 
 
+def video_table(outputs: PipelineOutputs, benchmarks: list[str]) -> Table | None:
+    """C²VL on the sensor's skeletons beside C²VL on those from the videos; None without them."""
+    rows = []
+    for benchmark in benchmarks:
+        for protocol, name in (("linear", "linear"), ("knn", "KNN")):
+            sensor, video = (
+                lookup(outputs.metrics, protocol, benchmark, "joint", method, "top1")
+                for method in ("c2vl", "video")
+            )
+            if video is not None:
+                cells = (words(f"{benchmark} {name}"), percent(sensor), percent(video))
+                rows.append(Row(cells))
+    if not rows:
+        return None
+    layout = outputs.layout
+    return Table(
+        "video-skeletons",
+        "Skeletons from the sensor, and from the video",
+        ("C²VL, joint stream", "from the sensor", "from the video"),
+        tuple(rows),
+        "Top-1 accuracy in percent on test clips. The same encoder is pretrained on the same "
+        f"prompts, once on the data set's skeletons ({layout.count} joints, "
+        f"{'3D' if layout.three_d else '2D'}), once on those that ViTPose finds in the videos (17 "
+        "joints, 2D).",
+    )
+
+
 def _marked(values: list[float | None], best: list[float | None], name: str) -> list[Cell]:
     leads = [
         value is not None and round(value, 3) == top

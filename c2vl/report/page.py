@@ -121,6 +121,7 @@ def gather(
             "broken": engine_tables.broken_table(outputs.scores),
             "methods": method_tables.methods_table(outputs, benchmarks),
             "streams": method_tables.streams_table(outputs, benchmarks),
+            "video_skeletons": method_tables.video_table(outputs, benchmarks),
             "compare": seed_tables.compare_table(outputs.compare),
             "zero_shot": extra_tables.zero_shot_table(outputs),
             "published_linear": published_results.linear_elsewhere(outputs),
@@ -139,7 +140,7 @@ def gather(
         "total": stage_times.total(records),
         "longest": max((float(record["seconds"]) for record in records), default=0.0) or 1.0,
         "settings": settings,
-        "licences": licences(outputs.dataset, settings, outputs.filmed),
+        "licences": licences(outputs.dataset, settings, outputs.filmed, outputs.videos_alone),
         "missing": outputs.missing,
     }
 

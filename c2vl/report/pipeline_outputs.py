@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from c2vl.core import tables
@@ -18,6 +19,7 @@ from c2vl.core.files import read_json
 from c2vl.core.layout import SkeletonLayout
 from c2vl.core.layout_file import read_layout
 from c2vl.core.tables.fingerprint import data_fingerprint
+from c2vl.core.tables.schemas import OK
 
 BASELINES = ("infonce", "random", "supervised")
 DATASETS = {
@@ -82,6 +84,12 @@ class PipelineOutputs:
         """True if any sample has a video."""
         videos = self.index.column("video_file")
         return videos.null_count < len(videos)
+
+    @property
+    def videos_alone(self) -> bool:
+        """True if the skeletons of some samples come from their videos."""
+        usable = self.index.filter(pc.equal(self.index["status"], OK))
+        return usable.column("skeleton_hash").null_count > 0
 
     @property
     def benchmarks(self) -> list[str]:

@@ -258,6 +258,7 @@ def test_prompt_quality_without_truth():
 def test_frames_join_what_was_found_with_what_is_true():
     true = ground_truth.Truth(
         boxes={("S", 3): np.array([[0.0, 0, 4, 4]])},
+        joints={},
         sentences={
             ("S", 3): "The person is standing and holding a cup.",
             ("S", 9): "There are no people.",

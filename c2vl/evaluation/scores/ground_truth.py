@@ -13,6 +13,7 @@ from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.core.files import read_json
 from c2vl.evaluation.scores.answers import Vocabulary
+from c2vl.evaluation.scores.keypoints import JOINTS
 
 Frame = tuple[str, int]  # sample, index in the video
 
@@ -24,12 +25,15 @@ class Truth:
     Args:
         boxes: (N, 4) true person boxes of each frame, xyxy video pixels; a frame without people has
             none.
+        joints: (N, 17, 3) COCO's joints of these people: x and y in video pixels, and 1 where a
+            joint can be seen, else 0.
         sentences: the true answer to the paper's question for each frame.
         broken: what was broken on purpose, by sample.
         vocabulary: the names a true answer is made of.
     """
 
     boxes: dict[Frame, NDArray[np.float64]]
+    joints: dict[Frame, NDArray[np.float32]]
     sentences: dict[Frame, str]
     broken: dict[str, str]
     vocabulary: Vocabulary
@@ -43,18 +47,21 @@ def read_truth(folder: Path) -> Truth | None:
     """
     if not (folder / "people.parquet").exists():
         return None
-    people = tables.read(folder / "people.parquet", ["sample", "frame", "x0", "y0", "x1", "y1"])
+    columns = ["sample", "frame", "x0", "y0", "x1", "y1", "joints"]
+    people = tables.read(folder / "people.parquet", columns)
     answers = tables.read(folder / "answers.parquet", ["sample", "frame", "sentence"])
     broken = tables.read(folder / "broken.parquet", ["sample", "what"])
     corners = np.stack(
         [people.column(side).to_numpy().astype(np.float64) for side in ("x0", "y0", "x1", "y1")],
         axis=1,
     )
+    joints = tables.numbers(people.column("joints")).reshape(-1, JOINTS, 3)
     rows: dict[Frame, list[int]] = {}
     for row, frame in enumerate(_frames(people)):
         rows.setdefault(frame, []).append(row)
     return Truth(
         boxes={frame: corners[at] for frame, at in rows.items()},
+        joints={frame: joints[at] for frame, at in rows.items()},
         sentences=dict(zip(_frames(answers), answers.column("sentence").to_pylist(), strict=True)),
         broken=dict(
             zip(broken.column("sample").to_pylist(), broken.column("what").to_pylist(), strict=True)
