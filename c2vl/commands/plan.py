@@ -37,8 +37,10 @@ HEAD = ("stage", "computes", "has", "to compute", "reads", "writes", "GPU memory
 TOTAL = "total"
 # What a stage counts; an engine computes one item for each.
 UNITS = {
+    "pose": "clips",
     "skeleton": "skeletons",
     "crop": "frames",
+    "video_skeleton": "clips",
     "caption": "questions",
     "embed-vision": "crops",
     "embed-language": "answers",
@@ -76,7 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from c2vl.commands.costs.estimate import lines
     from c2vl.commands.costs.trial import Failed, costs
-    from c2vl.commands.pipeline.store_stages import INDEX, STAGES
+    from c2vl.commands.pipeline.store_stages import INDEX, stages_in_use
     from c2vl.core import machine, tables
     from c2vl.core.errors import UserError
     from c2vl.core.params import load_section
@@ -91,7 +93,8 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{INDEX}: {_usable(index):,} usable samples of {data.dataset}")
     print(f"trial of {arguments.samples} samples in a temporary project:")
     measured = {}
-    for stage, cost in costs(index, arguments.samples):
+    stages = stages_in_use()
+    for stage, cost in costs(index, arguments.samples, stages):
         measured[stage.name] = cost
         if isinstance(cost, Failed):
             print(f"  {stage.name}: {cost.reason}", flush=True)
@@ -103,7 +106,7 @@ def run(arguments: argparse.Namespace) -> None:
             )
             units = f"{cost.units} {UNITS[stage.name]}"
             print(f"  {stage.name}: {units}, {rate}, {cost.fixed:.0f} s start-up", flush=True)
-    found = list(lines(measured, {stage.name: stage for stage in STAGES}, index, data.raw))
+    found = list(lines(measured, {stage.name: stage for stage in stages}, index, data.raw))
     lacking: list[str] = []
     if not arguments.no_training:
         found += _trainings(measured, found, lacking)

@@ -55,6 +55,7 @@ def test_shipped_checkpoints_are_complete(here: Path) -> None:
         "detector": "ok",
         "captioner": "ok",
         "encoder": "ok",
+        "pose engine": "ok",
     }
 
 
@@ -64,7 +65,8 @@ def test_a_checkpoint_without_weights_is_named_and_the_others_are_still_checked(
     (half / "config.json").write_text("{}")
     change("caption.captioner.model", "half")
     found = examine("engines", engines.engines)
-    assert states(found) == {"detector": "ok", "captioner": "FAIL", "encoder": "ok"}
+    others = {"detector": "ok", "encoder": "ok", "pose engine": "ok"}
+    assert states(found) == {**others, "captioner": "FAIL"}
     assert "model.safetensors" in found[1].found
 
 

@@ -16,7 +16,7 @@ from c2vl.cli import main
 from c2vl.commands.costs import estimate, trial
 from c2vl.commands.costs.estimate import Line, lines
 from c2vl.commands.costs.trial import Cost, Failed, chosen, costs
-from c2vl.commands.pipeline.store_stages import STAGES, StoredStage
+from c2vl.commands.pipeline.store_stages import STAGES, StoredStage, stages_in_use
 from c2vl.commands.plan import duration, size, table
 from c2vl.core import tables
 from c2vl.core.errors import UserError
@@ -240,7 +240,7 @@ def test_a_failed_trial_is_reported_and_the_other_stages_are_planned(
     monkeypatch.setattr(trial, "cost", fails)
     make_index()
     index = tables.read(trial.INDEX)
-    found = {stage.name: cost for stage, cost in costs(index, 3)}
+    found = {stage.name: cost for stage, cost in costs(index, 3, stages_in_use())}
     assert {name for name, cost in found.items() if isinstance(cost, Cost)} == {
         "skeleton",
         "crop",
@@ -296,7 +296,7 @@ def test_a_trial_runs_the_real_stage_and_leaves_the_project_as_it_was(raw: Path)
     make_index()
     project = Path.cwd()
     before = sorted(path for path in project.rglob("*") if "checkpoints" not in path.parts)
-    measured = dict(costs(tables.read(trial.INDEX), 3, STAGES[:1]))
+    measured = dict(costs(tables.read(trial.INDEX), 3, [BY_NAME["skeleton"]]))
     (cost,) = measured.values()
     assert isinstance(cost, Cost), cost.reason
     assert cost.units == cost.usable == 3 and 0 < cost.each < cost.fixed and cost.bytes > 0

@@ -1,4 +1,4 @@
-"""Check the three engines that params.yaml asks for."""
+"""Check the engines that params.yaml asks for."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def engines() -> Iterator[Finding]:
         "detector": _detector,
         "captioner": _captioner,
         "encoder": _encoder,
+        "pose engine": _pose,
     }.items():
         yield from examine(name, check)
 
@@ -44,6 +45,16 @@ def _detector() -> Iterator[Finding]:
         yield from _groundingdino(params.model)
     else:
         yield _checkpoint("detector", params.model, params.revision)
+
+
+def _pose() -> Iterator[Finding]:
+    from c2vl.commands.checks.data import filmed, videos_alone
+    from c2vl.datasets.data_params import DataParams
+    from c2vl.prompts.pose.pose_params import PoseParams
+
+    params, data = load_section("pose", PoseParams), load_section("data", DataParams)
+    if (params.compare and filmed(data)) or videos_alone(data):
+        yield _checkpoint("pose engine", params.engine.model, params.engine.revision)
 
 
 def _captioner() -> Iterator[Finding]:

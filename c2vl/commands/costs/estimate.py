@@ -19,7 +19,12 @@ from c2vl.store.status import status_of
 
 SIZED = 1000  # raw files whose size is read, at most
 # Stage -> column of the index with the raw file that it reads.
-RAW = {"skeleton": "skeleton_file", "crop": "video_file"}
+RAW = {
+    "pose": "video_file",
+    "skeleton": "skeleton_file",
+    "crop": "video_file",
+    "video_skeleton": "video_file",
+}
 # Stage -> the stage whose output it computes on.
 BEFORE = {
     "crop": "skeleton",

@@ -16,6 +16,7 @@ from c2vl.core.errors import UserError
 from c2vl.core.params import load_section
 from c2vl.evaluation.evaluate_params import EvaluateParams
 from c2vl.models.streams import STREAMS
+from c2vl.prompts.pose.pose_params import PoseParams
 from c2vl.store.trained import TrainedStore
 from c2vl.training.finetuning.finetune_params import FinetuneParams, SemiParams, TransferParams
 from c2vl.training.probe import GALLERY, QUERIES
@@ -71,10 +72,10 @@ def trainings_of(
         return [_training(split.train, pretrain.epochs, pretrain.batch, probed)]
     if cell.stage == "baselines":
         train, own = splits[name].train, load_section("baselines", BaselinesParams).supervised
-        return [
-            _training(train, pretrain.epochs, pretrain.batch, 0),
-            _training(train, own.epochs, pretrain.batch, 0),
-        ]
+        on_videos = load_section("pose", PoseParams).compare
+        aligned = _training(train, pretrain.epochs, pretrain.batch, 0)
+        both = [aligned, _training(train, own.epochs, pretrain.batch, 0)]
+        return [*both, aligned] if on_videos else both
     if cell.stage == STAGE:
         return _zero_shot(cell, splits)
     section: FinetuneParams | SemiParams | TransferParams

@@ -29,6 +29,7 @@ from c2vl.core.tables.schemas import OK
 
 # What belongs to a project alone; the temporary project links to everything else.
 OWN = {"data", "results", "truth", ".c2vl", ".dvc", ".git", "dvc.lock", PARAMS_FILE.name}
+TABLES = {"index", *(stage.out.parts[1] for stage in STAGES)}  # in `data`
 # Files about this machine and its checkpoints: measuring a GPU's batch sizes takes minutes.
 KNOWN = ("machine.json", "digests.json")
 # Samples of a second trial, for a stage whose worker processes take much longer to start than a
@@ -102,7 +103,7 @@ def project() -> Iterator[Path]:
         shutil.copy(INDEX.parent / "classes.json", folder / INDEX.parent)
         write_layout(folder / INDEX.parent, read_layout(Path("data")))
         for entry in Path("data").iterdir():  # raw files may lie beside the tables
-            if entry.name not in {"index", "skeleton", "crop", "caption", "embed"}:
+            if entry.name not in TABLES:
                 (folder / "data" / entry.name).symlink_to(entry.resolve())
         _copy_known(state_dir(), folder / ".c2vl")
         yield folder
@@ -196,7 +197,7 @@ def costs(
     """
     few, many = chosen(index, count), chosen(index, MANY)
     broken: set[str] = set()
-    names = {stage.name for stage in STAGES}
+    names = {stage.name for stage in stages}
     with project() as folder:
         for stage in stages:
             try:

@@ -45,6 +45,29 @@ class StoredStage:
         return self.make(params)
 
 
+def _pose(params: Path) -> Stage:
+    return _poses(params, compare=False)
+
+
+def _video_skeleton(params: Path) -> Stage:
+    return _poses(params, compare=True)
+
+
+def _poses(params: Path, compare: bool) -> Stage:
+    from c2vl.datasets.data_params import DataParams
+    from c2vl.prompts.crop_params import CropParams
+    from c2vl.prompts.pose.pose_params import PoseParams
+    from c2vl.prompts.pose.pose_stage import PoseStage
+
+    return PoseStage(
+        load_section("pose", PoseParams, params),
+        load_section("crop", CropParams, params),
+        INDEX,
+        load_section("data", DataParams, params).raw,
+        compare,
+    )
+
+
 def _skeleton(params: Path) -> Stage:
     from c2vl.datasets.data_params import DataParams
     from c2vl.datasets.skeleton_params import SkeletonParams
@@ -54,6 +77,7 @@ def _skeleton(params: Path) -> Stage:
         load_section("skeleton", SkeletonParams, params),
         INDEX,
         load_section("data", DataParams, params).raw,
+        DATA / "pose",
     )
 
 
@@ -91,14 +115,31 @@ def _language(params: Path) -> Stage:
 
 
 STAGES = (
-    StoredStage("skeleton", "skeleton", DATA / "skeleton", (LISTED,), _skeleton),
+    StoredStage("pose", "pose", DATA / "pose", (LISTED,), _pose),
+    StoredStage("skeleton", "skeleton", DATA / "skeleton", (LISTED, "pose"), _skeleton),
     StoredStage("crop", "crop", DATA / "crop", (LISTED, "skeleton"), _crop),
+    StoredStage(
+        "video_skeleton",
+        "video_skeleton",
+        DATA / "video_skeleton",
+        (LISTED, "crop"),
+        _video_skeleton,
+    ),
     StoredStage("caption", "caption", DATA / "caption", ("crop",), _caption),
     StoredStage("embed-vision", "embed@vision", DATA / "embed" / "vision", ("crop",), _vision),
     StoredStage(
         "embed-language", "embed@language", DATA / "embed" / "language", ("caption",), _language
     ),
 )
+
+
+def stages_in_use() -> list[StoredStage]:
+    """The stages that compute something: of those that find skeletons in videos, perhaps none."""
+    return [
+        stage
+        for stage in STAGES
+        if stage.make not in (_pose, _video_skeleton) or any(stage.open().shards())
+    ]
 
 
 def stages_named(name: str | None) -> list[StoredStage]:

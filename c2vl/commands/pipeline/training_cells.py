@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from c2vl.training.training_params import PretrainParams
 
 RESULTS = Path("results")
-DATA_STAGES = ("index", "skeleton", "crop", "caption", "embed@vision", "embed@language")
+DATA_STAGES = ("index", "pose", "skeleton", "crop", "caption", "embed@vision", "embed@language")
+BASELINES_READ = (*DATA_STAGES, "video_skeleton")
 ENCODER_STAGES = ("pretrain", "baselines", "zero_shot_pretrain")
 TRAINING_STAGES = (*ENCODER_STAGES, "finetune", "semi", "transfer")
 Known = tuple[dict[str, Any] | None, "Description"]
@@ -59,7 +60,7 @@ def cells(stage: str | None = None) -> list[Cell]:
         found.append(Cell("pretrain", f"pretrain@{name}", RESULTS / "pretrain" / name, DATA_STAGES))
     for benchmark in benchmarks:
         out = RESULTS / "baselines" / benchmark
-        found.append(Cell("baselines", f"baselines@{benchmark}", out, DATA_STAGES))
+        found.append(Cell("baselines", f"baselines@{benchmark}", out, BASELINES_READ))
     for split in load_section("zero_shot", ZeroShotParams).splits:
         name = f"{benchmarks[0]}-{split}"
         out = RESULTS / "zero_shot_pretrain" / name
@@ -134,7 +135,11 @@ def _encoders_of(
     cell: Cell, pretrain: PretrainParams
 ) -> Iterator[tuple[Path, str, str, str, PretrainParams]]:
     """(folder, method, benchmark, stream, params) of each encoder of a cell."""
+    from c2vl.core.layout_file import VIDEO, shipped_layout
+    from c2vl.prompts.pose.pose_params import PoseParams
     from c2vl.store.trained import previous_files
+    from c2vl.training.training_params import PretrainParams
+    from c2vl.training.video_skeletons import METHOD
     from c2vl.training.zero_shot.pretrain_seen import PHASES
     from c2vl.training.zero_shot.protocols import NOTE
     from c2vl.training.zero_shot.zero_shot_params import ZeroShotParams
@@ -145,6 +150,9 @@ def _encoders_of(
     elif cell.stage == "baselines":
         for method in ("infonce", "supervised"):
             yield cell.out / method, method, cell.out.name, "joint", pretrain
+        if load_section("pose", PoseParams).compare:
+            own = load_section("pretrain", PretrainParams).on(shipped_layout(VIDEO))
+            yield cell.out / METHOD, "c2vl", cell.out.name, "joint", own
     elif NOTE not in previous_files(cell.out):  # the note says why the data cannot give the split
         params = load_section("zero_shot", ZeroShotParams)
         benchmark = cell.out.name.removesuffix(f"-{cell.name.partition('@')[2]}")

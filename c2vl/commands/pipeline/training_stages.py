@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from c2vl.commands.pipeline.code_changes import Change, code_change
 from c2vl.commands.pipeline.dvc_status import changed_before, dep_of, is_code
 from c2vl.commands.pipeline.training_cells import (
-    DATA_STAGES,
+    BASELINES_READ,
     TRAINING_STAGES,
     Cell,
     cells,
@@ -36,7 +36,7 @@ def explained(stage: str | None) -> Iterator[str]:
     chosen = cells(stage)
     if not chosen:
         raise UserError(f"No stage '{stage}' trains; those are {', '.join(TRAINING_STAGES)}.")
-    stale = {name for name in status if name.startswith((*DATA_STAGES, "target_"))}
+    stale = {name for name in status if name.startswith((*BASELINES_READ, "target_"))}
     stale = {name for name in stale if not all(_harmless(name, text) for text in status[name])}
     for cell in cells():  # those before the chosen ones too: whether their results stay
         if cell.name not in status and not stale.intersection(cell.after):
