@@ -26,7 +26,7 @@ Environment variables set what belongs to this machine (params.yaml holds everyt
   C2VL_DEVICE=cuda:1        device to compute on
   C2VL_WORKERS=8            processes for CPU work
   OMP_NUM_THREADS=1         threads of an engine on a CPU (default: C2VL_WORKERS)
-  C2VL_BATCH_CAPTION=32     batch size of a stage: CROP, CAPTION or EMBED
+  C2VL_BATCH_CAPTION=32     batch size of a stage: POSE, CROP, CAPTION, EMBED
   C2VL_STORE=/big/disk      folder of the sample store
   C2VL_PREPARE=threads      how inputs are prepared: auto, threads or processes
                             (auto: processes in a long run, else threads)

@@ -1,4 +1,4 @@
-"""Recognise the actions in skeleton files.
+"""Recognise the actions in skeleton files and videos.
 
   c2vl predict clip.skeleton                  a file of NTU RGB+D
   c2vl predict 0002-L.txt --part 120:260      frames 120 to 259 of a long file of PKU-MMD
@@ -7,7 +7,8 @@
   c2vl predict a01_s01_e00_v01.json           any skeleton file of docs/datasets.md, such as
                                               .npz, .json, .mat, or OpenPose's folder of a clip
   c2vl predict pose.npy --size 1920x1080      2D: pixels x, y and score, for an encoder of 2D joints
-  c2vl predict folder/ --json > actions.json  all skeleton files in a folder
+  c2vl predict clip.mp4                       a video, for an encoder of skeletons from videos
+  c2vl predict folder/ --json > actions.json  all skeleton files in a folder, or its videos
 
   c2vl predict clip.skeleton --from finetune --stream joint
 
@@ -33,7 +34,7 @@ from c2vl.core.errors import UserError
 if TYPE_CHECKING:
     from c2vl.commands.recognition.skeleton_inputs import Clip
 
-HELP = "recognise the actions in skeleton files"
+HELP = "recognise the actions in skeleton files and videos"
 DATA, RESULTS = Path("data"), Path("results")
 BATCH = 256  # clips in memory at once
 
@@ -45,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="PATH",
-        help="skeleton file, or a folder of them",
+        help="skeleton file or video, or a folder of them",
     )
     add_choice(parser)
     parser.add_argument(
@@ -102,10 +103,15 @@ def run(arguments: argparse.Namespace) -> None:
     from c2vl.commands.recognition.classifiers import choose, load_classifier
     from c2vl.commands.recognition.skeleton_inputs import find_files, read_clip
     from c2vl.core import machine
+    from c2vl.core.layout_file import VIDEO, shipped_layout
     from c2vl.core.params import load_section
     from c2vl.datasets.data_params import DataParams
+    from c2vl.datasets.scan import is_video
     from c2vl.datasets.skeleton_params import SkeletonParams
     from c2vl.evaluation.evaluate_params import EvaluateParams
+    from c2vl.prompts.crop_params import CropParams
+    from c2vl.prompts.pose.one_video import VideoReader
+    from c2vl.prompts.pose.pose_params import PoseParams
 
     data, line = load_section("data", DataParams), load_section("skeleton", SkeletonParams)
     fusion = load_section("evaluate", EvaluateParams).fusion
@@ -115,6 +121,10 @@ def run(arguments: argparse.Namespace) -> None:
     recogniser = load_classifier(RESULTS, DATA, chosen, fusion)
     if not arguments.json:
         print(f"c2vl: {why}.", file=sys.stderr)
+    filmed = any(is_video(path.name) for path in files)
+    videos = None
+    if filmed and recogniser.layout.fits(shipped_layout(VIDEO)):
+        videos = VideoReader(load_section("pose", PoseParams), load_section("crop", CropParams))
     device, classes, answers = machine.device(), recogniser.classes, []
     for start in range(0, len(files), BATCH):
         clips: list[Clip] = []
@@ -129,6 +139,7 @@ def run(arguments: argparse.Namespace) -> None:
                         line.rules,
                         line.solo_of(data.dataset),
                         arguments.size,
+                        videos,
                     )
                 )
             except UserError as error:
