@@ -132,6 +132,7 @@ def small_world() -> dict[str, Any]:
     actions = ["drink water", "make a phone call", "sit down", "shake hands"]
     params["studio"] |= {"setups": 2, "subjects": 3, "height": 144, "broken": 2, "actions": actions}
     params["crop"]["frames_per_clip"] = 2
+    params["pose"] |= {"frames": 6, "look_every": 3}  # it looks at the frames of crop
     params["pretrain"] |= {"epochs": 2, "batch": 32, "milestones": [2], "probe_every": 1}
     params["pretrain"]["encoder"] |= {"width": 4}
     params["pretrain"]["view"] |= {"frames": 16}

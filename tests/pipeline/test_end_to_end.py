@@ -24,8 +24,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         "check",
         "simulate@studio",
         "index",
+        "pose",
         "skeleton",
         "crop",
+        "video_skeleton",
         "caption",
         "embed@vision",
         "embed@language",
@@ -62,13 +64,14 @@ def test_report_and_metrics_exist_and_are_plausible(project: Project) -> None:
     assert list((project.folder / "results/report/plots").glob("*.png"))
     metrics = json.loads((project.folder / "results/evaluate/metrics.json").read_text())
     for protocol in ("linear", "knn"):
-        for method in ("c2vl", "infonce", "random", "supervised"):
+        for method in ("c2vl", "infonce", "random", "supervised", "video"):
             assert 0 <= metrics[protocol]["xsub"]["joint"][method]["top1"] <= 1
     scores = json.loads((project.folder / "results/scores/scores.json").read_text())
     assert scores["truth"] is True and all(
         0 <= scores["detector"][name] <= 1 for name in ("recall", "precision")
     )
     assert math.isfinite(scores["zero_shot"]["top1"])
+    assert scores["pose"]["pck"] > 0.8 and scores["pose"]["unbroken"] > 0.8
     shown = project.works("c2vl", "metrics")
     assert "c2vl, joint" in shown and "detector" in shown and "results/report/index.html" in shown
 
