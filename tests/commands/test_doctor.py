@@ -212,6 +212,7 @@ def test_skeletons_with_published_answers_need_the_encoder_only(
         "detector": "FAIL",
         "captioner": "ok",
         "encoder": "ok",
+        "pose engine": "ok",  # with `pose.compare`
     }
 
 

@@ -1,4 +1,4 @@
-"""What the keys of skeleton, crop, caption and embed cover: what each parameter does to them."""
+"""What the keys of the stages with samples cover: what each parameter does to them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,18 @@ from c2vl.store.plan import described
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARD, NAME = "S001C001", "S001C001P001R001A001"
-ENGINES = {"crop": "detector", "caption": "captioner", "embed": "encoder"}
-SECTION = {stage.name: stage.name.split("-")[0] for stage in STAGES}
+ENGINES = {"pose": "engine", "crop": "detector", "caption": "captioner", "embed": "encoder"}
+FOLDERS = {**ENGINES, "pose": "pose"}  # of checkpoints/tiny
+SECTION = {stage.name: stage.name.split("-")[0] for stage in STAGES} | {"video_skeleton": "pose"}
 KEPT, CHANGED = "keys stay", "keys change"
 
 CHANGES: dict[str, tuple[Any, str]] = {
+    "pose.frames": (7, CHANGED),
+    "pose.look_every": (2, CHANGED),
+    "pose.max_failed": (0.5, KEPT),
+    "pose.engine.revision": ("a branch", KEPT),
+    "pose.engine.dataset_index": (3, CHANGED),
+    "pose.engine.dtype": ("bfloat16", CHANGED),
     "skeleton.rules": ("aligned", CHANGED),
     "skeleton.solo": ("copy", KEPT),  # applied when the output is written
     "skeleton.max_failed": (0.5, KEPT),
@@ -56,7 +63,7 @@ CHANGES: dict[str, tuple[Any, str]] = {
     "embed.encoder.pad_to_square": (True, CHANGED),
     "embed.encoder.dtype": ("bfloat16", CHANGED),
 }
-OTHERWISE = {"caption.published", "crop.detector.backend"} | {
+OTHERWISE = {"caption.published", "crop.detector.backend", "pose.compare"} | {
     f"{section}.{engine}.model" for section, engine in ENGINES.items()
 }  # tests below
 
@@ -167,7 +174,8 @@ def test_a_parameter_changes_the_keys_of_its_own_stage_or_of_none(
     put(content, name, value)
     for stage, before in usual.items():
         now = keys(stage, content)
-        if SECTION[stage] == name.split(".")[0] and expected == CHANGED:
+        sees = stage == "video_skeleton" and name.startswith(("crop.detector", "crop.video"))
+        if (SECTION[stage] == name.split(".")[0] or sees) and expected == CHANGED:
             assert set(now).isdisjoint(before), stage
         elif name == "crop.frames_per_clip" and stage == "crop":
             assert set(before) < set(now)  # 12 equal segments have the middles of 4
@@ -180,7 +188,7 @@ def test_a_checkpoint_is_known_by_its_bytes_and_not_by_its_place(
     section: str, folder: Path, usual: dict[str, list[bytes]]
 ) -> None:
     elsewhere = folder / "elsewhere" / section
-    shutil.copytree(folder / "checkpoints" / "tiny" / ENGINES[section], elsewhere)
+    shutil.copytree(folder / "checkpoints" / "tiny" / FOLDERS[section], elsewhere)
     content = params()
     put(content, f"{section}.{ENGINES[section]}.model", str(elsewhere))
     stages = [stage for stage, its in SECTION.items() if its == section]
@@ -190,6 +198,15 @@ def test_a_checkpoint_is_known_by_its_bytes_and_not_by_its_place(
     data[-1] ^= 1
     weights.write_bytes(data)
     assert all(set(keys(stage, content)).isdisjoint(usual[stage]) for stage in stages)
+
+
+def test_skeletons_from_videos_beside_the_sensor_s_are_found_only_to_compare(
+    folder: Path, usual: dict[str, list[bytes]]
+) -> None:
+    content = params()
+    content["pose"]["compare"] = False
+    assert len(usual["video_skeleton"]) == 1 and keys("video_skeleton", content) == []
+    assert usual["pose"] == [] and keys("skeleton", content) == usual["skeleton"]
 
 
 def test_questions_about_clips_have_keys_of_the_question_that_is_asked(folder: Path) -> None:
@@ -325,8 +342,11 @@ def test_a_new_version_of_a_stage_is_another_key(
     import c2vl.prompts.caption
     import c2vl.prompts.crop
     import c2vl.prompts.embed
+    import c2vl.prompts.pose.pose_stage
 
     module = {
+        "pose": c2vl.prompts.pose.pose_stage,
+        "video_skeleton": c2vl.prompts.pose.pose_stage,
         "skeleton": c2vl.datasets.skeletons.skeleton_stage,
         "crop": c2vl.prompts.crop,
         "caption": c2vl.prompts.caption,

@@ -243,6 +243,7 @@ class FewFrames:
                 Note(
                     box,
                     np.zeros((1, 25, 2), np.float32),
+                    np.array([[[x + 3 * at, y + 7 * at, 1] for at in range(17)]], np.float32),
                     (answer,),
                     (vocabulary.ACTIONS[0],),
                     False,
@@ -274,6 +275,39 @@ def test_a_few_steps_lower_the_detector_s_loss_and_it_reloads(
         DetectorParams(model=str(tmp_path / "detector"), box_threshold=0.0), "cpu"
     )([frames[0]])
     assert len(found[0].boxes)
+
+
+def test_a_few_steps_lower_the_pose_engine_s_losses_and_it_reloads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from c2vl.prompts.engines.pose import PoseEngine, PoseEngineParams
+    from c2vl.studio.engines import train_pose
+    from c2vl.studio.engines.train_loop import Budget
+
+    monkeypatch.setattr(train_pose, "BATCH", 8)
+    frames: Any = FewFrames(8)
+    losses = train_pose.PoseTask(frames, 0).losses()
+    first = {name: float(loss.detach()) for name, loss in losses.items()}
+    record = train_pose.run(frames, Budget(steps=25), seed=0, out=tmp_path / "pose")
+    assert record["steps"] == 25 and all(record[name] < first[name] for name in first)
+    engine = PoseEngine.load(PoseEngineParams(model=str(tmp_path / "pose")), "cpu")
+    assert engine([frames[0]], [frames.notes[0].boxes[0]]).shape == (1, 17, 3)
+
+
+def test_true_heatmaps_peak_at_the_joints_and_mirroring_swaps_sides() -> None:
+    from c2vl.studio.engines.configs import POSE_JOINTS
+    from c2vl.studio.engines.train_pose import HIDDEN, MIRRORED, peaks
+
+    joints = np.zeros((1, 17, 3))
+    joints[0, :, 2] = 1
+    joints[0, 3] = 10 / 23, 16 / 31, 0  # hidden
+    made = peaks(joints, (32, 24))
+    assert np.unravel_index(made[0, 3].argmax(), (32, 24)) == (16, 10)
+    assert made[0, 3].max() == HIDDEN and made[0, 0, 0, 0] == 1
+    other = {"left": "right", "right": "left"}
+    for joint, mirrored in enumerate(MIRRORED):
+        side, _, part = POSE_JOINTS[joint].partition(" ")
+        assert POSE_JOINTS[mirrored] == (f"{other[side]} {part}" if part else side)
 
 
 def test_a_few_steps_lower_every_loss_of_the_tower_and_engines_continue_from_it(
