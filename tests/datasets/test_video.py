@@ -90,6 +90,31 @@ def test_decoded_frames_are_exactly_those_asked_for_and_rgb(
     assert red[0] > 150 > 100 > red[2]
 
 
+def test_a_video_is_read_on_where_the_last_call_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forward without opening it again; back, another file and a replaced file are opened."""
+    opened: list[str] = []
+    whole = backends._opened
+    monkeypatch.setattr(
+        backends, "_opened", lambda path, why: opened.append(path.name) or whole(path, why)
+    )
+    one, other = (video(tmp_path / name, "XVID") for name in ("one.avi", "other.avi"))
+
+    def numbers(path: Path, wanted: list[int]) -> list[int]:
+        return [number_of(frame) for frame in backends.with_opencv(path, wanted).frames.values()]
+
+    for wanted in ([3, 5], [6, 40], [41], [88]):
+        assert numbers(one, wanted) == wanted
+    assert opened == ["one.avi"]
+    assert numbers(one, [88]) == [88] and len(opened) == 2, "the frame is past"
+    assert backends.with_opencv(one, [89, 90]).available == 90, "it ended and was closed"
+    assert numbers(one, [89]) == [89] and len(opened) == 3
+    assert numbers(other, [7]) == [7] and opened[3:] == ["other.avi"]
+    video(other, "MJPG", frames=20)
+    assert numbers(other, [8]) == [8] and len(opened) == 5, "another file of that name"
+
+
 @needs_decord
 @pytest.mark.parametrize("codec", ["XVID", "MJPG"])
 def test_both_decoders_give_the_same_pixels(tmp_path: Path, codec: str) -> None:

@@ -5,8 +5,10 @@ They run strangers' bytes through native code. So `decode` calls them in a proce
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -16,6 +18,7 @@ import numpy as np
 
 Backend = Literal["opencv", "torchcodec", "decord"]
 DEFAULT: Backend = "opencv"
+MOST_PER_SECOND = 1000.0  # frames; a header that declares more knows nothing
 
 
 class VideoError(Exception):
@@ -48,11 +51,13 @@ class Header:
     Attributes:
         frames: declared number of frames; fewer may decode.
         width, height: in pixels.
+        frames_per_second: 0 if it does not say.
     """
 
     frames: int
     width: int
     height: int
+    frames_per_second: float
 
 
 def read_header(path: Path) -> Header:
@@ -64,7 +69,9 @@ def read_header(path: Path) -> Header:
     capture = _opened(path, "the video cannot be opened")
     try:
         properties = (cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
-        return Header(*(int(capture.get(what)) for what in properties))
+        frames, width, height = (int(capture.get(what)) for what in properties)
+        rate = float(capture.get(cv2.CAP_PROP_FPS))
+        return Header(frames, width, height, rate if 0 < rate < MOST_PER_SECOND else 0.0)
     finally:
         capture.release()
 
@@ -72,26 +79,25 @@ def read_header(path: Path) -> Header:
 def with_opencv(path: Path, wanted: list[int]) -> Decoded:
     """Grab all frames up to the last wanted one, and convert the wanted ones.
 
-    Nothing seeks, so the n-th frame is the n-th picture that the decoder shows.
+    Nothing seeks, so the n-th frame is the n-th picture that the decoder shows. The video stays
+    open: if the next call asks for later frames of it, it goes on from there.
     """
-    capture = _opened(path, "the video file is not readable as a video")
-    try:
+    with _going_on(path, wanted[0] if wanted else 0) as opened:
         frames: dict[int, np.ndarray] = {}
         available = None
         asked = set(wanted)
-        for index in range(wanted[-1] + 1 if wanted else 0):
-            if not capture.grab():
-                available = index
+        for index in range(opened.position, wanted[-1] + 1 if wanted else 0):
+            if not opened.capture.grab():
+                available, opened.ended = index, True
                 break
+            opened.position = index + 1
             if index in asked:
-                decoded, image = capture.retrieve()
+                decoded, image = opened.capture.retrieve()
                 if decoded:
                     frames[index] = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         if available == 0:
-            raise VideoError(_not_decodable(capture))
+            raise VideoError(_not_decodable(opened.capture))
         return Decoded(frames, [index for index in wanted if index not in frames], available)
-    finally:
-        capture.release()
 
 
 def with_decord(path: Path, wanted: list[int]) -> Decoded:
@@ -146,6 +152,42 @@ BACKENDS: dict[str, Callable[[Path, list[int]], Decoded]] = {
     "decord": with_decord,
 }
 assert set(BACKENDS) == set(get_args(Backend))
+
+
+@dataclass
+class _Open:
+    """A video that this thread reads: the frames before `position` were grabbed."""
+
+    content: tuple[str, int, int, int]
+    capture: cv2.VideoCapture
+    position: int = 0
+    ended: bool = False
+
+
+_last = threading.local()
+
+
+@contextlib.contextmanager
+def _going_on(path: Path, first: int) -> Iterator[_Open]:
+    """The video of the last call if that did not come past frame `first`; else it is opened."""
+    status = path.stat()
+    content = (os.fspath(path), status.st_size, status.st_mtime_ns, status.st_ino)
+    opened: _Open | None = getattr(_last, "opened", None)
+    _last.opened = None
+    if opened is None or opened.content != content or opened.position > first:
+        if opened is not None:
+            opened.capture.release()
+        opened = _Open(content, _opened(path, "the video file is not readable as a video"))
+    try:
+        yield opened
+    except BaseException:
+        opened.ended = True
+        raise
+    finally:
+        if opened.ended:
+            opened.capture.release()
+        else:
+            _last.opened = opened
 
 
 def _opened(path: Path, problem: str) -> cv2.VideoCapture:
