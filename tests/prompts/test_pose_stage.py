@@ -21,9 +21,12 @@ from c2vl.prompts.engines import DetectorParams
 from c2vl.prompts.engines.detector import Detections
 from c2vl.prompts.engines.pose import PoseEngineParams
 from c2vl.prompts.pose import pose_stage
+from c2vl.prompts.pose.find_joints import Poses
 from c2vl.prompts.pose.pose_params import PoseParams
+from c2vl.prompts.pose.pose_row import pose_row
 from c2vl.prompts.pose.pose_stage import PoseStage
 from c2vl.store.run import run
+from c2vl.store.stage import Failure
 
 WIDTH, HEIGHT = 160, 90
 SHAPE = np.linspace(0, 1, 17)  # joints on the diagonal of a person's box
@@ -233,3 +236,9 @@ def test_crops_by_the_joints_alone_cannot_find_people(
     stage._crop = stage._crop.model_copy(update={"detector": skeleton})
     with pytest.raises(UserError, match=r"`crop.detector.backend` is skeleton, which finds nobody"):
         stage.description()
+
+
+def test_a_clip_without_a_joint_that_is_seen_is_a_row_with_a_reason() -> None:
+    joints = np.full((3, 1, 17, 3), 0.005, np.float32)
+    poses = Poses(np.arange(3), joints, np.zeros((3, 1, 4)), (WIDTH, HEIGHT), 1)
+    assert pose_row(poses, 3, 2) == Failure("unusable", "no joint has a score above 0.01")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from c2vl.datasets.skeleton_file import SkeletonError
 from c2vl.datasets.skeletons.listed_clip import image_row
 from c2vl.prompts.pose.find_joints import Poses
 from c2vl.store.stage import Failure, Row
@@ -19,7 +20,7 @@ def pose_row(poses: Poses, frames: int, persons: int) -> Row | Failure:
     """
     try:
         row = image_row(in_slots(poses.joints, persons), poses.size, poses.seen)
-    except ValueError as error:
+    except (SkeletonError, ValueError) as error:
         return Failure("unusable", str(error))
     note = f"{poses.undecoded} frames of the video do not decode" if poses.undecoded else ""
     return {**row, "file_frames": frames, "note": note or row["note"]}
