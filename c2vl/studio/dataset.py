@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from c2vl.studio.further import FURTHER, further_motion
 from c2vl.studio.ntu_files import sample_name, write_skeleton, write_video
 from c2vl.studio.performance import Performance, perform, perform_motion
 from c2vl.studio.room import background
-from c2vl.studio.scene import empty_set, grain_tile, render
+from c2vl.studio.scene import Frame, empty_set, grain_tile, render
 from c2vl.studio.seeds import generator
 from c2vl.studio.sensor import sense
 from c2vl.studio.studio_params import StudioParams
@@ -105,15 +106,12 @@ def _film_one(
 ) -> dict[str, Rows]:
     name = sample_name(take.setup, number, take.subject, take.repetition, take.action)
     rng = generator("shot", params.seed, name)
-    seen_from, room = _set(params.seed, take.setup, number, params.height)
+    seen_from, _ = _set(params.seed, take.setup, number, params.height)
     frames = len(performance.actors[0].joints)
-    chair = generator("chair", params.seed, take.subject, take.repetition, take.action)
-    empty, grain = empty_set(performance, seen_from, room, chair), grain_tile(params.height, rng)
     people: Rows = []
     answers: Rows = []
     images = []
-    for index in range(frames):
-        drawn = render(performance, index, seen_from, empty, grain)
+    for index, drawn in enumerate(shots(params, take, performance, number, rng)):
         images.append(drawn.image)
         answers.append(
             {"sample": name, "frame": index, "sentence": frame_sentence(performance, index)}
@@ -139,6 +137,21 @@ def _film_one(
         raw / SKELETONS / f"{name}.skeleton", sense(performance, seen_from, rng), frames, seen_from
     )
     return {"people": people, "answers": answers}
+
+
+def shots(
+    params: StudioParams,
+    take: Take,
+    performance: Performance,
+    number: int,
+    rng: np.random.Generator,
+) -> Iterator[Frame]:
+    """The frames of a performance as camera `number` sees them."""
+    seen_from, room = _set(params.seed, take.setup, number, params.height)
+    chair = generator("chair", params.seed, take.subject, take.repetition, take.action)
+    empty, grain = empty_set(performance, seen_from, room, chair), grain_tile(params.height, rng)
+    for index in range(len(performance.actors[0].joints)):
+        yield render(performance, index, seen_from, empty, grain)
 
 
 def simulate(params: StudioParams, raw: Path, truth: Path) -> dict[str, int]:
