@@ -2,6 +2,7 @@
 
   c2vl init data/raw                 data/raw/jump/clip1.mp4, data/raw/eat/a/b.npy, …
   c2vl init data/raw --params mine   also write profiles/mine.yaml, for `c2vl profile mine`
+  c2vl init data/raw --params mine --base demo    the same, with the demo's engines and trainings
   c2vl init data/raw --dry-run       only say what it understands
 
 Reads the names of the files, and some skeleton files. Writes FOLDER/manifest.csv, which you may
@@ -14,6 +15,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from c2vl.commands.own_data.profile_file import SHIPPED
 from c2vl.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the drawn splits (default 0)")
     parser.add_argument("--skeleton", help="a shipped skeleton or a YAML file (default: guessed)")
     parser.add_argument("--params", metavar="NAME", help="write profiles/NAME.yaml too")
+    parser.add_argument(
+        "--base", choices=SHIPPED, default="small", help="profile that --params copies"
+    )
     parser.add_argument("--dry-run", action="store_true", help="write nothing")
     parser.add_argument("--force", action="store_true", help="overwrite what is there")
 
@@ -77,7 +82,7 @@ def run(arguments: argparse.Namespace) -> None:
         print("\n".join(f"    {key}: {value}" for key, value in shown.items()))
         return
     with writing(profile):
-        write_profile(profile, values)
+        write_profile(profile, values, arguments.base)
     print(f"wrote {profile}")
     print(f"next: c2vl profile {arguments.params} && c2vl doctor && dvc repro index")
 

@@ -204,3 +204,19 @@ def test_the_doctor_says_what_videos_alone_need(project: Path) -> None:
     assert params.skeleton == "coco17" and not list(_splits(params))
     lines = [finding.line(11) for finding in data()]
     assert any("4 samples have a video and no skeleton file" in line for line in lines)
+
+
+def test_a_profile_may_copy_the_demo_without_its_worlds(project: Path) -> None:
+    for action in ("jump", "eat"):
+        for number in range(2):
+            clip(Path(f"raw/{action}/{number}.npy"), number)
+    main(["init", "raw", "--params", "mine", "--base", "demo"])
+    mine, demo = (
+        yaml.safe_load(Path(f"profiles/{name}.yaml").read_text(encoding="utf-8"))
+        for name in ("mine", "demo")
+    )
+    for section in ("studio", "target_world"):
+        del demo[section]
+    demo |= {"profile": "mine", "worlds": [], "target_worlds": [], "data": mine["data"]}
+    demo["transfer"]["targets"], demo["pose"]["compare"] = {}, False
+    assert mine == demo and mine["data"]["dataset"] == "manifest"

@@ -1,4 +1,4 @@
-"""A profile for a data set of one's own: profiles/small.yaml with another section `data`."""
+"""A profile for a data set of one's own: a shipped one with another section `data`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from c2vl.core.errors import UserError
 from c2vl.core.files import write_bytes
 
 FOLDER = Path("profiles")
-BASE = FOLDER / "small.yaml"
 SHIPPED = ("demo", "small", "paper")
+SYNTHETIC = "studio|target_world"  # sections that only the synthetic world needs
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
 
 
@@ -32,18 +30,30 @@ def profile_path(name: str) -> Path:
     return FOLDER / f"{name}.yaml"
 
 
-def write_profile(path: Path, data: Mapping[str, Any]) -> None:
-    """Write the profile; every other section is that of `small`.
+def write_profile(path: Path, data: Mapping[str, Any], base: str = "small") -> None:
+    """Write the profile; every other section is that of `base`, without its synthetic worlds.
+
+    Args:
+        path: the file to write.
+        data: the section `data`.
+        base: one of `SHIPPED`.
 
     Raises:
-        UserError: profiles/small.yaml is missing.
+        UserError: the base is missing.
     """
+    import yaml  # late: `c2vl --help` names the shipped profiles
+
+    shipped = FOLDER / f"{base}.yaml"
     try:
-        text = BASE.read_text(encoding="utf-8")
+        text = shipped.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(
-            f"{BASE} cannot be read ({error.strerror}); run from the project's root."
+            f"{shipped} cannot be read ({error.strerror}); run from the project's root."
         ) from None
+    text = re.sub(rf"(?ms)^(?:{SYNTHETIC}):.*?(?=^\S)", "", text)
+    text = re.sub(r"(?m)^((?:target_)?worlds:) \[[^]]*\]( *)", r"\1 []\2", text)
+    text = re.sub(r"(?ms)^  targets:.*?(?=^\S)", "  targets: {}\n\n", text, count=1)
+    text = re.sub(r"(?m)^  compare: true", "  compare: false", text)
     section = yaml.safe_dump({"data": dict(data)}, sort_keys=False, allow_unicode=True)
     text = re.sub(r"(?ms)^data:.*?(?=^\S)", lambda _: section + "\n", text, count=1)
     text = re.sub(r"(?m)^profile: .*$", f"profile: {path.stem}", text, count=1)
