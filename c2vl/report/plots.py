@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from c2vl.core import tables
+from c2vl.models.streams import STREAMS
 from c2vl.report.dataset_tables import TESTED_ON
 from c2vl.report.extra_tables import reliability_plot
 from c2vl.report.figures.confusion import confusion, counts
@@ -20,6 +22,9 @@ from c2vl.report.style import METHOD_NAMES, Plot
 
 TSNE_METHODS = ("random", "infonce", "c2vl")
 MATRIX_METHODS = ("infonce", "c2vl")
+SCRATCH, PRETRAINED = "scratch", "c2vl"
+STARTS = {SCRATCH: "from scratch", PRETRAINED: "pretrained"}
+WITH_NUMBERS = 12  # classes up to which percentages stand in the cells
 
 
 def method_comparison(outputs: PipelineOutputs, stacked: bool = False) -> Plot | None:
@@ -57,7 +62,11 @@ def benchmark_plots(
             _tsne(outputs, benchmark, params),
             _matrices(outputs, benchmark),
         ],
-        "beyond": [_gains(outputs, benchmark), reliability_plot(outputs, benchmark)],
+        "beyond": [
+            _gains(outputs, benchmark),
+            _finetuned(outputs, benchmark),
+            reliability_plot(outputs, benchmark),
+        ],
     }
     return {part: [plot for plot in plots if plot is not None] for part, plots in of.items()}
 
@@ -106,6 +115,37 @@ def _matrices(outputs: PipelineOutputs, benchmark: str) -> Plot | None:
         "Linear evaluation of the joint stream on test clips. Each row adds up to 100 %; a perfect "
         "result is a bright diagonal. The paper shows encoders taught by pictures and by words "
         "separately.",
+    )
+
+
+def _finetuned(outputs: PipelineOutputs, benchmark: str) -> Plot | None:
+    """Confusion after finetuning: of each stream, or of one stream with and without pretraining."""
+    trained = lookup(outputs.protocols, "finetune", benchmark) or {}
+    streams = [stream for stream in STREAMS if stream in trained]
+    wanted = [(stream, PRETRAINED) for stream in streams]
+    if len(streams) == 1:
+        wanted.insert(0, (streams[0], SCRATCH))
+    matrices = []
+    for stream, start in wanted:
+        table = outputs.table(
+            f"results/finetune/full/{benchmark}-{stream}/scores.parquet",
+            "The table of the finetuned encoders' scores",
+            ["start", "label", "scores"],
+        )
+        rows = None if table is None else _where(table, start=start)
+        if rows is not None and rows.num_rows:
+            answers = tables.vectors(rows["scores"]).argmax(axis=1).tolist()
+            found = counts(rows["label"].to_pylist(), answers, len(outputs.classes))
+            matrices.append((f"{stream}, {STARTS[start]}", found))
+    return confusion(
+        matrices,
+        outputs.classes,
+        outputs.classes,
+        f"confusion-finetuned-{benchmark}",
+        f"Confusion matrices after finetuning, {benchmark}",
+        "Trained with all labels, on test clips. Each row adds up to 100 %; a perfect result is a "
+        "bright diagonal.",
+        number=len(outputs.classes) <= WITH_NUMBERS,
     )
 
 

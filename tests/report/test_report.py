@@ -197,6 +197,7 @@ def test_the_page_is_complete_and_loads_nothing(world):
     assert {
         "curves-xsub",
         "per-class-xsub",
+        "confusion-finetuned-xsub",
         "versus",
         "seeds",
         "reliability-xsub",
