@@ -11,6 +11,7 @@ import yaml
 from synthetic import BENCHMARK, CLASSES, WIDTH, write_data
 
 from c2vl.core import tables
+from c2vl.core.layout import SkeletonLayout
 from c2vl.evaluation.frozen_features import make_features
 from c2vl.evaluation.head_files import save_head
 from c2vl.evaluation.linear import LinearHead
@@ -21,12 +22,20 @@ from c2vl.training.checkpoint import EncoderConfig, save_checkpoint
 FRAMES = 8
 
 
-def write_project(root: Path) -> Path:
-    """Tables of a small data set, three random encoders with heads, their features, and params."""
-    write_data(root / "data")
+def write_project(root: Path, layout: SkeletonLayout | None = None) -> Path:
+    """Tables of a small data set, three random encoders with heads, their features, and params.
+
+    Args:
+        root: the folder to write to.
+        layout: a 2D skeleton; None: ntu25.
+    """
+    write_data(root / "data", layout=layout)
     shard = root / "data/skeleton/S001C001.parquet"
-    rows = [{**row, "joints": centred_by_hand(row)} for row in tables.rows_of(tables.read(shard))]
-    tables.write(shard, tables.table_of(rows, tables.schemas.SKELETON))
+    if layout is None:
+        rows = tables.rows_of(tables.read(shard))
+        rows = [{**row, "joints": centred_by_hand(row)} for row in rows]
+        tables.write(shard, tables.table_of(rows, tables.schemas.SKELETON))
+    graph = {"graph": layout.name} if layout else {}
     clips = [load_clips(root / "data", BENCHMARK, split, "cpu") for split in ("train", "test")]
     rng = np.random.default_rng(0)
     for number, stream in enumerate(("joint", "motion", "bone")):
@@ -36,7 +45,7 @@ def write_project(root: Path) -> Path:
             benchmark=BENCHMARK,
             stream=stream,
             seed=0,
-            encoder=STGCNParams(width=4, blocks=3, persons="present"),
+            encoder=STGCNParams(width=4, blocks=3, persons="present", **graph),
             frames=FRAMES,
             prompts={"vision": WIDTH, "language": WIDTH},
         )

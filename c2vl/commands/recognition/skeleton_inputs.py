@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,28 +10,24 @@ import numpy as np
 
 from c2vl.core.errors import UserError
 from c2vl.core.layout import SkeletonLayout
-from c2vl.core.layout_file import NTU, VIDEO, shipped_layout
+from c2vl.core.layout_file import NTU, shipped_layout
 from c2vl.datasets.formats.fit import fitted
 from c2vl.datasets.formats.read import PARSERS, joined, read_recording
 from c2vl.datasets.formats.recording import Recording
 from c2vl.datasets.hidden_files import is_hidden
 from c2vl.datasets.pku_skeleton import NUMBERS, LongSkeleton
 from c2vl.datasets.raw_files import PlaceError
-from c2vl.datasets.scan import CONTAINERS, is_video
+from c2vl.datasets.scan import CONTAINERS, OTHER_CONTAINERS, is_video
 from c2vl.datasets.skeleton_file import SkeletonError, parse_skeleton
 from c2vl.datasets.skeleton_params import Rules, Solo
 from c2vl.datasets.skeletons.actors import actors_of_slots
 from c2vl.datasets.skeletons.denoise import denoise
 from c2vl.datasets.skeletons.listed_clip import fractional, image_row, space_row
 from c2vl.models.ragged import RaggedSkeletons
-from c2vl.prompts.pose.find_joints import Poses
-from c2vl.prompts.pose.pose_row import pose_row
-from c2vl.store.stage import Failure
 
 SUFFIXES = (".skeleton", ".txt", *PARSERS)
 
 Part = tuple[int, int]  # first frame, and the one after the last
-Videos = Callable[[Path, Part | None], Poses]  # finds the people of a video
 
 
 @dataclass(frozen=True)
@@ -56,32 +52,37 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
     holds PKU-MMD's 150 numbers. A folder of OpenPose's files, one a frame, is one skeleton.
 
     Raises:
-        UserError: a path does not exist, or a folder has neither skeleton files nor videos.
+        UserError: a path does not exist, or a folder has neither.
     """
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            whole = [
+            shown = [
                 file
-                for file in path.rglob("*")
+                for file in sorted(path.rglob("*"))
                 if file.is_file() and not is_hidden(file.relative_to(path).as_posix())
             ]
-            inside = [file for file in whole if file.suffix.lower() in SUFFIXES]
+            inside = [file for file in shown if file.suffix.lower() in SUFFIXES]
             inside = [file for file in inside if file.suffix.lower() != ".txt" or _like_pku(file)]
-            inside = inside or [file for file in whole if is_video(file.name)]
-            if not inside:
+            videos = [file for file in shown if is_video_file(file)]
+            if not inside and not videos:
                 raise UserError(
-                    f"{path} holds no skeleton file or video; these are read: "
+                    f"{path} holds no skeleton file and no video; these are read: "
                     f"{', '.join((*SUFFIXES, *CONTAINERS))}."
                 )
-            found += sorted(map(Path, joined(str(file) for file in inside)))
+            found += sorted(map(Path, joined(str(file) for file in inside))) or videos
         elif path.exists():
             found.append(path)
         else:
             raise UserError(
-                f"{path} does not exist; name a skeleton file, a video, or a folder of them."
+                f"{path} does not exist; name a video, a skeleton file, or a folder of them."
             )
     return found
+
+
+def is_video_file(path: Path) -> bool:
+    """Whether a file's name says that it is a video."""
+    return is_video(path.name, (*CONTAINERS, *OTHER_CONTAINERS)) and not path.is_dir()
 
 
 def read_clip(
@@ -91,7 +92,6 @@ def read_clip(
     rules: Rules = "ctrgcn",
     solo: Solo = "zeros",
     size: tuple[int, int] | None = None,
-    videos: Videos | None = None,
 ) -> Clip:
     """Read one file as a clip.
 
@@ -104,13 +104,10 @@ def read_clip(
         solo: as in `denoise`, for `.skeleton` files.
         size: width and height of the image that 2D joints are pixels of; None: they are fractions
             of it.
-        videos: finds the people of a video.
 
     Raises:
         UserError: the file cannot be used; the message says why.
     """
-    if is_video(path.name):
-        return _of_video(path, layout or shipped_layout(NTU), part, videos)
     try:
         joints, persons = _joints(path, layout or shipped_layout(NTU), part, rules, solo, size)
         RaggedSkeletons.from_clips([joints])  # raises if no frame is valid
@@ -119,18 +116,6 @@ def read_clip(
     except (SkeletonError, PlaceError, ValueError) as error:
         raise UserError(f"{path}: {error}.") from None
     return Clip(path, joints, persons)
-
-
-def _of_video(path: Path, layout: SkeletonLayout, part: Part | None, videos: Videos | None) -> Clip:
-    if videos is None or not layout.fits(shipped_layout(VIDEO)):
-        raise UserError(
-            f"{path}: skeletons found in videos are {VIDEO}, but this encoder was trained on "
-            f"{layout.name}; train one on videos (docs/videos.md)."
-        )
-    row = pose_row(videos(path, part), 0, layout.persons)
-    if isinstance(row, Failure):
-        raise UserError(f"{path}: {row.reason}.")
-    return Clip(path, row["joints"], row["bodies"])
 
 
 def _joints(
@@ -148,7 +133,7 @@ def _joints(
     if suffix not in SUFFIXES:
         raise SkeletonError(
             f"files that end with {suffix or 'no suffix'} are not read; "
-            f"use one of {', '.join(SUFFIXES)}"
+            f"use one of {', '.join((*SUFFIXES, *CONTAINERS))}"
         )
     if suffix == ".txt":
         long = LongSkeleton(path.read_bytes())

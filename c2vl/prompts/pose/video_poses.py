@@ -35,7 +35,7 @@ class VideoPoses:
         """The kept people of each clip, the liveliest first, or why there are none."""
         found = self._people(clips)
         boxes = [
-            one if isinstance(one, Failure) else _boxes(clip, one)
+            one if isinstance(one, Failure) else boxes_of(clip, one)
             for clip, one in zip(clips, found, strict=True)
         ]
         results: list[Poses | Failure] = [
@@ -48,7 +48,7 @@ class VideoPoses:
         return results
 
 
-def _boxes(clip: Clip, found: Sequence[Boxes]) -> np.ndarray:
+def boxes_of(clip: Clip, found: Sequence[Boxes]) -> np.ndarray:
     """Boxes (F, P, 4) of the people who are followed, NaN where they are not there."""
     count = len(clip.frames)
     tracks = followed(follow(clip.looks, found))
