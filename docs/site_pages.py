@@ -17,7 +17,8 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[1]
 OUTSIDE = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md"}
 OUTSIDE |= {"CHANGELOG.md": "changelog.md"}
-FIRST = ["running-on-real-data", "datasets", "skeletons", "engines", "using-the-encoder", "extend"]
+FIRST = ["your-own-classes", "running-on-real-data", "datasets", "skeletons", "videos", "engines"]
+FIRST += ["using-the-encoder", "extend"]
 FIRST += ["objective", "encoders", "training", "evaluation", "zero-shot", "report"]
 FIRST += ["results"]
 FIRST += ["architecture", "store", "tables", "decisions", "glossary"]
