@@ -167,6 +167,7 @@ def write_truth(folder: Path) -> None:
                     "y1": 100,
                     "object": "nothing",
                     "posture": "standing",
+                    "joints": np.zeros(17 * 3, np.float32),  # none is seen
                 }
             )
             answers.append({**key, "sentence": SENTENCES[label]})
