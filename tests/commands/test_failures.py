@@ -17,6 +17,8 @@ def row(sample: str, status: str, k: int | None = None) -> dict[str, Any]:
 
 
 ROWS = {
+    "pose": [],
+    "video_skeleton": [],
     "skeleton": [row("A", "unusable")],
     "crop": [row("A", "no_skeleton", 0), row("A", "no_skeleton", 1), row("B", "unreadable", 1)],
     "caption": [

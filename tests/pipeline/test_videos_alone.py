@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from recipes import settings
 from whole_project import Project, copy_of_the_working_tree, small_world
 
 from c2vl.studio.dataset import simulate
@@ -17,13 +19,14 @@ CLIPS = 36
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project(tmp_path_factory: pytest.TempPathFactory, python: Path, store: Path) -> Project:
     """A project in which `dvc repro` has run on 36 videos and a file that is none."""
     folder = tmp_path_factory.mktemp("videos")
     params = small_world()
     studio = params["studio"] | {"setups": 1, "broken": 0}
     simulate(StudioParams(**studio), folder / "world", folder / "truth")
     made = copy_of_the_working_tree(folder / "project")
+    made.environment |= settings(python, store)
     names = (folder / "world/classes.txt").read_text().splitlines()
     for video in sorted((folder / "world/nturgb+d_rgb").glob("*.avi")):
         place = made.folder / "data/raw" / names[int(video.name[17:20]) - 1] / video.name
