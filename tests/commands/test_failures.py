@@ -52,8 +52,10 @@ def test_a_failed_prompt_is_not_listed_again_by_later_stages(
     run(asked())
     lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
     assert lines == [
+        "pose: 0 rows without a result",
         "skeleton: 1 rows without a result",
         "crop: 1 rows without a result, and 2 because an earlier stage failed",
+        "video_skeleton: 0 rows without a result",
         "caption: 1 rows without a result, and 3 because an earlier stage failed",
         "embed-vision: 0 rows without a result, and 3 because an earlier stage failed",
         "embed-language: 0 rows without a result, and 3 because an earlier stage failed",
