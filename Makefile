@@ -43,7 +43,7 @@ demo: $(STAMP)  ## Run the whole pipeline on the synthetic world; print timings,
 	@echo && c2vl timings && echo && c2vl metrics
 
 encoders: $(STAMP)  ## Train all encoders, JOBS at once (default: one per core; on a GPU, as many as fit)
-	dvc repro skeleton embed
+	dvc repro skeleton embed video_skeleton
 	@dvc stage list --name-only | grep -E '^(baselines|pretrain)@' | sort | xargs -n 1 -P $(JOBS) dvc --wait-for-lock repro -q -s
 
 test: lint  ## Lint, types, and all tests in parallel (with one small run of the whole pipeline)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from resolved_pipeline import PIPELINE, lies_in, name_of
 
 ROOT = Path(__file__).parents[2]
 WITHOUT_PIP = '#!/bin/sh\necho "No module named pip" >&2; exit 1\n'
@@ -64,3 +66,27 @@ def test_an_environment_with_pip_is_kept(project: Path) -> None:
     done = install(project, WITH_PIP, exit_code=1)
     assert done.returncode == 0 and "installs" in done.stdout
     assert (project / ".venv/own file").exists()
+
+
+def test_encoders_makes_first_what_its_trainings_read() -> None:
+    """`dvc repro -s` runs one stage, and none that it needs."""
+    stages = {name: one.get("do", one) for name, one in PIPELINE["stages"].items()}
+    maker = {
+        name_of(out).partition("${")[0]: name
+        for name, stage in stages.items()
+        for out in stage.get("outs", [])
+    }
+
+    def needs(name: str) -> set[str]:
+        deps = [name_of(dep).partition("${")[0] for dep in stages[name]["deps"]]
+        return {by for dep in deps for out, by in maker.items() if lies_in(dep, {out.rstrip("/")})}
+
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.search(r"^encoders:.*\n\tdvc repro (.+)$", makefile, re.MULTILINE)
+    assert targets is not None
+    made, left = set[str](), targets[1].split()
+    while left:
+        made.add(name := left.pop())
+        left += needs(name) - made
+    assert "index" in made
+    assert needs("pretrain") | needs("baselines") <= made
