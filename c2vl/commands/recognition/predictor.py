@@ -56,6 +56,7 @@ class Predictor:
         self._dataset, self._arguments = dataset, arguments
         self._device = machine.device()
         self._videos: list[Path] = []
+        self._done: list[Path] = []  # videos that were of use
         self._bar: tqdm | None = None
         self._spent = 0.0
 
@@ -67,9 +68,12 @@ class Predictor:
             data: the folder with `skeleton` and `targets`; says how long training clips are.
 
         Raises:
-            UserError: the classifier is of another skeleton, or a checkpoint cannot be used.
+            UserError: the classifier is of another skeleton, a checkpoint cannot be used, or a
+                drawing would overwrite a video.
         """
         require_video_skeleton(self._recogniser.layout, self._chosen)
+        self._videos = [*videos]
+        self._require_other_files()
         pose, crop = load_section("pose", PoseParams), load_section("crop", CropParams)
         if model := self._arguments.pose:
             engine = pose.engine.model_copy(update={"model": model, "revision": None})
@@ -81,7 +85,7 @@ class Predictor:
         own = source.startswith(TRANSFER)
         learnt = training_lengths(data / "targets" / source.removeprefix(TRANSFER) if own else data)
         cutting = Cutting(self._arguments.window, self._arguments.stride, learnt)
-        self._videos, self._backend = [*videos], crop.video_backend
+        self._backend = crop.video_backend
         self._reader = VideoReader(pose, crop, self._recogniser.layout, cutting)
 
     def answers(self, files: Sequence[Path]) -> Iterator[Answer]:
@@ -104,7 +108,7 @@ class Predictor:
 
     def speed(self) -> str:
         """How fast the videos were read, in words."""
-        frames, count = sum(self._frames.values()), len(self._videos)
+        frames, count = sum(self._frames[path] for path in self._done), len(self._done)
         return (
             f"{frames} frames of {count} video{'s' * (count != 1)} in {self._spent:.1f} s "
             f"({frames / max(self._spent, 1e-9):.1f} frames a second on {self._device})"
@@ -150,7 +154,9 @@ class Predictor:
         assert self._bar is not None
         begun, before = time.monotonic(), self._bar.n
         try:
-            return self._read_video(path)
+            answer = self._read_video(path)
+            self._done.append(path)
+            return answer
         except UserError as error:
             return {"file": str(path), "error": str(error)}
         finally:
@@ -178,6 +184,15 @@ class Predictor:
             return out
         number = self._videos.index(path) + 1
         return out.with_name(f"{out.stem}-{number:0{len(str(len(self._videos)))}}{out.suffix}")
+
+    def _require_other_files(self) -> None:
+        """Check that no video is overwritten."""
+        if not self._arguments.overlay:
+            return
+        there = {path.resolve() for path in self._videos}
+        for out in map(self._overlay, self._videos):
+            if out.resolve() in there:
+                raise UserError(f"{out} is one of the videos; name another file in `--overlay`.")
 
     def _scores(self, clips: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
         """Scores (classes,) of each clip, computed in batches."""
