@@ -10,7 +10,7 @@
   c2vl predict a01_s01_e00_v01.json           any skeleton file of docs/datasets.md, such as
                                               .npz, .json, .mat, or OpenPose's folder of a clip
   c2vl predict pose.npy --size 1920x1080      2D: pixels x, y and score, for an encoder of 2D joints
-  c2vl predict folder/ --json > actions.json  all skeleton files in a folder, or else all videos
+  c2vl predict folder/ --json > actions.json  all skeleton files and videos in a folder
 
   c2vl predict clip.skeleton --from finetune --stream joint
 
@@ -21,9 +21,10 @@ fuses all streams that it has. By default it is the one of the first two with th
 on the test split; stderr says which. For a file that cannot be used, stderr gets one sentence, the
 other files go on, and the exit code is 1.
 
-A video needs a classifier that was trained on skeletons from videos. The detector of section `crop`
+A video needs a classifier that was trained on skeletons from videos. Any other classifier skips the
+videos of a folder with skeleton files, and stderr says how many. The detector of section `crop`
 finds the people, the engine of section `pose` their joints. A video longer than every training clip
-is cut into windows, each as long as half of these clips are at most.
+is cut into windows as long as the median training clip.
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
     from c2vl.commands.recognition.classifiers import choose, load_classifier
     from c2vl.commands.recognition.predictor import Predictor
     from c2vl.commands.recognition.skeleton_inputs import find_files, is_video_file
+    from c2vl.commands.recognition.video_inputs import without_unread_videos
     from c2vl.core.params import load_section
     from c2vl.datasets.data_params import DataParams
     from c2vl.evaluation.evaluate_params import EvaluateParams
@@ -89,12 +91,16 @@ def run(arguments: argparse.Namespace) -> None:
     data = load_section("data", DataParams)
     fusion = load_section("evaluate", EvaluateParams).fusion
     files = find_files(arguments.paths)
-    videos = [path for path in files if is_video_file(path)]
-    if arguments.overlay and not videos:
+    if arguments.overlay and not any(map(is_video_file, files)):
         raise UserError("`--overlay` draws on videos, but no video is among the files.")
     benchmark = arguments.benchmark or data.benchmarks[0]
     chosen, why = choose(RESULTS, DATA, benchmark, arguments.source, arguments.stream)
     recogniser = load_classifier(RESULTS, DATA, chosen, fusion)
+    if not arguments.overlay:
+        files, skipped = without_unread_videos(files, arguments.paths, recogniser.layout)
+        if skipped:
+            print(f"c2vl: {skipped}", file=sys.stderr)
+    videos = [path for path in files if is_video_file(path)]
     predictor = Predictor(recogniser, chosen, data.dataset, arguments)
     if videos:
         predictor.prepare_for_videos(videos, DATA)

@@ -185,6 +185,8 @@ def test_what_cannot_be_done_is_one_sentence(
     assert "so there is no part 5:9999" in said(video, "--part", "5:9999")
     assert "stride is longer than the window" in said(video, "--window", "5", "--stride", "9")
     assert "'nowhere' is neither" in said(video, "--pose", "nowhere")
+    mine = shutil.copy(video, tmp_path / "mine.avi")
+    assert "mine.avi is one of the videos" in said(str(mine), "--overlay", str(mine))
     os.mkfifo(tmp_path / "pipe.mp4")
     assert "not a regular file" in said(str(tmp_path / "pipe.mp4"))
     other = write_project(tmp_path / "kinect")
@@ -192,3 +194,28 @@ def test_what_cannot_be_done_is_one_sentence(
     errors = said(video)
     assert "was trained on the skeleton ntu25, but videos give coco17" in errors
     assert errors.count("\n") == 1
+
+
+def test_a_folder_may_hold_videos_and_skeleton_files(
+    project: Path,
+    clips: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    shutil.copy(clips[0], folder / "a.avi")
+    (folder / "notes.json").write_text("{}")
+    with pytest.raises(SystemExit):
+        main(["predict", str(folder), "--json"])
+    notes, video = json.loads(capsys.readouterr().out)
+    assert "notes.json: " in notes["error"] and Path(video["file"]).name == "a.avi"
+    assert video["actions"]
+    np.save(folder / "b.npy", np.random.default_rng(0).normal(size=(9, 25, 3)))
+    monkeypatch.chdir(write_project(tmp_path / "kinect"))
+    (folder / "notes.json").unlink()
+    main(["predict", str(folder)])
+    out, errors = capsys.readouterr()
+    assert "b.npy" in out and "a.avi" not in out
+    assert "1 video is skipped: videos give coco17, and the classifier was trained on" in errors

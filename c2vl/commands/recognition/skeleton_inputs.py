@@ -46,9 +46,9 @@ class Clip:
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
-    """List the files of `paths`; a folder stands for its skeleton files (at any depth, sorted).
+    """List the files of `paths`; a folder stands for its skeleton files, then its videos.
 
-    A folder without any stands for its videos. A folder's text file counts only if its first line
+    They may lie at any depth, and come sorted. A folder's text file counts only if its first line
     holds PKU-MMD's 150 numbers. A folder of OpenPose's files, one a frame, is one skeleton.
 
     Raises:
@@ -70,7 +70,8 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
                     f"{path} holds no skeleton file and no video; these are read: "
                     f"{', '.join((*SUFFIXES, *CONTAINERS))}."
                 )
-            found += sorted(map(Path, joined(str(file) for file in inside))) or videos
+            found += sorted(map(Path, joined(str(file) for file in inside)))
+            found += videos
         elif path.exists():
             found.append(path)
         else:
@@ -178,5 +179,8 @@ def _within(part: Part | None, frames: int) -> Part:
 
 
 def _like_pku(path: Path) -> bool:
-    with path.open("rb") as file:
-        return len(file.readline(64 * NUMBERS).split()) == NUMBERS
+    try:
+        with path.open("rb") as file:
+            return len(file.readline(64 * NUMBERS).split()) == NUMBERS
+    except OSError:  # whoever reads the file says why
+        return True

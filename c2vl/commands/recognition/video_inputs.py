@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from c2vl.commands.recognition.arguments import Length
-from c2vl.commands.recognition.skeleton_inputs import Part
+from c2vl.commands.recognition.skeleton_inputs import Part, is_video_file
 from c2vl.commands.recognition.video_poses import poses_of_windows
 from c2vl.commands.recognition.video_windows import (
     Plan,
@@ -199,6 +199,28 @@ def require_video_skeleton(layout: SkeletonLayout, classifier: object) -> None:
             f"The classifier ({classifier}) was trained on the skeleton {layout.name}, but videos "
             f"give {VIDEO}; train one on videos (docs/your-own-classes.md), or give skeleton files."
         )
+
+
+def without_unread_videos(
+    files: Sequence[Path], named: Collection[Path], layout: SkeletonLayout
+) -> tuple[list[Path], str]:
+    """Leave out the videos of folders with skeleton files, if the classifier cannot use videos.
+
+    Args:
+        files: as `find_files` lists them.
+        named: files that the user names; they stay.
+        layout: the skeleton of the classifier.
+
+    Returns:
+        The other files, and a sentence on those left out, "" if there are none.
+    """
+    if layout.fits(shipped_layout(VIDEO)) or all(map(is_video_file, files)):
+        return list(files), ""
+    kept = [file for file in files if file in named or not is_video_file(file)]
+    count = len(files) - len(kept)
+    what = f"{count:,} video{'s are' if count > 1 else ' is'} skipped"
+    why = f"videos give {VIDEO}, and the classifier was trained on {layout.name}"
+    return kept, f"{what}: {why}." if count else ""
 
 
 def declared_frames(path: Path) -> int:
