@@ -162,6 +162,15 @@ def test_labels_may_be_numbers(tmp_path: Path) -> None:
     assert list(names.classes) == ["2", "eat"]
 
 
+def test_absurdly_long_numbers_are_no_crash(tmp_path: Path) -> None:
+    long = "9" * 5000
+    path = write(tmp_path, {"class": long, "subject": long})
+    path.write_text(path.read_text().replace("eat", "0").replace("jump", "2"))
+    path.write_text(path.read_text().replace("class", "label", 1))
+    found = by_name(list(list_manifest(params(tmp_path)).samples))
+    assert found["bad0"].kind == "no class" and "not from 0 to 9999" in found["bad0"].problem
+
+
 @pytest.mark.parametrize(
     ("change", "others", "why"),
     [

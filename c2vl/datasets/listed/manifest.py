@@ -11,7 +11,7 @@ from c2vl.core.unicode_text import printable, whole_characters
 from c2vl.datasets.classes import CLASSES_FILE, published_class_names
 from c2vl.datasets.data_params import DataParams, is_benchmark_name
 from c2vl.datasets.listed.listing import ListedSample, Listing
-from c2vl.datasets.listed.manifest_classes import class_column
+from c2vl.datasets.listed.manifest_classes import MOST_DIGITS, class_column
 from c2vl.datasets.listed.manifest_table import ManifestRow, ManifestTable, read_manifest
 from c2vl.datasets.raw_files import leads_out
 from c2vl.datasets.sample_ids import sample_id
@@ -147,9 +147,10 @@ class _Rows:
         self._place = {id(row): at for at, row in enumerate(table.rows)}
         self._subject = next((name for name in SUBJECT if name in table.columns), None)
         named = {row.values.get(self._subject or "", "") for row in table.rows} - {""}
-        whole = all(name.isdecimal() and 0 < int(name) <= MOST_NUMBER for name in named)
+        numbers = {name: _whole(name) for name in named}
+        whole = all(numbers.values())
         self._subjects = {
-            name: int(name) if whole else number
+            name: numbers[name] if whole else number
             for number, name in enumerate(sorted(named), start=1)
         }
 
@@ -205,7 +206,8 @@ def _stem(row: ManifestRow) -> str:
 
 
 def _whole(text: str, most: int = MOST_NUMBER) -> int | None:
-    return int(text) if text.isdecimal() and int(text) <= most else None
+    short = text.isdecimal() and len(text) <= MOST_DIGITS
+    return int(text) if short and int(text) <= most else None
 
 
 def _listed(table: ManifestTable) -> str:

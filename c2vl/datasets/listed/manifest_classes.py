@@ -11,6 +11,7 @@ from c2vl.core.errors import UserError
 from c2vl.datasets.listed.manifest_table import ManifestTable
 
 MOST_CLASSES = 10_000
+MOST_DIGITS = 9  # Python refuses to read numbers of thousands of digits
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,13 @@ def _by_name(names: list[str], given: Sequence[str] | None) -> Classes:
 def _by_number(names: list[str], numbers: list[str], given: Sequence[str] | None) -> Classes:
     named: dict[int, str] = dict(enumerate(given)) if given is not None else {}
     labels: list[tuple[int | None, str]] = []
+    limit = len(given) if given is not None else MOST_CLASSES
     for name, number in zip(names, numbers, strict=True):
-        label = int(number) if number else -1
+        label = int(number) if number and len(number) <= MOST_DIGITS else limit
         if not number:
             labels.append((None, "it has no label"))
-        elif label >= (len(given) if given is not None else MOST_CLASSES):
-            most = len(given) if given is not None else MOST_CLASSES
-            labels.append((None, f"label {label} is not from 0 to {most - 1}"))
+        elif label >= limit:
+            labels.append((None, f"label {number[:20]} is not from 0 to {limit - 1}"))
         elif name and named.setdefault(label, name) != name:
             labels.append((None, f"label {label} is {named[label]!r}, but its class is {name!r}"))
         else:
