@@ -6,7 +6,7 @@
   c2vl init data/raw --dry-run       only say what it understands
 
 Reads the names of the files, and some skeleton files. Writes FOLDER/manifest.csv, which you may
-edit: a row a clip with its class, files, subject and split (docs/datasets.md).
+edit: one row for each clip, with its class, files, subject and split (docs/datasets.md).
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ MOST_CLASSES = 30  # printed
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("folder", type=Path, help="folder of class folders")
-    parser.add_argument("--test", type=float, default=0.3, help="share that tests (default 0.3)")
-    parser.add_argument("--seed", type=int, default=0, help="of the drawn splits (default 0)")
+    parser.add_argument(
+        "--test", type=float, default=0.3, help="share of the test split (default 0.3)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed that draws splits (default 0)")
     parser.add_argument("--skeleton", help="a shipped skeleton or a YAML file (default: guessed)")
     parser.add_argument("--params", metavar="NAME", help="write profiles/NAME.yaml too")
     parser.add_argument(
@@ -43,16 +45,23 @@ def run(arguments: argparse.Namespace) -> None:
     """Write the manifest; print what was understood and what to do next.
 
     Raises:
-        UserError: the folder holds no clips, or a file would be overwritten.
+        UserError: the folder is missing or holds no clips, there is no such skeleton, or a file
+            would be overwritten.
     """
     from c2vl.commands.own_data.profile_file import profile_path, write_profile
     from c2vl.core.errors import writing
+    from c2vl.core.layout_file import load_layout
     from c2vl.datasets.listed.class_folders import read_class_folders
     from c2vl.datasets.listed.draw_splits import split_clips
     from c2vl.datasets.listed.write_manifest import write_manifest
 
     if not 0 < arguments.test < 1:
         raise UserError(f"--test is a share between 0 and 1, not {arguments.test:g}.")
+    if not arguments.folder.is_dir():
+        what = "is no folder" if arguments.folder.exists() else "is missing"
+        raise UserError(f"{arguments.folder} {what}; name the one that holds your class folders.")
+    if arguments.skeleton:
+        load_layout(arguments.skeleton)
     path = arguments.folder / "manifest.csv"
     profile = profile_path(arguments.params) if arguments.params else None
     for file in filter(None, (path, profile)):

@@ -150,6 +150,8 @@ def test_the_skeleton_is_that_of_most_files(
         (["empty"], "has no clips in folders of classes"),
         (["empty", "--test", "2"], "share between 0 and 1"),
         (["empty", "--params", "demo"], "choose another name"),
+        (["empty", "--params", "study"], "choose another name"),
+        (["empty", "--skeleton", "coco71"], "there is no skeleton 'coco71'"),
         (["empty", "--params", "../x"], "choose another name"),
     ],
 )

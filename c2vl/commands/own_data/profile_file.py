@@ -12,6 +12,7 @@ from c2vl.core.files import write_bytes
 
 FOLDER = Path("profiles")
 SHIPPED = ("demo", "small", "paper")
+TAKEN = (*SHIPPED, "study")
 SYNTHETIC = "studio|target_world"  # sections that only the synthetic world needs
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
 
@@ -22,10 +23,10 @@ def profile_path(name: str) -> Path:
     Raises:
         UserError: it cannot be a name, or is a shipped profile's.
     """
-    if not NAME.fullmatch(name) or name in SHIPPED:
+    if not NAME.fullmatch(name) or name in TAKEN:
         raise UserError(
             f"--params {name}: choose another name, of lower-case letters, digits, - and _; "
-            f"{', '.join(SHIPPED)} are shipped."
+            f"{', '.join(TAKEN)} are shipped."
         )
     return FOLDER / f"{name}.yaml"
 
