@@ -49,7 +49,7 @@ encoders: $(STAMP)  ## Train all encoders, JOBS at once (default: one per core; 
 test: lint  ## Lint, types, and all tests in parallel (with one small run of the whole pipeline)
 	python -m pytest $(IN_PARALLEL)
 
-recipes: $(STAMP)  ## Run every documented recipe on a few clips, and slow model types (a quarter of an hour)
+recipes: $(STAMP)  ## Run every documented recipe on a few clips, slow model types, gpu.sh
 	python -m pytest -m recipes tests/pipeline tests/prompts tests/bench
 
 lint: $(STAMP)  ## Style, types, and which room may import which: ruff, mypy, import-linter
