@@ -20,16 +20,13 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from ctypes import c_bool
-from multiprocessing import queues
 from multiprocessing.connection import wait
-from multiprocessing.context import SpawnContext
 from typing import Any, TypeVar
 
 from c2vl.core.errors import UserError
 from c2vl.core.packing import packed, unpacked
+from c2vl.core.spawn import Spawn
 
-CHECK_SECONDS = 0.2  # between two looks at whether all workers live; torch's are 5 s apart
 DYING_SECONDS = 1.0  # in which a worker whose result cannot be fetched is seen to have died
 NOT_CRASHED = (None, 0, -signal.SIGKILL, -signal.SIGTERM)  # exit codes; None: still runs
 NICE = 5  # of 19: an engine on the same core gets three quarters of its time
@@ -188,49 +185,10 @@ def _started(task: _Task, items: Iterator[Any], count: int) -> Iterator[Any]:
             collate_fn=_unchanged,
             num_workers=count,
             worker_init_fn=_begin,
-            multiprocessing_context=_Spawn(),
+            multiprocessing_context=Spawn(),
             generator=torch.Generator(),
         )
         return iter(loader)
-
-
-class _Flag:
-    """The part of `multiprocessing.Event` that `DataLoader` uses, without a lock.
-
-    A worker looks at it before each item. A worker that was killed while it looked would keep a
-    lock forever, and this process would wait for it at the end.
-    """
-
-    def __init__(self) -> None:
-        self._value = multiprocessing.RawValue(c_bool, False)
-
-    def set(self) -> None:
-        """Tell the workers to end."""
-        self._value.value = True
-
-    def is_set(self) -> bool:
-        """Whether the workers are to end."""
-        return bool(self._value.value)
-
-
-class _Queue(queues.Queue):
-    """A queue that waits at most `CHECK_SECONDS`; then `DataLoader` looks for dead workers."""
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """Return the next message; see `queue.Queue.get`."""
-        return super().get(block, timeout and min(timeout, CHECK_SECONDS))
-
-
-class _Spawn(SpawnContext):
-    """Starts processes as `spawn` does."""
-
-    def Event(self) -> Any:  # noqa: N802, the name that `DataLoader` calls
-        """A flag that a killed process cannot hold."""
-        return _Flag()
-
-    def Queue(self, maxsize: int = 0) -> Any:  # noqa: N802, as above
-        """A queue that lets a dead worker be noticed soon."""
-        return _Queue(maxsize, ctx=self.get_context())
 
 
 class _Task:
