@@ -12,7 +12,6 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from c2vl.core.errors import UserError
-from c2vl.core.params import ParamsModel
 from c2vl.prompts.engines.answers import Answer, Answerer, NoAnswer
 from c2vl.prompts.engines.batched_processor import BatchedProcessor
 from c2vl.prompts.engines.batching import Batching
@@ -32,6 +31,7 @@ from c2vl.prompts.engines.padding import group_by_length, length, padded
 from c2vl.prompts.engines.pixel_budget import set_pixel_budget
 from c2vl.prompts.engines.pretrained import load_pretrained
 from c2vl.prompts.engines.sanity import require_words
+from c2vl.prompts.engines.server_params import ServerParams
 from c2vl.prompts.engines.trial import Together, answering, find_together, trial_images
 
 if TYPE_CHECKING:
@@ -50,21 +50,6 @@ BUDGET_OF_NONE = ("max_pixels", None)
 CHAT = "chat"  # a value of `template`: use the checkpoint's own
 CPU_BATCH, MAX_BATCH = 16, 128  # crops; on a CPU, and the most that is tried on a GPU
 LARGEST_IMAGE = (1000, 500)  # height and width of a person in a full-HD frame
-
-
-class ServerParams(ParamsModel):
-    """An OpenAI-compatible server that answers instead of a local model.
-
-    Its address and key belong to this machine: `C2VL_CAPTION_URL` and `C2VL_CAPTION_KEY`.
-
-    Attributes:
-        model: the name under which it serves the model.
-        revision: which weights these are, as far as you know (a commit, a date). No server can
-            prove it; it is part of the key.
-    """
-
-    model: str
-    revision: str | None = None
 
 
 class CaptionerParams(EngineParams):
