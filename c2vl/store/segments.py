@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from c2vl.store.keys import KEY, KEY_BYTES, as_keys, key_array
 
 SUFFIX = ".arrow"
 CHUNK_BYTES = 2**20  # the least that is read to get one row
+STALE_SECONDS = 3600  # after which a file that is being written belongs to a killed process
 SCATTERED = 4  # mean rows per run; below this, slices cost more than copies
 
 
@@ -44,6 +46,13 @@ class Written:
 
 class DamagedError(Exception):
     """A segment's bytes are not an Arrow file of rows; the text names the file."""
+
+
+def remove_half_written(folder: Path) -> None:
+    """Remove the files that killed processes left half written in `folder`."""
+    for left in folder.glob(".*.part"):
+        if time.time() - left.stat().st_mtime > STALE_SECONDS:
+            left.unlink(missing_ok=True)
 
 
 def write_segment(folder: Path, rows: pa.Table, durable: bool = True) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,6 +30,7 @@ from c2vl.store.segments import (
     pick,
     read_keys,
     read_schema,
+    remove_half_written,
     take_rows,
     write_segment,
 )
@@ -38,7 +38,6 @@ from c2vl.store.segments import (
 MERGED_BYTES = 64 * 2**20
 SMALL_BYTES = 8 * 2**20
 FEW = 8  # small segments may stay; merging them would cost one more wait for the disk
-STALE_SECONDS = 3600
 DESCRIPTION = "fingerprint.json"
 WRITTEN = "sealed"  # an empty file; its time is when the table was last written
 NONE_HELD: Mapping[str, pa.Table] = {}
@@ -110,8 +109,7 @@ class Store:
     def _names(self) -> set[str]:
         if not self.folder.is_dir():
             return set()
-        suffix = len(SUFFIX)
-        return {name[:-suffix] for name in os.listdir(self.folder) if name.endswith(SUFFIX)}
+        return {name[: -len(SUFFIX)] for name in os.listdir(self.folder) if name.endswith(SUFFIX)}
 
     def _checked(self, name: str) -> np.ndarray | None:
         """Return the keys of a segment; None if it vanished or is damaged."""
@@ -191,9 +189,7 @@ class Store:
     def schema(self) -> pa.Schema | None:
         """Return the schema of the rows without `key`; None if there are no rows."""
         for name in sorted(self._keys):
-            with contextlib.suppress(
-                FileNotFoundError, DamagedError
-            ):  # reading its rows reports it
+            with contextlib.suppress(FileNotFoundError, DamagedError):  # `rows` reports it
                 schema = read_schema(self.folder, name)
                 return schema.remove(schema.get_field_index("key"))
         return None
@@ -233,11 +229,7 @@ class Store:
             make_durable(self.folder / (name + SUFFIX))
 
     def _describe(self) -> None:
-        """Write the description beside the rows, once.
-
-        Raises:
-            UserError: the store's folder vanished during the run.
-        """
+        """Write the description beside the rows, once; refuse if the folder vanished."""
         if not os.path.exists(self._described_in):
             if self._described or (len(self._keys.rows()) and not self.folder.exists()):
                 raise UserError(
@@ -299,13 +291,10 @@ class Store:
 
     def compact(self) -> None:
         """Merge small segments if there are many; remove half-written files of killed processes."""
-        with contextlib.suppress(
-            OSError, UserError, DamagedError
-        ):  # a read-only store stays as it is
+        # A read-only store stays as it is.
+        with contextlib.suppress(OSError, UserError, DamagedError):
             sizes = {name: (self.folder / (name + SUFFIX)).stat() for name in self._keys}
             small = [name for name, status in sizes.items() if status.st_size < SMALL_BYTES]
             if len(small) > FEW:
                 self.merge(sorted(small, key=lambda name: (sizes[name].st_mtime_ns, name)))
-            for left in self.folder.glob(".*.part"):
-                if time.time() - left.stat().st_mtime > STALE_SECONDS:
-                    left.unlink(missing_ok=True)
+            remove_half_written(self.folder)
