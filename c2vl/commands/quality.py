@@ -2,10 +2,12 @@
 
   c2vl quality
   c2vl quality --json      everything, with the commonest answers and the worst crops
+  c2vl quality published/pkuv2_language.zip     only the answers of a published file
 
-Prints numbers about data/skeleton, data/crop and data/caption, as far as they exist. A line that
-begins with `look:` names a number that good prompts do not have, and what to do.
-docs/evaluation.md explains each number.
+Prints numbers about data/skeleton, data/crop and data/caption, as far as they exist, and how varied
+the answers are, beside those that the paper's authors published. A line that begins with `look:`
+names a number that good prompts do not have, and what to do. docs/evaluation.md explains each
+number.
 """
 
 from __future__ import annotations
@@ -14,9 +16,12 @@ import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from c2vl.core.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 HELP = "show the quality of the prompts, before training on them"
 DATA = Path("data")
@@ -77,6 +82,9 @@ LIMITS = {
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
+    parser.add_argument(
+        "file", nargs="?", type=Path, help="a published answers file, instead of data/"
+    )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
@@ -84,9 +92,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Print the quality.
 
     Raises:
-        UserError: there are no prompts yet.
+        UserError: there are no prompts yet, or the file cannot be used.
     """
-    found = measure(DATA)
+    file = getattr(arguments, "file", None)
+    found = measure_published(file) if file else measure(DATA)
     if arguments.json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return
@@ -123,13 +132,14 @@ def measure(data: Path) -> dict[str, Any]:
         }
     if (data / "caption").is_dir():
         captions = tables.read(
-            data / "caption", ["sample", "status", "answer", "finished", "repeats"]
+            data / "caption", ["sample", "k", "status", "answer", "finished", "repeats"]
         )
-        index = tables.read(data / "index" / "index.parquet", ["sample", "label", "status"])
+        index = tables.read(data / "index" / "index.parquet")
         classes = read_json(data / "index" / "classes.json")
         found["answers"] = answer_quality(captions, classes)
         found["clips"] = clip_quality(index, captions, classes)
         found["clips"]["sharing_an_answer"] = clips_sharing_an_answer(index, captions)
+        found["variety"] = _variety(index, captions)
     if not found.keys() - {"skeleton"}:
         raise UserError(
             f"There are no crops or answers yet ({data / 'crop'}, {data / 'caption'}); "
@@ -138,16 +148,77 @@ def measure(data: Path) -> dict[str, Any]:
     return found
 
 
+def measure_published(file: Path) -> dict[str, Any]:
+    """Measure the answers of a published file, classes and splits by the clips' names.
+
+    Raises:
+        UserError: the file cannot be used.
+    """
+    from c2vl.datasets.clip_names import labels_and_splits
+    from c2vl.evaluation.scores.answer_variety import answer_variety
+    from c2vl.prompts.published_file import read_published
+
+    sentences = read_published(file).sentences
+    return {"variety": answer_variety(sentences, *labels_and_splits(sentences))}
+
+
+def _variety(index: pa.Table, captions: pa.Table) -> dict[str, Any]:
+    """`answer_variety` of the usable answers of the samples in `index`."""
+    from c2vl.core.tables.schemas import benchmarks_of
+    from c2vl.evaluation.scores.answer_variety import answer_variety
+
+    samples = index.column("sample").to_pylist()
+    labels = dict(zip(samples, index.column("label").to_pylist(), strict=True))
+    rows = captions.select(["sample", "k", "answer"]).to_pylist()
+    answers: dict[str, list[str]] = {}
+    for row in sorted(rows, key=lambda row: (row["sample"], row["k"])):
+        if row["answer"] is not None and labels.get(row["sample"]) is not None:
+            answers.setdefault(row["sample"], []).append(row["answer"])
+    splits = {
+        benchmark: dict(zip(samples, index.column(benchmark).to_pylist(), strict=True))
+        for benchmark in benchmarks_of(index)
+    }
+    return answer_variety(answers, labels, splits)
+
+
 def lines(found: dict[str, Any]) -> Iterator[str]:
     """A line for each number, then what to look at."""
     for part, values in found.items():
-        for name, value in values.items():
+        for name, value in values.items() if part != "variety" else ():
             if isinstance(value, float | int):
                 shown = f"{value:.3f}" if isinstance(value, float) else f"{value:,}"
                 yield f"{part + ', ' + name.replace('_', ' '):38}{shown}"
+    if "variety" in found:
+        yield from _beside_the_authors(found["variety"])
     yield ""
     concerns = list(_concerns(found))
     yield from concerns or ["nothing to look at: all numbers are within their limits"]
+
+
+def _beside_the_authors(variety: dict[str, Any]) -> Iterator[str]:
+    """The table of the answers here and those that the paper's authors published."""
+    from c2vl.evaluation.scores.answer_variety import AUTHORS
+
+    def shown(value: float | None, form: str) -> str:
+        return "-" if value is None else format(value, form)
+
+    yield ""
+    yield f"{'how varied the answers are':44}{'here':>8}{AUTHORS['dataset']:>12}"
+    rows = [
+        ("distinct answers", variety["distinct"], AUTHORS["distinct"], ".3f"),
+        ("words of an answer", variety["words"], AUTHORS["words"], ".1f"),
+        ("agreement of two answers of a clip", variety["agreement"], AUTHORS["agreement"], ".3f"),
+    ]
+    for name in ("one_answer", "all_answers", "chance"):
+        what = {
+            "one_answer": "class from one answer",
+            "all_answers": "class from all answers of a clip",
+            "chance": "class by chance",
+        }[name]
+        for benchmark, value in variety[name].items():
+            rows.append((f"{what}, {benchmark}", value, AUTHORS[name].get(benchmark), ".3f"))
+    for name, here, authors, form in rows:
+        yield f"{name:44}{shown(here, form):>8}{shown(authors, form):>12}"
 
 
 def _concerns(found: dict[str, Any]) -> Iterator[str]:

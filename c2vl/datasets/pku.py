@@ -18,6 +18,7 @@ _VIDEO = {
     "pku1": re.compile(r"(?P<number>\d{4})()-(?P<view>[LMR])", re.ASCII),
     "pku2": re.compile(r"A(?P<number>\d{2})N(\d{2})-(?P<view>[LMR])", re.ASCII),
 }
+_CLIP = re.compile(r"(?:A(\d{3})N(\d{3})|F(\d{3}))V(\d{3})C(\d{3})L\d{3}", re.ASCII)
 
 
 class PkuError(Exception):
@@ -87,6 +88,24 @@ def parse_video(dataset: str, text: str) -> VideoName:
     return VideoName(
         int(match["number"]), int(match[2]) if match[2] else None, VIEWS.index(match["view"]) + 1
     )
+
+
+def parse_clip(text: str) -> tuple[VideoName, int]:
+    """Return the video and the class (from 1) of a clip's name; the reverse of `VideoName.clip`.
+
+    Raises:
+        ValueError: it is no such name.
+
+    Examples:
+        >>> parse_clip("A013N008V002C048L005")
+        (VideoName(number=13, performer=8, view=2), 48)
+    """
+    match = _CLIP.fullmatch(text)
+    numbers = [int(group) for group in match.groups() if group] if match else [0]
+    if 0 in numbers or numbers[-2] > len(VIEWS):
+        raise ValueError(f"not a clip's name such as A013N008V002C048L005: {text[:40]!r}")
+    number, *performer, view, action = numbers
+    return VideoName(number, performer[0] if performer else None, view), action
 
 
 def decoded(data: bytes, what: str) -> str:

@@ -21,12 +21,10 @@ from c2vl.datasets.pku import PkuError, VideoName
 from c2vl.datasets.pku_labels import Clip
 from c2vl.datasets.pku_read import Reading, read_video
 from c2vl.datasets.pku_scan import VideoFiles, scan
-from c2vl.datasets.pku_splits import Splits, parse_splits
+from c2vl.datasets.pku_splits import SPLIT_FILES, Splits, parse_splits
 from c2vl.datasets.raw_files import PlaceError
 from c2vl.datasets.remarks import passed_over
 from c2vl.datasets.rows import Chosen, Index, checked_length, choose
-
-_SPLIT_FILE = {"xsub": "cross_subject", "xview": "cross_view"}
 
 
 def build(params: DataParams) -> Index:
@@ -121,7 +119,7 @@ def assemble(
 
 def _splits(params: DataParams, benchmark: str, found: Sequence[str]) -> Splits | None:
     """The lists of a benchmark: the raw folder's, else ours, else none if nobody asks."""
-    wanted = _SPLIT_FILE[benchmark]
+    wanted = SPLIT_FILES[benchmark]
     usable: dict[Splits, str] = {}
     problems = []
     for place in found:

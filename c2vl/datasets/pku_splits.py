@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from importlib import resources
 
 from c2vl.datasets.pku import PkuError, VideoName, decoded, parse_video
 
+SPLIT_FILES = {"xsub": "cross_subject", "xview": "cross_view"}
 _HEADINGS = {
     "training": "train",
     "train": "train",
@@ -74,6 +76,15 @@ def parse_splits(dataset: str, data: bytes) -> Splits:
             f"ignored {len(unknown)} that name no video: {shown}{'…' if len(unknown) > 3 else ''}"
         )
     return _checked(names, repairs)
+
+
+def published_splits() -> dict[str, Splits]:
+    """The published splits of PKU-MMD II by benchmark."""
+    folder = resources.files(__package__)
+    return {
+        benchmark: parse_splits("pku2", folder.joinpath(f"pku2_{name}.txt").read_bytes())
+        for benchmark, name in SPLIT_FILES.items()
+    }
 
 
 def _checked(names: dict[str, set[VideoName]], repairs: Iterable[str]) -> Splits:

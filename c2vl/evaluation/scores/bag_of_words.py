@@ -8,13 +8,12 @@ skeleton is not looked at.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-
-AUTHORS = {"dataset": "PKU-MMD II", "all": 0.482, "middle": 0.239, "classes": 41}
 
 
 def accuracy(
@@ -29,7 +28,7 @@ def accuracy(
 
     A text without words is predicted like any other (its features are zero) and counts.
     """
-    if not test or len(set(train_labels)) < 2 or not any(text.strip() for text in train):
+    if not test or len(set(train_labels)) < 2 or not any(re.search(r"\w", text) for text in train):
         return None
     model = make_pipeline(
         TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b"),
