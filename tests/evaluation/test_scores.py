@@ -91,6 +91,19 @@ def test_answers_are_read_from_any_text(text, names):
             assert " ".join(text[found.start : found.end].lower().split()) == found.name
 
 
+def test_synonyms_are_read_as_the_names_they_stand_for():
+    words = answers.Vocabulary(
+        VOCABULARY.postures,
+        VOCABULARY.objects,
+        VOCABULARY.phrases,
+        {"cup": ["mug"], "sitting": ["seated"], "drink something": ["have a drink"]},
+    )
+    parsed = answers.parse("He is seated with a Mug, trying to have a drink.", words)
+    assert parsed.names() == ("sitting", "cup", "drink something")
+    assert parsed.object == answers.Found("cup", 20, 23)
+    assert answers.parse("He is seated with a mug.", VOCABULARY).names() == (None, None, None)
+
+
 def test_answer_shares_and_confusions():
     def said(text):
         return answers.parse(text, VOCABULARY)
@@ -141,7 +154,7 @@ def test_retrieval_of_perfect_collapsed_and_random_features():
     assert guessed["image_to_text"]["top5"] == pytest.approx(0.05, abs=0.02)
 
 
-def test_equal_sentences_are_right_answers_for_each_other():
+def test_equal_meanings_are_right_answers_for_each_other():
     texts = np.eye(4)[[0, 0, 1, 2]]
     images = np.eye(4)[[0, 0, 1, 3]]  # the last crop is nearest to nothing
     found = encoder_scores.retrieval(images, texts, ["a", "a", "b", "c"], candidates=4, draws=1)
@@ -151,7 +164,7 @@ def test_equal_sentences_are_right_answers_for_each_other():
     assert found["image_to_text"]["chance1"] == pytest.approx((0.5 + 0.5 + 0.25 + 0.25) / 4)
 
 
-def test_distinct_draws_never_share_a_sentence():
+def test_distinct_draws_never_share_a_meaning():
     texts, images = np.eye(5)[[0, 0, 0, 0, 1, 2]], np.eye(5)[[0, 0, 0, 0, 4, 4]]
     found = encoder_scores.retrieval(
         images, texts, list("aaaabc"), candidates=100, draws=4, distinct=True

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 PARTS = ("posture", "object", "phrase")
@@ -25,11 +25,21 @@ _NOT_HOLDING = re.compile(
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The names an answer can contain, as in `truth/studio/vocabulary.json`."""
+    """The names an answer can contain, as in `truth/studio/vocabulary.json`.
+
+    Attributes:
+        postures, objects, phrases: the names.
+        synonyms: other ways to say a name.
+    """
 
     postures: tuple[str, ...]
     objects: tuple[str, ...]
     phrases: tuple[str, ...]
+    synonyms: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def ways(self, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        """Pairs (words, name): each of `names`, and its synonyms."""
+        return tuple((way, name) for name in names for way in (name, *self.synonyms.get(name, ())))
 
     def things(self) -> tuple[str, ...]:
         """The objects, and `nothing` whether or not it was listed among them."""
@@ -69,11 +79,14 @@ def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w)(?:{'|'.join(words) or '(?!)'})(?!\w)", re.IGNORECASE)
 
 
-def _first(text: str, names: tuple[str, ...], spans: Sequence[tuple[int, int]]) -> Found | None:
-    """The first vocabulary name in `text` inside one of `spans`, tried in order."""
-    canonical = {" ".join(name.lower().split()): name for name in names}
+def _first(
+    text: str, ways: tuple[tuple[str, str], ...], spans: Sequence[tuple[int, int]]
+) -> Found | None:
+    """The first of `ways` (words, name) in `text` inside one of `spans`, tried in order."""
+    canonical = {" ".join(words.lower().split()): name for words, name in ways}
+    pattern = _pattern(tuple(words for words, _ in ways))
     for start, end in spans:
-        hit = _pattern(names).search(text, start, end)
+        hit = pattern.search(text, start, end)
         if hit:
             return Found(canonical[" ".join(hit.group().lower().split())], hit.start(), hit.end())
     return None
@@ -86,7 +99,8 @@ def parse(text: str, vocabulary: Vocabulary) -> Parsed:
     the phrase: "trying to read a book" alone does not say what is held. "Not holding anything" is
     `nothing`.
     """
-    phrase = _first(text, vocabulary.phrases, [(0, len(text))])
+    phrase = _first(text, vocabulary.ways(vocabulary.phrases), [(0, len(text))])
+    things = vocabulary.ways(vocabulary.things())
     outside = [(0, len(text))] if phrase is None else [(0, phrase.start), (phrase.end, len(text))]
     spans = []
     for start, end in outside:
@@ -98,10 +112,8 @@ def parse(text: str, vocabulary: Vocabulary) -> Parsed:
     if denial:
         held = Found(NOTHING, denial.start(), denial.end())
     return Parsed(
-        posture=_first(text, vocabulary.postures, [(0, len(text))]),
-        object=held
-        or _first(text, vocabulary.things(), spans)
-        or _first(text, vocabulary.things(), outside),
+        posture=_first(text, vocabulary.ways(vocabulary.postures), [(0, len(text))]),
+        object=held or _first(text, things, spans) or _first(text, things, outside),
         phrase=phrase,
     )
 

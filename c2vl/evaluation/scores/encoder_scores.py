@@ -16,7 +16,7 @@ Features = NDArray[np.floating]  # (N, d)
 def retrieval(
     images: Features,
     texts: Features,
-    sentences: Sequence[str],
+    meanings: Sequence[str],
     candidates: int = 100,
     draws: int = 10,
     seed: int = 0,
@@ -25,23 +25,24 @@ def retrieval(
     """Crop → sentence and sentence → crop among `candidates` frames, averaged over seeded draws.
 
     Each draw takes `candidates` different frames at random with their true sentences. Frames that
-    share a sentence are right answers for each other: nothing in the picture can tell them apart.
-    Where few sentences make most of the world, that is easier than it sounds (see `chance5`);
-    `distinct` draws one frame a sentence.
+    share a meaning are right answers for each other: their sentences may say no more. Where few
+    meanings make most of the world, that is easier than it sounds (see `chance5`); `distinct` draws
+    one frame a meaning.
 
     Args:
         images: (N, d) features of the crops.
         texts: (N, d) features of the crops' true sentences.
-        sentences: the N sentences themselves.
-        distinct: no two candidates of a draw share a sentence; there are then at most as many as
-            distinct sentences.
+        meanings: what the N sentences mean.
+        distinct: no two candidates of a draw share a meaning; there are then at most as many as
+            distinct meanings.
 
     Returns:
         `image_to_text` and `text_to_image`, each with `top1`, `top5`, `chance1`, `chance5`; the
-        number of candidates, draws, frames and distinct sentences. Empty rates without frames.
+        number of candidates, draws, frames and distinct meanings (`sentences`). Empty rates without
+        frames.
     """
     x, y = unit(images), unit(texts)
-    identity = np.unique(np.asarray(sentences, dtype=object).astype(str), return_inverse=True)[1]
+    identity = np.unique(np.asarray(meanings, dtype=object).astype(str), return_inverse=True)[1]
     generator = np.random.default_rng(seed)
     size = min(candidates, len(np.unique(identity)) if distinct else len(x))
     found: dict[str, dict[str, list[float]]] = {"image_to_text": {}, "text_to_image": {}}

@@ -39,7 +39,8 @@ class FrameScore:
     """One sampled frame beside its truth.
 
     `detection` is None where the detector saw no frame, `said` where the captioner was not asked.
-    `sentence` is what the answer should be: of the frame, or of the clip; `of_frame` the frame's.
+    `sentence` is what the answer should be: of the frame, or of the clip; `of_frame` the frame's,
+    `meaning` the posture, object and phrase that this names.
     """
 
     sample: str
@@ -51,6 +52,7 @@ class FrameScore:
     sentence: str
     true: Parsed
     of_frame: str
+    meaning: str
 
     def row(self) -> dict[str, Any]:
         """The frame as a row of `FRAMES`; `<part>_at` is (start, end) in the answer."""
@@ -116,6 +118,7 @@ def score_frames(
             sentence=sentence,
             true=parse(sentence, truth.vocabulary),
             of_frame=truth.sentences[at],
+            meaning="/".join(map(str, parse(truth.sentences[at], truth.vocabulary).names())),
         )
 
 

@@ -25,6 +25,7 @@ from c2vl.evaluation.scores import (
     world_samples,
 )
 from c2vl.evaluation.scores import frame_scores as frames
+from c2vl.evaluation.scores.answer_variety import thinned
 from c2vl.evaluation.scores.ground_truth import Truth
 from c2vl.evaluation.scores.score_params import ScoreParams
 
@@ -105,15 +106,7 @@ def words_alone(
     names, found = given.index.column("sample").to_pylist(), {}
     for benchmark in tables.schemas.benchmarks_of(given.index):
         split = dict(zip(names, given.index.column(benchmark).to_pylist(), strict=True))
-        kept: dict[str, Sequence[str]] = {}
-        generator = np.random.default_rng(params.seed)
-        for side in ("train", "test"):
-            members = [sample for sample in sorted(of_clip) if split.get(sample) == side]
-            few = min(len(members), params.bag_of_words_clips)
-            kept |= {
-                members[at]: of_clip[members[at]]
-                for at in generator.permutation(len(members))[:few]
-            }
+        kept = thinned(of_clip, split, params.bag_of_words_clips, params.seed)
         found[benchmark] = bag_of_words.bag_of_words(kept, given.labels(), split)
     return found
 
@@ -156,22 +149,24 @@ def true_sentences(
 ) -> dict[str, Any]:
     """Retrieval between crops and true sentences.
 
-    `retrieval` is of any frames, `retrieval_distinct` of one frame a sentence.
+    `retrieval` is of any frames, `retrieval_distinct` of one frame a meaning. Sentences that name
+    the same posture, object and phrase mean the same.
 
     `encode` is the encoder's text tower.
     """
-    sentences = {(frame.sample, frame.k): frame.of_frame for frame in scored}
+    frames_at = {(frame.sample, frame.k): frame for frame in scored}
     keys, features = given.features()
-    rows = [row for row, key in enumerate(keys) if key in sentences]
-    distinct = sorted({sentences[keys[row]] for row in rows})
-    if not distinct:
+    rows = [row for row, key in enumerate(keys) if key in frames_at]
+    true = [frames_at[keys[row]].of_frame for row in rows]
+    if not true:
         return {}
+    distinct = sorted(set(true))
     texts, place = encode(distinct), {text: at for at, text in enumerate(distinct)}
-    true = [sentences[keys[row]] for row in rows]
+    meanings = [frames_at[keys[row]].meaning for row in rows]
     pairs = (
         features[rows],
         texts[[place[text] for text in true]],
-        true,
+        meanings,
         params.candidates,
         params.draws,
         params.seed,
