@@ -23,6 +23,7 @@ from c2vl.studio.broken import break_sample, choose_broken
 from c2vl.studio.cameras import AZIMUTHS, Camera, camera
 from c2vl.studio.cast import subject
 from c2vl.studio.drawing import Image
+from c2vl.studio.draws import Chance
 from c2vl.studio.further import FURTHER, further_motion
 from c2vl.studio.ntu_files import sample_name, write_skeleton, write_video
 from c2vl.studio.performance import Performance, perform, perform_motion
@@ -32,7 +33,7 @@ from c2vl.studio.seeds import generator
 from c2vl.studio.sensor import sense
 from c2vl.studio.studio_params import StudioParams
 from c2vl.studio.truth import frame_sentence, posture
-from c2vl.studio.vocabulary import ACTIONS, NOTHING, OBJECTS, PHRASES, POSTURES
+from c2vl.studio.vocabulary import ACTIONS, NOTHING, OBJECTS, PHRASES, POSTURES, SYNONYMS
 
 EVERY = (*ACTIONS, *FURTHER)  # in the order of their numbers
 Rows = list[dict[str, Any]]  # rows of a table of the ground truth
@@ -111,10 +112,15 @@ def _film_one(
     people: Rows = []
     answers: Rows = []
     images = []
+    words = Chance(generator("words", params.seed, name))
     for index, drawn in enumerate(shots(params, take, performance, number, rng)):
         images.append(drawn.image)
         answers.append(
-            {"sample": name, "frame": index, "sentence": frame_sentence(performance, index)}
+            {
+                "sample": name,
+                "frame": index,
+                "sentence": frame_sentence(performance, index, words),
+            }
         )
         each = zip(performance.actors, drawn.boxes, drawn.joints, strict=True)
         for k, (actor, box, joints) in enumerate(each):
@@ -206,6 +212,7 @@ def simulate(params: StudioParams, raw: Path, truth: Path) -> dict[str, int]:
         "postures": list(POSTURES),
         "phrases": list(PHRASES.values()),
         "actions": list(known),
+        "synonyms": {name: list(others) for name, others in SYNONYMS.items()},
     }
     write_json(truth / "vocabulary.json", vocabulary)
     return {"samples": len(names), "frames": len(answers), "broken": len(broken)}

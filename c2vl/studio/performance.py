@@ -51,6 +51,7 @@ class Actor:
         held: (T,) names of the held object.
         hand: the side that holds it.
         seat: (T,) 1 if seated, 0 if standing.
+        strength: (T,) how far the gesture is made: 0 before and after, 1 at its height.
         tint: (3,) factors for the colour of the object.
         phrases: (T,) true action phrases.
         yaw: direction in radians.
@@ -61,6 +62,7 @@ class Actor:
     held: list[str]
     hand: int
     seat: Curve
+    strength: Curve
     tint: Colour
     phrases: list[str]
     yaw: float
@@ -158,7 +160,17 @@ def _actor(
     x, z, yaw = place_at
     joints = place(articulate(subject.body, motion), yaw, np.array([x, 0.0, z]))
     tint = rng.uniform(0.8, 1.15, 3)
-    return Actor(subject, joints, held, hand, motion.seat.copy(), tint, _phrases(motion), yaw)
+    return Actor(
+        subject,
+        joints,
+        held,
+        hand,
+        motion.seat.copy(),
+        motion.strength.copy(),
+        tint,
+        _phrases(motion),
+        yaw,
+    )
 
 
 def perform(

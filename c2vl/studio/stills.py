@@ -15,7 +15,8 @@ from c2vl.studio.performance import Performance, perform
 from c2vl.studio.room import background
 from c2vl.studio.scene import Frame, empty_set, grain_tile, render
 from c2vl.studio.seeds import generator
-from c2vl.studio.truth import frame_sentence, posture
+from c2vl.studio.sentences import Facts
+from c2vl.studio.truth import frame_facts
 from c2vl.studio.vocabulary import ACTIONS, PAIR
 
 # Seed of a world for stills only: `studio.seed` of a demo must be smaller.
@@ -31,9 +32,7 @@ class Person:
     """
 
     box: NDArray[np.float64]
-    object: str
-    posture: str
-    phrase: str
+    facts: Facts
     action: str
     joints: NDArray[np.float64]
     coco: NDArray[np.float64]
@@ -43,13 +42,12 @@ class Person:
 class Still:
     """A frame with 0 to 2 people.
 
-    `sentence` is the true answer about all of them, empty without people. `pair` is True for a
-    two-person action, whose people are cropped together.
+    `pair` is True for a two-person action: its people are cropped together, and the facts of each
+    are those of both.
     """
 
     image: Image
     people: list[Person]
-    sentence: str
     pair: bool
 
 
@@ -67,7 +65,7 @@ def still(seed: int, height: int = 216) -> Still:
     seen_from, room = _room(setup, number, height)
     grain = grain_tile(height, rng)
     if rng.random() < 0.06:
-        return Still(room.copy(), [], "", False)
+        return Still(room.copy(), [], False)
     action = str(rng.choice(PAIR)) if rng.random() < 0.22 else str(rng.choice(ACTIONS))
     cast = [subject(ENGINE_WORLD, int(n)) for n in rng.choice(100_000, 2, replace=False)]
     performance = perform(action, cast, rng, frames_per_second=15)
@@ -76,7 +74,7 @@ def still(seed: int, height: int = 216) -> Still:
         performance, frame, seen_from, empty_set(performance, seen_from, room, rng), grain
     )
     people = _people(performance, frame, drawn, seen_from, height)
-    return Still(drawn.image, people, frame_sentence(performance, frame), len(people) == 2)
+    return Still(drawn.image, people, len(people) == 2)
 
 
 def _people(
@@ -85,15 +83,6 @@ def _people(
     people = []
     for actor, box, coco in zip(performance.actors, drawn.boxes, drawn.joints, strict=True):
         pixels = seen_from.colour(seen_from.view(actor.joints[frame])) * (height / 1080.0)
-        people.append(
-            Person(
-                box,
-                actor.held[frame],
-                posture(actor, frame),
-                actor.phrases[frame],
-                performance.action,
-                pixels,
-                coco,
-            )
-        )
+        facts = frame_facts(performance, frame)
+        people.append(Person(box, facts, performance.action, pixels, coco))
     return people

@@ -1,4 +1,4 @@
-"""The words of the synthetic world: classes, objects, postures, and phrases for single frames.
+"""The words of the synthetic world: classes, objects, postures, phrases, and their synonyms.
 
 A phrase names a visible gesture. Most phrases are shared by two classes, so an answer helps to
 recognise the class but does not give it away.
@@ -44,17 +44,26 @@ SOLO = (
 PAIR = ("shake hands", "hand over an object", "punch somebody", "push somebody")
 ACTIONS = SOLO + PAIR
 
-
-def sentence(people: int, posture: str, held: str, phrase: str) -> str:
-    """The true answer to the paper's question for one frame.
-
-    Args:
-        people: number of visible people of the action, 1 or 2.
-        posture: one of `POSTURES`.
-        held: one of `OBJECTS` or `NOTHING`.
-        phrase: a value of `PHRASES`.
-    """
-    thing = held if held == NOTHING else f"a {held}"
-    if people == 1:
-        return f"The person is {posture} and holding {thing}. The person is trying to {phrase}."
-    return f"Two people are {posture} and holding {thing}. They are trying to {phrase}."
+# Other ways to say a posture, an object or a phrase. Each belongs to one name only, so an answer
+# can be read back. None is the name of a class.
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "standing": ("standing up", "standing still"),
+    "sitting": ("sitting down", "seated"),
+    "cup": ("mug",),
+    "phone": ("cell phone", "smartphone", "mobile phone"),
+    "ball": ("basketball",),
+    "book": ("notebook",),
+    "bag": ("handbag", "shopping bag"),
+    PHRASES["wait"]: ("wait for something", "rest", "relax", "stay still"),
+    PHRASES["mouth"]: ("eat or drink something", "touch the mouth"),
+    PHRASES["head"]: ("touch the head", "hold something to the head"),
+    PHRASES["hands"]: ("examine something in the hands", "use something in the hands"),
+    PHRASES["reach"]: ("stretch out an arm", "reach for something"),
+    PHRASES["raise"]: ("lift an arm", "hold a hand up"),
+    PHRASES["together"]: ("put the hands together", "join the hands"),
+    PHRASES["leg"]: ("raise a leg", "move a foot"),
+    PHRASES["bend"]: ("lean down", "reach for the floor"),
+    PHRASES["seat"]: ("use the chair", "change the position"),
+    PHRASES["exchange"]: ("give or take something", "greet each other"),
+    PHRASES["strike"]: ("fight the other person", "attack the other person"),
+}
