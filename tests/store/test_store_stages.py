@@ -149,7 +149,7 @@ def test_another_question_costs_answers_and_their_features_alone(
     assert "captioner.question: Is he/she or are they holding anything" in printed
     assert "may become more" not in printed
     assert "→ Is he/she standing or sitting?" in printed
-    assert "captioner.max_new_tokens: 40 → 6" in printed
+    assert "captioner.max_new_tokens: 48 → 6" in printed
     computed = project.run()
     answers = {
         row["answer"] for row in tables.rows_of(tables.read(Path("data/caption"), ["answer"]))
@@ -274,7 +274,7 @@ def test_clean_removes_what_params_do_not_need_and_verify_finds_what_is_damaged(
         *("caption", "crop", "detect", "embed-language", "embed-vision", "skeleton"),
         "video_skeleton",
     ]
-    assert "differs in captioner.max_new_tokens (40, now 6), captioner.question" in shown
+    assert "differs in captioner.max_new_tokens (48, now 6), captioner.question" in shown
     monkeypatch.setattr(inventory, "FRESH_SECONDS", 0)
     with pytest.raises(SystemExit):  # nobody is there to be asked
         main(["store", "clean"])

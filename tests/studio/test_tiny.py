@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,12 @@ import numpy as np
 import pytest
 
 from c2vl.studio import vocabulary
+from c2vl.studio.colours import COLOURS
+from c2vl.studio.draws import Chance
 from c2vl.studio.engines.stills_on_disk import Note
-from c2vl.studio.engines.targets import PARTS, PHRASES, THINGS, read
+from c2vl.studio.engines.targets import PARTS, PHRASES, parts_of
+from c2vl.studio.poses import POSES
+from c2vl.studio.sentences import Facts, say
 
 torch = pytest.importorskip("torch")
 
@@ -63,14 +68,17 @@ def test_no_text_becomes_an_unknown_token(tmp_path: Path) -> None:
             assert built.unk_token_id not in inner, f"{name}: {text}"
 
 
-def test_the_captioner_tokenizer_round_trips_answers() -> None:
+def test_the_captioner_tokenizer_round_trips_answers_and_has_a_token_for_each_word() -> None:
+    import re
+
     from c2vl.studio.engines.tokenizers import captioner_tokenizer, sentences
 
     tokenizer = captioner_tokenizer()
     for sentence in sentences():
         tokens = tokenizer(f" {sentence}", add_special_tokens=False)["input_ids"]
         assert tokenizer.decode(tokens).strip() == sentence
-        assert len(tokens) < 40  # max_new_tokens of the demo profile, end token included
+        assert len(tokens) == len(re.findall(r"\w+|[.,]", sentence))
+        assert len(tokens) < 48  # max_new_tokens of the demo profile, end token included
 
 
 def test_special_tokens_have_the_ids_that_grounding_dino_expects() -> None:
@@ -89,15 +97,54 @@ def test_special_tokens_have_the_ids_that_grounding_dino_expects() -> None:
 # --- what an answer means
 
 
-def test_every_answer_can_be_read_back() -> None:
-    sentence = vocabulary.sentence(2, "standing", "bag", PHRASES[-1])
-    assert read(sentence) == (
-        vocabulary.POSTURES.index("standing"),
-        THINGS.index("bag"),
-        len(PHRASES) - 1,
+def facts(**changes: Any) -> Facts:
+    plain = Facts(
+        people=1,
+        posture="standing",
+        object=vocabulary.NOTHING,
+        phrase=PHRASES[0],
+        pose=POSES[0],
+        clear=True,
+        shirt="blue",
+        trousers="grey",
+        shorts=False,
+        long_hair=False,
     )
-    assert read(vocabulary.sentence(1, "sitting", vocabulary.NOTHING, PHRASES[0])) == (1, 0, 0)
-    assert read("The person is flying.") is None
+    return replace(plain, **changes)
+
+
+def test_parts_are_indices_of_the_facts() -> None:
+    found = parts_of(facts(posture="sitting", object="bag", shirt="brown"), "read")
+    assert found == (1, 5, 0, 4, 0, COLOURS.index("brown"), COLOURS.index("grey"))
+    assert all(index < size for index, size in zip(found, PARTS.values(), strict=True))
+
+
+# --- the look of a crop
+
+
+def test_a_look_is_the_same_in_the_mirror_and_in_another_light() -> None:
+    from c2vl.studio.engines.look import NUMBERS, looks
+
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(40, 180, (6, 8, 8, 3)).repeat(8, 1).repeat(8, 2).astype(np.uint8)
+    found = looks(pictures)
+    assert found.shape == (6, NUMBERS)
+    np.testing.assert_allclose(found.std(0), 1, atol=1e-5)
+    np.testing.assert_allclose(looks(pictures[:, :, ::-1]), found, atol=1e-4)
+    np.testing.assert_allclose(looks(pictures + 30), found, atol=1e-4)
+
+
+def test_draws_of_a_look_are_spread_evenly_and_change_little_with_it() -> None:
+    from c2vl.studio.engines.look import NUMBERS, Look
+
+    rng = np.random.default_rng(0)
+    many = rng.normal(size=(2000, NUMBERS))
+    for choice in ("start", "extra"):
+        numbers = np.array([Look(look).number(choice) for look in many])
+        np.testing.assert_allclose(np.histogram(numbers, 5, (0, 1))[0] / 2000, 0.2, atol=0.03)
+        nearby = np.array([Look(look + 0.01).number(choice) for look in many])
+        assert np.median(abs(nearby - numbers)) < 0.03
+    assert Look(many[0]).number("start") != Look(many[0]).number("extra")
 
 
 # --- the dense proposal loss
@@ -238,13 +285,12 @@ class FewFrames:
             frame = np.full((216, 384, 3), 40, np.uint8)
             frame[y : y + 120, x : x + 50] = 220
             box = np.array([[x, y, x + 50, y + 120]], np.float32)
-            answer = vocabulary.sentence(1, "standing", vocabulary.NOTHING, PHRASES[0])
             self.notes.append(
                 Note(
                     box,
                     np.zeros((1, 25, 2), np.float32),
                     np.array([[[x + 3 * at, y + 7 * at, 1] for at in range(17)]], np.float32),
-                    (answer,),
+                    (facts(),),
                     (vocabulary.ACTIONS[0],),
                     False,
                 )
@@ -313,25 +359,27 @@ def test_true_heatmaps_peak_at_the_joints_and_mirroring_swaps_sides() -> None:
 def test_a_few_steps_lower_every_loss_of_the_tower_and_engines_continue_from_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
     from c2vl.studio.engines import train_tower
     from c2vl.studio.engines.configs import TOWER_SIZE
+    from c2vl.studio.engines.look import NUMBERS
     from c2vl.studio.engines.train_loop import Budget, train
     from c2vl.studio.engines.training_crops import Crops
 
-    sentences = [
-        vocabulary.sentence(1, posture, "cup", PHRASES[0]) for posture in vocabulary.POSTURES
-    ]
+    shown = [facts(posture=posture, object="cup") for posture in vocabulary.POSTURES]
+    chance = Chance(np.random.default_rng(0))
+    sentences = np.array([say(one, chance) for one in shown])
     pictures = np.stack(
         [np.full((TOWER_SIZE, TOWER_SIZE, 3), level, np.uint8) for level in (30, 220)]
     )
     rows = np.arange(16) % 2
-    parts = np.array([[*read(sentences[row]), row] for row in rows])  # type: ignore[misc]
     crops = Crops(
-        pictures[rows], np.full((16, 25, 2), 0.5625, np.float32), parts, np.array(sentences)[rows]
+        pictures[rows],
+        np.full((16, 25, 2), 0.5625, np.float32),
+        np.array([parts_of(shown[row], vocabulary.ACTIONS[row]) for row in rows]),
+        (rows[:, None] * 2.0 - 1).repeat(NUMBERS, 1).astype(np.float32),
+        sentences[rows],
+        sentences[rows],
     )
-    assert parts.max(0).tolist() < list(PARTS.values())
     monkeypatch.setitem(
         train_tower.RECIPES, "tower", replace(train_tower.RECIPES["tower"], batch=16)
     )
@@ -340,7 +388,7 @@ def test_a_few_steps_lower_every_loss_of_the_tower_and_engines_continue_from_it(
     # The warm-up starts at a hundredth of the rate.
     train("tower", task.parameters(), task.losses, Budget(steps=8), rate=1e-2, weight_decay=0.0)
     last = {name: float(value.detach()) for name, value in task.losses().items()}
-    assert set(last) == {"joints", "held", "parts", "sentences", "names", "answers"}
+    assert set(last) == {"joints", "held", "parts", "look", "sentences", "names", "answers"}
     assert all(last[name] < first[name] for name in last), (first, last)
     train_tower.run("tower", crops, Budget(steps=1), 0, tmp_path)
     start = {engine: tmp_path / engine for engine in ("encoder", "captioner")}
@@ -354,3 +402,36 @@ def test_a_few_steps_lower_every_loss_of_the_tower_and_engines_continue_from_it(
         torch.equal(trained[name], weight)
         for name, weight in encoder.vision_model.state_dict().items()
     )
+
+
+def test_training_goes_on_with_another_vocabulary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tokenizers import models
+    from transformers import PreTrainedTokenizerFast
+
+    from c2vl.studio.engines import train_tower
+    from c2vl.studio.engines.checkpoints import build, save
+
+    trained, model = build("captioner"), build("captioner")
+    save("captioner", trained, tmp_path / "captioner")
+    # Today's tokenizer knows the old tokens in another order, and one more.
+    before = train_tower.captioner_tokenizer().get_vocab()
+    tokens = [*sorted(before), "new"]
+    model.resize_token_embeddings(len(tokens))
+    from tokenizers import Tokenizer
+
+    words = Tokenizer(models.WordLevel({token: at for at, token in enumerate(tokens)}, "<unk>"))
+    monkeypatch.setitem(
+        train_tower.TOKENIZERS,
+        "captioner",
+        lambda: PreTrainedTokenizerFast(tokenizer_object=words),
+    )
+    found = train_tower.carried(model, trained, "captioner", tmp_path / "captioner")
+    for name in ("lm_head.weight", "model.language_model.embed_tokens.weight"):
+        rows = trained.state_dict()[name]
+        for at in (0, 100, len(tokens) - 2):
+            assert torch.equal(found[name][at], rows[before[tokens[at]]])
+        assert torch.equal(found[name][-1], model.state_dict()[name][-1])
+    tower = [name for name in found if "vision_tower" in name]
+    assert tower and all(torch.equal(found[name], trained.state_dict()[name]) for name in tower)

@@ -46,6 +46,12 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--steps", type=int, help="train for a number of steps instead")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--start",
+        type=Path,
+        help="folder of trained engines from which captioner and encoder continue "
+        "(default: what the phase `tower` wrote)",
+    )
     parser.add_argument("--stills", type=int, default=14_000, help="frames to train on")
     parser.add_argument("--held-out", type=int, default=1_000, help="frames to score on")
     parser.add_argument("--out", type=Path, default=Path("checkpoints/tiny"))
@@ -104,11 +110,8 @@ def train_phase(phase: str, options: argparse.Namespace) -> None:
         from c2vl.studio.engines import train_tower
 
         own = phase != "tower"
-        start = (
-            {engine: options.work / "tower" / engine for engine in ("captioner", "encoder")}
-            if own
-            else None
-        )
+        begin = options.start or options.work / "tower"
+        start = {engine: begin / engine for engine in ("captioner", "encoder")} if own else None
         out = options.out if own else options.work / "tower"
         record = train_tower.run(
             phase, crops(options, of_detector=own), budget(), options.seed, out, start
@@ -118,6 +121,7 @@ def train_phase(phase: str, options: argparse.Namespace) -> None:
         "seed": options.seed,
         "wall_minutes": round((time.time() - began) / 60, 2),
         "stills": options.stills,
+        **({"start": str(options.start)} if options.start else {}),
     }
     write_json(options.work / "records" / f"{phase}.json", record)
 

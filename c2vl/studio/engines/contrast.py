@@ -1,4 +1,4 @@
-"""The encoder's loss: each crop against all sentences and class names of the synthetic world."""
+"""The encoder's loss: crops against sentences of the batch, and against all class names."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from torch.nn import functional as F
 
 from c2vl.studio import vocabulary
 from c2vl.studio.engines.checkpoints import encoder_tokenizer
+from c2vl.studio.engines.training_crops import Crops
 from c2vl.studio.engines.wording import CLASS_TEMPLATES
+
+TRUE = 0.5  # share of the sentences that are true ones; the others are answers
 
 
 class Texts:
-    """Tokens of all distinct true sentences, and of all class names in all templates."""
+    """Tokens of both sentences of each crop, and of all class names in all templates."""
 
-    def __init__(self, sentences: np.ndarray) -> None:
+    def __init__(self, crops: Crops) -> None:
         tokenizer = encoder_tokenizer()
-        distinct, inverse = np.unique(sentences, return_inverse=True)
-        self.sentence_of = torch.from_numpy(inverse)  # (N,) index of each crop's sentence
+        both = np.concatenate([crops.answers, crops.truths])
+        distinct, inverse = np.unique(both, return_inverse=True)
+        self._text_of = torch.from_numpy(inverse.reshape(2, len(crops)))
         self._sentences = tokenizer(list(map(str, distinct)), padding=True, return_tensors="pt")
         self._names = [
             tokenizer(
@@ -30,9 +34,17 @@ class Texts:
             for template in CLASS_TEMPLATES
         ]
 
-    def sentences(self, model: Any) -> torch.Tensor:
-        """Unit features (M, d) of all distinct sentences."""
-        return F.normalize(model.get_text_features(**self._sentences).pooler_output, dim=-1)
+    def sentences(
+        self, model: Any, crops: torch.Tensor, rng: np.random.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Unit features (M, d) of a sentence of each crop, each text once, and its index (B,)."""
+        which = torch.from_numpy((rng.random(len(crops)) < TRUE).astype(np.int64))
+        texts, index = self._text_of[which, crops].unique(return_inverse=True)
+        masks = self._sentences["attention_mask"][texts]
+        length = int(masks.sum(1).max())  # the longest of these; padding is behind the text
+        tokens = self._sentences["input_ids"][texts, :length]
+        features = model.get_text_features(input_ids=tokens, attention_mask=masks[:, :length])
+        return F.normalize(features.pooler_output, dim=-1), index
 
     def names(self, model: Any, rng: np.random.Generator) -> torch.Tensor:
         """Unit features (C, d) of the class names; bare or in a random template."""
@@ -43,11 +55,11 @@ class Texts:
 def contrastive_loss(
     images: torch.Tensor, texts: torch.Tensor, right: torch.Tensor, scale: torch.Tensor
 ) -> torch.Tensor:
-    """InfoNCE in both directions against all texts of this world, so no batch lacks negatives.
+    """InfoNCE in both directions.
 
     Args:
         images: (B, d) unit vectors.
-        texts: (M, d) unit vectors.
+        texts: (M, d) unit vectors, also of texts that no image has.
         right: (B,) index of each image's text; several images may share a text.
         scale: the inverse temperature.
     """

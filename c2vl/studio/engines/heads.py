@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from c2vl.studio.engines.configs import PATCH, TOWER_SIZE, WIDTH
+from c2vl.studio.engines.look import NUMBERS
 from c2vl.studio.engines.targets import PARTS
 
 # Joints counted from 0: head, spine shoulder, spine base, elbows, hands, knees, ankles.
@@ -34,7 +35,7 @@ def joint_cells(joints: np.ndarray) -> torch.Tensor:
 
 
 class Heads(nn.Module):
-    """Linear heads: which patch contains each joint; posture, object, phrase and action."""
+    """Linear heads: which patch contains each joint; `PARTS`; the look."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,6 +43,7 @@ class Heads(nn.Module):
         self.joints = nn.Linear(WIDTH, len(JOINTS))
         self.parts = nn.Linear(WIDTH, sum(PARTS.values()))
         self.held = nn.Linear(WIDTH, PARTS["object"])
+        self.look = nn.Linear(WIDTH, NUMBERS)
 
     def joint_loss(self, patches: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of each joint's patch: (N, G², D) patches against (N, J) cells."""
@@ -66,6 +68,10 @@ class Heads(nn.Module):
         return F.cross_entropy(self.held(both.amax(1)), objects[known])
 
     def part_losses(self, pooled: torch.Tensor, parts: torch.Tensor) -> list[torch.Tensor]:
-        """Cross-entropy of posture, object, phrase and action: (N, D) against (N, 4)."""
+        """Cross-entropy of each of `PARTS`: (N, D) against (N, 7)."""
         logits = self.parts(self.pooled_norm(pooled)).split(list(PARTS.values()), dim=1)
         return [F.cross_entropy(part, parts[:, index]) for index, part in enumerate(logits)]
+
+    def look_loss(self, pooled: torch.Tensor, looks: torch.Tensor) -> torch.Tensor:
+        """Squared error of the look: (N, D) against (N, NUMBERS)."""
+        return F.mse_loss(self.look(self.pooled_norm(pooled)), looks)

@@ -10,6 +10,7 @@ import numpy as np
 
 from c2vl.core.boxes import iou
 from c2vl.evaluation.ranking import wrong_before
+from c2vl.evaluation.scores.clip_quality import plain
 from c2vl.evaluation.scores.keypoints import pck
 from c2vl.prompts.engines import (
     Captioner,
@@ -23,9 +24,11 @@ from c2vl.prompts.engines import (
 from c2vl.prompts.engines.pose import JOINTS, PoseEngine, PoseEngineParams
 from c2vl.prompts.window import union
 from c2vl.studio import vocabulary
+from c2vl.studio.draws import Chance
 from c2vl.studio.engines.stills_on_disk import Frames, Note
-from c2vl.studio.engines.targets import PHRASES, THINGS, read
+from c2vl.studio.engines.targets import read
 from c2vl.studio.engines.training_crops import cut, subjects
+from c2vl.studio.sentences import Facts, say
 
 BATCH = 32
 CANDIDATES = 100  # sentences among which the true one is searched
@@ -70,13 +73,13 @@ def detector_scores(found: list[Detections], notes: list[Note]) -> dict[str, flo
 
 def detected_crops(
     frames: Frames, found: list[Detections]
-) -> tuple[list[np.ndarray], list[str], list[str]]:
-    """Crops of the detected subjects, with their true answers and class names.
+) -> tuple[list[np.ndarray], list[Facts], list[str]]:
+    """Crops of the detected subjects, with their facts and class names.
 
     A person that was not detected has no crop. The crop of a pair is the union of its found boxes.
     """
     crops: list[np.ndarray] = []
-    answers: list[str] = []
+    facts: list[Facts] = []
     actions: list[str] = []
     for index, detections in enumerate(found):
         note = frames.notes[index]
@@ -88,13 +91,13 @@ def detected_crops(
             rows = list(pairs.values()) if note.pair else [pairs[person]] if person in pairs else []
             if rows:
                 crops.append(cut(frame, union(detections.boxes[rows])))
-                answers.append(note.answers[person])
+                facts.append(note.facts[person])
                 actions.append(note.actions[person])
-    return crops, answers, actions
+    return crops, facts, actions
 
 
 def captioner_scores(
-    captioner: Captioner, crops: list[np.ndarray], answers: list[str]
+    captioner: Captioner, crops: list[np.ndarray], facts: list[Facts]
 ) -> dict[str, Any]:
     """Share of crops with the right posture, object and phrase; confusions; majority baselines."""
     results = [
@@ -102,36 +105,36 @@ def captioner_scores(
         for begin in range(0, len(crops), BATCH)
         for answer in captioner(crops[begin : begin + BATCH])
     ]
-    truths = [read(answer) for answer in answers]
-    guesses = [read(answer.text) for answer in results]
+    said = [read(answer.text) for answer in results]
     scores: dict[str, Any] = {
         "crops": len(crops),
         "finished": round(float(np.mean([answer.finished for answer in results])), 4),
+        "distinct": round(len({plain(answer.text) for answer in results}) / len(results), 4),
+        "words": round(float(np.mean([len(answer.text.split()) for answer in results])), 2),
     }
-    for part, (name, names) in enumerate(
-        (("posture", vocabulary.POSTURES), ("object", THINGS), ("phrase", PHRASES))
-    ):
-        pairs = [
-            (names[t[part]], names[g[part]] if g else "(unreadable)")
-            for t, g in zip(truths, guesses, strict=True)
-            if t
-        ]
-        wrong = Counter(f"{t} → {g}" for t, g in pairs if t != g)
+    for part, name in enumerate(("posture", "object", "phrase")):
+        pairs = [(getattr(one, name), names[part]) for one, names in zip(facts, said, strict=True)]
+        wrong = Counter(
+            f"{true} → {other or '(not said)'}" for true, other in pairs if true != other
+        )
         scores[name] = round(1 - sum(wrong.values()) / len(pairs), 4)
         scores[f"{name}_majority"] = round(
-            Counter(t for t, _ in pairs).most_common(1)[0][1] / len(pairs), 4
+            Counter(true for true, _ in pairs).most_common(1)[0][1] / len(pairs), 4
         )
         scores[f"{name}_confusions"] = dict(wrong.most_common(6))
     return scores
 
 
 def encoder_scores(
-    encoder: Encoder, crops: list[np.ndarray], answers: list[str], actions: list[str]
+    encoder: Encoder, crops: list[np.ndarray], facts: list[Facts], actions: list[str]
 ) -> dict[str, float]:
     """Retrieval of the true sentence among 100, and zero-shot accuracy with bare class names.
 
-    Crops with the same sentence are right for each other, because no picture tells them apart.
+    Crops with the same posture, object and phrase are right for each other: their sentences may
+    say no more.
     """
+    chance = Chance(np.random.default_rng(0))
+    answers = [say(one, chance) for one in facts]
     batches = range(0, len(crops), BATCH)
     images = np.concatenate(
         [encoder.images(crops[begin : begin + BATCH]) for begin in batches]
@@ -140,7 +143,8 @@ def encoder_scores(
         [encoder.texts(answers[begin : begin + BATCH])[0] for begin in batches]
     ).astype(np.float32)
     names = encoder.texts(list(vocabulary.ACTIONS))[0].astype(np.float32)
-    identity = np.unique(answers, return_inverse=True)[1]
+    meanings = ["/".join((one.posture, one.object, one.phrase)) for one in facts]
+    identity = np.unique(meanings, return_inverse=True)[1]
     rng, top1, top5 = np.random.default_rng(0), [], []
     for _ in range(10):
         drawn = rng.choice(len(crops), min(CANDIDATES, len(crops)), replace=False)
@@ -180,12 +184,12 @@ def evaluate(folder: Path, frames: Frames) -> dict[str, Any]:
     """Scores of the engines in `folder`; captioner and encoder get crops of detected boxes."""
     detector = Detector.load(DetectorParams(model=str(folder / "detector")), "cpu")
     captioner_params = CaptionerParams(
-        model=str(folder / "captioner"), max_new_tokens=40, pad_to_square=False
+        model=str(folder / "captioner"), max_new_tokens=48, pad_to_square=False
     )
     captioner = Captioner.load(captioner_params, "cpu")
     encoder = Encoder.load(EncoderParams(model=str(folder / "encoder")), "cpu")
     found = detect(detector, frames)
-    crops, answers, actions = detected_crops(frames, found)
+    crops, facts, actions = detected_crops(frames, found)
     scores: dict[str, Any] = {
         "stills": len(frames),
         "detector": detector_scores(found, frames.notes),
@@ -194,6 +198,6 @@ def evaluate(folder: Path, frames: Frames) -> dict[str, Any]:
         ),
     }
     if crops:
-        scores["captioner"] = captioner_scores(captioner, crops, answers)
-        scores["encoder"] = encoder_scores(encoder, crops, answers, actions)
+        scores["captioner"] = captioner_scores(captioner, crops, facts)
+        scores["encoder"] = encoder_scores(encoder, crops, facts, actions)
     return scores

@@ -1,4 +1,4 @@
-"""The captioner's loss: the tokens of the true answer, after a crop and a question."""
+"""The captioner's loss: the tokens of an answer, after a crop and a question."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OTHER_QUESTION = 0.15  # share of batches with another wording than the paper's
 
 
 class Answers:
-    """Tokens of the prompts and of each crop's true answer, with end tokens."""
+    """Tokens of the prompts and of each crop's answer, with end tokens."""
 
     def __init__(self, sentences: np.ndarray) -> None:
         tokenizer = captioner_tokenizer()
@@ -52,7 +52,9 @@ class Answers:
         other = len(self._prompts) > 1 and rng.random() < OTHER_QUESTION
         prompt = self._prompts[int(rng.integers(1, len(self._prompts))) if other else 0]
         answer = self._answer_of[crops]
-        inputs, labels = self._inputs[answer], self._labels[answer]  # (N, L)
+        inputs, labels = self._inputs[answer], self._labels[answer]
+        longest = int((labels >= 0).sum(1).max())
+        inputs, labels = inputs[:, :longest], labels[:, :longest]  # (N, L)
         tokens = torch.cat([prompt.expand(len(crops), -1), inputs[:, :-1]], 1)
         embedded = model.get_input_embeddings()(tokens)
         places = (tokens == model.config.image_token_id)[..., None].expand_as(embedded)

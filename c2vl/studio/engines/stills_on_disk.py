@@ -6,6 +6,7 @@ Frames are cached because rendering is slow, and as JPEG because frames of video
 from __future__ import annotations
 
 import io
+import json
 import multiprocessing
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy as np
 
 from c2vl.core.files import published, write_bytes
 from c2vl.core.progress import progress
+from c2vl.studio.sentences import Facts
 from c2vl.studio.stills import still
 
 HELD_OUT = 50_000_000  # first seed of the stills that no engine is trained on
@@ -30,7 +32,7 @@ class Note:
         boxes: (P, 4) xyxy pixels of its people.
         joints: (P, 25, 2) pixels.
         coco: (P, 17, 3) COCO's joints: x and y in pixels, and 1 if visible, else 0.
-        answers: the true answer about each person; both people of a pair have the same one.
+        facts: what is true of each person; both people of a pair have the same facts.
         actions: class name of each person's action.
         pair: True if two people share one action, and so one crop and one answer.
     """
@@ -38,7 +40,7 @@ class Note:
     boxes: np.ndarray
     joints: np.ndarray
     coco: np.ndarray
-    answers: tuple[str, ...]
+    facts: tuple[Facts, ...]
     actions: tuple[str, ...]
     pair: bool
 
@@ -112,18 +114,11 @@ def _render_one(seed: int) -> tuple[bytes, Note]:
         np.array([person.box for person in people], np.float32).reshape(-1, 4),
         np.array([person.joints for person in people], np.float32).reshape(-1, 25, 2),
         np.array([person.coco for person in people], np.float32).reshape(-1, 17, 3),
-        tuple(shot.sentence if shot.pair else person_sentence(person) for person in people),
+        tuple(person.facts for person in people),
         tuple(person.action for person in people),
         bool(shot.pair),
     )
     return buffer.getvalue(), note
-
-
-def person_sentence(person: Any) -> str:
-    """The true answer about one person alone."""
-    from c2vl.studio.vocabulary import sentence
-
-    return sentence(1, person.posture, person.object, person.phrase)
 
 
 def _flatten(notes: list[Note]) -> dict[str, np.ndarray]:
@@ -133,18 +128,22 @@ def _flatten(notes: list[Note]) -> dict[str, np.ndarray]:
         "boxes": np.concatenate([note.boxes for note in notes]),
         "joints": np.concatenate([note.joints for note in notes]),
         "coco": np.concatenate([note.coco for note in notes]),
-        "answers": np.array([answer for note in notes for answer in note.answers]),
+        "facts": np.array([json.dumps(vars(facts)) for note in notes for facts in note.facts]),
         "actions": np.array([action for note in notes for action in note.actions]),
     }
 
 
 def _unflatten(arrays: dict[str, np.ndarray]) -> list[Note]:
     cuts = np.cumsum(arrays["people"])[:-1]
-    per_person = ("boxes", "joints", "coco", "answers", "actions")
+    per_person = ("boxes", "joints", "coco", "facts", "actions")
     per_still = [np.split(arrays[name], cuts) for name in per_person]
     return [
-        Note(boxes, joints, coco, tuple(map(str, answers)), tuple(map(str, actions)), bool(pair))
-        for boxes, joints, coco, answers, actions, pair in zip(
+        Note(boxes, joints, coco, tuple(map(_facts, facts)), tuple(map(str, actions)), bool(pair))
+        for boxes, joints, coco, facts, actions, pair in zip(
             *per_still, arrays["pair"], strict=True
         )
     ]
+
+
+def _facts(text: str) -> Facts:
+    return Facts(**json.loads(text))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-from functools import cache
-
+from c2vl.evaluation.scores.answers import Vocabulary, parse
 from c2vl.studio import vocabulary
+from c2vl.studio.colours import COLOURS
+from c2vl.studio.poses import POSES
+from c2vl.studio.sentences import Facts
 
 PHRASES = tuple(vocabulary.PHRASES.values())
 THINGS = (vocabulary.NOTHING, *vocabulary.OBJECTS)
@@ -14,24 +15,26 @@ PARTS = {
     "object": len(THINGS),
     "phrase": len(PHRASES),
     "action": len(vocabulary.ACTIONS),
+    "pose": len(POSES),
+    "shirt": len(COLOURS),
+    "trousers": len(COLOURS),
 }
+NAMES = Vocabulary(vocabulary.POSTURES, THINGS, PHRASES, vocabulary.SYNONYMS)
 
 
-@cache
-def _meaning() -> dict[str, tuple[int, int, int]]:
-    indices = itertools.product(
-        (1, 2), range(len(vocabulary.POSTURES)), range(len(THINGS)), range(len(PHRASES))
+def parts_of(facts: Facts, action: str) -> tuple[int, ...]:
+    """Indices in the order of `PARTS`."""
+    return (
+        vocabulary.POSTURES.index(facts.posture),
+        THINGS.index(facts.object),
+        PHRASES.index(facts.phrase),
+        vocabulary.ACTIONS.index(action),
+        POSES.index(facts.pose),
+        COLOURS.index(facts.shirt),
+        COLOURS.index(facts.trousers),
     )
-    return {
-        vocabulary.sentence(people, vocabulary.POSTURES[posture], THINGS[thing], PHRASES[phrase]): (
-            posture,
-            thing,
-            phrase,
-        )
-        for people, posture, thing, phrase in indices
-    }
 
 
-def read(sentence: str) -> tuple[int, int, int] | None:
-    """Indices of posture, object and phrase of an answer; None if it is not in the vocabulary."""
-    return _meaning().get(sentence)
+def read(sentence: str) -> tuple[str | None, str | None, str | None]:
+    """Names of posture, object and phrase that an answer states; None for what it does not."""
+    return parse(sentence, NAMES).names()

@@ -5,12 +5,16 @@ Each covers every printable ASCII character, so no user input becomes an unknown
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from c2vl.studio import vocabulary
+from c2vl.studio.colours import COLOURS
+from c2vl.studio.draws import Chance
 from c2vl.studio.engines.wording import class_sentences, prompts
+from c2vl.studio.poses import POSES
+from c2vl.studio.seeds import generator
+from c2vl.studio.sentences import Facts, say
 
 if TYPE_CHECKING:
     from transformers import BertTokenizer, CLIPTokenizer, PreTrainedTokenizerFast
@@ -30,15 +34,30 @@ BERT_SIZE = 1100
 DETECTOR_WORDS = ["person", "people", "man", "woman", "human", "child", "hand", "chair"]
 
 
+SENTENCES = 6000  # enough to hold every word of the studio
+
+
 def sentences() -> Iterator[str]:
-    """Every answer that the studio's vocabulary can form, also impossible ones."""
-    for people, posture, thing, phrase in itertools.product(
-        (1, 2),
-        vocabulary.POSTURES,
-        (vocabulary.NOTHING, *vocabulary.OBJECTS),
-        vocabulary.PHRASES.values(),
-    ):
-        yield vocabulary.sentence(people, posture, thing, phrase)
+    """True sentences and answers about random facts, also impossible ones."""
+    rng = generator("corpus")
+
+    def any_of(options: Sequence[str]) -> str:
+        return options[int(rng.integers(len(options)))]
+
+    for number in range(SENTENCES):
+        facts = Facts(
+            people=1 + number % 2,
+            posture=any_of(vocabulary.POSTURES),
+            object=any_of((vocabulary.NOTHING, *vocabulary.OBJECTS)),
+            phrase=any_of(tuple(vocabulary.PHRASES.values())),
+            pose=any_of(POSES),
+            clear=number % 3 > 0,
+            shirt=any_of(COLOURS),
+            trousers=any_of(COLOURS),
+            shorts=number % 5 == 0,
+            long_hair=number % 7 < 3,
+        )
+        yield say(facts, Chance(rng), guesses=number % 4 > 0)
 
 
 def detector_tokenizer() -> BertTokenizer:
@@ -83,7 +102,7 @@ def captioner_tokenizer() -> PreTrainedTokenizerFast:
     corpus = [*prompts(), *(f" {sentence}" for sentence in sentences()), *class_sentences()]
     corpus = [text.replace("<image>", "") for text in corpus]
     trainer = trainers.BpeTrainer(
-        vocab_size=700, special_tokens=special, initial_alphabet=PRINTABLE, show_progress=False
+        vocab_size=900, special_tokens=special, initial_alphabet=PRINTABLE, show_progress=False
     )
     tokenizer.train_from_iterator(corpus * 3, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -111,6 +130,8 @@ def encoder_tokenizer() -> CLIPTokenizer:
 
     corpus = [*sentences(), *class_sentences()] * 3
     corpus += [text for character in PRINTABLE for text in (character, character * 2)] * 3
-    tokenizer = CLIPTokenizer().train_new_from_iterator(corpus, vocab_size=800, show_progress=False)
+    tokenizer = CLIPTokenizer().train_new_from_iterator(
+        corpus, vocab_size=1000, show_progress=False
+    )
     tokenizer.model_max_length = 77
     return tokenizer

@@ -15,6 +15,7 @@ import numpy as np
 
 from c2vl.studio.engines.augment import mirrored_joints, relit
 from c2vl.studio.engines.checkpoints import build, save
+from c2vl.studio.engines.tokenizers import captioner_tokenizer, encoder_tokenizer
 from c2vl.studio.engines.train_loop import Budget, Losses, train
 from c2vl.studio.engines.training_crops import Crops
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # CLIP's
+TOKENIZERS = {"captioner": captioner_tokenizer, "encoder": encoder_tokenizer}
 SHIFT = 3  # largest random shift of a crop in pixels, besides the jitter of its box
 
 
@@ -73,6 +75,33 @@ def shifted(
     return moved, joints + ((SHIFT - moves) / size)[:, None].astype(np.float32)
 
 
+def carried(model: Any, trained: Any, engine: str, folder: Path) -> dict[str, torch.Tensor]:
+    """The weights of `trained` for `model`; vectors of tokens follow them to another vocabulary.
+
+    Tokens that the trained model does not have keep the vectors of `model`.
+
+    Args:
+        model: with the vocabulary of today's tokenizer.
+        trained: with that of the tokenizer in `folder`.
+        engine: captioner or encoder.
+        folder: of the trained checkpoint.
+    """
+    from transformers import AutoTokenizer
+
+    old = AutoTokenizer.from_pretrained(folder, local_files_only=True).get_vocab()
+    new = TOKENIZERS[engine]().get_vocab()
+    both = [(new[token], old[token]) for token in new.keys() & old.keys()]
+    here, there = (list(side) for side in zip(*both, strict=True))
+    weights, before = model.state_dict(), trained.state_dict()
+    for name, weight in weights.items():
+        if weight.shape[:1] != (len(new),):
+            weights[name] = before[name]
+        else:
+            weights[name] = weight.clone()
+            weights[name][here] = before[name][there]
+    return weights
+
+
 class TowerTask:
     """Draws batches of crops and computes the weighted losses of a recipe."""
 
@@ -97,8 +126,8 @@ class TowerTask:
             self.captioner.model.vision_tower = self.encoder.vision_model
         else:
             self.encoder.vision_model = self.captioner.model.vision_tower
-        self._texts = Texts(crops.sentences) if recipe.contrast else None
-        self._answers = Answers(crops.sentences) if recipe.language else None
+        self._texts = Texts(crops) if recipe.contrast else None
+        self._answers = Answers(crops.answers) if recipe.language else None
 
     def _continue(self, start: dict[str, Path]) -> None:
         import torch
@@ -108,7 +137,7 @@ class TowerTask:
                 trained = type(model).from_pretrained(
                     start[name], dtype=torch.float32, local_files_only=True
                 )
-                model.load_state_dict(trained.state_dict())
+                model.load_state_dict(carried(model, trained, name, start[name]))
 
     def parameters(self) -> list[torch.nn.Parameter]:
         """The parameters that the recipe's losses train, those of the heads included."""
@@ -140,17 +169,17 @@ class TowerTask:
             "joints": recipe.auxiliary * self.heads.joint_loss(patches, cells),
             "held": recipe.auxiliary * self.heads.held_loss(patches, cells, parts[:, 1]),
             "parts": recipe.auxiliary * torch.stack(self.heads.part_losses(pooled, parts)).sum(),
+            "look": recipe.auxiliary
+            * self.heads.look_loss(pooled, torch.from_numpy(crops.looks[rows])),
         }
         chosen = torch.from_numpy(rows)
         if self._texts is not None:
             features = F.normalize(self.encoder.visual_projection(pooled), dim=-1)
             scale = self.encoder.logit_scale.exp().clamp(max=100)
-            sentences, names = (
-                self._texts.sentences(self.encoder),
-                self._texts.names(self.encoder, rng),
-            )
+            sentences, text_of = self._texts.sentences(self.encoder, chosen, rng)
+            names = self._texts.names(self.encoder, rng)
             terms["sentences"] = recipe.contrast * contrastive_loss(
-                features, sentences, self._texts.sentence_of[chosen], scale
+                features, sentences, text_of, scale
             )
             terms["names"] = (
                 0.5 * recipe.contrast * contrastive_loss(features, names, parts[:, 3], scale)

@@ -17,15 +17,18 @@ from c2vl.core.files import published
 from c2vl.core.progress import progress
 from c2vl.prompts.jpeg import from_jpeg, to_jpeg
 from c2vl.prompts.window import grown, union
-from c2vl.studio import vocabulary
+from c2vl.studio.draws import Chance
 from c2vl.studio.engines.configs import TOWER_SIZE
+from c2vl.studio.engines.look import Look, looks
 from c2vl.studio.engines.stills_on_disk import Frames, Note
-from c2vl.studio.engines.targets import read
+from c2vl.studio.engines.targets import parts_of
+from c2vl.studio.sentences import say
 
 MARGIN = 0.08  # as in profiles/demo.yaml: added on each side, as a share of the box
 JITTER = 0.06  # standard deviation of each edge, as a share of the box
 JPEG_QUALITY = 92  # as in profiles/demo.yaml
 
+NOTES = ("joints", "parts", "looks", "answers", "truths")  # of `Crops`, besides the pictures
 Boxes = Callable[[int, Note, np.random.Generator], np.ndarray]
 
 
@@ -36,14 +39,18 @@ class Crops:
     Attributes:
         images: (N, S, S, 3) uint8.
         joints: (N, 25, 2) float32 in [0, 1] of the crop; NaN for pairs.
-        parts: (N, 4) int64, indices of posture, object, phrase, action.
-        sentences: N true answers.
+        parts: (N, 7) int64, indices in the order of `targets.PARTS`.
+        looks: (N, D) float32, see `look.looks`.
+        answers: N answers like LLaVA's, worded by the look.
+        truths: N true sentences.
     """
 
     images: np.ndarray
     joints: np.ndarray
     parts: np.ndarray
-    sentences: np.ndarray
+    looks: np.ndarray
+    answers: np.ndarray
+    truths: np.ndarray
 
     def __len__(self) -> int:
         return len(self.images)
@@ -79,14 +86,10 @@ def saved(folder: Path, build: Callable[[], Crops]) -> Crops:
             published(notes) as place,
             place.open("wb") as file,
         ):
-            np.savez(file, joints=made.joints, parts=made.parts, sentences=made.sentences)
+            np.savez(file, **{name: getattr(made, name) for name in NOTES})
     with np.load(notes, allow_pickle=False) as arrays:
-        return Crops(
-            np.load(folder / "images.npy", mmap_mode="r"),
-            arrays["joints"],
-            arrays["parts"],
-            arrays["sentences"],
-        )
+        images = np.load(folder / "images.npy", mmap_mode="r")
+        return Crops(images, *(arrays[name] for name in NOTES))
 
 
 def cut(frame: np.ndarray, box: np.ndarray) -> np.ndarray:
@@ -97,15 +100,11 @@ def cut(frame: np.ndarray, box: np.ndarray) -> np.ndarray:
 
 
 def make(frames: Frames, sources: list[Boxes], seed: int) -> Crops:
-    """Cut every subject of `frames` once for each source of boxes.
-
-    Raises:
-        ValueError: a true answer is not in the studio's vocabulary.
-    """
+    """Cut every subject of `frames` once for each source of boxes."""
     from PIL import Image
 
     rng = np.random.default_rng(seed)
-    images, joints, parts, sentences = [], [], [], []
+    images, joints, parts, facts = [], [], [], []
     for index in progress(range(len(frames)), "crops", "frames", len(frames)):
         note = frames.notes[index]
         if not len(note.boxes):
@@ -114,9 +113,7 @@ def make(frames: Frames, sources: list[Boxes], seed: int) -> Crops:
         height, width = frame.shape[:2]
         for source in sources:
             moved = source(index, note, rng)
-            for (box, person), sentence in zip(
-                subjects(replace(note, boxes=moved)), note.answers, strict=False
-            ):
+            for box, person in subjects(replace(note, boxes=moved)):
                 crop = Image.fromarray(cut(frame, box)).resize(
                     (TOWER_SIZE, TOWER_SIZE), Image.Resampling.BICUBIC
                 )
@@ -124,11 +121,17 @@ def make(frames: Frames, sources: list[Boxes], seed: int) -> Crops:
                 corners = np.array(grown(box, MARGIN, (width, height)))
                 places = (note.joints[person] - corners[:2]) / (corners[2:] - corners[:2])
                 joints.append(np.full((25, 2), np.nan) if note.pair else places)
-                meaning = read(sentence)
-                if meaning is None:
-                    raise ValueError(f"the studio's vocabulary cannot form the answer '{sentence}'")
-                parts.append((*meaning, vocabulary.ACTIONS.index(note.actions[person])))
-                sentences.append(sentence)
+                parts.append(parts_of(note.facts[person], note.actions[person]))
+                facts.append(note.facts[person])
+    pictures = np.stack(images)
+    seen, chance = looks(pictures), Chance(rng)
     return Crops(
-        np.stack(images), np.array(joints, np.float32), np.array(parts), np.array(sentences)
+        pictures,
+        np.array(joints, np.float32),
+        np.array(parts),
+        seen,
+        np.array(
+            [say(one, Look(look), guesses=True) for one, look in zip(facts, seen, strict=True)]
+        ),
+        np.array([say(one, chance) for one in facts]),
     )
