@@ -32,6 +32,7 @@ from c2vl.prompts.engines.pixel_budget import set_pixel_budget
 from c2vl.prompts.engines.pretrained import load_pretrained
 from c2vl.prompts.engines.sanity import require_words
 from c2vl.prompts.engines.server_params import ServerParams
+from c2vl.prompts.engines.token_noise import TokenNoise
 from c2vl.prompts.engines.trial import Together, answering, find_together, trial_images
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ QUESTION = (
     "Is he/she or are they standing or sitting? "
     "What is he/she or are they trying to do? Answer the questions concisely"
 )
-BUDGET_OF_NONE = ("max_pixels", None)
+OFF = (("max_pixels", None), ("temperature", 0.0))  # they change nothing, so they are in no key
 CHAT = "chat"  # a value of `template`: use the checkpoint's own
 CPU_BATCH, MAX_BATCH = 16, 128  # crops; on a CPU, and the most that is tried on a GPU
 LARGEST_IMAGE = (1000, 500)  # height and width of a person in a full-HD frame
@@ -66,6 +67,8 @@ class CaptionerParams(EngineParams):
             alone cuts the head and feet off a tall crop, or (the tiny checkpoint's) stretches it.
         max_pixels: a crop that has more is scaled down, so that it costs fewer tokens. None: as the
             checkpoint does. Models of one input size gain nothing from it.
+        temperature: 0 takes the likeliest token (greedy). Above, tokens are drawn, by a generator
+            that the crop seeds: equal crops get equal answers. LLaVA's own script has 0.2.
         server: where answers come from; None computes them here.
     """
 
@@ -77,6 +80,7 @@ class CaptionerParams(EngineParams):
     max_new_tokens: int = Field(default=64, ge=1)
     pad_to_square: bool = True
     max_pixels: int | None = Field(default=None, ge=1024)
+    temperature: float = Field(default=0.0, ge=0, le=2)
     server: ServerParams | None = None
 
     @field_validator("question", mode="before")
@@ -99,9 +103,9 @@ class CaptionerParams(EngineParams):
         return super().identity()
 
     def in_key(self) -> dict[str, Any]:
-        """As every engine's, but a budget of pixels counts only where there is one."""
+        """As every engine's, but a budget of pixels and a temperature count only if set."""
         entries = super().in_key()
-        return {key: value for key, value in entries.items() if (key, value) != BUDGET_OF_NONE}
+        return {key: value for key, value in entries.items() if (key, value) not in OFF}
 
     def expects(self) -> tuple[str, ...]:
         """Also the token ids that end an answer, and the checkpoint's conversation if asked for."""
@@ -136,7 +140,7 @@ class CaptionerParams(EngineParams):
 
 
 class Captioner:
-    """Answers by greedy decoding.
+    """Answers by greedy decoding, or with `temperature` by drawing tokens.
 
     Prompts of equal length share a batch without a mask, so an answer does not depend on its
     neighbours. A model that sees crops in their own resolution has prompts of all lengths: they are
@@ -274,15 +278,22 @@ class Captioner:
     def _answer(self, ready: Sequence[Inputs]) -> list[Answer]:
         pads = self._together is Together.LIKE
         inputs = to_batch(padded(ready, self._pad) if pads else ready, self._device)
-        tokens = self._generate(inputs, self._generation_config())
+        temperature = self._params.temperature
+        noise = [TokenNoise(ready, temperature)] if temperature else []
+        tokens = self._generate(inputs, self._generation_config(), noise)
         new = answers_of(tokens, inputs, self._model.config.is_encoder_decoder).cpu()  # (N, L)
         texts = self._processor.batch_decode(new, skip_special_tokens=True)
         ended = [not self._end_tokens.isdisjoint(row) for row in new.tolist()]
         return [Answer(text.strip(), finished) for text, finished in zip(texts, ended, strict=True)]
 
-    def _generate(self, inputs: dict[str, torch.Tensor], config: Any) -> torch.Tensor:
+    def _generate(
+        self, inputs: dict[str, torch.Tensor], config: Any, noise: Sequence[TokenNoise] = ()
+    ) -> torch.Tensor:
         import torch
+        from transformers import LogitsProcessorList
 
         with torch.inference_mode():
-            tokens: torch.Tensor = self._model.generate(**inputs, generation_config=config)
+            tokens: torch.Tensor = self._model.generate(
+                **inputs, generation_config=config, logits_processor=LogitsProcessorList(noise)
+            )
         return tokens

@@ -109,7 +109,10 @@ class ServerCaptioner:
         )
 
     def _ask(self, uris: Sequence[str]) -> Answer | NoAnswer:
-        asked = question(self._model, uris, self._params.question, self._params.max_new_tokens)
+        params = self._params
+        asked = question(self._model, uris, params.question, params.max_new_tokens)
+        if params.temperature:
+            asked |= {"temperature": params.temperature, "seed": 0}
         answer: Answer | NoAnswer
         try:
             content = self.connection.post("/chat/completions", asked)
