@@ -171,7 +171,7 @@ def _variety(index: pa.Table, captions: pa.Table) -> dict[str, Any]:
     labels = dict(zip(samples, index.column("label").to_pylist(), strict=True))
     rows = captions.select(["sample", "k", "answer"]).to_pylist()
     answers: dict[str, list[str]] = {}
-    for row in sorted(rows, key=lambda row: (row["sample"], row["k"])):
+    for row in sorted(rows, key=lambda row: (row["sample"], row["k"] or 0)):
         if row["answer"] is not None and labels.get(row["sample"]) is not None:
             answers.setdefault(row["sample"], []).append(row["answer"])
     splits = {
