@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 COLOURS = (
@@ -35,7 +36,7 @@ DARK, PALE, DULL = 0.27, 0.80, 0.22  # of value, value and saturation
 
 def colour_name(rgb: ArrayLike) -> str:
     """The name in `COLOURS` of a colour (3,) in 0…255."""
-    red, green, blue = (float(part) / 255 for part in rgb)  # type: ignore[union-attr]
+    red, green, blue = np.asarray(rgb, np.float64) / 255
     hue, saturation, value = colorsys.rgb_to_hsv(red, green, blue)
     if value < DARK:
         return "black"

@@ -79,8 +79,10 @@ def _frames(table: pa.Table) -> list[Frame]:
 def _vocabulary(path: Path) -> Vocabulary:
     try:
         names = read_json(path)
-        lists = (tuple(names[part]) for part in ("postures", "objects", "phrases"))
-        return Vocabulary(*lists, dict(names.get("synonyms", {})))
+        postures, objects, phrases = (
+            tuple(names[part]) for part in ("postures", "objects", "phrases")
+        )
+        return Vocabulary(postures, objects, phrases, dict(names.get("synonyms", {})))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{path} is missing or incomplete ({error}); remake it with `dvc repro simulate`."
