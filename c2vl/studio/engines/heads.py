@@ -18,6 +18,7 @@ from c2vl.studio.engines.targets import PARTS
 # Joints counted from 0: head, spine shoulder, spine base, elbows, hands, knees, ankles.
 JOINTS = (3, 20, 0, 5, 9, 7, 11, 13, 17, 14, 18)
 HANDS = (JOINTS.index(7), JOINTS.index(11))
+WORN = {"shirt": JOINTS.index(20), "trousers": JOINTS.index(13)}  # where clothes are seen
 GRID = TOWER_SIZE // PATCH
 
 
@@ -43,6 +44,7 @@ class Heads(nn.Module):
         self.joints = nn.Linear(WIDTH, len(JOINTS))
         self.parts = nn.Linear(WIDTH, sum(PARTS.values()))
         self.held = nn.Linear(WIDTH, PARTS["object"])
+        self.worn = nn.ModuleDict({part: nn.Linear(WIDTH, PARTS[part]) for part in WORN})
         self.look = nn.Linear(WIDTH, NUMBERS)
 
     def joint_loss(self, patches: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
@@ -66,6 +68,23 @@ class Heads(nn.Module):
         places = hands[known][..., None].expand(-1, -1, patches.shape[-1])
         both = self.patch_norm(patches[known]).gather(1, places)  # (K, 2, D)
         return F.cross_entropy(self.held(both.amax(1)), objects[known])
+
+    def worn_loss(
+        self, patches: torch.Tensor, cells: torch.Tensor, parts: torch.Tensor
+    ) -> torch.Tensor:
+        """Cross-entropy of the clothes' colours at chest and knee: (N, G², D), (N, J), (N, 7).
+
+        As with the held object, it teaches the patches what to look for.
+        """
+        losses = []
+        for part, joint in WORN.items():
+            known = cells[:, joint] >= 0
+            if known.any():
+                places = cells[known, joint][:, None, None].expand(-1, 1, patches.shape[-1])
+                seen = self.patch_norm(patches[known]).gather(1, places)[:, 0]  # (K, D)
+                colours = parts[known, list(PARTS).index(part)]
+                losses.append(F.cross_entropy(self.worn[part](seen), colours))
+        return torch.stack(losses).sum() if losses else patches.new_zeros(())
 
     def part_losses(self, pooled: torch.Tensor, parts: torch.Tensor) -> list[torch.Tensor]:
         """Cross-entropy of each of `PARTS`: (N, D) against (N, 7)."""

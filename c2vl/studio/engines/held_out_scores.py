@@ -184,7 +184,7 @@ def evaluate(folder: Path, frames: Frames) -> dict[str, Any]:
     """Scores of the engines in `folder`; captioner and encoder get crops of detected boxes."""
     detector = Detector.load(DetectorParams(model=str(folder / "detector")), "cpu")
     captioner_params = CaptionerParams(
-        model=str(folder / "captioner"), max_new_tokens=48, temperature=0.5, pad_to_square=False
+        model=str(folder / "captioner"), max_new_tokens=48, temperature=0.4, pad_to_square=False
     )
     captioner = Captioner.load(captioner_params, "cpu")
     encoder = Encoder.load(EncoderParams(model=str(folder / "encoder")), "cpu")

@@ -168,6 +168,7 @@ class TowerTask:
         terms: Losses = {
             "joints": recipe.auxiliary * self.heads.joint_loss(patches, cells),
             "held": recipe.auxiliary * self.heads.held_loss(patches, cells, parts[:, 1]),
+            "worn": recipe.auxiliary * self.heads.worn_loss(patches, cells, parts),
             "parts": recipe.auxiliary * torch.stack(self.heads.part_losses(pooled, parts)).sum(),
             "look": recipe.auxiliary
             * self.heads.look_loss(pooled, torch.from_numpy(crops.looks[rows])),
