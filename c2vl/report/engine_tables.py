@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from c2vl.evaluation.scores.answer_variety import AUTHORS
 from c2vl.report.figures.confusion import confusion, worst
 from c2vl.report.packaged import packaged_json
 from c2vl.report.pipeline_outputs import PipelineOutputs, lookup
 from c2vl.report.result_table import Cell, Row, Table, percent, words
 from c2vl.report.style import Plot
+
+# Bag-of-words accuracy of the answers that the paper's authors published for PKU-MMD II.
+AUTHORS = {"all": 0.482, "middle": 0.239, "chance": 1 / 41}
 
 
 def engine_table(scores: dict[str, Any]) -> Table | None:
@@ -78,11 +80,11 @@ def words_alone_table(scores: dict[str, Any]) -> Table | None:
         return None
     authors = (
         words("PKU-MMD II, the authors' answers"),
-        percent(AUTHORS["all_answers"]["xsub"]),
-        percent(AUTHORS["one_answer"]["xsub"]),
+        percent(AUTHORS["all"]),
+        percent(AUTHORS["middle"]),
         percent(None),
     )
-    rows.append(Row((*authors, percent(AUTHORS["chance"]["xsub"])), kind="elsewhere"))
+    rows.append(Row((*authors, percent(AUTHORS["chance"])), kind="elsewhere"))
     return Table(
         "words-alone",
         "What the answers alone tell",
