@@ -23,6 +23,7 @@ from c2vl.prompts.engines import (
 )
 from c2vl.prompts.engines.captioner import CHAT
 from c2vl.prompts.engines.hub import cached, missing_in_cache
+from c2vl.prompts.engines.pose import PoseEngine, PoseEngineParams
 
 torch = pytest.importorskip("torch")
 
@@ -97,6 +98,33 @@ def test_weights_that_transformers_would_make_up_are_refused(
     with pytest.raises(UserError, match=rf"\(\w+\) {fault} [14] of the weights") as caught:
         kind.load(params(model=str(folder)), "cpu")
     assert name.split(".")[-1] in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("engine", [*ENGINES, "pose"])
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, engine: str) -> None:
+    """One NaN in one tensor is enough: the files are sound, and so is every hash."""
+    kind, params = {**ENGINES, "pose": (PoseEngine, PoseEngineParams)}[engine]
+    folder = tmp_path / engine
+    shutil.copytree(TINY / engine, folder)
+    weights = load_file(folder / "model.safetensors")
+    name = sorted(name for name, one in weights.items() if one.dim() > 1)[0]
+    weights[name].view(-1)[3] = float("nan")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match=r"NaN or infinite numbers in [12] of its") as caught:
+        kind.load(params(model=str(folder)), "cpu")
+    said = str(caught.value)
+    assert f"'{folder}'" in said and name.split(".")[-1] in said and "\n" not in said
+
+
+def test_weights_beyond_the_range_of_float16_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "captioner"
+    shutil.copytree(TINY / "captioner", folder)
+    weights = load_file(folder / "model.safetensors")
+    name = sorted(name for name, one in weights.items() if one.dim() > 1)[0]
+    weights[name].view(-1)[3] = 1e5  # float16 ends at 65504
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match="set `dtype: float32`"):
+        Captioner.load(CaptionerParams(model=str(folder), dtype="float16"), "cpu")
 
 
 def test_the_settings_of_the_image_processor_may_be_in_either_file(tmp_path: Path) -> None:

@@ -38,9 +38,9 @@ def load_pretrained(
         The model in evaluation mode on `device`, and its processor.
 
     Raises:
-        UserError: transformers cannot read the folder as a model of this kind, weights are missing
-            or have other shapes, the model does not fit into the memory of `device`, or its config
-            names attention code to be fetched from the hub.
+        UserError: transformers cannot read the folder as a model of this kind, weights are missing,
+            have other shapes or are NaN or infinite, the model does not fit into the memory of
+            `device`, or its config names attention code to be fetched from the hub.
     """
     from transformers.utils import logging
 
@@ -68,6 +68,7 @@ def load_pretrained(
         )
         _refuse_random_weights(name, report)
         model = model.to(device).eval()
+        _refuse_no_numbers(name, model, dtype)
     if device.type == "cpu":
         keep_freed_memory()
     return model, processor
@@ -91,6 +92,39 @@ def _refuse_random_weights(name: str, report: Mapping[str, Any]) -> None:
                 f"{name} {lacks} {len(keys):,} of the weights that its config.json asks for "
                 f"({some}); copy or download it again, or use another checkpoint."
             )
+
+
+def _refuse_no_numbers(name: str, model: Any, dtype: torch.dtype) -> None:
+    """Refuse a model with weights that are NaN or infinite: it would answer nonsense.
+
+    Args:
+        name: of the checkpoint and its class, for people.
+        model: on its device.
+        dtype: format of the weights; those of the files may lie beyond its range.
+
+    Raises:
+        UserError: some are.
+    """
+    import torch
+
+    # One pass over memory and one answer from the device. A sum is finite if all its terms are.
+    sums = {
+        key: weight.detach().sum(dtype=torch.float32)
+        for key, weight in model.named_parameters()
+        if weight.is_floating_point() and weight.element_size() > 1  # no float8: it has no sum
+    }
+    if not sums:
+        return
+    finite = torch.stack(list(sums.values())).isfinite().tolist()
+    if all(finite):
+        return
+    bad = [key for key, sound in zip(sums, finite, strict=True) if not sound]
+    some = ", ".join(sorted(bad)[:2]) + (", …" if len(bad) > 2 else "")
+    wider = "set `dtype: float32`, or " * (dtype == torch.float16)
+    raise UserError(
+        f"{name} has NaN or infinite numbers in {len(bad):,} of its {len(sums):,} weights "
+        f"({some}); {wider}copy or download it again, or use another checkpoint."
+    )
 
 
 def refuse_foreign_kernels(weights: Weights) -> None:

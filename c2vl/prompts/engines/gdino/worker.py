@@ -61,7 +61,7 @@ class Model:
     """An original checkpoint, read as tensors only; no weight may be missing.
 
     Raises:
-        ValueError: its backbone is unknown, or it lacks weights.
+        ValueError: its backbone is unknown, it lacks weights, or they are NaN or infinite.
     """
 
     def __init__(self, weights: str, device: str, text_encoder: str, prompt: str) -> None:
@@ -92,6 +92,9 @@ class Model:
         ]
         if missing:
             raise ValueError(f"it lacks {len(missing)} tensors, such as {missing[0]}")
+        bad = [name for name, one in model.named_parameters() if not one.isfinite().all()]
+        if bad:
+            raise ValueError(f"it has NaN or infinite numbers in {len(bad)} tensors ({bad[0]}, …)")
         self._torch, self._model = torch, model.to(device).eval()
         self._device, self._prompt = device, prompt
 
