@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 import yaml
 
 from c2vl.cli import main
+from c2vl.datasets.data_params import DataParams
+from c2vl.prompts.caption import CaptionParams
 from c2vl.settings import SECTIONS, check_settings, faults
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,6 +117,32 @@ def test_a_wrong_setting_is_one_sentence_that_names_it(typo: str, here: Path) ->
 @pytest.mark.parametrize("profile", ["demo", "small", "paper", "study"])
 def test_the_profiles_have_no_fault(profile: str, here: Path) -> None:
     assert faults(changed({}, profile)) == []
+
+
+@pytest.mark.parametrize("section", ["skeleton", "pose", "crop", "caption", "embed", "class_names"])
+def test_the_profiles_have_the_same_keys(section: str) -> None:
+    demo = set(keys(changed({})[section]))
+    for profile in ("small", "paper", "study"):
+        assert set(keys(changed({}, profile)[section])) == demo, profile
+
+
+def keys(values: dict[str, Any]) -> Iterator[str]:
+    for key, value in values.items():
+        yield key
+        if isinstance(value, dict):
+            yield from (f"{key}.{inner}" for inner in keys(value))
+
+
+@pytest.mark.parametrize("profile", ["small", "paper", "study"])
+def test_keys_that_only_say_the_default_change_no_content_key(profile: str) -> None:
+    said = changed({}, profile)
+    spared = ["caption.per", "caption.clip_question", "caption.captioner.max_pixels"]
+    spared += ["caption.captioner.temperature"] * (profile != "study") + ["data.skeleton"]
+    unsaid = changed(dict.fromkeys(spared, GONE), profile)
+    now, before = (CaptionParams(**params["caption"]) for params in (said, unsaid))
+    assert now == before and now.asking().in_key() == before.asking().in_key()
+    assert "max_pixels" not in now.asking().in_key()
+    assert DataParams(**said["data"]) == DataParams(**unsaid["data"])
 
 
 def test_a_target_s_folder_may_be_made_by_the_demo_or_be_indexed_elsewhere(here: Path) -> None:
