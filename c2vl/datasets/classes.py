@@ -24,7 +24,7 @@ CLASSES_FILE = (
 def published_class_names(dataset: str, raw: Path, given: Sequence[str] | None = None) -> list[str]:
     """Return the `given` names, else those of `raw/classes.txt`, else the published ones.
 
-    Where `raw` is a preprocessed file, no `classes.txt` is read: DVC knows of that file alone.
+    Where `raw` is one preprocessed file, no `classes.txt` is read: DVC knows of that file alone.
     Stages after `index` read the list that it wrote, see `c2vl.core.tables.class_list`.
 
     Raises:

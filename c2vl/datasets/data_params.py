@@ -13,10 +13,11 @@ from c2vl.core.layout_file import NTU, load_layout
 from c2vl.core.params import ParamsModel
 from c2vl.core.tables.schemas import INDEX
 from c2vl.datasets.benchmarks import BENCHMARKS, OWN_BENCHMARKS
+from c2vl.datasets.kpfiles import PICKLES, table_of_contents
 from c2vl.datasets.pku_labels import ClipBounds
 
 SKELETONS = {"nwucla": "kinect20", "utdmhad": "kinect20"}  # of data sets not in ntu25
-PICKLES, TABLES = (".pkl", ".pickle"), (".csv", ".tsv", ".parquet")  # suffixes
+TABLES = (".csv", ".tsv", ".parquet")  # suffixes
 BENCHMARK_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 
 
@@ -78,9 +79,12 @@ class DataParams(ParamsModel):
                 "a manifest needs `skeleton`, the skeleton of its files, such as coco17 "
                 "(docs/skeletons.md)"
             )
-        if self.dataset == "pyskl" and self.raw.suffix.lower() not in PICKLES:
+        if self.dataset == "pyskl" and not (
+            self.raw.suffix.lower() in PICKLES or table_of_contents(self.raw)
+        ):
             raise ValueError(
-                "with `dataset: pyskl`, `raw` is pyskl's file, such as data/raw/gym_hrnet.pkl"
+                "with `dataset: pyskl`, `raw` is pyskl's file, such as data/raw/gym_hrnet.pkl, or "
+                "the folder of k400_hrnet.pkl and its kpfiles"
             )
         if self.dataset == "manifest" and self.raw.suffix.lower() in (*TABLES, *PICKLES, ".npz"):
             raise ValueError(

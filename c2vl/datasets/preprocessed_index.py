@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from c2vl.core import tables
@@ -15,8 +15,9 @@ from c2vl.core.unicode_text import printable
 from c2vl.datasets.benchmarks import BENCHMARKS, OWN_BENCHMARKS, missing_skeletons
 from c2vl.datasets.classes import CLASSES_FILE, published_class_names
 from c2vl.datasets.data_params import DataParams
+from c2vl.datasets.kpfiles import FOLDER
 from c2vl.datasets.names import SampleName, parse_name
-from c2vl.datasets.preprocessed import open_preprocessed
+from c2vl.datasets.preprocessed import open_preprocessed, preprocessed_file
 from c2vl.datasets.ready_clip import ReadyClip, ReadyFile
 from c2vl.datasets.remarks import not_here, passed_over
 from c2vl.datasets.rows import Index
@@ -63,6 +64,7 @@ def build(params: DataParams) -> Index:
             *_notes(params, file, {row["sample"] for row in rows}),
             *passed_over(strangers),
             *_unread(params),
+            *_unwatched(params, rows),
         ],
     }
     return Index(tables.table_of(rows, schemas.index(benchmarks)), classes, counts, file.layout)
@@ -70,9 +72,15 @@ def build(params: DataParams) -> Index:
 
 def _classes(params: DataParams, file: ReadyFile) -> list[str]:
     """The class names; `class 0` and so on where nobody names the classes of a file."""
-    if params.dataset in OWN_BENCHMARKS and params.class_names is None:
+    if _unnamed(params):
         return [f"class {label}" for label in range(file.classes)]
     return published_class_names(params.dataset, params.raw, params.class_names)
+
+
+def _unnamed(params: DataParams) -> bool:
+    """Whether nobody names the classes of a file that does not do so itself."""
+    named = params.class_names is not None or (params.raw / CLASSES_FILE).is_file()
+    return params.dataset in OWN_BENCHMARKS and not named
 
 
 def _is_sample_of(dataset: str, sample: str) -> bool:
@@ -82,14 +90,23 @@ def _is_sample_of(dataset: str, sample: str) -> bool:
 
 def _unread(params: DataParams) -> list[str]:
     beside = params.raw.with_name(CLASSES_FILE)
-    if params.class_names is not None or not beside.is_file():
+    if params.raw.is_dir() or params.class_names is not None or not beside.is_file():
         return []
     return [f"{beside} is not read beside a file: list its names in `data.class_names`"]
 
 
+def _unwatched(params: DataParams, rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    if params.raw.is_dir() or all(row["skeleton_file"] == params.raw.name for row in rows):
+        return []
+    return [
+        f"DVC watches {params.raw.name} alone: put it and its {FOLDER} into a folder of their own, "
+        "and name that folder in `data.raw`"
+    ]
+
+
 def _notes(params: DataParams, file: ReadyFile, samples: Collection[str]) -> list[str]:
     notes = not_here(params.dataset, samples)
-    if params.dataset in OWN_BENCHMARKS and params.class_names is None:
+    if _unnamed(params):
         notes.append("the file does not name its classes: list them in `data.class_names`")
     if file.lacking:
         notes.append(
@@ -138,7 +155,8 @@ def _row(
     }
     if named := _parsed(clip.sample):
         row |= {part: getattr(named, part) for part in ("setup", "camera", "subject", "repetition")}
-    row |= {"skeleton_file": params.raw.name, "skeleton_hash": clip.content}
+    file = clip.file or (preprocessed_file(params.raw) or params.raw).name
+    row |= {"skeleton_file": file, "skeleton_hash": clip.content}
     row |= {
         "skeleton_frames": None if clip.joints is None else len(clip.joints),
         "video_reason": NO_VIDEO,

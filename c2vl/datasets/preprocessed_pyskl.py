@@ -3,13 +3,14 @@
 A pickled dictionary: `split` (see `pyskl_splits`) and `annotations`, a list of `frame_dir` (the
 clip's name), `label`, `total_frames` and `keypoint` (M, T, V, C). 3D ones are metres in camera
 space, for NTU (1 or 2, T, 25, 3) float16. 2D ones are pixels of an image of `img_shape` (height,
-width), (M, T, 17, 2) float16 by HRNet, with `keypoint_score` (M, T, 17). Source: pyskl's
-`tools/data/README.md` and `ntu_preproc.py` (ACM MM 2022).
+width), (M, T, 17, 2) float16 by HRNet, with `keypoint_score` (M, T, 17). Those of Kinetics lie in
+separate files (`kpfiles`). Source: pyskl's `tools/data/README.md` and `ntu_preproc.py` (ACM MM
+2022).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from c2vl.core.errors import UserError
 from c2vl.core.layout import SkeletonLayout
 from c2vl.core.layout_file import shipped_layout
 from c2vl.datasets.formats.persons import choose_persons
+from c2vl.datasets.kpfiles import FOLDER, KeypointFiles
 from c2vl.datasets.pyskl_splits import pyskl_splits
 from c2vl.datasets.ready_clip import ReadyClip, checked
 from c2vl.datasets.safe_pickle import load_pickle
@@ -66,11 +68,15 @@ class PysklFile:
         self.lacking = tuple(name for name in self._splits if name not in self._annotations)
         labels = [_whole(annotation.get("label")) for annotation in self._annotations.values()]
         self.classes = max((label for label in labels if label is not None), default=-1) + 1
-        self.layout = layout or _layout(path, self._annotations)
+        self._kpfiles = KeypointFiles(path.parent)
+        self.layout = layout or self._guess_layout(path)
 
     def clips(self) -> Iterator[ReadyClip]:
-        """In the order of the file."""
-        return (self.clip(name) for name in self._annotations)
+        """In the order of the file, or of the kpfiles, so that each of these is read once."""
+        ordered = sorted(
+            self._annotations, key=lambda name: self._kpfiles.name(self._annotations[name])
+        )
+        return map(self.clip, ordered)
 
     def clip(self, sample: str) -> ReadyClip:
         """One clip."""
@@ -78,32 +84,36 @@ class PysklFile:
         label, splits = _whole(annotation.get("label")), self._splits.get(sample, {})
         if label is None or not 0 <= label < MOST_CLASSES:
             return ReadyClip(sample, 0, splits, problem="its `label` is not a class number")
-        joints, problem = _joints(annotation, self.layout)
+        filled, problem = self._kpfiles.filled(annotation, self.layout.persons)
+        joints, problem = (None, problem) if problem else _joints(filled, self.layout)
         size = None if self.layout.three_d else _size(annotation)
-        return ReadyClip(sample, label, splits, joints, problem, size)
+        file = self._kpfiles.name(annotation)
+        return ReadyClip(sample, label, splits, joints, problem, size, file)
 
-
-def _layout(path: Path, annotations: dict[str, dict[str, Any]]) -> SkeletonLayout:
-    """The shipped skeleton that the first clip with joints has."""
-    for annotation in annotations.values():
-        keypoint = annotation.get("keypoint")
-        if isinstance(keypoint, np.ndarray) and keypoint.ndim == 4:
-            if (name := SHIPPED.get(keypoint.shape[2:])) is not None:
-                return shipped_layout(name)
+    def _guess_layout(self, path: Path) -> SkeletonLayout:
+        """The shipped skeleton that the first clip with joints has."""
+        problem = ""
+        for annotation in self._annotations.values():
+            filled, why = self._kpfiles.filled(annotation, persons=1)
+            problem = problem or why
+            keypoint = filled.get("keypoint")
+            if isinstance(keypoint, np.ndarray) and keypoint.ndim == 4:
+                if (name := SHIPPED.get(keypoint.shape[2:])) is not None:
+                    return shipped_layout(name)
+                raise UserError(
+                    f"{path} has {keypoint.shape[2]} joints of {keypoint.shape[3]} coordinates; "
+                    "name their skeleton in `data.skeleton`."
+                )
+        if problem:
             raise UserError(
-                f"{path} has {keypoint.shape[2]} joints of {keypoint.shape[3]} coordinates; name "
-                "their skeleton in `data.skeleton`."
+                f"{path} is a table of contents whose joints lie in separate files, and no clip "
+                f"has any (the first: {problem}); unpack pyskl's kpfiles into "
+                f"{path.parent / FOLDER} and set `data.raw: {path.parent}`."
             )
-        if "raw_file" in annotation:
-            raise UserError(
-                f"{path} is a table of contents: its joints lie in separate files ({path.stem}'s "
-                "kpfiles), which are not read; put them into the annotations as `keypoint` and "
-                "`keypoint_score` (pyskl's DecompressPose does so)."
-            )
-    return shipped_layout("ntu25")
+        return shipped_layout("ntu25")
 
 
-def _joints(annotation: dict[str, Any], layout: SkeletonLayout) -> tuple[np.ndarray | None, str]:
+def _joints(annotation: Mapping[str, Any], layout: SkeletonLayout) -> tuple[np.ndarray | None, str]:
     keypoint = annotation.get("keypoint")
     if not isinstance(keypoint, np.ndarray) or keypoint.dtype.kind != "f" or keypoint.ndim != 4:
         return None, "its `keypoint` is not an array (M, T, V, C) of floats"
@@ -120,7 +130,7 @@ def _joints(annotation: dict[str, Any], layout: SkeletonLayout) -> tuple[np.ndar
 
 
 def _in_image(
-    keypoint: np.ndarray, annotation: dict[str, Any], layout: SkeletonLayout
+    keypoint: np.ndarray, annotation: Mapping[str, Any], layout: SkeletonLayout
 ) -> tuple[np.ndarray | None, str]:
     """Pixels with their scores, relative to the image."""
     scores = annotation.get("keypoint_score")
@@ -135,7 +145,7 @@ def _in_image(
     return None if joints is None else relative_to_image(joints, *size), problem
 
 
-def _size(annotation: dict[str, Any]) -> tuple[int, int] | None:
+def _size(annotation: Mapping[str, Any]) -> tuple[int, int] | None:
     """(width, height) of the images of a clip; None if it does not say them."""
     sides = annotation.get("img_shape", annotation.get("original_shape"))
     if not isinstance(sides, tuple | list) or len(sides) < 2:

@@ -26,6 +26,7 @@ class ReadyClip:
             to the image. None where there is a problem.
         size: width and height in pixels of the images that 2D joints belong to.
         problem: why the clip is of no use, in a sentence; empty when it is.
+        file: the file beside the preprocessed one that holds its joints; empty: none does.
     """
 
     sample: str
@@ -34,6 +35,7 @@ class ReadyClip:
     joints: np.ndarray | None = None
     problem: str = ""
     size: tuple[int, int] | None = None
+    file: str = ""
 
     @property
     def content(self) -> str | None:

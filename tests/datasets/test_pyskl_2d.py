@@ -142,13 +142,6 @@ def test_of_many_persons_the_liveliest_are_kept(project: Path) -> None:
     np.testing.assert_allclose(kept, expected, atol=1e-6)
 
 
-def test_kinetics_table_of_contents_is_one_sentence(tmp_path: Path) -> None:
-    clip = {"frame_dir": "x", "label": 0, "raw_file": "k400_kpfiles_2/0.pkl", "frame_inds": [0]}
-    path = saved(tmp_path / "k400_hrnet.pkl", {"train": ["x"]}, [clip])
-    with pytest.raises(UserError, match=r"table of contents.*kpfiles"):
-        open_preprocessed(path)
-
-
 def test_other_joints_need_a_named_skeleton(tmp_path: Path) -> None:
     clip = annotation("x", 0)
     clip["keypoint"] = np.zeros((1, 5, 14, 2), np.float16)

@@ -70,12 +70,13 @@ def videos_alone(params: DataParams) -> bool:
 
 
 def _preprocessed(params: DataParams) -> Finding:
-    from c2vl.datasets.preprocessed import open_preprocessed
+    from c2vl.datasets.preprocessed import open_preprocessed, preprocessed_file
 
+    file = preprocessed_file(params.raw) or params.raw
     # pyskl's file would have to be read whole.
-    if params.raw.is_file() and params.raw.suffix.lower() != ".npz":
-        size = mib(params.raw.stat().st_size)
-        found = f"{params.raw}: {size}, skeletons in pyskl's format (contents not checked)"
+    if file.is_file() and file.suffix.lower() != ".npz":
+        size = mib(file.stat().st_size)
+        found = f"{file}: {size}, skeletons in pyskl's format (contents not checked)"
         return Finding("ok", "data", found)
     has = open_preprocessed(params.raw).benchmarks
     found = f"{params.raw}: skeletons in CTR-GCN's format, splits of {', '.join(has)}"

@@ -85,8 +85,9 @@ def _skeletons(data: DataParams) -> dict[Hashable, bool]:
     from c2vl.datasets import pku, pku_scan, scan
     from c2vl.datasets.benchmarks import belongs, missing_skeletons
     from c2vl.datasets.listed.listed_index import DATASETS, list_samples
+    from c2vl.datasets.preprocessed import is_preprocessed
 
-    if not data.raw.is_dir():
+    if not data.raw.is_dir() or is_preprocessed(data.raw):
         return {}  # not there yet, or a preprocessed file
     if data.dataset in DATASETS:
         listed = (one for one in list_samples(data).samples if one.skeletons and not one.kind)

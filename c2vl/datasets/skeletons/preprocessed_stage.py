@@ -32,7 +32,7 @@ class PreprocessedStage(Stage):
 
     Args:
         index: the index table.
-        file: the preprocessed file, `data.raw`.
+        file: the preprocessed file, or the folder that stands for it: `data.raw`.
         max_failed: share of failed samples above which the stage fails.
     """
 
@@ -43,8 +43,10 @@ class PreprocessedStage(Stage):
     def __init__(self, index: Path, file: Path, max_failed: float) -> None:
         self.max_failed = max_failed
         self._path = file
-        rows = tables.rows_of(tables.read(index, ["sample", "skeleton_hash", "status"]))
-        self._hashes = {row["sample"]: row["skeleton_hash"] for row in rows if row["status"] == OK}
+        columns = ["sample", "skeleton_file", "skeleton_hash", "status"]
+        rows = [row for row in tables.rows_of(tables.read(index, columns)) if row["status"] == OK]
+        self._hashes = {row["sample"]: row["skeleton_hash"] for row in rows}
+        self._files = {row["sample"]: row["skeleton_file"] for row in rows}
         self._shards = tables.by_shard(self._hashes)
         self._frames = self._two = 0
         self._layout = layout_beside(index)
@@ -76,12 +78,18 @@ class PreprocessedStage(Stage):
         return open_preprocessed(self._path, self._layout)
 
     def batch_size(self) -> int:
-        """Clips at once."""
-        return machine.batch_size("skeleton", 256)
+        """Clips at once; many where there are kpfiles, each of which holds several clips."""
+        return machine.batch_size("skeleton", 256 if len(set(self._files.values())) < 2 else 2048)
 
     def preparer(self) -> Callable[[list[Any]], Sequence[Any]]:
-        """Read the clips."""
-        return lambda payloads: [self._clip(*payload) for payload in payloads]
+        """Read the clips, file by file."""
+
+        def read(payloads: list[Any]) -> Sequence[Any]:
+            order = sorted(range(len(payloads)), key=lambda at: self._files[payloads[at][0]])
+            made = {at: self._clip(*payloads[at]) for at in order}
+            return [made[at] for at in range(len(payloads))]
+
+        return read
 
     def _clip(self, sample: str, content: str) -> Row | Failure:
         try:
