@@ -7,6 +7,7 @@ from pathlib import Path
 
 from c2vl.studio.cameras import AZIMUTHS, Camera, camera
 from c2vl.studio.cast import subject
+from c2vl.studio.draws import Chance
 from c2vl.studio.ntu_files import sample_name, skeleton_text
 from c2vl.studio.performance import perform
 from c2vl.studio.seeds import generator
@@ -37,7 +38,8 @@ def studio_files(
         cast = [subject(seed, person), subject(seed, person % SUBJECTS + 1)]
         performance = perform(ACTIONS[action], cast, rng, frames_per_second)
         frames = len(performance.actors[0].joints)
-        sentences = [frame_sentence(performance, frame) for frame in range(frames)]
+        words = Chance(generator("words", seed, number))
+        sentences = [frame_sentence(performance, frame, words) for frame in range(frames)]
         for at in AZIMUTHS:
             seen_from = views.setdefault((setup, at), camera(seed, setup, at))
             text = skeleton_text(sense(performance, seen_from, rng), frames, seen_from)
