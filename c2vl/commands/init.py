@@ -61,23 +61,24 @@ def run(arguments: argparse.Namespace) -> None:
         what = "is no folder" if arguments.folder.exists() else "is missing"
         raise UserError(f"{arguments.folder} {what}; name the one that holds your class folders.")
     if arguments.skeleton:
-        load_layout(arguments.skeleton)
+        load_layout(arguments.skeleton, "--skeleton")
     path = arguments.folder / "manifest.csv"
     profile = profile_path(arguments.params) if arguments.params else None
     for file in filter(None, (path, profile)):
         if file.exists() and not arguments.force and not arguments.dry_run:
             raise UserError(f"{file} exists; look at it, then run the command with --force.")
+    _other_manifests(arguments)
     found = read_class_folders(arguments.folder)
     column, splits, how = split_clips(found, arguments.test, arguments.seed)
     _describe(arguments.folder, found)
     sides = ", ".join(f"{splits.count(side):,} {side}" for side in ("train", "val", "test"))
-    print(f"splits, column `{column}`: {sides.replace(', 0 val', '')}; {how}")
+    say(f"splits, column `{column}`: {sides.replace(', 0 val', '')}; {how}")
     skeleton = arguments.skeleton or _skeleton(arguments.folder, found)
     if arguments.dry_run:
         return
     with writing(path):
         write_manifest(path, found, column, splits)
-    print(f"wrote {path}: {len(found.clips):,} rows")
+    say(f"wrote {path}: {len(found.clips):,} rows")
     values = {
         "dataset": "manifest",
         "raw": arguments.folder.as_posix(),
@@ -85,15 +86,36 @@ def run(arguments: argparse.Namespace) -> None:
         "skeleton": skeleton,
     }
     if profile is None:
-        print("next: set this in params.yaml, then run `c2vl doctor` and `dvc repro index`:")
-        print("  worlds: []\n  data:")
+        say("next: set this in params.yaml, then run `c2vl doctor` and `dvc repro index`:")
+        say("  worlds: []")
+        say("  data:")
         shown = {**values, "benchmarks": f"[{column}]", "skeleton": skeleton or "?"}
-        print("\n".join(f"    {key}: {value}" for key, value in shown.items()))
+        for key, value in shown.items():
+            say(f"    {key}: {value}")
         return
     with writing(profile):
         write_profile(profile, values, arguments.base)
-    print(f"wrote {profile}")
-    print(f"next: c2vl profile {arguments.params} && c2vl doctor && dvc repro index")
+    say(f"wrote {profile}")
+    say(f"next: c2vl profile {arguments.params} && c2vl doctor && dvc repro index")
+
+
+def _other_manifests(arguments: argparse.Namespace) -> None:
+    """Manifests of other formats, which a manifest.csv puts out of use.
+
+    Raises:
+        UserError: there is one, and neither --force nor --dry-run.
+    """
+    from c2vl.datasets.listed.manifest import FILES
+
+    for other in (arguments.folder / name for name in FILES[1:]):
+        if not other.exists():
+            continue
+        if not arguments.force and not arguments.dry_run:
+            raise UserError(
+                f"{other} exists, and is not read any more beside a manifest.csv; remove it, or "
+                "run the command with --force."
+            )
+        say(f"{other} exists; beside a manifest.csv it is not read")
 
 
 def _describe(folder: Path, found: ClassFolders) -> None:
@@ -101,16 +123,23 @@ def _describe(folder: Path, found: ClassFolders) -> None:
     videos, skeletons = sum(bool(c.video) for c in clips), sum(bool(c.skeleton) for c in clips)
     files = [place for clip in clips for place in (clip.video, clip.skeleton)]
     size = sum(_bytes(folder / place) for place in files if place)
-    print(
+    say(
         f"{folder}: {len(found.classes):,} classes, {len(clips):,} clips "
         f"({videos:,} videos, {skeletons:,} skeletons, {size / 1e6:,.1f} MB)"
     )
     for name, count in list(found.classes.items())[:MOST_CLASSES]:
-        print(f"  {name}: {count:,}{'  (one clip: it only trains)' if count == 1 else ''}")
+        say(f"  {name}: {count:,}{'  (one clip: it only trains)' if count == 1 else ''}")
     if len(found.classes) > MOST_CLASSES:
-        print(f"  and {len(found.classes) - MOST_CLASSES:,} more")
+        say(f"  and {len(found.classes) - MOST_CLASSES:,} more")
     for reason, places in found.skipped.items():
-        print(f"skipped {len(places):,}: {reason}, such as {places[0]}")
+        say(f"skipped {len(places):,}: {reason}, such as {places[0]}")
+
+
+def say(text: str) -> None:
+    """Print a line in which names of folders and files may be of any kind."""
+    from c2vl.core.unicode_text import printable
+
+    print(printable(text))
 
 
 def _bytes(path: Path) -> int:
@@ -128,11 +157,11 @@ def _skeleton(folder: Path, found: ClassFolders) -> str | None:
 
     places = [clip.skeleton for clip in found.clips if clip.skeleton]
     if not places:
-        print(f"skeleton: none; stage `pose` finds {VIDEO} in the videos")
+        say(f"skeleton: none; stage `pose` finds {VIDEO} in the videos")
         return VIDEO
     name, (first, *others) = guess_layout(folder, places)
     known = f"taken for {name}; check it" if name else "name it with --skeleton"
-    print(f"skeleton: {first}: {known} (docs/skeletons.md)")
+    say(f"skeleton: {first}: {known} (docs/skeletons.md)")
     for told in others:
-        print(f"skeleton: {told}")
+        say(f"skeleton: {told}")
     return name

@@ -43,8 +43,12 @@ def shipped_layout(name: str) -> SkeletonLayout:
     return _read(SHIPPED / f"{name}.yaml")
 
 
-def load_layout(skeleton: str | Path) -> SkeletonLayout:
+def load_layout(skeleton: str | Path, named_in: str = "`data.skeleton`") -> SkeletonLayout:
     """Return the shipped skeleton of this name, or read the YAML file at this path.
+
+    Args:
+        skeleton: the name or the path.
+        named_in: what names it, for messages.
 
     Example:
         >>> load_layout("coco17").shape
@@ -60,7 +64,7 @@ def load_layout(skeleton: str | Path) -> SkeletonLayout:
         raise UserError(
             f"{path}: {path.stem} is the name of a shipped skeleton; give the file another name."
         )
-    return _read(path)
+    return _read(path, named_in)
 
 
 def write_layout(folder: Path, layout: SkeletonLayout) -> None:
@@ -107,14 +111,14 @@ class _LayoutFile(BaseModel):
     colour_frame: list[int] | None = None
 
 
-def _read(path: Path) -> SkeletonLayout:
+def _read(path: Path, named_in: str = "") -> SkeletonLayout:
     try:
         if path.stat().st_size > LARGEST:
             raise UserError(f"{path} is too large for the description of a skeleton.")
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(
-            f"{path} cannot be read ({error.strerror or error}); correct `data.skeleton`."
+            f"{path} cannot be read ({error.strerror or error}); correct {named_in}."
         ) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid YAML ({' '.join(str(error).split())}).") from None

@@ -222,3 +222,59 @@ def test_a_profile_may_copy_the_demo_without_its_worlds(project: Path) -> None:
     demo |= {"profile": "mine", "worlds": [], "target_worlds": [], "data": mine["data"]}
     demo["transfer"]["targets"], demo["pose"]["compare"] = {}, False
     assert mine == demo and mine["data"]["dataset"] == "manifest"
+
+
+def test_names_of_any_kind_are_shown_and_read(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(3):
+        clip(Path(f"raw/ju\x1b[31m\rmp/{number}.npy"), number)
+        clip(Path(f"raw/ eat/{number}.npy"), 10 + number)
+        clip(Path(f"raw/eat/{number}.npy"), 20 + number)
+    clip(Path("raw/ /blank.npy"))
+    Path("raw/eat/0_rgb.mp4").touch()
+    Path("raw/eat/\x1b]0;title\x07.txt").touch()
+    main(["init", "raw", "--params", "mine"])
+    said = capsys.readouterr().out
+    assert "\x1b" not in said and "\r" not in said and "\x07" not in said
+    assert r"  ju\x1b[31m\rmp: 3" in said and "  eat: 6" in said
+    assert "skipped 1: not in the folder of a class, such as  /blank.npy" in said
+    assert r"such as eat/\x1b]0;title\x07.txt" in said
+    lines = written()
+    assert Counter(line["class"] for line in lines) == {"ju\x1b[31m\rmp": 3, "eat": 6}
+    assert len({line["sample"] for line in lines}) == 9
+    shutil.copy("profiles/mine.yaml", "params.yaml")
+    run_stage("index")
+    capsys.readouterr()
+    index = rows("index/index.parquet")
+    assert len(index) == 9
+    assert {row["status"] for row in index.values() if "eat" in row["skeleton_file"]} == {"ok"}
+
+
+def test_a_bad_skeleton_is_named_as_the_option(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip(Path("raw/jump/1.npy"))
+    with pytest.raises(SystemExit):
+        main(["init", "raw", "--skeleton", "gone.yaml"])
+    said = capsys.readouterr().err
+    assert "gone.yaml cannot be read" in said and "correct --skeleton." in said
+    assert "data.skeleton" not in said
+
+
+def test_a_manifest_of_another_format_beside_is_mentioned(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(2):
+        clip(Path(f"raw/jump/{number}.npy"), number)
+        clip(Path(f"raw/eat/{number}.npy"), number)
+    Path("raw/manifest.parquet").touch()
+    with pytest.raises(SystemExit):
+        main(["init", "raw"])
+    assert "raw/manifest.parquet exists, and is not read" in capsys.readouterr().err
+    assert not Path("raw/manifest.csv").exists()
+    main(["init", "raw", "--force", "--params", "mine"])
+    assert "raw/manifest.parquet exists; beside a manifest.csv it is" in capsys.readouterr().out
+    shutil.copy("profiles/mine.yaml", "params.yaml")
+    run_stage("index")
+    assert "manifest.csv is read, not manifest.parquet beside it" in capsys.readouterr().out

@@ -79,7 +79,7 @@ def read_class_folders(folder: Path) -> ClassFolders:
         reason = _not_a_clip(place)
         *folders, base = place.rstrip("/").split("/")
         split, label, inner = _levels(folders)
-        if not reason and not label:
+        if not reason and not label.strip():
             reason = "not in the folder of a class"
         if reason:
             if place not in FILES:
@@ -90,7 +90,9 @@ def read_class_folders(folder: Path) -> ClassFolders:
         clip = clips.setdefault((split, label, name), FoundClip(name, label, split=split))
         what = "video" if is_video(base) else "skeleton"
         if getattr(clip, what):
-            found.skipped.setdefault(f"a second {what} of the same clip", []).append(place)
+            found.skipped.setdefault(f"a second {what} of the same clip", []).append(
+                printable(place)
+            )
             continue
         setattr(clip, what, place)
         match = SUBJECT.search(stem) or next(filter(None, map(SUBJECT.search, inner)), None)
@@ -103,6 +105,8 @@ def read_class_folders(folder: Path) -> ClassFolders:
     found.clips = [clip for _, clip in sorted(clips.items())]
     found.split_by_folder = any(clip.split for clip in found.clips)
     _name(found.clips)
+    for one in found.clips:  # a manifest's values have no blanks about them
+        one.label = one.label.strip()
     return found
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from c2vl.core import tables
 from c2vl.core.layout_file import VIDEO
 from c2vl.core.tables import schemas
+from c2vl.core.unicode_text import printable
 from c2vl.datasets.data_params import DataParams
 from c2vl.datasets.file_facts import FileFacts
 from c2vl.datasets.listed.listing import ListedSample, Listing
@@ -186,7 +187,7 @@ def _on_both_sides(rows: Sequence[Mapping[str, Any]], benchmarks: Sequence[str])
 
 
 def _named(names: Sequence[str]) -> str:
-    shown = ", ".join(name[:60] for name in names[:MOST_NAMED])
+    shown = ", ".join(printable(name[:60]) for name in names[:MOST_NAMED])
     return f"{len(names):,} ({shown}{', …' if len(names) > MOST_NAMED else ''})"
 
 

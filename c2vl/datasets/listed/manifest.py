@@ -91,7 +91,10 @@ def list_manifest(params: DataParams) -> Listing:
             samples[again] = replace(
                 sample, sample=again, splits={}, kind="twice in the manifest", problem=why
             )
+    others = [name for name in FILES if name != path.name and (path.parent / name).exists()]
     notes = [*classes.notes, *splits_notes(splits)]
+    if others:
+        notes.append(f"{path.name} is read, not {' and '.join(others)} beside it")
     if ignored:
         notes.append(
             f"columns of {path.name} that are not used: {', '.join(map(printable, ignored))}"

@@ -17,8 +17,8 @@ def write_manifest(path: Path, found: ClassFolders, column: str, splits: Sequenc
         {
             "sample": clip.name,
             "class": clip.label,
-            "skeleton": clip.skeleton.rstrip("/"),
-            "video": clip.video,
+            "skeleton": _kept(clip.skeleton),
+            "video": _kept(clip.video),
             "subject": clip.subject if found.subjects else "",
             column: split,
         }
@@ -26,7 +26,22 @@ def write_manifest(path: Path, found: ClassFolders, column: str, splits: Sequenc
     ]
     columns = [name for name in rows[0] if any(row[name] for row in rows)]
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    # A lone carriage return ends a line for a reader, but the writer alone would not quote it.
+    returns = any("\r" in value for row in rows for value in row.values())
+    writer = csv.DictWriter(
+        text,
+        columns,
+        extrasaction="ignore",
+        lineterminator="\n",
+        quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL,
+    )
     writer.writeheader()
     writer.writerows(rows)
     write_bytes(path, text.getvalue().encode())
+
+
+def _kept(place: str) -> str:
+    """A place whose blanks at both ends survive a reader that strips values."""
+    bare = place.rstrip("/")
+    begin = "./" if bare != bare.lstrip() else ""
+    return f"{begin}{bare}{'/' if bare != bare.rstrip() else ''}"
