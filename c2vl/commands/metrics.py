@@ -197,7 +197,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         content = read_json(path)
     except ValueError:
         raise UserError(
-            f"{path} is not valid JSON; `c2vl doctor --deep` says how to mend it."
+            f"{path} is not valid JSON; `c2vl doctor --deep` says how to repair it."
         ) from None
     return content if isinstance(content, dict) else None
 

@@ -116,7 +116,7 @@ def run(arguments: argparse.Namespace) -> None:
     written = sum(line.written or 0 for line in found)
     free = shutil.disk_usage(next(path for path in (store, *store.parents) if path.exists())).free
     print(
-        "The store, the output tables and DVC's cache hold each result once: "
+        "The store, the output tables and DVC's cache each hold a copy of the results: "
         f"up to {size(3 * written)} in all; {size(free)} are free."
     )
     if any(not line.exact for line in found):

@@ -15,8 +15,8 @@ REASONS = {
     errno.ENOSPC: ("is on a full disk", "free some space"),
     errno.EDQUOT: ("is over its quota", "free some space"),
     errno.EROFS: ("is read-only", "make it writable"),
-    errno.EACCES: ("is not yours to read or write", "mend its permissions"),
-    errno.EPERM: ("is not yours to read or write", "mend its permissions"),
+    errno.EACCES: ("does not permit you to read or write", "change its permissions"),
+    errno.EPERM: ("does not permit you to read or write", "change its permissions"),
 }
 
 P = ParamSpec("P")
@@ -51,11 +51,11 @@ def explained(
     try:
         yield
     except OSError as error:
-        why, mend = REASONS.get(
-            error.errno or 0, (f"cannot be used ({error.strerror or error})", "mend it")
+        why, remedy = REASONS.get(
+            error.errno or 0, (f"cannot be used ({error.strerror or error})", "repair it")
         )
         raise UserError(
-            f"The {what} {folder} {why}; {mend}{instead}, then run again: what was published is "
+            f"The {what} {folder} {why}; {remedy}{instead}, then run again: what was published is "
             "kept."
         ) from None
 

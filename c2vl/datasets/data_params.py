@@ -66,8 +66,8 @@ class DataParams(ParamsModel):
         for name in self.benchmarks:
             if self.dataset in OWN_BENCHMARKS and not is_benchmark_name(name):
                 raise ValueError(
-                    f"a benchmark's name has lower-case letters, digits and _, and is no column of "
-                    f"the index, unlike '{name[:60]}'"
+                    f"'{name[:60]}' cannot be the name of a benchmark: it is a column of the index,"
+                    " or has other characters than lower-case letters, digits and _"
                 )
             known = BENCHMARKS.get(self.dataset, self.benchmarks)
             if name not in known:

@@ -122,12 +122,12 @@ def _fits(params: DataParams, file: ReadyFile, classes: int) -> None:
             has = ", ".join(file.benchmarks) or "none"
             raise UserError(
                 f"{params.raw} has splits of {has}, not of {benchmark}; "
-                "mend `data.benchmarks` in params.yaml."
+                "correct `data.benchmarks` in params.yaml."
             )
     if file.classes > classes:
         raise UserError(
             f"{params.raw} has {file.classes} classes, {params.dataset} has {classes}; "
-            "mend `data.dataset` in params.yaml."
+            "correct `data.dataset` in params.yaml."
         )
 
 

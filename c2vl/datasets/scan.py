@@ -150,7 +150,7 @@ def all_places(raw: Path) -> Iterator[str]:
         except OSError as error:
             raise UserError(
                 f"{raw / path} cannot be read ({error.strerror or error}); "
-                "mend it or move it elsewhere."
+                "repair it or move it elsewhere."
             ) from None
 
 
@@ -159,7 +159,7 @@ def _files(raw: Path) -> Iterator[str]:
 
     def refuse(error: OSError) -> None:
         raise UserError(
-            f"{error.filename} cannot be read ({error.strerror}); mend its permissions."
+            f"{error.filename} cannot be read ({error.strerror}); change its permissions."
         )
 
     for folder, inner, files in os.walk(raw, followlinks=True, onerror=refuse):

@@ -56,7 +56,7 @@ def _content(path: Path) -> dict[Any, Any]:
         ) from None
     except (OSError, ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())[:80]
-        raise UserError(f"{path} is not valid JSON or YAML ({reason}); mend it.") from None
+        raise UserError(f"{path} is not valid JSON or YAML ({reason}); correct it.") from None
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold class names with their descriptions; see descriptions/.")
     return content

@@ -240,7 +240,7 @@ class PipelineOutputs:
         found = self._optional_json(path, sentence)
         if not found or found.get("data") == data_fingerprint(self.root / "data"):
             return found
-        self._note(f"{path} is of other data and is left out; `{make}` makes it anew.")
+        self._note(f"{path} is of other data and is left out; `{make}` makes it again.")
         return {}
 
     def _required(self, path: str, stage: str) -> Any:

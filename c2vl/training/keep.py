@@ -52,7 +52,7 @@ class Keep:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            log.warning(f"{path} cannot be used ({error}); training starts anew.")
+            log.warning(f"{path} cannot be used ({error}); training starts again.")
             return None
         return state if key == self.key else None
 

@@ -169,4 +169,4 @@ def test_what_the_split_names_is_checked(project: Path, capsys: pytest.CaptureFi
     use(dataset="pyskl", raw=str(path), benchmarks=["label"])
     with pytest.raises(SystemExit):
         run_stage("index")
-    assert "is no column of the index" in capsys.readouterr().err
+    assert "it is a column of the index" in capsys.readouterr().err

@@ -95,12 +95,12 @@ def test_a_store_that_may_not_be_read_is_a_sentence(
         patch.setattr(os, "listdir", refusing)
         patch.setattr(os, "scandir", refusing)
         for looking in (lambda: [*holdings(tmp_path)], lambda: Store(tmp_path, "s", "f")):
-            with pytest.raises(UserError, match="is not yours to read or write; mend"):
+            with pytest.raises(UserError, match="does not permit you to read or write; change"):
                 looking()
     if os.geteuid():
         segment.parent.chmod(0)
         try:
-            with pytest.raises(UserError, match="is not yours to read or write; mend"):
+            with pytest.raises(UserError, match="does not permit you to read or write; change"):
                 Store(tmp_path, "s", "f")
         finally:
             segment.parent.chmod(0o755)

@@ -167,7 +167,7 @@ def test_a_flipped_bit_anywhere_in_a_state_is_refused_with_a_sentence(
         path.write_bytes(bent)
         assert Keep(tmp_path, key).load() is None, place
         printed = capsys.readouterr().err
-        assert "cannot be used (it is damaged" in printed and "training starts anew" in printed
+        assert "cannot be used (it is damaged" in printed and "training starts again" in printed
     assert_same(run(clips, prompts, params, tmp_path), run(clips, prompts, params))
     path.write_bytes(saved)
     assert Keep(tmp_path, key).load() is not None

@@ -47,7 +47,7 @@ def remote() -> Iterator[Finding]:
         yield Finding(
             "note",
             "DVC remote",
-            f"{name} is trusted: what it holds under a file's name is pulled unread",
+            f"DVC does not compare what it pulls from {name} with its hash",
             f"`dvc remote modify {name} verify true`",
         )
     if "none" in lines:

@@ -118,7 +118,7 @@ def _read_file(path: Path, columns: Sequence[str] | None) -> pa.Table:
         where = " ".join(str(error).split())[:120]
         raise UserError(
             f"{path} is not a readable Parquet file ({where}); `c2vl doctor --deep` says which "
-            "files are damaged and how to mend them."
+            "files are damaged and how to repair them."
         ) from None
 
 
