@@ -181,7 +181,7 @@ def measure(parts: Sequence[Part], tiny: bool, minutes: float, out: Path | None)
                 )
             rows.append((part, row, reason, seconds))
             print(f"{part.title}: {reason or f'{seconds:.0f} s'}", file=sys.stderr, flush=True)
-            if reason:  # all of what it wrote, for whoever mends it
+            if reason:  # all that it wrote, for whoever repairs it
                 print(_log(Path(name) / part.name / "log"), file=sys.stderr)
             if out:
                 out.write_text(head + table(rows), encoding="utf-8")

@@ -39,7 +39,7 @@ TINY = Path(__file__).resolve().parents[1] / "checkpoints/tiny"
 
 
 class Row:
-    """The cells of a part, in a file that is written anew with each of them."""
+    """The cells of a part, in a file that is rewritten with each of them."""
 
     def __init__(self, folder: Path) -> None:
         self._path, self._cells = folder / "row.json", {"remarks": []}

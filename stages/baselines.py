@@ -1,4 +1,4 @@
-"""Stage `baselines <benchmark>`: what C²VL is held against, joint stream.
+"""Stage `baselines <benchmark>`: the methods that C²VL is compared with, joint stream.
 
 `infonce`: hard targets on the same prompts with the same schedule; `random`: an untrained encoder;
 `supervised`: the same encoder trained on labels. With `pose.compare` also `video`: C²VL on the

@@ -1,7 +1,7 @@
 """Stage `index`: list the samples in the raw folder: who, what, which split, content hashes.
 
 Reads `data.raw`. Writes `data/index/index.parquet` and `data/index/classes.json` (see
-`docs/architecture.md`), and `data/index/metrics.json`: `samples`, `usable`, `excluded` and `videos`
+`docs/tables.md`), and `data/index/metrics.json`: `samples`, `usable`, `excluded` and `videos`
 (counts by reason), `splits` (train and test of each benchmark, usable samples), `ignored` (files of
 no sample, samples of another data set), `notes` (sentences on what was passed over or is not here,
 on PKU-MMD's split files); of PKU-MMD also `usable_with_a_remark` (clips that overlap, were cut at

@@ -1,4 +1,4 @@
-"""Stage `score`: score the engines' outputs. Only this stage reads `truth/`; nothing learns of it.
+"""Stage `score`: score the engines' outputs. Only this stage reads `truth/`: no training sees it.
 
 Reads `data/{index,skeleton,crop,caption,embed/vision}` and, for a synthetic world,
 `truth/<dataset>`. Writes `results/scores/`:

@@ -94,7 +94,7 @@ class CropStage(Stage):
             require_colour_joints(skeletons, self._layout)
 
     def description(self) -> dict[str, Any]:
-        """K is not here: the key holds the frame's index, so another K reuses frames they share."""
+        """All but K: a key holds its frame's index, so another K reuses common frames."""
         step = self._params.model_dump(
             mode="json", include={"margin", "square", "jpeg_quality", "fallback"}
         )
@@ -196,7 +196,7 @@ class CropStage(Stage):
             return self._detector
 
     def batch_size(self) -> int:
-        """Frames at once (`C2VL_BATCH_CROP`), and at least a sample's: its video is opened once."""
+        """Frames at once (`C2VL_BATCH_CROP`); at least K, so that a video is opened once."""
         default = self._detector.batch_size if self._detector is not None else CUT_AT_ONCE
         self._at_once = machine.batch_size("crop", default)
         return max(self._at_once, self._params.frames_per_clip)

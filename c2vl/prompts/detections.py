@@ -21,5 +21,5 @@ def detection_cache(detector: DetectorParams, backend: Backend) -> StepCache:
 
 
 def decoder(backend: Backend) -> dict[str, str]:
-    """What the keys say of the decoder; nothing of OpenCV, which gives the right frames."""
+    """The decoder's part of a key: empty for the default, OpenCV, else the backend's name."""
     return {} if backend == DEFAULT else {"video_backend": backend}

@@ -23,7 +23,7 @@ NOWHERE: Corners = (-1, -1, -1, -1)  # holds no pixel
 
 @dataclass(frozen=True)
 class Window:
-    """A verdict on one frame.
+    """Where to crop one frame, and why.
 
     Attributes:
         corners: x0, y0, x1, y1 in whole video pixels, or None when there is no crop.

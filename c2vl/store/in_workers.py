@@ -1,9 +1,8 @@
 """Let worker processes do whole batches; set aside a unit that kills its worker twice.
 
-A crash (abort, segmentation fault) is the work of a unit, so the stage tries the units that the
-worker may have had at once. A worker that is killed is most likely a victim of others' hunger for
-memory. The stage then ends and notes the units; the next run tries them one by one, after all
-others.
+A crash (abort, segmentation fault) is caused by a unit. So the stage at once tries the units that
+the worker may have had, one by one. A worker is killed most likely because memory ran out. Then the
+stage ends and notes the units; the next run tries them one by one, after all others.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ NOTE = "killed_a_worker.json"  # in the stage's folder of the store
 CRASHED = "a worker process crashed; the units that it may have had are tried one by one"
 TWICE = Failure(
     "crashed",
-    "to prepare it ended a worker process twice; its file is damaged, or memory is short",
+    "preparing it ended a worker process twice; its file is damaged, or memory is short",
 )
 
 
@@ -118,12 +117,12 @@ class Suspects:
         return unit.key is not None and unit.key.hex() in self._keys
 
     def note(self, batches: Iterable[list[Unit]]) -> None:
-        """Keep the keys of what a killed worker may have had; a full disk forgets."""
+        """Note the keys of what a killed worker may have had; on a full disk, nothing is noted."""
         keys = {unit.key.hex() for batch in batches for unit in batch if unit.key is not None}
         with contextlib.suppress(OSError):
             write_json(self._path, sorted(keys | self._keys))
 
     def forget(self) -> None:
-        """All have been tried."""
+        """Delete the notes, because all units have been tried."""
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)

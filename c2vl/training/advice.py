@@ -1,4 +1,4 @@
-"""Warnings of trainings that end, but not well: a collapse, or a batch larger than the data."""
+"""Warnings after a training: it collapsed, or its batch is larger than the data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is trained: a network, what a step feeds it, and the loss. `fit` does the rest."""
+"""What is trained: a network, the inputs of a step, and the loss. `fit` does the rest."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def _videos(data: DataParams) -> Iterator[Finding]:
 
 
 def _splits(data: DataParams) -> Iterator[Finding]:
-    """A benchmark without training or test clips stops the trainings; told by NTU RGB+D's names."""
+    """A benchmark needs training and test clips; for NTU RGB+D, the file names show them."""
     from c2vl.datasets.benchmarks import splits
     from c2vl.datasets.listed.listed_index import DATASETS, list_samples, video_alone
     from c2vl.datasets.names import SampleName

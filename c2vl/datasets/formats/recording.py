@@ -30,7 +30,7 @@ class Recording:
 def recording(values: Any, followed: bool = False) -> Recording:
     """Check numbers (T, M, V, C) or (T, V, C), an array or nested lists.
 
-    pyskl's order (M, T, V, C) is told by the sizes of the axes.
+    pyskl's order (M, T, V, C) is recognised by the sizes of the axes.
 
     Args:
         values: the numbers.

@@ -28,7 +28,7 @@ from c2vl.datasets.video.decoder_process import DecoderDiedError, NoProcessError
 __all__ = ["Decoded", "Header", "VideoError", "decode", "header"]
 
 Result = TypeVar("Result")
-TRIES = 2  # a decoder that is killed may be a victim of another process's hunger for memory
+TRIES = 2  # a decoder may be killed because another process takes too much memory
 
 
 def decode(path: Path, indices: Iterable[int], backend: Backend = DEFAULT) -> Decoded:

@@ -47,4 +47,4 @@ class Answerer(Protocol):
         """Crops to pass to `answer` at once."""
 
     def close(self) -> None:
-        """End; nothing more will be asked."""
+        """Stop: no more questions follow."""

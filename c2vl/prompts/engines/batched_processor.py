@@ -163,7 +163,7 @@ def _calls(images: Sequence[np.ndarray], mixed: bool) -> list[list[int]]:
 
 
 def _same(rows: Sequence[Inputs], text: Inputs, singly: Sequence[Inputs]) -> bool:
-    """Whether `rows` hold pixels alone and equal, with `text`, what one call an image made."""
+    """Whether `rows` hold only pixels and, joined with `text`, equal the results image by image."""
     return all(
         row.keys() <= PIXELS and _equal({**row, **text}, one)
         for row, one in zip(rows, singly, strict=True)

@@ -103,7 +103,7 @@ class CaptionerParams(EngineParams):
         return super().identity()
 
     def in_key(self) -> dict[str, Any]:
-        """As every engine's, but a budget of pixels and a temperature count only if set."""
+        """As of every engine; `max_pixels` and `temperature` are in it only if they are set."""
         entries = super().in_key()
         return {key: value for key, value in entries.items() if (key, value) not in OFF}
 

@@ -18,8 +18,8 @@ PUT_IT_THEMSELVES = {
 def with_image_mark(template: str, processor: Any = None) -> str:
     """Put the processor's own token wherever `<image>` stands in `template`.
 
-    A processor that puts it there itself gets the words alone. So does one without such a token, of
-    a model that puts the image before all words.
+    Some processors put it there themselves. Others have no such token, because their model puts the
+    image before all words. For both, `<image>` is only removed.
 
     Args:
         template: with `<image>` for each image.

@@ -54,7 +54,7 @@ class Finetuned:
 
     @property
     def best_on_test(self) -> float:
-        """The highest test accuracy at any look: chosen by test labels, so it is no result."""
+        """The highest test accuracy of any look. Test labels choose it, so it is no result."""
         return max(row.probe for row in self.curves if row.probe is not None)
 
 

@@ -1,4 +1,4 @@
-"""The oracle: soft targets from the true labels. It measures the room there is; it is no method."""
+"""The oracle: soft targets from the true labels. It shows how much better targets could be."""
 
 from __future__ import annotations
 

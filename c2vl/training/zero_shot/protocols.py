@@ -54,7 +54,7 @@ class ZeroShotSplit:
 
     @property
     def held_out(self) -> int:
-        """How many seen classes the gate is chosen on: the same share of the seen as of all.
+        """How many seen classes are held out to choose the gate: about the unseen classes' share.
 
         55/5 gives 5 of the 55, 48/12 gives 10 of the 48; at least one.
         """
