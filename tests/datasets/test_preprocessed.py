@@ -6,15 +6,14 @@ import itertools
 import json
 import os
 import pickle
-import runpy
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from dataset_stages import run_stage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from studio_skeletons import write_studio_files
@@ -30,11 +29,6 @@ NAMES = [
     f"S00{setup}C00{camera}P00{subject}R001A00{action}"
     for setup, camera, subject, action in itertools.product((1, 2), (1, 2, 3), (1, 3), (1, 2))
 ]
-
-
-def run_stage(name: str) -> None:
-    sys.argv = [name]
-    runpy.run_path(str(ROOT / "stages" / f"{name}.py"), run_name="__main__")
 
 
 def use(raw: Path, dataset: str, *benchmarks: str, **others: Any) -> None:
@@ -59,14 +53,6 @@ def skeletons() -> dict[str, dict[str, Any]]:
         name: {**index[name], **row, "joints": row["joints"].reshape(-1, 2, 25, 3)}
         for name, row in rows.items()
     }
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("C2VL_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("C2VL_WORKERS", "1")
-    return tmp_path
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Run the stages `index` and `skeleton` in this process, and read their tables."""
+"""Run stages in this process, and read their tables."""
 
 from __future__ import annotations
 
@@ -14,9 +14,14 @@ from c2vl.core import tables
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run_stage(name: str) -> None:
-    sys.argv = [name]
-    runpy.run_path(str(ROOT / "stages" / f"{name}.py"), run_name="__main__")
+def run_stage(name: str, *arguments: str) -> None:
+    """Run `stages/<name>.py` with these arguments."""
+    before = sys.argv
+    sys.argv = [f"stages/{name}.py", *arguments]
+    try:
+        runpy.run_path(str(ROOT / "stages" / f"{name}.py"), run_name="__main__")
+    finally:
+        sys.argv = before
 
 
 def use(**data: Any) -> None:

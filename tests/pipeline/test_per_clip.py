@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import runpy
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from dataset_stages import run_stage
 
 from c2vl.cli import main
 from c2vl.core import tables
@@ -39,15 +39,6 @@ WORLD = {
     "frames_per_second": 15,
     "broken": 0,
 }
-
-
-def run_stage(name: str, *arguments: str) -> None:
-    before = sys.argv
-    sys.argv = [f"stages/{name}.py", *arguments]
-    try:
-        runpy.run_path(str(ROOT / "stages" / f"{name}.py"), run_name="__main__")
-    finally:
-        sys.argv = before
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +26,7 @@ from c2vl.prompts.engines.weights import directory_digest
 
 torch = pytest.importorskip("torch")
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from c2vl.studio.engines.checkpoints import ENGINES, build, save
-
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("untrained")
-    for engine in ENGINES:
-        save(engine, build(engine), folder / engine)
-    return folder
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_the_fingerprint_ignores_the_folder_of_the_weights(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +19,10 @@ transformers = pytest.importorskip("transformers")
 
 from small_detectors import FIXED, OPEN, SIDE, build_detector  # noqa: E402 - needs transformers
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = Path(__file__).resolve().parents[2] / "checkpoints/tiny"
 KINDS = [*OPEN, *FIXED]
 SOFTMAX = ("Detr", "Yolos")  # with a label for nothing; the others' labels are independent
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

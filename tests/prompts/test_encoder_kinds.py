@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +17,12 @@ transformers = pytest.importorskip("transformers")
 
 from small_encoders import IMAGES, VIDEOS, build_encoder  # noqa: E402 - needs transformers
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = Path(__file__).resolve().parents[2] / "checkpoints/tiny"
 KINDS = [*IMAGES, *VIDEOS]
 TEXTS = ["ab", "a cup", "stand up"]
 # How each model's documentation asks the processor for texts, where the processor does not know.
 ASKED = {"Siglip": {"padding": "max_length"}, "Siglip2": {}, "Align": {}}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import statistics
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from c2vl.prompts.engines.repeats import repeats
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = Path(__file__).resolve().parents[2] / "checkpoints/tiny"
 SIGLIP = {
     "hidden_size": 16,
@@ -39,14 +39,6 @@ SIGLIP = {
     "num_hidden_layers": 1,
     "num_attention_heads": 2,
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ type that is new, or that works now though it stands there, fails.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from c2vl.prompts.engines.clip_captioner import ClipCaptioner
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 FIRST = [
     "qwen2_vl",
     "qwen2_5_vl",
@@ -77,14 +77,6 @@ NOT_ANSWERING = {
 ANSWERING = [kind for kind in tiny_vlms.TYPES if kind not in NOT_LOADED | NOT_ANSWERING]
 SLOW = {"aria", "deepseek_ocr2", "emu3", "glm5_next", "got_ocr2", "kosmos-2.5", "pix2struct"}
 SHAPES = [(150, 50), (80, 120), (100, 100), (170, 60), (60, 40), (130, 90)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
-import runpy
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from dataset_stages import run_stage
 from studio_skeletons import write_studio_files
 
 from c2vl.cli import main
@@ -157,15 +156,6 @@ def test_sentences_of_other_frames_than_the_crops_are_said(tmp_path: Path) -> No
         "not about crop k"
         not in PublishedStage(zipped(tmp_path / "b.zip", {A: ["x", "y"]}), crops).summary()
     )
-
-
-def run_stage(name: str, *arguments: str) -> None:
-    before = sys.argv
-    sys.argv = [f"stages/{name}.py", *arguments]
-    try:
-        runpy.run_path(str(ROOT / "stages" / f"{name}.py"), run_name="__main__")
-    finally:
-        sys.argv = before
 
 
 @pytest.fixture

@@ -5,19 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 from synthetic import BENCHMARK, write_data
 
 from c2vl.models.clips import Clips, load_clips
 from c2vl.models.prompt_features import Prompts, load_prompts
-
-
-@pytest.fixture(scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

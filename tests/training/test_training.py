@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from synthetic import BENCHMARK, CLASSES, PARAMS, K, write_data
+from synthetic import BENCHMARK, CLASSES, PARAMS, K
 
 from c2vl.core.errors import UserError
 from c2vl.models.clips import Clips, load_clips
@@ -23,30 +23,7 @@ from c2vl.training.schedule import rate_at, steps_an_epoch
 from c2vl.training.supervised import ClassifyingEncoder, SupervisedTraining
 from c2vl.training.training_params import BaselinesParams, SupervisedParams
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("data")
-    write_data(root)
-    return root
-
-
-@pytest.fixture(scope="module")
-def clips(data: Path) -> Clips:
-    return load_clips(data, BENCHMARK, "train", "cpu")
-
-
-@pytest.fixture(scope="module")
-def prompts(data: Path, clips: Clips) -> Prompts:
-    return load_prompts(data, clips.samples, ("vision", "language"), "cpu")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def run(method, clips: Clips, prompts: Prompts | None, **changes) -> Trained:
