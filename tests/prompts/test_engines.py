@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from c2vl.prompts.engines import (
+    Answer,
     Captioner,
     CaptionerParams,
     Detector,
@@ -21,24 +22,7 @@ from c2vl.prompts.engines.pad_to_square import pad_to_square
 
 torch = pytest.importorskip("torch")
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from c2vl.studio.engines.checkpoints import ENGINES, build, save
-
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("untrained")
-    for engine in ENGINES:
-        save(engine, build(engine), folder / engine)
-    return folder
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -121,28 +105,23 @@ def test_threshold_drops_exactly_the_lower_scores(
 def test_an_answer_without_an_end_token_is_not_finished(
     captioner: Captioner, images: list[np.ndarray]
 ) -> None:
-    # Untrained, it never says the end token; made to say nothing else, it ends at once.
-    assert [answer.finished for answer in captioner(images)] == [False] * len(images)
-    head = captioner._model.lm_head.weight
-    kept = head.detach().clone()
-    try:
-        with torch.no_grad():
-            head.zero_()
-            state = captioner._model.model.language_model.norm.weight
-            before = state.detach().clone()
-            # With equal logits greedy decoding takes the lowest id; raise the end token alone.
-            bias = torch.zeros(head.shape[0])
-            bias[captioner._processor.tokenizer.eos_token_id] = 1.0
-        handle = captioner._model.lm_head.register_forward_hook(
-            lambda module, inputs, output: output + bias
-        )
-        answers = captioner(images)
-        handle.remove()
-    finally:
-        with torch.no_grad():
-            head.copy_(kept)
-            state.copy_(before)
-    assert [(answer.text, answer.finished) for answer in answers] == [("", True)] * len(images)
+    end = captioner._processor.tokenizer.eos_token_id
+
+    def answers(bias: float) -> list[Answer]:
+        """The answers with this number added to the logit of the end token."""
+
+        def biased(module: Any, inputs: Any, output: Any) -> Any:
+            output[..., end] += bias
+            return output
+
+        handle = captioner._model.lm_head.register_forward_hook(biased)
+        try:
+            return captioner(images)
+        finally:
+            handle.remove()
+
+    assert [answer.finished for answer in answers(-1e4)] == [False] * len(images)
+    assert [(one.text, one.finished) for one in answers(1e4)] == [("", True)] * len(images)
 
 
 def test_batched_answers_equal_single_answers(
