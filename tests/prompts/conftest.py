@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 
@@ -19,3 +20,11 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for engine in ENGINES:
         save(engine, build(engine), folder / engine)
     return folder
+
+
+@pytest.fixture(scope="module")
+def images() -> list[np.ndarray]:
+    """Three images of noise, (H, W, 3) uint8; two have the same size."""
+    rng = np.random.default_rng(0)
+    sizes = [(90, 160), (120, 80), (90, 160)]
+    return [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]

@@ -26,15 +26,6 @@ SOFTMAX = ("Detr", "Yolos")  # with a label for nothing; the others' labels are 
 
 
 @pytest.fixture(scope="module")
-def images() -> list[np.ndarray]:
-    rng = np.random.default_rng(0)
-    return [
-        rng.integers(0, 256, (*size, 3), dtype=np.uint8)
-        for size in [(90, 160), (120, 80), (90, 160)]
-    ]
-
-
-@pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folders of the kinds that were built so far."""
     return {}

@@ -41,15 +41,6 @@ SIGLIP = {
 }
 
 
-@pytest.fixture(scope="module")
-def images() -> list[np.ndarray]:
-    rng = np.random.default_rng(0)
-    return [
-        rng.integers(0, 256, (*size, 3), dtype=np.uint8)
-        for size in [(90, 160), (120, 80), (90, 160)]
-    ]
-
-
 @pytest.mark.skipif(
     not sys.platform.startswith("linux"),
     reason="how memory is kept is a setting of Linux's C library",
