@@ -10,7 +10,7 @@ and urllib3. `pip install -e .` brings them; CONTRIBUTING.md says what to do wit
 `PYTHON` names the interpreter; the default is `.venv/bin/python`, else `python3`.
 
 Without a GPU, or with `--tiny`, all parts run with tiny shapes on the CPU, which shows that they
-work and says nothing of speed. `--minutes` is of the whole, and longer on a CPU; a part that begins
+work and says nothing of speed. `--minutes` is of the whole run, and longer on a CPU. A part that begins
 too late, takes too long or fails is a row with the reason, and the exit status is then 1. `--out`
 is rewritten after every part, so that what was measured is kept if the script is stopped.
 
@@ -204,7 +204,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", type=Path, help="also write the table into this file")
-    parser.add_argument("--minutes", type=float, default=8, help="of the whole (default: 8)")
+    parser.add_argument("--minutes", type=float, default=8, help="of the whole run (default: 8)")
     names = [part.name for part in PARTS]
     parser.add_argument("--parts", nargs="+", choices=names, default=names, metavar="NAME")
     parser.add_argument("--tiny", action="store_true", help="tiny shapes on the CPU")

@@ -225,7 +225,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--sizes", type=int, nargs="+", default=[1_000, 10_000, 114_480], help="samples"
+        "--sizes", type=int, nargs="+", default=[1_000, 10_000, 114_480], help="numbers of samples"
     )
     parser.add_argument("--payloads", nargs="+", choices=SCHEMAS, default=["caption", "embed"])
     parser.add_argument("--step", choices=["fill", "plan", "write"], help=argparse.SUPPRESS)

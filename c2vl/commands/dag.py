@@ -2,10 +2,10 @@
 
   c2vl dag
 
-`dvc dag` draws every cell of every stage and every edge, 1,900 columns wide in the demo. Here a
-stage has one line, however many cells it has, and only the edges that follow from no others. To see
-it drawn: `dvc dag --collapse-foreach-matrix --md` (Mermaid, which GitHub and VS Code render), or
-`--dot` (Graphviz).
+`dvc dag` draws every item of every stage (such as pretrain@xsub-joint) and every edge: 1,900
+columns in the demo. Here a stage has one line, however many items it has, and an edge that follows
+from others is left out. For a drawing run `dvc dag --collapse-foreach-matrix --md` (Mermaid, which
+GitHub and VS Code render), or with `--dot` (Graphviz).
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@
 Prints the five likeliest actions of each file, with scores in percent. `--from` names the
 classifier: `pretrained` (frozen encoder with the linear head of `evaluate`), `finetune`,
 `supervised` (the baseline), or `transfer:NAME` (actions of another data set). `--stream fusion`
-fuses all streams that it has. By default it is the one of the first two with the highest accuracy
-on the test split; stderr says which. For a file that cannot be used, stderr gets one sentence, the
+fuses all streams that it has. By default the command takes the more accurate of the first two on
+the test split; stderr names it. For a file that cannot be used, stderr gets one sentence, the
 other files go on, and the exit code is 1.
 
 A video needs a classifier that was trained on skeletons from videos. Any other classifier skips the

@@ -99,8 +99,8 @@ def main() -> None:
         prog="python -m c2vl.studio.class_folders", description=__doc__.split("\n")[0]
     )
     parser.add_argument("folder", type=Path, help="where the folders of the classes are made")
-    parser.add_argument("--clips", type=int, default=25, help="of each class (default 25)")
-    parser.add_argument("--seed", type=int, default=11, help="of the world (default 11)")
+    parser.add_argument("--clips", type=int, default=25, help="clips of each class (default 25)")
+    parser.add_argument("--seed", type=int, default=11, help="seed of the world (default 11)")
     chosen = parser.parse_args()
     if not 3 <= chosen.clips <= MOST:
         raise UserError(f"--clips {chosen.clips}: take 3 to {MOST}, one of each person.")
