@@ -10,8 +10,8 @@ and urllib3. `pip install -e .` brings them; CONTRIBUTING.md says what to do wit
 `PYTHON` names the interpreter; the default is `.venv/bin/python`, else `python3`.
 
 Without a GPU, or with `--tiny`, all parts run with tiny shapes on the CPU, which shows that they
-work and says nothing of speed. `--minutes` is of the whole run, and longer on a CPU. A part that begins
-too late, takes too long or fails is a row with the reason, and the exit status is then 1. `--out`
+work and says nothing of speed. `--minutes` limits the whole run; it is longer on a CPU. If a part
+begins too late, takes too long or fails, its row has the reason, and the exit status is 1. `--out`
 is rewritten after every part, so that what was measured is kept if the script is stopped.
 
 Columns:
