@@ -1,4 +1,6 @@
-"""Time to publish a batch in the sample store: fsync each batch, as the store does, or at the end.
+"""Time to publish a batch in the sample store: fsync each batch, once a second, or at the end.
+
+The store fsyncs once a second (column `as it is`).
 
     python bench/publish.py [FOLDER]
 

@@ -23,7 +23,7 @@ def keep_freed_memory() -> None:
 
     By default glibc returns large blocks to the system and requests them again, which costs a page
     fault for every 4 KB. That is a fifth of a small encoder's time (`bench/engines.py`) and a
-    twentieth of a training step (docs/training.md). On a GPU torch keeps memory itself.
+    twentieth of a training step. On a GPU torch keeps memory itself.
     """
     if sys.platform != "linux" or any(name in os.environ for name in VARIABLES):
         return

@@ -1,1 +1,1 @@
-"""Protocols on frozen encoders: linear, KNN, fusion of streams; comparison over seeds."""
+"""Protocols on frozen encoders: linear, KNN, fusion, zero-shot, retrieval; scores of engines."""

@@ -61,7 +61,7 @@ class SkeletonGraph:
 
     @property
     def root(self) -> int:
-        """The joint at the centre of gravity (0-based)."""
+        """The joint that all bones lead to (0-based)."""
         return next(joint for joint, parent in enumerate(self.parents) if joint == parent)
 
     def depth(self, joint: int) -> int:

@@ -107,7 +107,7 @@ def naive_line(
 
 
 def file_of(frames: int, records: list[Record]) -> SkeletonFile:
-    """What the parser makes of `records` (tests/test_skeleton_file.py proves that)."""
+    """What the parser makes of `records` (`test_skeleton_file.py` proves that)."""
     return SkeletonFile(
         frames,
         np.array([one.frame for one in records], np.int32),

@@ -26,7 +26,7 @@ from c2vl.models.graph import NTU25, SkeletonGraph
 GraphName = Annotated[
     str, Field(pattern=f"^{NAME.pattern}$", description="name of the data's skeleton")
 ]
-"""Left out, it is the skeleton of the data (`PretrainParams.on`), as it is in a checkpoint."""
+"""If it is left out, it becomes the skeleton of the data (`PretrainParams.on`)."""
 
 
 class STGCNParams(ParamsModel):
