@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from c2vl.core.extensions import is_import_path
 from c2vl.training.deciding import Kind, code_by_entry, code_hash, deciding
 from c2vl.training.environment import compiled, threads
-from c2vl.training.objective.objective_params import AGREEMENT, ObjectiveParams
+from c2vl.training.objective.objective_params import TWO_VIEWS, ObjectiveParams
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -106,7 +106,7 @@ def pretraining_params(params: PretrainParams, stream: str) -> dict[str, Any]:
     own += ["prompt_heads"] if objective.prompt_heads != "trained" else []
     own += ["target_temperature"]  # of InfoNCE too: the curves have a column of it
     own += _of_the_loss(objective)
-    if not objective.hard:
+    if objective.soft:
         own += ["teacher"] + (["ema_decay"] if objective.teacher == "ema" else [])
     every |= {f"objective.{name}": getattr(objective, name) for name in own}
     every |= {"swapped": params.swapped} if params.swapped else {}
@@ -115,8 +115,8 @@ def pretraining_params(params: PretrainParams, stream: str) -> dict[str, Any]:
 
 def _of_the_loss(objective: ObjectiveParams) -> list[str]:
     """Names of the parameters that only one of the losses reads."""
-    if objective.name == AGREEMENT:
-        return ["name", "soft_share", "prompt_weight", "skeleton_weight", "ramp"]
+    if objective.name == TWO_VIEWS:
+        return ["name", "view_weight"]
     course = [
         "progressive",
         *(["alpha_start", "alpha_end"] if objective.progressive else ["alpha"]),

@@ -79,16 +79,15 @@ class Pretraining(Task):
         self.teacher = make_teacher(objective.teacher, self.network, objective.ema_decay)
 
     def inputs(self, rows: Tensor, own: slice, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Views (b, C, T, V, M), then prompts (b, width) by kind."""
-        draws = draw(len(rows), self.params.view, generator).part(own)
-        view = train_view(self.skeletons, rows[own], self.params.view, draws)
-        x = to_stream(view, self.stream, self.skeletons.layout)
+        """Views (b, C, T, V, M), prompts (b, width) by kind, then second views if it has them."""
+        x, *second = (self._view(rows, own, generator) for _ in range(self.params.objective.views))
         features = self.prompts.take(rows, self.params.prompts, generator)
-        return (x, *(features[kind][own] for kind in self.kinds))
+        return (x, *(features[kind][own] for kind in self.kinds), *second)
 
     def outputs(self, network: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
-        """Embeddings (b, 1 + kinds, d): skeleton, then prompts by kind."""
-        return _stack(network(inputs[0], self._named(inputs)), self.kinds)
+        """Embeddings (b, 1 + kinds, d): skeleton, prompts by kind; then those of second views."""
+        second = inputs[1 + len(self.kinds) :]
+        return _stack(network(inputs[0], self._named(inputs), *second), self.kinds)
 
     def constants(self, inputs: tuple[Tensor, ...], outputs: Tensor) -> Tensor:
         """The teacher's embeddings (b, 1 + kinds, d)."""
@@ -179,16 +178,24 @@ class Pretraining(Task):
             {kind: x.mean(0).cpu() * centred for kind, x in every.items()}
         )
 
+    def _view(self, rows: Tensor, own: slice, generator: torch.Generator) -> Tensor:
+        draws = draw(len(rows), self.params.view, generator).part(own)
+        view = train_view(self.skeletons, rows[own], self.params.view, draws)
+        return to_stream(view, self.stream, self.skeletons.layout)
+
     def _named(self, inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
-        return dict(zip(self.kinds, inputs[1:], strict=True))
+        return dict(zip(self.kinds, inputs[1:], strict=False))
 
     def _split(self, stacked: Tensor) -> Embeddings:
-        skeleton, *prompts = stacked.unbind(1)
-        return Embeddings(skeleton, dict(zip(self.kinds, prompts, strict=True)))
+        skeleton, *others = stacked.unbind(1)
+        prompts = dict(zip(self.kinds, others, strict=False))
+        second = others[-1] if len(others) > len(prompts) else None
+        return Embeddings(skeleton, prompts, second=second)
 
 
 def _stack(embeddings: Embeddings, kinds: list[str]) -> Tensor:
-    return torch.stack([embeddings.skeleton, *(embeddings.prompts[kind] for kind in kinds)], dim=1)
+    rows = [embeddings.skeleton, *(embeddings.prompts[kind] for kind in kinds)]
+    return torch.stack(rows if embeddings.second is None else [*rows, embeddings.second], dim=1)
 
 
 def pretrain(

@@ -131,7 +131,7 @@ def exact(params: ObjectiveParams) -> C2VLLoss | InfoNCE:
     return loss
 
 
-@pytest.mark.parametrize("module", ["infonce", "c2vl_loss", "agreement"])
+@pytest.mark.parametrize("module", ["infonce", "c2vl_loss", "two_views"])
 def test_examples_in_the_docstrings_run(module: str) -> None:
     found = doctest.testmod(importlib.import_module(f"c2vl.training.objective.{module}"))
     assert found.attempted > 5

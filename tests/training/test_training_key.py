@@ -111,10 +111,7 @@ TABLE: dict[str, tuple[Any, set[str]]] = {
     "objective.temperature_rate": (0.5, set()),
     "objective.temperature_form": ("linear", set()),
     "objective.target_prompts": ("raw", {"c2vl"}),
-    "objective.soft_share": (0.3, set()),
-    "objective.prompt_weight": (0.3, set()),
-    "objective.skeleton_weight": (0.3, set()),
-    "objective.ramp": (0.3, set()),
+    "objective.view_weight": (0.3, set()),
     "objective.prompt_heads": ("none", PRETRAINED),
     "swapped": (0.3, PRETRAINED),
 }
@@ -151,10 +148,7 @@ def test_a_parameter_changes_the_keys_of_the_trainings_that_use_it(name: str) ->
         ("objective.alpha", 0.4, {"objective": {"progressive": False}}),
         ("objective.ema_decay", 0.5, {"objective": {"teacher": "ema"}}),
         ("objective.temperature_rate", 0.5, {"objective": {"learnable_temperature": True}}),
-        ("objective.soft_share", 0.3, {"objective": {"name": "agreement"}}),
-        ("objective.ramp", 0.3, {"objective": {"name": "agreement"}}),
-        ("objective.prompt_weight", 0.3, {"objective": {"name": "agreement"}}),
-        ("objective.skeleton_weight", 0.3, {"objective": {"name": "agreement"}}),
+        ("objective.view_weight", 0.3, {"objective": {"name": "two_views"}}),
         ("objective.temperature_form", "linear", {"objective": {"learnable_temperature": True}}),
     ],
 )

@@ -20,8 +20,9 @@ from c2vl.training.objective.embeddings import AlignedEncoder, Embeddings, Known
 from c2vl.training.objective.make_objective import make_objective
 from c2vl.training.objective.objective_params import ObjectiveParams
 from c2vl.training.objective.oracle import Oracle
-from c2vl.training.objective.partition import alpha_at
 from c2vl.training.objective.temperature import LinearTemperature
+from c2vl.training.objective.two_views import TwoViewLoss
+from c2vl.training.pretrain import Pretraining
 from c2vl.training.stage import TrainingData, load_training
 from c2vl.training.training_params import BaselinesParams, PretrainParams
 
@@ -81,50 +82,54 @@ def test_the_oracle_is_cross_entropy_with_the_mean_over_the_class() -> None:
     assert float(found.diagonal) == pytest.approx((3 / 3 + 2 / 2 + 1) / B)
 
 
-def agreement(**switches: float) -> ObjectiveParams:
-    return ObjectiveParams(name="agreement", temperature=1, target_temperature=0.2, **switches)
+def two_views(**switches: float) -> TwoViewLoss:
+    loss = make_objective(ObjectiveParams(name="two_views", temperature=0.3, **switches)).double()
+    loss.temperature.log.data.fill_(math.log(0.3))
+    assert isinstance(loss, TwoViewLoss)
+    return loss
 
 
-def test_agreement_targets_are_loops_over_the_frozen_features() -> None:
-    raw = {"vision": units(3, width=9), "language": units(4, width=7)}
-    teacher = Known(units(5), student().prompts, raw)
-    loss = make_objective(agreement(skeleton_weight=0.5)).double()
-    found = loss(student(), teacher, 0.3, torch.Generator())
-    centred = [normalize(x - x.mean(0), dim=1) for x in raw.values()]
+def test_two_views_are_loops_over_the_equations() -> None:
+    """Each view with the prompts, and the views with each other, in both directions."""
+    loss, x, second = two_views(view_weight=0.7), student().prompts, units(6)
+    found = loss(Embeddings(student().skeleton, x, second=second)).loss
+    s = [student().skeleton, second]
+    pairs = [(1 / 2, view, other) for view in s for other in x.values()] + [(0.7, *s)]
     expected = 0.0
-    for i in range(B):
-        g = [
-            sum(float(x[i] @ x[j]) for x in centred) / 2
-            + 0.5 * float(teacher.skeleton[i] @ teacher.skeleton[j])
-            for j in range(B)
-        ]
-        total = sum(math.exp(g[j] / 0.2) for j in range(B) if j != i)
-        target = [0.7 if j == i else 0.3 * math.exp(g[j] / 0.2) / total for j in range(B)]
-        assert sum(target) == pytest.approx(1)
-        for x in student().prompts.values():
-            for asking, asked in ((student().skeleton, x), (x, student().skeleton)):
-                log_rho = (asking[i] @ asked.T).log_softmax(0)
-                expected -= sum(target[j] * float(log_rho[j]) for j in range(B)) / B
-    assert float(found.loss) == pytest.approx(expected, abs=1e-12)
-    assert float(found.diagonal) == pytest.approx(0.7)
+    for weight, one, other in pairs:
+        for asking, asked in ((one, other), (other, one)):
+            for i in range(B):
+                logits = [float(asking[i] @ asked[j]) / 0.3 for j in range(B)]
+                total = math.log(sum(math.exp(each) for each in logits))
+                expected -= weight * (logits[i] - total) / B
+    assert float(found) == pytest.approx(expected, abs=1e-12)
 
 
-def test_agreement_without_a_share_is_infonce_and_its_share_rises() -> None:
-    teacher = Known(units(5), {}, {"vision": units(3)})
-    hard = make_objective(ObjectiveParams(name="infonce", temperature=1)).double()
-    soft = make_objective(agreement()).double()
-    ours = soft(student(), teacher, 0.0, torch.Generator()).loss
-    torch.testing.assert_close(ours, hard(student()).loss)
-    shares = [alpha_at(epoch, 10, agreement(soft_share=0.8, ramp=0.5)) for epoch in range(10)]
-    assert shares == pytest.approx([0, 0.16, 0.32, 0.48, 0.64, *[0.8] * 5])
-    assert alpha_at(0, 10, agreement(soft_share=0.8, ramp=0)) == 0.8
+def test_two_equal_views_without_their_contrast_are_infonce() -> None:
+    hard = make_objective(ObjectiveParams(name="infonce", temperature=0.3)).double()
+    hard.temperature.log.data.fill_(math.log(0.3))
+    both = Embeddings(student().skeleton, student().prompts, second=student().skeleton)
+    torch.testing.assert_close(two_views(view_weight=0)(both).loss, hard(student()).loss)
+
+
+def test_two_views_of_a_clip_are_different_draws_embedded_as_one_batch(data: TrainingData) -> None:
+    params = changed({"name": "two_views"})
+    assert data.prompts is not None
+    task = Pretraining(data.clips.skeletons, data.prompts, "joint", params)
+    x, *_, second = inputs = task.inputs(
+        task.rows[:4], slice(None), torch.Generator().manual_seed(0)
+    )
+    assert x.shape == second.shape and not torch.equal(x, second)
+    embedded = task.outputs(task.network, inputs)
+    together = task.network.embed_skeletons(task.network.encoder(torch.cat([x, second])))
+    torch.testing.assert_close(torch.cat([embedded[:, 0], embedded[:, -1]]), together)
 
 
 def test_names_of_the_papers_losses_are_their_switches() -> None:
     """So they have the keys that they had."""
     assert ObjectiveParams(name="c2vl") == ObjectiveParams()
     assert ObjectiveParams(name="infonce") == ObjectiveParams().as_infonce()
-    with pytest.raises(ValueError, match="is c2vl, infonce, agreement or module:Class"):
+    with pytest.raises(ValueError, match="is c2vl, infonce, two_views or module:Class"):
         ObjectiveParams(name="oracle")
 
 
@@ -198,7 +203,7 @@ def test_only_the_oracle_sees_labels(data: TrainingData) -> None:
         changed({"target_prompts": "raw"}),
         changed({"prompt_heads": "none"}),
         changed({"prompt_heads": "centred"}),
-        changed({"name": "agreement"}),
+        changed({"name": "two_views"}),
         changed({"learnable_temperature": True, "temperature_form": "linear"}),
         changed({}, swapped=0.5),
     ],

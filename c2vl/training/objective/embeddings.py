@@ -12,13 +12,17 @@ from torch.nn.functional import normalize
 
 @dataclass(frozen=True)
 class Embeddings:
-    """S, and X by kind of knowledge (`vision`: V, `language`: L); each (B, d) with unit rows."""
+    """S, and X by kind of knowledge (`vision`: V, `language`: L); each (B, d) with unit rows.
+
+    `second` is S of a second view of the skeletons, where the objective asks for one.
+    """
 
     skeleton: Tensor
     prompts: dict[str, Tensor]
+    second: Tensor | None = field(default=None, kw_only=True)
 
     def detach(self) -> Embeddings:
-        """The same values as constants."""
+        """S and X as constants."""
         return Embeddings(
             self.skeleton.detach(), {kind: x.detach() for kind, x in self.prompts.items()}
         )
@@ -74,11 +78,25 @@ class AlignedEncoder(nn.Module):
             nn.init.eye_(head.weight)
             head.bias.copy_(-centre)
 
-    def forward(self, x: Tensor, prompts: Mapping[str, Tensor]) -> Embeddings:
-        """Embed clips (B, C, T, V, M) and their prompts' features, each (B, width)."""
-        heads = [self.skeleton_head, *(self.prompt_heads[kind] for kind in prompts)]
-        skeleton, *units = _unit(heads, [self.encoder(x), *prompts.values()])
-        return Embeddings(skeleton, dict(zip(prompts, units, strict=True)))
+    def forward(
+        self, x: Tensor, prompts: Mapping[str, Tensor], second: Tensor | None = None
+    ) -> Embeddings:
+        """Embed clips (B, C, T, V, M) and their prompts' features, each (B, width).
+
+        `second` are other views of the clips. BatchNorm sees both views as one batch.
+        """
+        views = [x] if second is None else [x, second]
+        features = self.encoder(torch.cat(views) if len(views) > 1 else x).chunk(len(views))
+        heads = [self.prompt_heads[kind] for kind in prompts]
+        skeleton, *units = _unit(
+            [self.skeleton_head, *heads, *[self.skeleton_head][: len(views) - 1]],
+            [features[0], *prompts.values(), *features[1:]],
+        )
+        return Embeddings(
+            skeleton,
+            dict(zip(prompts, units[: len(heads)], strict=True)),
+            second=units[-1] if len(views) > 1 else None,
+        )
 
     def embed_skeletons(self, features: Tensor) -> Tensor:
         """Encoder features (B, D) to the shared space, (B, d) unit rows."""

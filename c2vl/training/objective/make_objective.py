@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from c2vl.training.objective.agreement import AgreementLoss
 from c2vl.training.objective.c2vl_loss import C2VLLoss
 from c2vl.training.objective.infonce import InfoNCE
-from c2vl.training.objective.objective_params import AGREEMENT, ObjectiveParams
+from c2vl.training.objective.objective_params import TWO_VIEWS, ObjectiveParams
 from c2vl.training.objective.temperature import LinearTemperature
+from c2vl.training.objective.two_views import TwoViewLoss
 
-Ours = C2VLLoss | InfoNCE | AgreementLoss
+Ours = C2VLLoss | InfoNCE | TwoViewLoss
 
 
 def make_objective(params: ObjectiveParams) -> Ours:
@@ -20,14 +20,8 @@ def make_objective(params: ObjectiveParams) -> Ours:
 
 
 def _named(params: ObjectiveParams) -> Ours:
-    if params.name == AGREEMENT:
-        return AgreementLoss(
-            params.prompt_weight,
-            params.skeleton_weight,
-            params.temperature,
-            params.target_temperature,
-            params.learnable_temperature,
-        )
+    if params.name == TWO_VIEWS:
+        return TwoViewLoss(params.view_weight, params.temperature, params.learnable_temperature)
     if params.hard:
         return InfoNCE(params.temperature, params.learnable_temperature)
     return C2VLLoss(

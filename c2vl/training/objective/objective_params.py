@@ -14,15 +14,12 @@ from pydantic import (
 from c2vl.core.extensions import is_import_path
 from c2vl.core.params import ParamsModel
 
-AGREEMENT = "agreement"
+TWO_VIEWS = "two_views"
 # Not written out at the value that changes nothing: outputs from before them keep their bytes.
 NEUTRAL: dict[str, Any] = {
     "name": None,
     "arguments": {},
-    "soft_share": 0.5,
-    "prompt_weight": 1.0,
-    "skeleton_weight": 0.0,
-    "ramp": 0.5,
+    "view_weight": 1.0,
     "target_prompts": "embedded",
     "prompt_heads": "trained",
     "temperature_form": "logarithm",
@@ -34,7 +31,7 @@ class ObjectiveParams(ParamsModel):
 
     name: str | None = Field(
         default=None,
-        description="c2vl, infonce, agreement, or module:Class of your own (docs/extend.md)",
+        description="c2vl, infonce, two_views, or module:Class of your own (docs/extend.md)",
     )
     arguments: dict[str, Any] = Field(default_factory=dict, description="of that class")
     knowledge: Literal["vision", "language", "both"] = "both"
@@ -83,17 +80,8 @@ class ObjectiveParams(ParamsModel):
         default=0.01, gt=0, description="learning rate of the temperature's logarithm"
     )
 
-    soft_share: float = Field(
-        default=0.5, ge=0, le=1, description="ε of `agreement`: share of the targets beside I"
-    )
-    prompt_weight: float = Field(
-        default=1.0, ge=0, description="μ of `agreement`: weight of the prompts' similarity"
-    )
-    skeleton_weight: float = Field(
-        default=0.0, ge=0, description="λ of `agreement`: weight of the skeletons' similarity"
-    )
-    ramp: float = Field(
-        default=0.5, ge=0, le=1, description="share of the epochs in which `agreement`'s ε rises"
+    view_weight: float = Field(
+        default=1.0, ge=0, description="w of `two_views`: weight of the contrast of two views"
     )
 
     @model_validator(mode="before")
@@ -109,9 +97,9 @@ class ObjectiveParams(ParamsModel):
     def _has_what_it_names(self) -> ObjectiveParams:
         if not self.users and self.arguments:
             raise ValueError("`arguments` are those of your own loss; give its `name` too")
-        if self.name not in (None, AGREEMENT) and not self.users:
+        if self.name not in (None, TWO_VIEWS) and not self.users:
             raise ValueError(
-                f"`name` is c2vl, infonce, {AGREEMENT} or module:Class, not '{self.name}'"
+                f"`name` is c2vl, infonce, {TWO_VIEWS} or module:Class, not '{self.name}'"
             )
         return self
 
@@ -145,9 +133,17 @@ class ObjectiveParams(ParamsModel):
     @property
     def needs_raw(self) -> bool:
         """Whether targets are made from the prompts' frozen features."""
-        if self.name is None:
-            return self.target_prompts == "raw" and self.intra
-        return self.name == AGREEMENT
+        return self.name is None and self.target_prompts == "raw" and self.intra
+
+    @property
+    def views(self) -> int:
+        """How many random views of a clip a step sees."""
+        return 2 if self.name == TWO_VIEWS else 1
+
+    @property
+    def soft(self) -> bool:
+        """Whether targets are made from a teacher's embeddings."""
+        return self.name != TWO_VIEWS and not self.hard
 
     @property
     def hard(self) -> bool:
@@ -157,7 +153,13 @@ class ObjectiveParams(ParamsModel):
     def as_infonce(self) -> ObjectiveParams:
         """The baseline on the same prompts: both soft targets off, everything else equal."""
         return self.model_copy(
-            update={"intra": False, "inter": False, "name": None, "arguments": {}}
+            update={
+                "intra": False,
+                "inter": False,
+                "name": None,
+                "arguments": {},
+                "view_weight": NEUTRAL["view_weight"],
+            }
         )
 
     def only_hard(self) -> ObjectiveParams:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from c2vl.training.objective.objective_params import AGREEMENT, ObjectiveParams
+from c2vl.training.objective.objective_params import ObjectiveParams
 
 
 def alpha_at(epoch: int, epochs: int, params: ObjectiveParams) -> float:
@@ -15,12 +15,8 @@ def alpha_at(epoch: int, epochs: int, params: ObjectiveParams) -> float:
 
     It falls by a cosine from `alpha_start` in the first epoch to `alpha_end` in the last, or is
     constant (`progressive: false`). With one of the two targets alone there is nothing to
-    balance: 1 for intra (or neither), 0 for inter. Of `agreement` it is ε, which rises linearly
-    from 0 to `soft_share` over the share `ramp` of the epochs.
+    balance: 1 for intra (or neither), 0 for inter.
     """
-    if params.name == AGREEMENT:
-        rising = params.ramp * epochs
-        return params.soft_share * (min(1.0, epoch / rising) if rising else 1.0)
     if not (params.intra and params.inter):
         return 0.0 if params.inter else 1.0
     if not params.progressive:
