@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from c2vl.core.extensions import is_import_path
 from c2vl.training.deciding import Kind, code_by_entry, code_hash, deciding
 from c2vl.training.environment import compiled, threads
-from c2vl.training.objective.objective_params import TWO_VIEWS, ObjectiveParams
+from c2vl.training.objective.objective_params import OF_TWO_VIEWS, TWO_VIEWS, ObjectiveParams
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -116,7 +116,7 @@ def pretraining_params(params: PretrainParams, stream: str) -> dict[str, Any]:
 def _of_the_loss(objective: ObjectiveParams) -> list[str]:
     """Names of the parameters that only one of the losses reads."""
     if objective.name == TWO_VIEWS:
-        return ["name", "view_weight"]
+        return ["name", *OF_TWO_VIEWS]
     course = [
         "progressive",
         *(["alpha_start", "alpha_end"] if objective.progressive else ["alpha"]),

@@ -14,13 +14,14 @@ from c2vl.models.graph import SkeletonGraph
 from c2vl.models.prompt_features import Prompts
 from c2vl.models.ragged import RaggedSkeletons
 from c2vl.models.streams import Stream, to_stream
-from c2vl.models.views import draw, train_view
+from c2vl.models.views import Draws, draw, train_view
 from c2vl.training.curves import Epoch
 from c2vl.training.devices import Devices
 from c2vl.training.keep import Keep
 from c2vl.training.loop import SaveGood, fit
 from c2vl.training.objective.chosen import make_objective
 from c2vl.training.objective.embeddings import AlignedEncoder, Embeddings, Known
+from c2vl.training.objective.objective_params import TWO_VIEWS
 from c2vl.training.objective.oracle import Oracle
 from c2vl.training.objective.partition import alpha_at
 from c2vl.training.objective.teacher import make_teacher
@@ -80,7 +81,13 @@ class Pretraining(Task):
 
     def inputs(self, rows: Tensor, own: slice, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Views (b, C, T, V, M), prompts (b, width) by kind, then second views if it has them."""
-        x, *second = (self._view(rows, own, generator) for _ in range(self.params.objective.views))
+        frames = self.params.view.frames
+        x = self._view(rows[own], frames, draw(len(rows), self.params.view, generator).part(own))
+        second = []
+        if self.params.objective.name == TWO_VIEWS:
+            fewer = max(1, round(frames * self.params.objective.second_view))
+            draws = draw(len(rows), self.params.view, generator).part(own)
+            second = [self._view(rows[own], fewer, draws)]
         features = self.prompts.take(rows, self.params.prompts, generator)
         return (x, *(features[kind][own] for kind in self.kinds), *second)
 
@@ -178,9 +185,9 @@ class Pretraining(Task):
             {kind: x.mean(0).cpu() * centred for kind, x in every.items()}
         )
 
-    def _view(self, rows: Tensor, own: slice, generator: torch.Generator) -> Tensor:
-        draws = draw(len(rows), self.params.view, generator).part(own)
-        view = train_view(self.skeletons, rows[own], self.params.view, draws)
+    def _view(self, rows: Tensor, frames: int, draws: Draws) -> Tensor:
+        params = self.params.view.model_copy(update={"frames": frames})
+        view = train_view(self.skeletons, rows, params, draws)
         return to_stream(view, self.stream, self.skeletons.layout)
 
     def _named(self, inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:

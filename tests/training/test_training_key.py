@@ -111,7 +111,9 @@ TABLE: dict[str, tuple[Any, set[str]]] = {
     "objective.temperature_rate": (0.5, set()),
     "objective.temperature_form": ("linear", set()),
     "objective.target_prompts": ("raw", {"c2vl"}),
-    "objective.view_weight": (0.3, set()),
+    "objective.prompt_weight": (0.3, set()),
+    "objective.view_temperature": (0.3, set()),
+    "objective.second_view": (0.3, set()),
     "objective.prompt_heads": ("none", PRETRAINED),
     "swapped": (0.3, PRETRAINED),
 }
@@ -148,7 +150,9 @@ def test_a_parameter_changes_the_keys_of_the_trainings_that_use_it(name: str) ->
         ("objective.alpha", 0.4, {"objective": {"progressive": False}}),
         ("objective.ema_decay", 0.5, {"objective": {"teacher": "ema"}}),
         ("objective.temperature_rate", 0.5, {"objective": {"learnable_temperature": True}}),
-        ("objective.view_weight", 0.3, {"objective": {"name": "two_views"}}),
+        ("objective.prompt_weight", 0.3, {"objective": {"name": "two_views"}}),
+        ("objective.view_temperature", 0.3, {"objective": {"name": "two_views"}}),
+        ("objective.second_view", 0.3, {"objective": {"name": "two_views"}}),
         ("objective.temperature_form", "linear", {"objective": {"learnable_temperature": True}}),
     ],
 )

@@ -91,38 +91,47 @@ def two_views(**switches: float) -> TwoViewLoss:
 
 def test_two_views_are_loops_over_the_equations() -> None:
     """Each view with the prompts, and the views with each other, in both directions."""
-    loss, x, second = two_views(view_weight=0.7), student().prompts, units(6)
+    loss = two_views(prompt_weight=0.7, view_temperature=0.4)
+    x, second = student().prompts, units(6)
     found = loss(Embeddings(student().skeleton, x, second=second)).loss
     s = [student().skeleton, second]
-    pairs = [(1 / 2, view, other) for view in s for other in x.values()] + [(0.7, *s)]
+    pairs = [(0.7 / 2, 0.3, view, other) for view in s for other in x.values()]
     expected = 0.0
-    for weight, one, other in pairs:
+    for weight, tau, one, other in [*pairs, (1, 0.4, *s)]:
         for asking, asked in ((one, other), (other, one)):
             for i in range(B):
-                logits = [float(asking[i] @ asked[j]) / 0.3 for j in range(B)]
+                logits = [float(asking[i] @ asked[j]) / tau for j in range(B)]
                 total = math.log(sum(math.exp(each) for each in logits))
                 expected -= weight * (logits[i] - total) / B
     assert float(found) == pytest.approx(expected, abs=1e-12)
 
 
-def test_two_equal_views_without_their_contrast_are_infonce() -> None:
+def test_two_equal_views_add_infonce_with_their_prompts() -> None:
     hard = make_objective(ObjectiveParams(name="infonce", temperature=0.3)).double()
     hard.temperature.log.data.fill_(math.log(0.3))
     both = Embeddings(student().skeleton, student().prompts, second=student().skeleton)
-    torch.testing.assert_close(two_views(view_weight=0)(both).loss, hard(student()).loss)
+    part = two_views()(both).loss - two_views(prompt_weight=0)(both).loss
+    torch.testing.assert_close(part, hard(student()).loss)
 
 
-def test_two_views_of_a_clip_are_different_draws_embedded_as_one_batch(data: TrainingData) -> None:
+def test_two_views_of_a_clip_are_different_draws_and_the_second_has_fewer_frames(
+    data: TrainingData,
+) -> None:
     params = changed({"name": "two_views"})
     assert data.prompts is not None
     task = Pretraining(data.clips.skeletons, data.prompts, "joint", params)
     x, *_, second = inputs = task.inputs(
         task.rows[:4], slice(None), torch.Generator().manual_seed(0)
     )
-    assert x.shape == second.shape and not torch.equal(x, second)
+    assert second.shape[2] == x.shape[2] // 2 and not torch.equal(x[:, :, ::2], second)
     embedded = task.outputs(task.network, inputs)
-    together = task.network.embed_skeletons(task.network.encoder(torch.cat([x, second])))
-    torch.testing.assert_close(torch.cat([embedded[:, 0], embedded[:, -1]]), together)
+    for place, view in ((0, x), (-1, second)):
+        alone = task.network.embed_skeletons(task.network.encoder(view))
+        torch.testing.assert_close(embedded[:, place], alone)
+    params = changed({"name": "two_views", "second_view": 1})
+    whole = Pretraining(data.clips.skeletons, data.prompts, "joint", params)
+    first, *_, other = whole.inputs(task.rows[:4], slice(None), torch.Generator().manual_seed(0))
+    assert torch.equal(first, x) and other.shape == x.shape and not torch.equal(other, x)
 
 
 def test_names_of_the_papers_losses_are_their_switches() -> None:

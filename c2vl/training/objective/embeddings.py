@@ -83,10 +83,10 @@ class AlignedEncoder(nn.Module):
     ) -> Embeddings:
         """Embed clips (B, C, T, V, M) and their prompts' features, each (B, width).
 
-        `second` are other views of the clips. BatchNorm sees both views as one batch.
+        `second` are other views of the clips, of any number of frames.
         """
         views = [x] if second is None else [x, second]
-        features = self.encoder(torch.cat(views) if len(views) > 1 else x).chunk(len(views))
+        features = [self.encoder(view) for view in views]
         heads = [self.prompt_heads[kind] for kind in prompts]
         skeleton, *units = _unit(
             [self.skeleton_head, *heads, *[self.skeleton_head][: len(views) - 1]],

@@ -21,7 +21,12 @@ def make_objective(params: ObjectiveParams) -> Ours:
 
 def _named(params: ObjectiveParams) -> Ours:
     if params.name == TWO_VIEWS:
-        return TwoViewLoss(params.view_weight, params.temperature, params.learnable_temperature)
+        return TwoViewLoss(
+            params.prompt_weight,
+            params.view_temperature,
+            params.temperature,
+            params.learnable_temperature,
+        )
     if params.hard:
         return InfoNCE(params.temperature, params.learnable_temperature)
     return C2VLLoss(

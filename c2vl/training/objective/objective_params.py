@@ -15,11 +15,14 @@ from c2vl.core.extensions import is_import_path
 from c2vl.core.params import ParamsModel
 
 TWO_VIEWS = "two_views"
+OF_TWO_VIEWS = ("prompt_weight", "view_temperature", "second_view")
 # Not written out at the value that changes nothing: outputs from before them keep their bytes.
 NEUTRAL: dict[str, Any] = {
     "name": None,
     "arguments": {},
-    "view_weight": 1.0,
+    "prompt_weight": 1.0,
+    "view_temperature": 0.1,
+    "second_view": 0.5,
     "target_prompts": "embedded",
     "prompt_heads": "trained",
     "temperature_form": "logarithm",
@@ -80,8 +83,14 @@ class ObjectiveParams(ParamsModel):
         default=0.01, gt=0, description="learning rate of the temperature's logarithm"
     )
 
-    view_weight: float = Field(
-        default=1.0, ge=0, description="w of `two_views`: weight of the contrast of two views"
+    prompt_weight: float = Field(
+        default=1.0, ge=0, description="μ of `two_views`: weight of the prompts' part"
+    )
+    view_temperature: float = Field(
+        default=0.1, ge=0.01, le=10, description="τ' of `two_views`: of the views' part"
+    )
+    second_view: float = Field(
+        default=0.5, gt=0, le=1, description="frames of the second view, share of the first's"
     )
 
     @model_validator(mode="before")
@@ -136,11 +145,6 @@ class ObjectiveParams(ParamsModel):
         return self.name is None and self.target_prompts == "raw" and self.intra
 
     @property
-    def views(self) -> int:
-        """How many random views of a clip a step sees."""
-        return 2 if self.name == TWO_VIEWS else 1
-
-    @property
     def soft(self) -> bool:
         """Whether targets are made from a teacher's embeddings."""
         return self.name != TWO_VIEWS and not self.hard
@@ -158,7 +162,7 @@ class ObjectiveParams(ParamsModel):
                 "inter": False,
                 "name": None,
                 "arguments": {},
-                "view_weight": NEUTRAL["view_weight"],
+                **{name: NEUTRAL[name] for name in OF_TWO_VIEWS},
             }
         )
 

@@ -17,15 +17,18 @@ class TwoViewLoss(nn.Module):
     prompt, I is the identity:
 
         L^{sx} = H(I, ρ(S Xᵀ/τ)) + H(I, ρ(X Sᵀ/τ))
-        L = mean over S in {S¹, S²} of the sum over the kinds of L^{sx}
-            + w [H(I, ρ(S¹ S²ᵀ/τ)) + H(I, ρ(S² S¹ᵀ/τ))]
+        L = μ · mean over S in {S¹, S²} of the sum over the kinds of L^{sx}
+            + H(I, ρ(S¹ S²ᵀ/τ')) + H(I, ρ(S² S¹ᵀ/τ'))
 
     The first part is `InfoNCE` (Eq. 1-3 of C²VL). The second is the contrast of two views: Chen et
     al., "A Simple Framework for Contrastive Learning of Visual Representations" (ICML 2020), with
-    the other clips of the batch as negatives.
+    the other clips of the batch as negatives. That the second view may be smaller is from Caron et
+    al., "Unsupervised Learning of Visual Features by Contrasting Cluster Assignments" (NeurIPS
+    2020).
 
     Args:
-        view_weight: w; 0 leaves the prompts alone.
+        prompt_weight: μ; 0 leaves the prompts out.
+        view_temperature: τ'.
         temperature: τ at the start.
         learnable_temperature: whether τ is trained, see `Temperature`.
 
@@ -35,18 +38,19 @@ class TwoViewLoss(nn.Module):
         >>> from c2vl.training.objective.two_views import TwoViewLoss
         >>> rows = torch.eye(4, 8)  # four skeletons, equal to their prompts in both views
         >>> loss = TwoViewLoss()(Embeddings(rows, {"vision": rows}, second=rows)).loss
-        >>> bool(loss < 1e-4)
+        >>> bool(loss < 1e-3)
         True
     """
 
     def __init__(
         self,
-        view_weight: float = 1.0,
+        prompt_weight: float = 1.0,
+        view_temperature: float = 0.1,
         temperature: float = 0.07,
         learnable_temperature: bool = False,
     ) -> None:
         super().__init__()
-        self.view_weight = view_weight
+        self.prompt_weight, self.view_temperature = prompt_weight, view_temperature
         self.temperature = Temperature(temperature, learnable_temperature)
 
     def forward(
@@ -65,12 +69,20 @@ class TwoViewLoss(nn.Module):
         """
         first, second = student.skeleton, student.second
         assert second is not None
-        prompts = (self._hard(first, student.prompts) + self._hard(second, student.prompts)) / 2
-        loss = prompts + self.view_weight * self._hard(first, {"view": second})
-        return Objective(loss, diagonal=first.new_ones(()), entropy=first.new_zeros(()))
+        tau = self.temperature()
+        with_prompts = (
+            _hard(first, student.prompts, tau) + _hard(second, student.prompts, tau)
+        ) / 2
+        views = _hard(first, {"view": second}, first.new_tensor(self.view_temperature))
+        return Objective(
+            self.prompt_weight * with_prompts + views,
+            diagonal=first.new_ones(()),
+            entropy=first.new_zeros(()),
+        )
 
-    def _hard(self, s: Tensor, others: dict[str, Tensor]) -> Tensor:
-        """InfoNCE in both directions, summed over the others."""
-        identity = torch.eye(len(s), dtype=s.dtype, device=s.device)
-        mean = s.new_full((len(s),), 1 / len(s))
-        return cross_entropy(identity, log_rho(Embeddings(s, others), self.temperature()), mean)
+
+def _hard(s: Tensor, others: dict[str, Tensor], temperature: Tensor) -> Tensor:
+    """InfoNCE in both directions, summed over the others."""
+    identity = torch.eye(len(s), dtype=s.dtype, device=s.device)
+    mean = s.new_full((len(s),), 1 / len(s))
+    return cross_entropy(identity, log_rho(Embeddings(s, others), temperature), mean)
