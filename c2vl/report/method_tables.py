@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import yaml
+
 from c2vl.report.figures.versus import Line
 from c2vl.report.pipeline_outputs import PipelineOutputs, lookup
 from c2vl.report.result_table import Cell, Row, Table, best_of, percent, words
@@ -164,6 +166,21 @@ def versus_lines(outputs: PipelineOutputs, benchmark: str) -> list[Line]:
         ),
     ]
     return [(name, value, colour) for name, value, colour in candidates if value is not None]
+
+
+def other_objective(settings: str) -> list[str]:
+    """A sentence if the encoders were trained with an objective other than the paper's.
+
+    Args:
+        settings: text of `params.yaml`.
+    """
+    name = lookup(yaml.safe_load(settings) or {}, "pretrain", "objective", "name")
+    if name in (None, "c2vl"):
+        return []
+    return [
+        f"This run trained with the objective {name}, not with the paper's. Where this page says "
+        f"C²VL, it shows {name}."
+    ]
 
 
 def verdict(outputs: PipelineOutputs, benchmark: str) -> str:

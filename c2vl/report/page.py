@@ -95,7 +95,10 @@ def gather(
         "demo": outputs.dataset == "studio",
         "truth": bool(outputs.scores.get("truth")),
         "benchmarks": benchmarks,
-        "verdicts": [method_tables.verdict(outputs, benchmark) for benchmark in benchmarks],
+        "verdicts": [
+            *method_tables.other_objective(settings),
+            *(method_tables.verdict(outputs, benchmark) for benchmark in benchmarks),
+        ],
         "sections": section_summaries(outputs, records),
         "over_seeds": seed_tables.verdicts(outputs.compare),
         "versus": plots.method_comparison(outputs),

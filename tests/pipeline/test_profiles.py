@@ -18,7 +18,7 @@ from c2vl.studio.dataset import takes
 from c2vl.studio.studio_params import StudioParams
 
 ROOT = code_deps.ROOT
-PROFILES = ("demo", "small", "paper", "study")
+PROFILES = ("demo", "small", "paper", "best", "study")
 # Sections of the synthetic worlds, which other profiles lack.
 WORLDS = {"demo": set(), "study": {"target_world"}}
 NONE = {"studio", "target_world"}
@@ -121,6 +121,15 @@ def test_hub_models_of_the_paper_profile_are_pinned_and_local_ones_are_shipped()
         paper, demo = profile("paper")[section][engine], profile("demo")[section][engine]
         assert len(paper["revision"]) == 40
         assert (ROOT / demo["model"]).is_dir()
+
+
+def test_the_best_profile_is_the_papers_but_for_the_objective() -> None:
+    best, paper = profile("best"), profile("paper")
+    objectives = [each["pretrain"].pop("objective") for each in (best, paper)]
+    best["profile"] = "paper"
+    assert best == paper
+    assert objectives[0]["name"] == "two_views"
+    assert objectives[0]["knowledge"] == objectives[1]["knowledge"]
 
 
 def test_the_paper_profile_has_the_papers_settings() -> None:

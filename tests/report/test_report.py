@@ -311,6 +311,13 @@ def test_missing_metrics_or_index_raise_one_clear_sentence(tmp_path):
         write_report(PipelineOutputs(tmp_path), tmp_path, PARAMS, [], "", tmp_path / "out")
 
 
+def test_the_page_says_when_the_objective_is_not_the_papers():
+    sentence = method_tables.other_objective
+    assert sentence("pretrain: {objective: {name: c2vl}}") == sentence("pretrain: {}") == []
+    (found,) = sentence("pretrain: {objective: {name: two_views}}")
+    assert "says C²VL, it shows two_views" in found
+
+
 def test_verdicts_say_who_leads_and_when_it_may_be_chance(tmp_path):
     def verdict(ours, hard):
         linear = {"xsub": {"joint": {"c2vl": {"top1": ours}, "infonce": {"top1": hard}}}}
