@@ -31,12 +31,16 @@ from c2vl.training.training_params import PretrainParams
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.mark.parametrize("teacher", ["self", "ema"])
-def test_small_batches_give_the_gradient_of_the_whole_batch(teacher: str, clips, prompts) -> None:
+@pytest.mark.parametrize(
+    ("name", "teacher"), [(None, "self"), (None, "ema"), ("two_views", "self")]
+)
+def test_small_batches_give_the_gradient_of_the_whole_batch(
+    name: str | None, teacher: str, clips, prompts
+) -> None:
     """BatchNorm frozen: its statistics are the small batch's by definition. Sizes 5, 5, 5, 1."""
     results = []
     for micro in (None, 5):
-        task = pretraining(clips, prompts, teacher=teacher, learnable_temperature=True)
+        task = pretraining(clips, prompts, name=name, teacher=teacher, learnable_temperature=True)
         task.network.eval()
         if teacher == "ema":
             task.teacher.network.eval()
@@ -130,6 +134,9 @@ def two_process_results(data: Path, out: Path) -> None:
         results[name]["running"] = task.network.encoder.input_norm.running_var
     trained = run(clips, prompts, params, out / "state")
     results["trained"] = dict(trained.network.state_dict())
+    views = params.objective.model_copy(update={"name": "two_views", "teacher": "self"})
+    two = run(clips, prompts, params.model_copy(update={"objective": views}), out / "two views")
+    results["two views"] = dict(two.network.state_dict())
     results["refused"] = refused_without_a_shared_state(
         clips, prompts, params, out / f"own-{devices.rank}-of-{devices.world}"
     )
@@ -188,10 +195,11 @@ def test_two_processes_compute_the_loss_the_gradient_and_the_training_of_one(
                 torch.testing.assert_close(
                     two[name][key], value, rtol=1e-5, atol=1e-5, msg=lambda m, k=key: f"{k}: {m}"
                 )
-        for key, value in one["trained"].items():
-            torch.testing.assert_close(
-                two["trained"][key], value, rtol=1e-3, atol=1e-3, msg=lambda m, k=key: f"{k}: {m}"
-            )
+        for name in ("trained", "two views"):
+            for key, value in one[name].items():
+                torch.testing.assert_close(
+                    two[name][key], value, rtol=1e-3, atol=1e-3, msg=lambda m, k=key: f"{k}: {m}"
+                )
 
 
 def test_a_batch_that_cannot_be_divided_is_one_sentence() -> None:
