@@ -6,6 +6,8 @@ reruns only the stages that use that room.
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -36,7 +38,7 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
         UserError: the file is missing, is not YAML, or is not a mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))
         # Escapes such as "\\ud83d" may name half a character, which no table can hold.
         json.dumps(content, ensure_ascii=False, default=str, skipkeys=True).encode()
     except FileNotFoundError:
@@ -53,6 +55,12 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path} must contain named sections; restore it with `c2vl profile demo`.")
     return content
+
+
+@functools.lru_cache(maxsize=4)
+def _parsed(text: str) -> Any:
+    """Parse YAML once, though a run reads many sections of the same file."""
+    return yaml.safe_load(text)
 
 
 def load_section(name: str, model: type[Section], path: Path = PARAMS_FILE) -> Section:
