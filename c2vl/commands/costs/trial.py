@@ -173,7 +173,7 @@ def _run(stage: StoredStage, folder: Path, index: pa.Table) -> dict[str, Any]:
     environment = {name: value for name, value in os.environ.items() if name != "C2VL_STORE"}
     environment["C2VL_HOME"] = str(folder / ".c2vl")
     environment["PYTHONPATH"] = os.pathsep.join(
-        [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
+        [str(Path(__file__).resolve().parents[3]), os.environ.get("PYTHONPATH", "")]
     )
     command = [sys.executable, str(Path("stages") / f"{script}.py"), *arguments]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
