@@ -12,7 +12,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from c2vl.core.errors import UserError
@@ -202,9 +202,11 @@ def prepared_batches(
         except WorkersEndedError as error:
             if error.crashed:
                 log.warning(f"{stage.name}: {CRASHED}")
-                for units in error.items:
-                    tried = [result for _, result in try_singly(prepare, units)]
-                    yield units, [one if isinstance(one, Failure) else one[0] for one in tried]
+                with closing(try_singly(prepare, [*chain(*error.items)])) as tried:
+                    for units in error.items:
+                        results = [result for _, result in islice(tried, len(units))]
+                        ready = [one if isinstance(one, Failure) else one[0] for one in results]
+                        yield units, ready
                 continue
             elsewhere, todo = False, chain(error.items, todo)
             why = f"no process can prepare ({error})"

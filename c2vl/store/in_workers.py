@@ -79,7 +79,7 @@ def by_workers(
 
 def try_singly(
     function: Callable[[list[Unit]], Any], units: Sequence[Unit]
-) -> Iterator[tuple[Unit, Any]]:
+) -> Generator[tuple[Unit, Any], None, None]:
     """Yield (unit, `function([unit])`), or (unit, `Failure`) of one that ends its process."""
     left = [*units]
     try:
