@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import threading
 from collections.abc import Callable, Sequence
-from multiprocessing import current_process
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from standin_stage import Stage, Stop, world
+from work_of_workers import (
+    POISON,
+    Dying,
+    aborting,
+    answered,
+    decoded,
+    killed,
+    poisoned,
+    too_large,
+)
 
 from c2vl.core import tables
 from c2vl.core.errors import UserError
@@ -35,40 +43,6 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 Pair = tuple[np.ndarray, int]  # a content's bytes, and the process that prepared them
-
-
-def decoded(contents: Sequence[bytes]) -> list[Any]:
-    if any(content.startswith(b"raise") for content in contents):
-        raise ValueError("not a picture")
-    return [
-        Failure("unreadable", "no picture at all")
-        if content.startswith(b"unreadable")
-        else (np.frombuffer(content, np.uint8).copy(), os.getpid())
-        for content in contents
-    ]
-
-
-def killed(contents: Sequence[bytes]) -> list[Any]:
-    if current_process().name != "MainProcess":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return decoded(contents)
-
-
-def die(process: int) -> Any:
-    """What a process other than `process` finds in place of a preparer."""
-    if os.getpid() != process:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return decoded
-
-
-class Dying:
-    """A preparer that ends the process to which it is sent."""
-
-    def __reduce__(self) -> Any:
-        return die, (os.getpid(),)
-
-    def __call__(self, contents: Sequence[bytes]) -> list[Any]:
-        return decoded(contents)
 
 
 class Pictures(Stage):
@@ -218,16 +192,6 @@ def test_when_a_process_is_killed_threads_go_on_and_say_so(
     assert capfd.readouterr().out.count(message) == 1
 
 
-def poisoned(contents: Sequence[bytes]) -> list[Any]:
-    """`decoded`, where two items abort the process that prepares them."""
-    if any(content in POISON for content in contents):
-        os.abort()
-    return decoded(contents)
-
-
-POISON = (b"poison 1", b"poison 2")
-
-
 @pytest.mark.slow
 def test_an_item_that_kills_its_worker_twice_is_a_failed_row_and_the_rest_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -265,28 +229,15 @@ class Whole(Stage):
         return self.how
 
 
-def answered(contents: Sequence[bytes]) -> list[Any]:
-    return [{"answer": content.decode(), "finished": True} for content in contents]
-
-
-def aborting(contents: Sequence[bytes]) -> list[Any]:
-    if POISON[0] in contents:
-        os.abort()
-    return answered(contents)
-
-
-def too_large(contents: Sequence[bytes]) -> list[Any]:
-    """Ends as if the system had killed the process for lack of memory."""
-    if POISON[0] in contents:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return answered(contents)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [aborting, too_large])
+@pytest.mark.parametrize(("how", "workers"), [(aborting, "2"), (too_large, "1")])
 def test_workers_that_do_whole_batches_set_aside_what_kills_them_twice(
-    tmp_path: Path, how: Callable[..., list[Any]]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    how: Callable[..., list[Any]],
+    workers: str,
 ) -> None:
+    monkeypatch.setenv("C2VL_WORKERS", workers)
     ill = world()
     name = list(ill)[5]
     ill[name][1] = POISON[0]
