@@ -7,9 +7,12 @@ SIGKILL.
 
 from __future__ import annotations
 
+import copy
 import functools
+import gc
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -36,6 +39,7 @@ from c2vl.studio.studio_params import StudioParams
 from c2vl.studio.vocabulary import ACTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
+DEMO: dict[str, Any] = yaml.safe_load((ROOT / "profiles/demo.yaml").read_text(encoding="utf-8"))
 STAGES = ("skeleton", "crop", "caption", "vision", "language")
 BATCH = 3  # units; no divisor of a shard's, so that the last batch is a short one
 WORLD = {
@@ -46,7 +50,8 @@ WORLD = {
     "broken": 0,
     "actions": ["drink water", "shake hands"],
 }
-Kill = tuple[str, int] | None  # ("before" or "after", n): at the n-th step of publishing
+# ("before" or "after", kind, n): at the n-th step of publishing of this kind; "": of any kind.
+Kill = tuple[str, str, int] | None
 
 
 def make_world(folder: Path) -> None:
@@ -62,9 +67,7 @@ def make_world(folder: Path) -> None:
 
 def profile() -> dict[str, Any]:
     """The demo's parameters with paths that hold in any folder."""
-    params: dict[str, Any] = yaml.safe_load(
-        (ROOT / "profiles" / "demo.yaml").read_text(encoding="utf-8")
-    )
+    params = copy.deepcopy(DEMO)
     params["crop"]["frames_per_clip"] = 1
     params["caption"]["captioner"]["max_new_tokens"] = 12
     for section, engine in (("crop", "detector"), ("caption", "captioner"), ("embed", "encoder")):
@@ -154,6 +157,7 @@ def warm() -> None:
     """Load the engines once for all attempts; a forked torch must have had one thread."""
     import pandas  # noqa: F401  # pyarrow imports it later, if it is installed
     import pyarrow.compute  # noqa: F401
+    import pyarrow.pandas_compat  # noqa: F401
     import torch
 
     from c2vl.prompts.engines.captioner import Captioner
@@ -169,6 +173,7 @@ def warm() -> None:
         kind = {"crop": CropParams, "caption": CaptionParams, "embed": EmbedParams}[section]
         loaded = engine.load(getattr(kind(**profile()[section]), name), torch.device("cpu"))
         engine.load = functools.partial(lambda one, params, device: one, loaded)
+    gc.freeze()  # no attempt looks through all this, or copies it by doing so
 
 
 def attempt(
@@ -195,30 +200,43 @@ def attempt(
     os.dup2(printed, 2)
     steps = count_steps(kill)
     one_sentence(lambda: run.run(stage_over(stage, world), out, {}))()
-    (trial / "steps").write_text(str(steps[0]))
+    (trial / "steps").write_text("\n".join(steps))
 
 
-def count_steps(kill: Kill) -> list[int]:
-    """Count the calls that make files visible or durable; kill this process at one of them."""
-    done = [0]
+def count_steps(kill: Kill) -> list[str]:
+    """Note the kind of each call that makes files visible or durable; kill this process at one."""
+    steps: list[str] = []
 
-    def counting(call: Callable[..., Any]) -> Callable[..., Any]:
+    def noted(call: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(call)
-        def counted(*arguments: Any, **named: Any) -> Any:
-            done[0] += 1
-            if kill == ("before", done[0]):
+        def step(*arguments: Any, **named: Any) -> Any:
+            steps.append(f"{call.__name__} in {callers()}")
+            here = [("", len(steps)), (steps[-1], steps.count(steps[-1]))]
+            if kill and kill[0] == "before" and kill[1:] in here:
                 os.kill(os.getpid(), signal.SIGKILL)
             try:
                 return call(*arguments, **named)
             finally:
-                if kill == ("after", done[0]):
+                if kill and kill[0] == "after" and kill[1:] in here:
                     os.kill(os.getpid(), signal.SIGKILL)
 
-        return counted
+        return step
 
-    # Counted as a step, but not done: no trial cuts the power, and it takes long.
-    os.fsync = lambda handle: None  # type: ignore[assignment]
+    def fsync(handle: int) -> None:
+        """Noted as a step, but not done: no trial cuts the power, and it takes long."""
+
+    os.fsync = fsync
     for name in ("replace", "rename", "fsync", "unlink", "chmod"):
-        setattr(os, name, counting(getattr(os, name)))
-    files.tempfile.mkstemp = counting(files.tempfile.mkstemp)
-    return done
+        setattr(os, name, noted(getattr(os, name)))
+    files.tempfile.mkstemp = noted(files.tempfile.mkstemp)
+    return steps
+
+
+def callers() -> str:
+    """The functions of the package that led to a step, the nearest four."""
+    names, frame = [], sys._getframe(2)
+    while frame is not None and len(names) < 4:
+        if "/c2vl/" in frame.f_code.co_filename:
+            names.append(frame.f_code.co_name)
+        frame = frame.f_back
+    return " of ".join(names)

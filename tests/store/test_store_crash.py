@@ -1,7 +1,9 @@
 """SIGKILL at any moment of any stage: a rerun gives an uninterrupted run's bytes, and loses little.
 
-The stages, their inputs and their engines are real (`crash_lab.py`). Half of the kills come after a
-random time, half at a random step of publishing: such steps are too short to be hit by chance.
+The stages, their inputs and their engines are real (`crash_lab.py`). Some kills come after a random
+time; the others at a step of publishing: such steps are too short to be hit by chance. Steps are of
+one kind if the same functions lead to them. Of the five stages, which publish alike, one is killed
+before each kind of step and one after it. The stand-in is killed before each single step.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-KILLS = {"skeleton": 30, "crop": 36, "caption": 36, "vision": 52, "language": 52}  # 206 in all
+TIMED = 8  # kills of each stage after a random time
 WORKER_KILLS = 4
 
 
@@ -32,7 +34,7 @@ class Lab:
 
     context: ForkServerContext
     world: Path
-    steps: dict[str, int]
+    steps: dict[str, list[str]]
     units: dict[str, int]
     seconds: dict[str, float]
 
@@ -104,37 +106,42 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             lab.seconds[stage] = time.monotonic() - began
             assert process.exitcode == 0, (trial / "printed").read_text()
             shutil.move(trial / "out", lab.world / stage)
-            lab.steps[stage] = int((trial / "steps").read_text())
+            lab.steps[stage] = (trial / "steps").read_text().splitlines()
             lab.units[stage] = computed(trial)
         yield lab
 
 
+def kills_of(lab: Lab, stage: str, chance: random.Random) -> Iterator[crash_lab.Kill]:
+    """Kills at the stage's share of all kinds of steps; None: after a random time."""
+    yield from [None] * TIMED
+    number = crash_lab.STAGES.index(stage)
+    for position, kind in enumerate(sorted(set(lab.steps[stage]))):
+        share = (position + number) % len(crash_lab.STAGES)
+        if share < 2:
+            step = chance.randint(1, lab.steps[stage].count(kind))
+            yield ("before", "after")[share], kind, step
+
+
 @pytest.mark.parametrize("stage", crash_lab.STAGES)
-def test_killed_at_random_a_rerun_ends_with_the_same_bytes_and_loses_a_batch_a_process(
+def test_killed_at_any_moment_a_rerun_ends_with_the_same_bytes_and_loses_a_batch_a_process(
     lab: Lab, tmp_path: Path, stage: str
 ) -> None:
-    """The kill after a random time may come too late; such a try does not count."""
+    """A kill may come too late, as runs differ in their batches; it is then tried again."""
     chance = random.Random(stage)
-    kills = tries = 0
-    while kills < KILLS[stage]:
-        trial = tmp_path / str(tries)
-        tries += 1
-        assert tries < 3 * KILLS[stage]
-        if tries % 2:
-            process = lab.begin(
-                stage,
-                trial,
-                (chance.choice(["before", "after"]), chance.randint(1, lab.steps[stage])),
-            )
-        else:
-            process = lab.begin(stage, trial)
-            time.sleep(chance.uniform(0, lab.seconds[stage]))
-            process.kill()
-        process.join(60)
-        if process.exitcode != -signal.SIGKILL:
+    for number, kill in enumerate(kills_of(lab, stage, chance)):
+        for again in range(20):
+            trial = tmp_path / f"{number}-{again}"
+            # The first step of a kind is in every run.
+            process = lab.begin(stage, trial, (*kill[:2], 1) if kill and again else kill)
+            if not kill:
+                time.sleep(chance.uniform(0, lab.seconds[stage]))
+                process.kill()
+            process.join(60)
+            if process.exitcode == -signal.SIGKILL:
+                break
             assert process.exitcode == 0, (trial / "printed").read_text()
-            continue
-        kills += 1
+        else:
+            raise AssertionError(f"never killed at {kill}")
         lab.finish(stage, trial)
         in_flight = 2 if stage == "skeleton" else 1  # the worker's, and one being published
         assert computed(trial) <= lab.units[stage] + in_flight * crash_lab.BATCH
@@ -145,9 +152,9 @@ def test_killed_at_each_step_of_publishing_merging_and_sealing_in_turn(
     lab: Lab, tmp_path: Path
 ) -> None:
     """Before every call that makes, flushes, renames or removes a file; with a stand-in engine."""
-    for step in range(1, lab.steps["standin"] + 1):
+    for step in range(1, len(lab.steps["standin"]) + 1):
         trial = tmp_path / str(step)
-        process = lab.begin("standin", trial, ("before", step))
+        process = lab.begin("standin", trial, ("before", "", step))
         process.join(60)
         assert process.exitcode == -signal.SIGKILL
         lab.finish("standin", trial)
@@ -173,7 +180,7 @@ def test_killed_while_processes_prepare_a_rerun_ends_with_the_same_bytes_and_los
     begun = lab.begin(
         "crop",
         tmp_path,
-        ("before", lab.steps["crop"] // 2),
+        ("before", "", len(lab.steps["crop"]) // 2),
         C2VL_PREPARE="processes",
         LAB_THREADS="forbidden",
     )
