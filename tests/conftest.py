@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from warm_python import warm_python
 
 from c2vl.core.messages import show_messages
 
+# Two processes that run tests on two cores, with two threads each, wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 show_messages()  # as stages and commands do, so that a test may capture what the library says
 
 # A shell that starts the suite in the background makes its children ignore Ctrl-C. Some tests
@@ -32,3 +37,10 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a `python` and a `c2vl` that start quickly, for `PATH`."""
+    with warm_python(tmp_path_factory.mktemp("warm")) as folder:
+        yield folder

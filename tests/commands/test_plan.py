@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -291,8 +292,11 @@ def test_measured_batch_sizes_are_copied_into_a_trial_and_back(
 
 
 @pytest.mark.slow
-def test_a_trial_runs_the_real_stage_and_leaves_the_project_as_it_was(raw: Path) -> None:
+def test_a_trial_runs_the_real_stage_and_leaves_the_project_as_it_was(
+    raw: Path, python: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`data.raw` is relative to the project: `../raw`."""
+    monkeypatch.setattr(sys, "executable", str(python / "python"))
     make_index()
     project = Path.cwd()
     before = sorted(path for path in project.rglob("*") if "checkpoints" not in path.parts)

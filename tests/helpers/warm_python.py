@@ -1,15 +1,19 @@
-"""A `python` that starts stages quickly: each is forked from a process that imported torch before.
+"""Programs that start quickly: each is forked from a process that imported torch before.
 
 With a few clips, a pipeline of thirty stages spends most of its time on imports.
-`warm_python(folder)` writes a program `python` into `folder`. With that first in `PATH`,
-`python stages/x.py` runs in a fork of the warm process, with the caller's arguments, environment,
-folder and open files. Only the fork imports the project's own code. Any other command line goes to
-the real interpreter.
+`warm_python(folder)` writes the programs `python` and `c2vl` into `folder`. With that first in
+`PATH`, `python stages/x.py` and `c2vl ...` run in a fork of the warm process, with the caller's
+arguments, environment, folder and open files. Only the fork imports the project's own code. Any
+other command line goes to the real interpreter.
+
+A stage whose environment has `OPENED_FILES` notes which files of its folder it opens: as JSON, in
+the folder that this names, under the stage's name (Linux only).
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import runpy
@@ -24,6 +28,8 @@ import traceback
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+
+from opened_files import opened_files
 
 IMPORTED = (
     "torch",
@@ -53,11 +59,14 @@ HEAD = 16  # bytes of a message's length
 CLIENT = """\
 #!{python} -IS
 import json, os, socket, sys
-if len(sys.argv) < 2 or not sys.argv[1].startswith("stages/"):
-    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+command = [os.path.basename(sys.argv[0]), *sys.argv[1:]]
+if command[0] == "python":
+    del command[0]
+    if not command or not command[0].startswith("stages/"):
+        os.execv({python!r}, [{python!r}, *command])
 caller = socket.socket(socket.AF_UNIX)
 caller.connect({address!r})
-message = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+message = json.dumps([command, os.getcwd(), dict(os.environ)]).encode()
 socket.send_fds(caller, [b"%16d" % len(message)], [0, 1, 2])
 caller.sendall(message)
 sys.exit(int(caller.recv(16) or b"139"))  # nothing: it died
@@ -66,13 +75,14 @@ sys.exit(int(caller.recv(16) or b"139"))  # nothing: it died
 
 @contextlib.contextmanager
 def warm_python(folder: Path) -> Iterator[Path]:
-    """Start the warm process and yield the folder with `python`; it ends with the block."""
+    """Start the warm process and yield the folder of the programs; it ends with the block."""
     folder.mkdir(parents=True, exist_ok=True)
     # The name of a socket must be short.
     address = f"{tempfile.gettempdir()}/warm-{os.getpid()}-{time.monotonic_ns()}"
-    program = folder / "python"
-    program.write_text(CLIENT.format(python=sys.executable, address=address), encoding="utf-8")
-    program.chmod(0o755)
+    for name in ("python", "c2vl"):
+        program = folder / name
+        program.write_text(CLIENT.format(python=sys.executable, address=address), encoding="utf-8")
+        program.chmod(0o755)
     server = subprocess.Popen(
         [sys.executable, __file__, address], stdout=subprocess.PIPE, text=True
     )
@@ -90,6 +100,7 @@ def serve(address: str) -> None:
     for name in IMPORTED:
         import_module(name)
     import_module("transformers").AutoModelForZeroShotObjectDetection  # noqa: B018  loaded lazily
+    gc.freeze()  # no fork looks through what was imported, or copies it by doing so
     assert threading.active_count() == 1, "a fork carries no other thread over"
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the callers learn how a fork ended
     listening = socket.socket(socket.AF_UNIX)
@@ -128,9 +139,15 @@ def run(caller: socket.socket) -> int:
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = arguments
-    sys.path[0:1] = [str(Path(arguments[0]).parent.absolute()), folder]
+    script = arguments[0] != "c2vl"
+    beside = [str(Path(arguments[0]).parent.absolute())] if script else []
+    sys.path[0:1] = beside + environment.get("PYTHONPATH", "").split(os.pathsep)
     try:
-        runpy.run_path(arguments[0], run_name="__main__")
+        with noted(environment):
+            if not script:
+                import_module("c2vl.cli").main()
+            else:
+                runpy.run_path(arguments[0], run_name="__main__")
     except SystemExit as stopped:
         code = stopped.code
         if isinstance(code, str):
@@ -138,6 +155,18 @@ def run(caller: socket.socket) -> int:
         return code if isinstance(code, int) else int(code is not None)
     threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, as at exit
     return 0
+
+
+@contextlib.contextmanager
+def noted(environment: dict[str, str]) -> Iterator[None]:
+    """Note the files that the block opens, if the environment asks for it."""
+    if "OPENED_FILES" not in environment:
+        yield
+        return
+    with opened_files(Path.cwd()) as found:
+        yield
+    note = Path(environment["OPENED_FILES"]) / environment["DVC_STAGE"]
+    note.write_text(json.dumps(sorted(found)), encoding="utf-8")
 
 
 if __name__ == "__main__":

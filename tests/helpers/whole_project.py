@@ -61,6 +61,10 @@ class Project:
             "GIT_COMMITTER_EMAIL": "test@localhost",
         }
 
+    def starts_quickly(self, programs: Path) -> None:
+        """Run `python stages/...` and `c2vl` by `programs` (`warm_python.py`)."""
+        self.environment["PATH"] = f"{programs}{os.pathsep}{self.environment['PATH']}"
+
     def run(
         self, *command: str, timeout: float = 1800, **environment: str
     ) -> subprocess.CompletedProcess[str]:

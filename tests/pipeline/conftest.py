@@ -1,26 +1,18 @@
-"""What recipes share: filmed clips, quick stages, a sample store, and a clean clone."""
+"""What recipes share: filmed clips, a sample store, and a clean clone with quick stages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import recipe_data
 from recipes import settings
-from warm_python import warm_python
 from whole_project import Project, copy_of_the_working_tree
 
 
 @pytest.fixture(scope="module")
 def filmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return recipe_data.film(tmp_path_factory.mktemp("filmed"))
-
-
-@pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with warm_python(tmp_path_factory.mktemp("warm")) as folder:
-        yield folder
 
 
 @pytest.fixture(scope="module")

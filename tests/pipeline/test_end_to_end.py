@@ -5,21 +5,34 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
+from resolved_pipeline import lies_in, readable, resolved
 from whole_project import Project, commit, copy_of_the_working_tree, processor_seconds
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a file for each stage that ran: which files the stage opened (Linux only)."""
+    return tmp_path_factory.mktemp("opened")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, python: Path, opened: Path) -> Project:
     """A project in which `dvc repro` has run every stage once."""
     made = copy_of_the_working_tree(tmp_path_factory.mktemp("whole") / "project")
+    made.starts_quickly(python)
+    if sys.platform == "linux":
+        made.environment["OPENED_FILES"] = str(opened)
     ran = made.repro()
+    made.environment.pop("OPENED_FILES", None)
     stages = [
         "check",
         "simulate@studio",
@@ -74,6 +87,25 @@ def test_report_and_metrics_exist_and_are_plausible(project: Project) -> None:
     assert scores["pose"]["pck"] > 0.8 and scores["pose"]["unbroken"] > 0.8
     shown = project.works("c2vl", "metrics")
     assert "c2vl, joint" in shown and "detector" in shown and "results/report/index.html" in shown
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
+def test_stages_read_their_dependencies_alone(
+    project: Project, opened: Path, tmp_path: Path
+) -> None:
+    """Every file that a stage reads is a dependency, or one whose hash the index holds."""
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = true\n", encoding="utf-8")
+    with Repo(str(tmp_path)) as repo:
+        stages = resolved(repo, project.params())
+    assert {note.name for note in opened.iterdir()} == set(stages)
+    found = {name: json.loads((opened / name).read_text(encoding="utf-8")) for name in stages}
+    assert all(found.values())
+    unseen = {
+        name: [path for path in paths if not lies_in(path, readable(name, stages[name]))]
+        for name, paths in found.items()
+    }
+    assert not any(unseen.values()), "stages read what they do not depend on"
 
 
 def test_timings_list_every_stage(project: Project) -> None:
@@ -234,7 +266,7 @@ def test_a_device_that_does_not_exist(
     nothing_stored = str(tmp_path)  # with all samples in the store, a stage needs no device
     message = sentence(
         project,
-        "python",
+        sys.executable,
         f"stages/{command[0]}",
         *command[1:],
         C2VL_DEVICE="cuda:77",
@@ -269,7 +301,7 @@ def test_a_hub_model_without_network(
     }
     message = sentence(
         project,
-        "python",
+        sys.executable,  # another HF_HOME than the warm process had
         f"stages/{command[0]}",
         *command[1:],
         HF_HOME=str(tmp_path / "hub"),

@@ -42,8 +42,11 @@ def test_no_command_holds_a_word_of_params_yaml() -> None:
 
 
 @pytest.mark.parametrize("script", ["target_index", "pretrain"])
-def test_a_hostile_name_is_one_sentence_and_runs_nothing(tmp_path: Path, script: str) -> None:
+def test_a_hostile_name_is_one_sentence_and_runs_nothing(
+    tmp_path: Path, python: Path, script: str
+) -> None:
     project = Project(tmp_path)
+    project.starts_quickly(python)
     project.environment["PYTHONPATH"] = str(ROOT)
     for folder in (".dvc", "stages", "raw"):
         (tmp_path / folder).mkdir()

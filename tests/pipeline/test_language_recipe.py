@@ -57,10 +57,13 @@ def test_an_archive_of_the_authors_layout_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ntu_skeletons_alone_learn_from_language_in_two_commands(tmp_path: Path) -> None:
+def test_ntu_skeletons_alone_learn_from_language_in_two_commands(
+    tmp_path: Path, python: Path
+) -> None:
     first, second = commands()
     assert first == ["c2vl", "profile", "small"] and second[:3] == ["dvc", "exp", "run"]
     project = copy_of_the_working_tree(tmp_path / "project")
+    project.starts_quickly(python)
     names = list(write_studio_files(project.folder / "data/raw", 5, 40, 8))
     (project.folder / "data/raw/classes.txt").unlink()  # NTU's classes have published names
     with zipfile.ZipFile(project.folder / "published" / ARCHIVE, "w") as archive:

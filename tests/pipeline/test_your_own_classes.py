@@ -27,8 +27,9 @@ def commands() -> list[list[str]]:
     return [shlex.split(line) for line in lines if line.startswith(("python ", "c2vl ", "dvc "))]
 
 
-def test_the_first_commands_make_a_data_set(tmp_path: Path) -> None:
+def test_the_first_commands_make_a_data_set(tmp_path: Path, python: Path) -> None:
     project = copy_of_the_working_tree(tmp_path / "project")
+    project.starts_quickly(python)
     project.environment["C2VL_WORKERS"] = "1"
     write, init, switch, train, *_ = commands()
     assert train[:3] == ["dvc", "exp", "run"]
