@@ -156,7 +156,7 @@ def stage_over(stage: str, world: Path) -> Any:
 def warm() -> None:
     """Load the engines once for all attempts; a forked torch must have had one thread."""
     import pandas  # noqa: F401  # pyarrow imports it later, if it is installed
-    import pyarrow.compute  # noqa: F401
+    import pyarrow.compute
     import pyarrow.pandas_compat  # noqa: F401
     import torch
 
