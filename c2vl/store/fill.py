@@ -205,8 +205,10 @@ def prepared_batches(
                 with closing(try_singly(prepare, [*chain(*error.items)])) as tried:
                     for units in error.items:
                         results = [result for _, result in islice(tried, len(units))]
-                        ready = [one if isinstance(one, Failure) else one[0] for one in results]
-                        yield units, ready
+                        yield (
+                            units,
+                            [one if isinstance(one, Failure) else one[0] for one in results],
+                        )
                 continue
             elsewhere, todo = False, chain(error.items, todo)
             why = f"no process can prepare ({error})"
