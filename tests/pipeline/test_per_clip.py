@@ -155,10 +155,12 @@ def test_the_gallery_shows_the_answer_of_the_clip_beside_its_truth(project: Path
 
 def only_waiting() -> set[str]:
     """Clips of whose sampled frames all show that people wait."""
-    truth = {(row["sample"], row["frame"]): row["sentence"] for row in rows("truth/studio/answers")}
+    truth: dict[tuple[str, int], set[str]] = {}
+    for row in rows("truth/studio/people"):
+        truth.setdefault((row["sample"], row["frame"]), set()).add(row["phrase"])
     shown: dict[str, set[bool]] = {}
     for row in rows("data/crop"):
-        waits = "trying to wait" in truth[row["sample"], row["frame"]]
+        waits = truth[row["sample"], row["frame"]] == {"wait"}
         shown.setdefault(row["sample"], set()).add(waits)
     return {sample for sample, waits in shown.items() if waits == {True}}
 

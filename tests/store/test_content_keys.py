@@ -54,6 +54,7 @@ CHANGES: dict[str, tuple[Any, str]] = {
     "caption.captioner.question": ("What is it?", CHANGED),
     "caption.captioner.template": ("<image> {question}", CHANGED),
     "caption.captioner.max_new_tokens": (7, CHANGED),
+    "caption.captioner.max_pixels": (5000, CHANGED),
     "caption.captioner.temperature": (0.9, CHANGED),
     "caption.captioner.pad_to_square": (True, CHANGED),
     "caption.captioner.server": ({"model": "llava", "revision": "2024-05-01"}, CHANGED),

@@ -8,6 +8,8 @@ before each kind of step and one after it. The stand-in is killed before each si
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import multiprocessing
 import os
 import random
@@ -74,11 +76,21 @@ def computed(trial: Path) -> int:
 
 
 def wait_for_orphans(trial: Path) -> None:
-    """Workers end with their parent, but it takes them some milliseconds."""
+    """Workers end with their parent, but it takes them some milliseconds.
+
+    A process that was being started holds its parent's lock until it is started.
+    """
     deadline = time.monotonic() + 10
     for process in {process for process, _ in notes(trial)}:
         while Path(f"/proc/{process}").exists() and time.monotonic() < deadline:
             time.sleep(0.005)
+    for lock in trial.rglob("locks/*.lock"):
+        with lock.open() as file:
+            while time.monotonic() < deadline:
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                time.sleep(0.005)
 
 
 @pytest.fixture(scope="module")
