@@ -8,7 +8,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from c2vl.core.errors import UserError
-from c2vl.core.params import ParamsModel, load_section
+from c2vl.core.params import ParamsModel, load_section, read_params
 
 
 class Inner(ParamsModel):
@@ -33,6 +33,15 @@ def test_a_section_is_read_and_cannot_be_changed(path: Path) -> None:
         section.name = "b"
 
 
+def test_what_is_read_follows_the_file_and_is_the_reader_s_own(path: Path) -> None:
+    """The parsed text is kept, but neither shared nor used for another text."""
+    path.write_text("one: {name: a}")
+    read_params(path)["one"]["name"] = "changed"
+    assert read_params(path) == {"one": {"name": "a"}}
+    path.write_text("one: {name: b}")
+    assert read_params(path) == {"one": {"name": "b"}}
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -42,6 +51,10 @@ def test_a_section_is_read_and_cannot_be_changed(path: Path) -> None:
         ("two: {}", "no section `one`"),
         ("- 1", "must contain named sections"),
         ("a: [1", "not valid YAML"),
+        ("a: 2026-13-01", "not valid YAML (month must be in 1..12)"),
+        ("a: !!int x", "not valid YAML"),
+        ("a: &a [*a]", "not valid YAML"),
+        ("[" * 3000, "not valid YAML"),
         (None, "is missing"),
     ],
 )
