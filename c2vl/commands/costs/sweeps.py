@@ -51,7 +51,7 @@ def cost_of(job: Job, splits: Mapping[str, Split], speed: Speed, protocols: Eval
     params, trainings = job.params, len(STREAMS) if job.fused else 1
     clips = params.epochs * steps_an_epoch(train, params.batch) * min(params.batch, train)
     linear = protocols.linear.epochs * ceil(train / protocols.linear.batch)
-    once = clips / speed.train + (train + test) / speed.encode
+    once = clips * params.objective.views / speed.train + (train + test) / speed.encode
     once += linear * speed.step + train * test / speed.pairs
     return Cost(trainings, trainings * clips, trainings * once)
 

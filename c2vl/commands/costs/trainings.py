@@ -40,6 +40,7 @@ class Training:
         trained: clips that go forward and backward through the encoder, over all epochs.
         looked: clips that go forward only: probes, and looks at the test split.
         scores: numbers that it keeps beside its weights.
+        views: of `view.frames` frames of a clip, in each of `trained`.
         done: whether its result is in the store or the output.
     """
 
@@ -48,6 +49,7 @@ class Training:
     trained: int
     looked: int
     scores: int = 0
+    views: float = 1.0
     done: bool = False
 
 
@@ -69,13 +71,15 @@ def trainings_of(
     if cell.stage == "pretrain":
         split = splits[name.rpartition("-")[0]]
         probed = _probed(split.train, pretrain)
-        return [_training(split.train, pretrain.epochs, pretrain.batch, probed)]
+        found = _training(split.train, pretrain.epochs, pretrain.batch, probed)
+        return [replace(found, views=pretrain.objective.views)]
     if cell.stage == "baselines":
         train, own = splits[name].train, load_section("baselines", BaselinesParams).supervised
         on_videos = load_section("pose", PoseParams).compare
         aligned = _training(train, pretrain.epochs, pretrain.batch, 0)
         both = [aligned, _training(train, own.epochs, pretrain.batch, 0)]
-        return [*both, aligned] if on_videos else both
+        ours = replace(aligned, views=pretrain.objective.views)
+        return [*both, ours] if on_videos else both
     if cell.stage == STAGE:
         return _zero_shot(cell, splits)
     section: FinetuneParams | SemiParams | TransferParams
@@ -113,7 +117,7 @@ def _zero_shot(cell: Cell, splits: Mapping[str, Split]) -> list[Training]:
     """The trainings of a zero-shot split, which is one of the first benchmark."""
     benchmark, split = next(iter(splits.items()))
     params = zero_shot_params()
-    return [
+    found = [
         _training(
             split.train,
             params.epochs,
@@ -123,6 +127,7 @@ def _zero_shot(cell: Cell, splits: Mapping[str, Split]) -> list[Training]:
         )
         for share in zero_shot_shares(cell, benchmark, split.classes)
     ]
+    return [replace(one, views=params.objective.views) for one in found]
 
 
 def _probed(clips: int, params: PretrainParams) -> int:
@@ -214,7 +219,7 @@ def training_lines(
 
 def _line(stage: str, found: list[Training], speed: Speed, read: float) -> Line:
     todo = [one for one in found if not one.done]
-    seconds = sum(one.trained / speed.train + one.looked / speed.encode for one in todo)
+    seconds = sum(one.trained * one.views / speed.train + one.looked / speed.encode for one in todo)
     written = sum(speed.weights + FLOAT * one.scores for one in todo)
     has, left = (sum(one.epochs for one in each) for each in ([o for o in found if o.done], todo))
     memory = speed.memory if todo else 0

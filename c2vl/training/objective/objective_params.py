@@ -150,6 +150,11 @@ class ObjectiveParams(ParamsModel):
         return self.name != TWO_VIEWS and not self.hard
 
     @property
+    def views(self) -> float:
+        """How many views of `view.frames` frames a step embeds of each clip."""
+        return 1 + self.second_view if self.name == TWO_VIEWS else 1.0
+
+    @property
     def hard(self) -> bool:
         """Whether both soft targets are off: the loss is `InfoNCE`."""
         return self.name is None and not (self.intra or self.inter)
