@@ -40,7 +40,7 @@ def read_for_captions(path: Path, per_clip: bool) -> PublishedPrompts:
     Raises:
         UserError: it cannot be used, or a clip has more sentences.
     """
-    found = read_published(path)
+    found = read_published(path, "caption.published")
     if per_clip and found.most > 1:
         raise UserError(
             f"{path} (`caption.published`) holds up to {found.most} sentences of a clip, and "

@@ -37,18 +37,22 @@ class PublishedPrompts:
         return max(map(len, self.sentences.values()), default=0)
 
 
-def read_published(path: Path) -> PublishedPrompts:
+def read_published(path: Path, parameter: str = "") -> PublishedPrompts:
     """Read a JSON file, a ZIP of JSON files, or a folder of either.
 
     Hidden files are left out. Half a character (a lone surrogate, which UTF-8 cannot hold) becomes
     U+FFFD, as in any decoder.
+
+    Args:
+        path: the file or the folder.
+        parameter: what in params.yaml names it, for messages; empty: nothing does.
 
     Raises:
         UserError: nothing is there, or a file is not of this format.
     """
     sentences: dict[str, list[str]] = {}
     digest = hashlib.blake2b(digest_size=16)
-    for name, data in _documents(Path(path)):
+    for name, data in _documents(Path(path), parameter):
         digest.update(data)
         for clip, of_clip in _checked(name, data).items():
             if sentences.setdefault(clip, of_clip) != of_clip:
@@ -64,12 +68,12 @@ def read_published(path: Path) -> PublishedPrompts:
     return PublishedPrompts(sentences, digest.hexdigest())
 
 
-def _documents(path: Path) -> Iterator[tuple[str, bytes]]:
+def _documents(path: Path, parameter: str) -> Iterator[tuple[str, bytes]]:
     """Name for messages and bytes of each JSON document, in the order of the names."""
     if path.is_dir():
         for file in sorted(path.iterdir()):
             if file.suffix.lower() in (".json", ".zip") and not is_hidden(file.name):
-                yield from _documents(file)
+                yield from _documents(file, parameter)
         return
     try:
         if path.suffix.lower() == ".zip":
@@ -89,9 +93,11 @@ def _documents(path: Path) -> Iterator[tuple[str, bytes]]:
         else:
             yield str(path), path.read_bytes()
     except FileNotFoundError:
+        if not parameter:
+            raise UserError(f"{path} is not there; name a published answers file.") from None
         raise UserError(
-            f"{path} (`caption.published`) is not there; copy the published file there or set "
-            "`caption.published` to null."
+            f"{path} (`{parameter}`) is not there; copy the published file there or set "
+            f"`{parameter}` to null."
         ) from None
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
         raise UserError(f"{path} cannot be read ({str(error)[:80]}); fetch it again.") from None

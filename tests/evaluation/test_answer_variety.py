@@ -98,5 +98,5 @@ def test_the_command_prints_both_columns_for_a_published_file(
     assert ["words", "of", "an", "answer", "3.5", "21.4"] in told
     # One clip trains no bag of words.
     assert ["class", "from", "one", "answer,", "xsub", "-", "0.239"] in told
-    with pytest.raises(UserError, match="not there"):
+    with pytest.raises(UserError, match="is not there; name a published answers file"):
         quality.run(argparse.Namespace(json=False, file=tmp_path / "missing.json"))

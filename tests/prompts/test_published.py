@@ -18,7 +18,7 @@ from c2vl.core import tables
 from c2vl.core.errors import UserError
 from c2vl.datasets.sample_ids import sample_id
 from c2vl.datasets.video.middle_frames import middle_frames
-from c2vl.prompts.published import PublishedStage
+from c2vl.prompts.published import PublishedStage, read_for_captions
 from c2vl.prompts.published_file import read_published
 from c2vl.store import run
 from c2vl.training.checkpoint import load_checkpoint
@@ -118,8 +118,10 @@ def test_a_damaged_zip_and_contradictions_are_one_sentence(tmp_path: Path) -> No
     (tmp_path / "twice.json").write_text(f'{{"{A}": ["x"], "{A} ": ["y"]}}')
     with pytest.raises(UserError, match="twice"):
         read_published(tmp_path / "twice.json")
-    with pytest.raises(UserError, match="not there"):
+    with pytest.raises(UserError, match="is not there; name a published answers file"):
         read_published(tmp_path / "none.zip")
+    with pytest.raises(UserError, match=r"is not there; .* set `caption.published` to null"):
+        read_for_captions(tmp_path / "none.zip", per_clip=False)
 
 
 def test_names_of_another_data_set_are_one_sentence(tmp_path: Path) -> None:
