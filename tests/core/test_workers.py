@@ -21,7 +21,7 @@ import torch
 
 from c2vl.core import workers
 from c2vl.core.errors import UserError
-from c2vl.core.workers import WorkersEndedError, in_processes, in_threads
+from c2vl.core.workers import WorkersEndedError, in_processes, in_threads, singly
 
 
 def made(number: int) -> dict[str, Any]:
@@ -102,6 +102,28 @@ def test_a_worker_that_is_killed_before_its_result_is_fetched_hangs_nobody() -> 
             if number == 3:
                 os.kill(result["by"], signal.SIGKILL)
     assert caught.value.items[0] >= 4
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize("bad", [{1, 2}, {0, 4}, {3}, set(), {0, 1, 2, 3, 4}])
+def test_of_items_tried_in_one_process_only_those_that_end_it_twice_are_blamed(
+    monkeypatch: pytest.MonkeyPatch, bad: set[int], lost: int
+) -> None:
+    """A worker that dies may take the result before with it: `lost` of them."""
+
+    def stand_in(function: Any, items: Iterator[int], count: int) -> Iterator[tuple[int, Any]]:
+        left = [*items]
+        end = next((at for at, item in enumerate(left) if item in bad), None)
+        for item in left[: None if end is None else max(0, end - lost)]:
+            yield item, function(item)
+        if end is not None:
+            raise WorkersEndedError("died", left[max(0, end - lost) :], died=True, crashed=True)
+
+    monkeypatch.setattr(workers, "in_processes", stand_in)
+    found = [*singly(lambda number: 2 * number, [*range(5)])]
+    assert [item for item, _ in found] == [*range(5)]
+    assert {item for item, result in found if isinstance(result, WorkersEndedError)} == bad
+    assert all(result == 2 * item for item, result in found if item not in bad)
 
 
 def test_where_the_system_refuses_processes_the_caller_hears_so(
