@@ -2,8 +2,9 @@
 
 The stages, their inputs and their engines are real (`crash_lab.py`). Some kills come after a random
 time; the others at a step of publishing: such steps are too short to be hit by chance. Steps are of
-one kind if the same functions lead to them. Of the five stages, which publish alike, one is killed
-before each kind of step and one after it. The stand-in is killed before each single step.
+one kind if the same functions lead to them. Of the five stages, which publish alike, one that has
+a kind is killed before such a step, and the next one after it. The stand-in is killed before each
+single step.
 """
 
 from __future__ import annotations
@@ -126,12 +127,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 def kills_of(lab: Lab, stage: str, chance: random.Random) -> Iterator[crash_lab.Kill]:
     """Kills at the stage's share of all kinds of steps; None: after a random time."""
     yield from [None] * TIMED
-    number = crash_lab.STAGES.index(stage)
-    for position, kind in enumerate(sorted(set(lab.steps[stage]))):
-        share = (position + number) % len(crash_lab.STAGES)
-        if share < 2:
-            step = chance.randint(1, lab.steps[stage].count(kind))
-            yield ("before", "after")[share], kind, step
+    kinds = {kind for one in crash_lab.STAGES for kind in lab.steps[one]}
+    for position, kind in enumerate(sorted(kinds)):
+        having = [one for one in crash_lab.STAGES if kind in lab.steps[one]]
+        for place, moment in enumerate(("before", "after")):
+            if having[(position + place) % len(having)] == stage:
+                yield moment, kind, chance.randint(1, lab.steps[stage].count(kind))
 
 
 @pytest.mark.parametrize("stage", crash_lab.STAGES)
@@ -152,6 +153,8 @@ def test_killed_at_any_moment_a_rerun_ends_with_the_same_bytes_and_loses_a_batch
             if process.exitcode == -signal.SIGKILL:
                 break
             assert process.exitcode == 0, (trial / "printed").read_text()
+            if kill and kill[1] not in (trial / "steps").read_text().splitlines():
+                break  # a quicker run flushes less often, and may lack this kind
         else:
             raise AssertionError(f"never killed at {kill}")
         lab.finish(stage, trial)
