@@ -46,7 +46,7 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
             f"{path} is missing; run this in the project's root, or write the file with "
             "`c2vl profile demo`."
         ) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError, AttributeError) as error:
         where = " ".join(str(error).split())
         raise UserError(
             f"{path} is not valid YAML ({where}); correct it, or restore it with "

@@ -21,7 +21,6 @@ from c2vl.training.keep import Keep
 from c2vl.training.loop import SaveGood, fit
 from c2vl.training.objective.chosen import make_objective
 from c2vl.training.objective.embeddings import AlignedEncoder, Embeddings, Known
-from c2vl.training.objective.objective_params import TWO_VIEWS
 from c2vl.training.objective.oracle import Oracle
 from c2vl.training.objective.partition import alpha_at
 from c2vl.training.objective.teacher import make_teacher
@@ -77,15 +76,15 @@ class Pretraining(Task):
     def ready(self) -> None:
         """Make the teacher from the network as it will be trained."""
         objective = self.params.objective
-        self.teacher = make_teacher(objective.teacher, self.network, objective.ema_decay)
+        kind = objective.teacher if objective.soft else "self"
+        self.teacher = make_teacher(kind, self.network, objective.ema_decay)
 
     def inputs(self, rows: Tensor, own: slice, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Views (b, C, T, V, M), prompts (b, width) by kind, then second views if it has them."""
         frames = self.params.view.frames
         x = self._view(rows[own], frames, draw(len(rows), self.params.view, generator).part(own))
         second = []
-        if self.params.objective.name == TWO_VIEWS:
-            fewer = max(1, round(frames * self.params.objective.second_view))
+        if fewer := self.params.second_frames:
             draws = draw(len(rows), self.params.view, generator).part(own)
             second = [self._view(rows[own], fewer, draws)]
         features = self.prompts.take(rows, self.params.prompts, generator)

@@ -52,6 +52,7 @@ def test_what_is_read_follows_the_file_and_is_the_reader_s_own(path: Path) -> No
         ("- 1", "must contain named sections"),
         ("a: [1", "not valid YAML"),
         ("a: 2026-13-01", "not valid YAML (month must be in 1..12)"),
+        ("a: !!timestamp foo", "not valid YAML"),
         ("a: !!int x", "not valid YAML"),
         ("a: &a [*a]", "not valid YAML"),
         ("[" * 3000, "not valid YAML"),

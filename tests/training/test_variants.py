@@ -20,6 +20,8 @@ from c2vl.training.objective.embeddings import AlignedEncoder, Embeddings, Known
 from c2vl.training.objective.make_objective import make_objective
 from c2vl.training.objective.objective_params import ObjectiveParams
 from c2vl.training.objective.oracle import Oracle
+from c2vl.training.objective.partition import alpha_at
+from c2vl.training.objective.teacher import EmaTeacher
 from c2vl.training.objective.temperature import LinearTemperature
 from c2vl.training.objective.two_views import TwoViewLoss
 from c2vl.training.pretrain import Pretraining
@@ -132,6 +134,15 @@ def test_two_views_of_a_clip_are_different_draws_and_the_second_has_fewer_frames
     whole = Pretraining(data.clips.skeletons, data.prompts, "joint", params)
     first, *_, other = whole.inputs(task.rows[:4], slice(None), torch.Generator().manual_seed(0))
     assert torch.equal(first, x) and other.shape == x.shape and not torch.equal(other, x)
+
+
+def test_two_views_have_no_course_of_alpha_and_no_teacher(data: TrainingData) -> None:
+    params = changed({"name": "two_views", "teacher": "ema"})
+    assert alpha_at(0, 2, params.objective) == alpha_at(1, 2, params.objective) == 1
+    assert data.prompts is not None
+    task = Pretraining(data.clips.skeletons, data.prompts, "joint", params)
+    task.ready()
+    assert not isinstance(task.teacher, EmaTeacher)
 
 
 def test_names_of_the_papers_losses_are_their_switches() -> None:

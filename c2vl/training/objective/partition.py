@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from c2vl.training.objective.objective_params import ObjectiveParams
+from c2vl.training.objective.objective_params import TWO_VIEWS, ObjectiveParams
 
 
 def alpha_at(epoch: int, epochs: int, params: ObjectiveParams) -> float:
@@ -15,8 +15,10 @@ def alpha_at(epoch: int, epochs: int, params: ObjectiveParams) -> float:
 
     It falls by a cosine from `alpha_start` in the first epoch to `alpha_end` in the last, or is
     constant (`progressive: false`). With one of the two targets alone there is nothing to
-    balance: 1 for intra (or neither), 0 for inter.
+    balance: 1 for intra (or neither), 0 for inter. For `two_views` it is 1, as for InfoNCE.
     """
+    if params.name == TWO_VIEWS:
+        return 1.0
     if not (params.intra and params.inter):
         return 0.0 if params.inter else 1.0
     if not params.progressive:
