@@ -31,7 +31,7 @@ def clip(name: str, people: list[int], kpfile: str = "0.pkl", first: int = 1) ->
         "img_shape": (HEIGHT, WIDTH),
         "original_shape": (HEIGHT, WIDTH),
         "total_frames": len(people) + first + 5,
-        "raw_file": f"/home/somebody/k400_kpfiles_2021/{kpfile}",
+        "raw_file": f"/mnt/k400_kpfiles_2021/{kpfile}",
         "frame_inds": frames,
         "box_score": random.uniform(0.5, 1, len(frames)).astype(np.float16),
         "valid": {0.5: len(people)},

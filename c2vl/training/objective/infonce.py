@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from c2vl.training.objective.cross_entropy import Objective, cross_entropy, log_rho
 from c2vl.training.objective.embeddings import Embeddings
@@ -58,7 +58,18 @@ class InfoNCE(nn.Module):
                 this class and `C2VLLoss` alike.
         """
         s = student.skeleton
-        identity = torch.eye(len(s), dtype=s.dtype, device=s.device)
-        mean = s.new_full((len(s),), 1 / len(s))
-        loss = cross_entropy(identity, log_rho(student, self.temperature()), mean)
+        loss = with_hard_targets(student, self.temperature())
         return Objective(loss, diagonal=s.new_ones(()), entropy=s.new_zeros(()))
+
+
+def with_hard_targets(batch: Embeddings, temperature: Tensor) -> Tensor:
+    """Sum over the kinds of prompt X of H(I, ρ(S Xᵀ/τ)) + H(I, ρ(X Sᵀ/τ)) (Eq. 2, 3).
+
+    Args:
+        batch: S and X, each (B, d) with unit rows.
+        temperature: τ, a scalar.
+    """
+    s = batch.skeleton
+    identity = torch.eye(len(s), dtype=s.dtype, device=s.device)
+    mean = s.new_full((len(s),), 1 / len(s))
+    return cross_entropy(identity, log_rho(batch, temperature), mean)

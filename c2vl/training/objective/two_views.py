@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from c2vl.training.objective.cross_entropy import Objective, cross_entropy, log_rho
+from c2vl.training.objective.cross_entropy import Objective
 from c2vl.training.objective.embeddings import Embeddings
+from c2vl.training.objective.infonce import with_hard_targets
 from c2vl.training.objective.temperature import Temperature
 
 
@@ -70,19 +71,14 @@ class TwoViewLoss(nn.Module):
         first, second = student.skeleton, student.second
         assert second is not None
         tau = self.temperature()
-        with_prompts = (
-            _hard(first, student.prompts, tau) + _hard(second, student.prompts, tau)
-        ) / 2
-        views = _hard(first, {"view": second}, first.new_tensor(self.view_temperature))
+        with_prompts = [
+            with_hard_targets(Embeddings(view, student.prompts), tau) for view in (first, second)
+        ]
+        views = with_hard_targets(
+            Embeddings(first, {"view": second}), first.new_tensor(self.view_temperature)
+        )
         return Objective(
-            self.prompt_weight * with_prompts + views,
+            self.prompt_weight * sum(with_prompts) / 2 + views,
             diagonal=first.new_ones(()),
             entropy=first.new_zeros(()),
         )
-
-
-def _hard(s: Tensor, others: dict[str, Tensor], temperature: Tensor) -> Tensor:
-    """InfoNCE in both directions, summed over the others."""
-    identity = torch.eye(len(s), dtype=s.dtype, device=s.device)
-    mean = s.new_full((len(s),), 1 / len(s))
-    return cross_entropy(identity, log_rho(Embeddings(s, others), temperature), mean)
