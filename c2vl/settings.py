@@ -73,7 +73,9 @@ def check_settings(path: Path = PARAMS_FILE) -> None:
         UserError: names every fault.
     """
     if found := faults(read_params(path), path.parent):
-        raise UserError(f"{path}: {' '.join(found)}")
+        first, *others = found
+        rest = [f"{fault[0].upper()}{fault[1:]}" for fault in others]
+        raise UserError(f"{path}: {' '.join([first, *rest])}")
 
 
 def faults(params: Params, root: Path = Path(".")) -> list[str]:

@@ -84,7 +84,9 @@ def faults_of(name: str, values: Any, model: type[ParamsModel]) -> list[str]:
     try:
         model.model_validate(values)
     except ValidationError as error:
-        return [sentence(fault, values, name) for fault in error.errors()]
+        # A misspelt key is also a missing one; its name says more.
+        faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+        return [sentence(fault, values, name) for fault in faults]
     return []
 
 

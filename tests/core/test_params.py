@@ -8,7 +8,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from c2vl.core.errors import UserError
-from c2vl.core.params import ParamsModel, load_section, read_params
+from c2vl.core.params import ParamsModel, faults_of, load_section, read_params
 
 
 class Inner(ParamsModel):
@@ -73,3 +73,12 @@ def test_an_error_is_one_sentence_that_names_file_and_key(
         and "\n" not in message
         and message.endswith(".")
     )
+
+
+class CropLike(ParamsModel):
+    margin: float
+
+
+def test_a_misspelt_key_is_named_before_the_key_that_is_missing() -> None:
+    faults = faults_of("crop", {"margim": 0.1}, CropLike)
+    assert [fault.split("`")[1] for fault in faults] == ["crop.margim", "crop.margin"]
