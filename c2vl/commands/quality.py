@@ -94,8 +94,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: there are no prompts yet, or the file cannot be used.
     """
-    file = getattr(arguments, "file", None)
-    found = measure_published(file) if file else measure(DATA)
+    found = measure_published(arguments.file) if arguments.file else measure(DATA)
     if arguments.json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return
@@ -197,17 +196,19 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
 
 def _beside_the_authors(variety: dict[str, Any]) -> Iterator[str]:
     """The table of the answers here and those that the paper's authors published."""
-    from c2vl.evaluation.scores.answer_variety import AUTHORS
+    from c2vl.report.packaged import packaged_json
+
+    authors = packaged_json("authors_answers.json")
 
     def shown(value: float | None, form: str) -> str:
         return "-" if value is None else format(value, form)
 
     yield ""
-    yield f"{'how varied the answers are':44}{'here':>8}{AUTHORS['dataset']:>12}"
+    yield f"{'how varied the answers are':44}{'here':>8}{authors['dataset']:>12}"
     rows = [
-        ("distinct answers", variety["distinct"], AUTHORS["distinct"], ".3f"),
-        ("words of an answer", variety["words"], AUTHORS["words"], ".1f"),
-        ("agreement of two answers of a clip", variety["agreement"], AUTHORS["agreement"], ".3f"),
+        ("distinct answers", variety["distinct"], authors["distinct"], ".3f"),
+        ("words of an answer", variety["words"], authors["words"], ".1f"),
+        ("agreement of two answers of a clip", variety["agreement"], authors["agreement"], ".3f"),
     ]
     for name in ("one_answer", "all_answers", "chance"):
         what = {
@@ -216,9 +217,9 @@ def _beside_the_authors(variety: dict[str, Any]) -> Iterator[str]:
             "chance": "class by chance",
         }[name]
         for benchmark, value in variety[name].items():
-            rows.append((f"{what}, {benchmark}", value, AUTHORS[name].get(benchmark), ".3f"))
-    for name, here, authors, form in rows:
-        yield f"{name:44}{shown(here, form):>8}{shown(authors, form):>12}"
+            rows.append((f"{what}, {benchmark}", value, authors[name].get(benchmark), ".3f"))
+    for name, here, there, form in rows:
+        yield f"{name:44}{shown(here, form):>8}{shown(there, form):>12}"
 
 
 def _concerns(found: dict[str, Any]) -> Iterator[str]:

@@ -25,11 +25,20 @@ MOST_PERSONS = 10  # of a frame; pyskl's `max_person`
 
 
 def table_of_contents(folder: Path) -> Path | None:
-    """The one pickle in a folder that also holds `kpfiles`; None if it is no such folder."""
-    if not (folder / FOLDER).is_dir():
-        return None
-    pickles = [path for path in folder.iterdir() if path.suffix.lower() in PICKLES]
-    return pickles[0] if len(pickles) == 1 and pickles[0].is_file() else None
+    """The one pickle in a folder that also holds `kpfiles`; None if it is no such folder.
+
+    Raises:
+        UserError: the folder cannot be listed.
+    """
+    try:
+        if not (folder / FOLDER).is_dir():
+            return None
+        pickles = [path for path in folder.iterdir() if path.suffix.lower() in PICKLES]
+        return pickles[0] if len(pickles) == 1 and pickles[0].is_file() else None
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be read ({error.strerror or error}); change its permissions."
+        ) from None
 
 
 class KeypointFiles:

@@ -71,19 +71,25 @@ def read_published(path: Path, parameter: str = "") -> PublishedPrompts:
 def _documents(path: Path, parameter: str) -> Iterator[tuple[str, bytes]]:
     """Name for messages and bytes of each JSON document, in the order of the names."""
     if path.is_dir():
-        for file in sorted(path.iterdir()):
+        try:
+            inside = sorted(path.iterdir())
+        except OSError as error:
+            raise UserError(
+                f"{path} cannot be read ({error.strerror or error}); change its permissions."
+            ) from None
+        for file in inside:
             if file.suffix.lower() in (".json", ".zip") and not is_hidden(file.name):
                 yield from _documents(file, parameter)
         return
     try:
         if path.suffix.lower() == ".zip":
             with zipfile.ZipFile(path) as archive:
-                inside = [
+                entries = [
                     entry
                     for entry in archive.infolist()
                     if entry.filename.lower().endswith(".json") and not is_hidden(entry.filename)
                 ]
-                for entry in sorted(inside, key=lambda entry: entry.filename):
+                for entry in sorted(entries, key=lambda entry: entry.filename):
                     if entry.file_size > MAX_BYTES:
                         raise UserError(
                             f"{path}: {entry.filename[:60]!r} would unpack to over 4 GiB, "

@@ -12,9 +12,6 @@ from c2vl.report.pipeline_outputs import PipelineOutputs, lookup
 from c2vl.report.result_table import Cell, Row, Table, percent, words
 from c2vl.report.style import Plot
 
-# Bag-of-words accuracy of the answers that the paper's authors published for PKU-MMD II.
-AUTHORS = {"all": 0.482, "middle": 0.239, "chance": 1 / 41}
-
 
 def engine_table(scores: dict[str, Any]) -> Table | None:
     """Scores of the engines, with the target and the score of always guessing.
@@ -78,13 +75,11 @@ def words_alone_table(scores: dict[str, Any]) -> Table | None:
         )
     if not rows:
         return None
-    authors = (
-        words("PKU-MMD II, the authors' answers"),
-        percent(AUTHORS["all"]),
-        percent(AUTHORS["middle"]),
-        percent(None),
-    )
-    rows.append(Row((*authors, percent(AUTHORS["chance"])), kind="elsewhere"))
+    authors = packaged_json("authors_answers.json")
+    columns = ("all_answers", "one_answer", "true_sentences", "chance")
+    name = words(f"{authors['dataset']}, the authors' answers")
+    cells = (percent(lookup(authors, column, "xsub")) for column in columns)
+    rows.append(Row((name, *cells), kind="elsewhere"))
     return Table(
         "words-alone",
         "What the answers alone tell",

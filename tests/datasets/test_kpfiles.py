@@ -167,3 +167,16 @@ def test_a_folder_without_kpfiles_is_no_file_of_pyskl_s(
     with pytest.raises(SystemExit):
         run_stage("index")
     assert "or the folder of k400_hrnet.pkl and its kpfiles" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_listed_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write(tmp_path / "k400", [clip("a", [1])])
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(UserError, match=r"k400 cannot be read \(Permission denied\); change its"):
+        open_preprocessed(folder)

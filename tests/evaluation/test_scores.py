@@ -400,7 +400,7 @@ def test_quality_command_says_what_to_look_at(tmp_path, monkeypatch, capsys):
     tables.write(
         tmp_path / "data/caption/S001C001.parquet", tables.table_of(rows, tables.schemas.CAPTION)
     )
-    quality.run(argparse.Namespace(json=False))
+    quality.run(argparse.Namespace(json=False, file=None))
     told = capsys.readouterr().out
     assert "look: answers, empty is 0.200 (over 0.01)" in told
     assert "look: answers, distinct" not in told
@@ -416,13 +416,13 @@ def test_quality_command_says_what_to_look_at(tmp_path, monkeypatch, capsys):
         tables.write(
             tmp_path / "data/crop/S001C001.parquet", tables.table_of(rows, tables.schemas.CROP)
         )
-        quality.run(argparse.Namespace(json=False))
+        quality.run(argparse.Namespace(json=False, file=None))
         told = capsys.readouterr().out
         for name in ("coverage", "boxes", "fallbacks", "elsewhere"):
             assert (f"look: crop, {name} is" in told) == (name in looks)
         swapped = "in 40 clips, such as S001C001P001R001A001, the people found are not"
         assert (swapped in told) == ("elsewhere" in looks)
-    quality.run(argparse.Namespace(json=True))
+    quality.run(argparse.Namespace(json=True, file=None))
     assert json.loads(capsys.readouterr().out)["clips"]["names_its_class"] == pytest.approx(16 / 40)
 
 

@@ -64,6 +64,17 @@ def test_a_zip_a_json_file_and_a_folder_say_the_same(tmp_path: Path) -> None:
     assert read_published(tmp_path / "one.json").most == 2
 
 
+def test_a_folder_that_cannot_be_listed_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(UserError, match=r"cannot be read \(Permission denied\); change its"):
+        read_published(tmp_path)
+
+
 def test_any_change_of_the_file_is_another_key(tmp_path: Path) -> None:
     crops = crops_of(tmp_path / "crop", A)
     first = PublishedStage(zipped(tmp_path / "a.zip", {A: ["x", "y"]}), crops).description()

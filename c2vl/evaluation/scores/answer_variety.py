@@ -1,7 +1,4 @@
-"""How varied the answers are and what they tell of the class, without looking at a skeleton.
-
-`AUTHORS` has the same measures of the answers that the paper's authors published for PKU-MMD II.
-"""
+"""How varied the answers are and what they tell of the class, without looking at a skeleton."""
 
 from __future__ import annotations
 
@@ -15,16 +12,6 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from c2vl.evaluation.scores.bag_of_words import bag_of_words
 from c2vl.evaluation.scores.clip_quality import plain
 
-# `c2vl quality published/pkuv2_language.zip` prints these: 16 answers a clip, 41 classes.
-AUTHORS: dict[str, Any] = {
-    "dataset": "PKU-MMD II",
-    "distinct": 0.427,
-    "words": 21.4,
-    "agreement": 0.384,
-    "one_answer": {"xsub": 0.239},
-    "all_answers": {"xsub": 0.482},
-    "chance": {"xsub": 1 / 41},
-}
 WORD = re.compile(r"\w")
 MOST_CLIPS = 6_000  # clips a side for the bag of words; more are thinned by a seeded draw
 
