@@ -34,23 +34,26 @@ from c2vl.training.training_params import PretrainParams
 PROFILE = Path("profiles/study.yaml")
 K, WIDTH, LONGEST = 4, 64, 56
 FROZEN = {"prompt_heads": "centred"}
-OBJECTIVES: dict[str, dict[str, Any]] = {
-    "infonce": {"name": "infonce"},
-    "infonce, frozen prompts": {"name": "infonce", **FROZEN},
-    "c2vl": {"name": "c2vl"},
-    "c2vl, teacher ema": {"name": "c2vl", "teacher": "ema"},
-    "two_views": {"name": "two_views", **FROZEN},
-    "two_views, second_view 1": {"name": "two_views", "second_view": 1.0, **FROZEN},
+OBJECTIVES: dict[str, tuple[dict[str, Any], float]] = {  # and frames, a share of the profile's
+    "infonce": ({"name": "infonce"}, 1),
+    "infonce, frozen prompts": ({"name": "infonce", **FROZEN}, 1),
+    "c2vl": ({"name": "c2vl"}, 1),
+    "c2vl, teacher ema": ({"name": "c2vl", "teacher": "ema"}, 1),
+    "two_views": ({"name": "two_views", **FROZEN}, 1),
+    "two_views, of half the frames": ({"name": "two_views", **FROZEN}, 0.5),
 }
 
 
 class Step:
     """A training step with an objective."""
 
-    def __init__(self, base: PretrainParams, changes: dict[str, Any], clips: int) -> None:
+    def __init__(
+        self, base: PretrainParams, changes: dict[str, Any], frames: float, clips: int
+    ) -> None:
         device = machine.device()
         section = base.model_dump()
         section["objective"] |= changes
+        section["view"]["frames"] = round(frames * base.view.frames)
         self.params = PretrainParams.model_validate(section)
         features = np.random.default_rng(1).normal(size=(2, clips, K, WIDTH)).astype(np.float16)
         kinds = dict(zip(("vision", "language"), torch.from_numpy(features), strict=True))
@@ -83,7 +86,7 @@ def main() -> None:
     if arguments.batch:
         base = base.model_copy(update={"batch": arguments.batch})
     torch.set_num_threads(threads())
-    steps = {name: Step(base, given, base.batch) for name, given in OBJECTIVES.items()}
+    steps = {name: Step(base, *given, base.batch) for name, given in OBJECTIVES.items()}
     times: dict[str, list[float]] = {name: [] for name in steps}
     order = list(steps)
     for turn in range(arguments.repetitions + 2):  # the first two warm up

@@ -1,4 +1,4 @@
-"""A page of the results of sweeps: a figure for each axis, and a table of every number."""
+"""A page of the results of sweeps: of each a figure, and a table of every number."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from c2vl.core.files import write_bytes
 from c2vl.report.ablation_tables import table
+from c2vl.report.figures.gains import gains
 from c2vl.report.figures.sweep import sweep
 from c2vl.report.templates import template
 
@@ -29,7 +30,7 @@ def write_page(
     sections = []
     for name, part in summaries.items():
         title = f"{part['title']} ({part['reference']})" if part["reference"] else part["title"]
-        plot = sweep(part, name, title, "") if part["axis"] else None
+        plot = sweep(part, name, title, "") if part["axis"] else gains(part, name, title)
         if plot:
             plot.write(folder / "plots")
         of_paper = head.get("dataset") == "ntu60"

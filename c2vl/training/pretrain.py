@@ -81,12 +81,10 @@ class Pretraining(Task):
 
     def inputs(self, rows: Tensor, own: slice, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Views (b, C, T, V, M), prompts (b, width) by kind, then second views if it has them."""
-        frames = self.params.view.frames
-        x = self._view(rows[own], frames, draw(len(rows), self.params.view, generator).part(own))
-        second = []
-        if fewer := self.params.second_frames:
-            draws = draw(len(rows), self.params.view, generator).part(own)
-            second = [self._view(rows[own], fewer, draws)]
+        x, *second = [
+            self._view(rows[own], draw(len(rows), self.params.view, generator).part(own))
+            for _ in range(self.params.objective.views)
+        ]
         features = self.prompts.take(rows, self.params.prompts, generator)
         return (x, *(features[kind][own] for kind in self.kinds), *second)
 
@@ -184,9 +182,8 @@ class Pretraining(Task):
             {kind: x.mean(0).cpu() * centred for kind, x in every.items()}
         )
 
-    def _view(self, rows: Tensor, frames: int, draws: Draws) -> Tensor:
-        params = self.params.view.model_copy(update={"frames": frames})
-        view = train_view(self.skeletons, rows, params, draws)
+    def _view(self, rows: Tensor, draws: Draws) -> Tensor:
+        view = train_view(self.skeletons, rows, self.params.view, draws)
         return to_stream(view, self.stream, self.skeletons.layout)
 
     def _named(self, inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:

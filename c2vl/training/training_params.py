@@ -15,14 +15,9 @@ from c2vl.core.errors import UserError
 from c2vl.core.layout import SkeletonLayout
 from c2vl.core.layout_file import NTU, shipped_layout
 from c2vl.core.params import ParamsModel
-from c2vl.models.encoders.registry import (
-    SkeletonEncoderParams,
-    STGCNParams,
-    TransformerParams,
-    check_imported,
-)
+from c2vl.models.encoders.registry import SkeletonEncoderParams, STGCNParams, check_imported
 from c2vl.models.views import ViewParams
-from c2vl.training.objective.objective_params import TWO_VIEWS, ObjectiveParams
+from c2vl.training.objective.objective_params import ObjectiveParams
 
 Precision = Literal["fp32", "bf16"]
 Optimiser = Literal["sgd", "adamw"]
@@ -122,30 +117,6 @@ class PretrainParams(ParamsModel):
     def _encoder_can_be_used(self) -> PretrainParams:
         check_imported(self.encoder, self.view.frames)
         return self
-
-    @model_validator(mode="after")
-    def _encoder_takes_second_views(self) -> PretrainParams:
-        frames, second = self.view.frames, self.second_frames
-        if second in (None, frames):
-            return self
-        advice = (
-            f"the second views of `objective.name: {TWO_VIEWS}` have {second} of {frames} frames; "
-            "for an encoder that takes one length alone, set `objective.second_view` to 1"
-        )
-        if isinstance(self.encoder, TransformerParams):
-            raise ValueError(advice)
-        try:
-            check_imported(self.encoder, second)
-        except UserError as error:
-            raise UserError(f"{str(error).rstrip('.')}; {advice}.") from None
-        return self
-
-    @property
-    def second_frames(self) -> int | None:
-        """Frames of the second views (see `Pretraining.inputs`); None without them."""
-        if self.objective.name != TWO_VIEWS:
-            return None
-        return max(1, round(self.view.frames * self.objective.second_view))
 
 
 class SupervisedParams(ParamsModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ from c2vl.experiments.compare import Run, interval_of
 from c2vl.models.clips import load_clips
 from c2vl.models.encoders.settings import PUBLISHED, TWO_CORES
 from c2vl.report.ablation_tables import table
+from c2vl.report.figures.gains import gains
 from c2vl.report.sweeps_page import write_page
 from c2vl.training.training_params import PretrainParams
 
@@ -337,6 +339,30 @@ def test_the_page_has_a_figure_for_each_axis_and_names_what_is_left_out(tmp_path
     text = (tmp_path / "index.html").read_text()
     assert "T &lt;i&gt;" in text and "batch, C²VL" in text and "oracle, 1" in text
     assert "<svg" in text and (tmp_path / "plots/noise.png").is_file()
+
+
+def test_a_sweep_without_an_axis_is_drawn_as_differences() -> None:
+    settings = [
+        Setting(name="hard"),
+        Setting(name="soft"),
+        Setting(name="oracle, x", method="oracle"),
+    ]
+    sweep = Sweep(title="T", against="hard", settings=settings)
+    rng = np.random.default_rng(0)
+    people = [number % 6 for number in range(60)]
+
+    def tested() -> Run:
+        right = {name: "".join(map(str, rng.integers(0, 2, 60))) for name in ("linear", "knn")}
+        means = {name: {"top1": each.count("1") / 60} for name, each in right.items()}
+        return Run(means, right, people)
+
+    runs = {(row.name, "xsub"): [tested(), tested()] for row in settings}
+    plot = gains(summary(sweep, runs), "t", "T")
+    assert plot is not None and "“hard”" in plot.caption and "95 % intervals" in plot.caption
+    shown = re.findall(r"<text [^>]*>([^<]+)</text>", plot.svg)
+    assert {"soft", "oracle, x", "xsub, linear", "xsub, KNN"} <= {*shown} and "hard" not in shown
+    one_seed = {place: of[:1] for place, of in runs.items()}
+    assert gains(summary(sweep, one_seed), "t", "T") is None
 
 
 @pytest.mark.parametrize(("dataset", "shown"), [("ntu60", True), ("studio", False)])

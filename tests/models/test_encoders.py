@@ -499,16 +499,6 @@ def test_a_transformer_for_other_clips_is_refused_before_it_is_trained() -> None
         PretrainParams.model_validate({"encoder": {"name": "transformer"}, "view": view})
 
 
-def test_a_transformer_is_refused_where_second_views_are_shorter() -> None:
-    section = {"encoder": {"name": "transformer", "frames": 64}}
-    with pytest.raises(ValidationError, match=r"have 32 of 64 frames.*set `objective.second_view`"):
-        PretrainParams.model_validate({**section, "objective": {"name": "two_views"}})
-    for objective in ({"name": "two_views", "second_view": 1}, {"second_view": 0.5}):
-        PretrainParams.model_validate({**section, "objective": objective})
-    shorter = {"objective": {"name": "two_views"}, "view": {"frames": 1}}
-    assert PretrainParams.model_validate(shorter).second_frames == 1
-
-
 def test_cost_counts_what_can_be_worked_out_by_hand() -> None:
     """A linear layer from n to m: 2nm FLOPs forward, as many again for its weight.
 

@@ -96,24 +96,6 @@ def test_the_page_s_encoder_and_loss_train_and_are_read_back(project: Path) -> N
     assert baseline.config.training["objective"].get("name") is None
 
 
-def test_an_encoder_of_one_length_is_tried_on_second_views(project: Path) -> None:
-    (project / "extensions/fixed.py").write_text(
-        "from torch import nn\n"
-        "class Fixed(nn.Module):\n"
-        "    features = 4\n"
-        "    def __init__(self, graph):\n"
-        "        super().__init__()\n"
-        f"        self.linear = nn.Linear(3 * {PARAMS.view.frames} * graph.joints * 2, 4)\n"
-        "    def forward(self, x):\n"
-        "        return self.linear(x.flatten(1))\n"
-    )
-    own = {"encoder": {"name": "fixed:Fixed"}}
-    views = {**PARAMS.objective.model_dump(), "name": "two_views"}
-    assert params(**own, objective={**views, "second_view": 1}).second_frames == PARAMS.view.frames
-    with pytest.raises(UserError, match=r"failed on a clip of .*set `objective.second_view` to 1"):
-        params(**own, objective=views)
-
-
 def test_the_page_s_question_is_asked_as_text(project: Path) -> None:
     captioner = {"model": "nowhere", **SECTIONS["caption"]["captioner"]}
     asked = CaptionerParams.model_validate(captioner)

@@ -123,8 +123,10 @@ def test_hub_models_of_the_paper_profile_are_pinned_and_local_ones_are_shipped()
         assert (ROOT / demo["model"]).is_dir()
 
 
-def test_the_best_profile_is_the_papers_but_for_the_objective() -> None:
+def test_the_best_profile_is_the_papers_but_for_the_objective_and_the_frames_of_a_view() -> None:
     best, paper = profile("best"), profile("paper")
+    frames = [each["pretrain"]["view"].pop("frames") for each in (best, paper)]
+    assert 2 * frames[0] == 1.5 * frames[1]  # two views, in 1.5 times the time of a step
     objectives = [each["pretrain"].pop("objective") for each in (best, paper)]
     best["profile"] = "paper"
     assert best == paper

@@ -113,7 +113,6 @@ TABLE: dict[str, tuple[Any, set[str]]] = {
     "objective.target_prompts": ("raw", {"c2vl"}),
     "objective.prompt_weight": (0.3, set()),
     "objective.view_temperature": (0.3, set()),
-    "objective.second_view": (0.3, set()),
     "objective.prompt_heads": ("none", PRETRAINED),
     "swapped": (0.3, PRETRAINED),
 }
@@ -152,7 +151,6 @@ def test_a_parameter_changes_the_keys_of_the_trainings_that_use_it(name: str) ->
         ("objective.temperature_rate", 0.5, {"objective": {"learnable_temperature": True}}),
         ("objective.prompt_weight", 0.3, {"objective": {"name": "two_views"}}),
         ("objective.view_temperature", 0.3, {"objective": {"name": "two_views"}}),
-        ("objective.second_view", 0.3, {"objective": {"name": "two_views"}}),
         ("objective.temperature_form", "linear", {"objective": {"learnable_temperature": True}}),
     ],
 )

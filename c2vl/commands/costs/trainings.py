@@ -40,7 +40,7 @@ class Training:
         trained: clips that go forward and backward through the encoder, over all epochs.
         looked: clips that go forward only: probes, and looks at the test split.
         scores: numbers that it keeps beside its weights.
-        views: of `view.frames` frames of a clip, in each of `trained`.
+        views: that a step embeds of each of `trained`.
         done: whether its result is in the store or the output.
     """
 
@@ -49,7 +49,7 @@ class Training:
     trained: int
     looked: int
     scores: int = 0
-    views: float = 1.0
+    views: int = 1
     done: bool = False
 
 

@@ -15,14 +15,13 @@ from c2vl.core.extensions import is_import_path
 from c2vl.core.params import ParamsModel
 
 TWO_VIEWS = "two_views"
-OF_TWO_VIEWS = ("prompt_weight", "view_temperature", "second_view")
+OF_TWO_VIEWS = ("prompt_weight", "view_temperature")
 # Not written out at the value that changes nothing: outputs from before them keep their bytes.
 NEUTRAL: dict[str, Any] = {
     "name": None,
     "arguments": {},
     "prompt_weight": 1.0,
     "view_temperature": 0.1,
-    "second_view": 0.5,
     "target_prompts": "embedded",
     "prompt_heads": "trained",
     "temperature_form": "logarithm",
@@ -89,9 +88,6 @@ class ObjectiveParams(ParamsModel):
     view_temperature: float = Field(
         default=0.1, ge=0.01, le=10, description="τ' of `two_views`: of the views' part"
     )
-    second_view: float = Field(
-        default=0.5, gt=0, le=1, description="frames of the second view, share of the first's"
-    )
 
     @model_validator(mode="before")
     @classmethod
@@ -150,9 +146,9 @@ class ObjectiveParams(ParamsModel):
         return self.name != TWO_VIEWS and not self.hard
 
     @property
-    def views(self) -> float:
-        """How many views of `view.frames` frames a step embeds of each clip."""
-        return 1 + self.second_view if self.name == TWO_VIEWS else 1.0
+    def views(self) -> int:
+        """How many views a step embeds of each clip."""
+        return 2 if self.name == TWO_VIEWS else 1
 
     @property
     def hard(self) -> bool:
