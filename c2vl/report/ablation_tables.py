@@ -57,9 +57,11 @@ def table(
         f"seeds{whose}."
     )
     if differ:
+        names = {row["name"] for row in part["rows"]}
+        place = "" if part["against"] in names else " at the same place of the axis"
         note += (
-            f" Δ: difference from “{part['against']}” in points, paired by seed and clip, with its "
-            "95 % interval over seeds and people."
+            f" Δ: difference from “{part['against']}”{place} in points, paired by seed and clip, "
+            "with its 95 % interval over seeds and people."
         )
     title = f"{part['title']} ({part['reference']})" if part["reference"] else part["title"]
     changes = [f"Δ {name}" for name in measured] if differ else []

@@ -341,6 +341,25 @@ def test_the_page_has_a_figure_for_each_axis_and_names_what_is_left_out(tmp_path
     assert "<svg" in text and (tmp_path / "plots/noise.png").is_file()
 
 
+def test_a_line_is_compared_with_another_one_at_its_own_point() -> None:
+    lines = [{"name": "hard", "method": "infonce"}, {"name": "soft"}]
+    points = [{"name": str(x), "x": x} for x in (0, 1)]
+    given = {"title": "T", "axis": "x", "lines": lines, "points": points}
+    sweep = Sweep.model_validate({**given, "against": "hard"})
+    linear = {"hard, 0": 0.5, "soft, 0": 0.6, "hard, 1": 0.3, "soft, 1": 0.7}
+    runs = {(name, "xsub"): [run_of(value, 0.1)] * 2 for name, value in linear.items()}
+    part = summary(sweep, runs)
+    gained = {row["name"]: row["results"]["xsub"]["linear"]["gain"] for row in part["rows"]}
+    assert gained["hard, 0"] is gained["hard, 1"] is None
+    assert gained["soft, 0"]["mean"] == pytest.approx(0.1)
+    assert gained["soft, 1"]["mean"] == pytest.approx(0.4)
+    assert "difference from “hard” at the same place of the axis" in table(part, "t").note
+    left = sweep.without({"hard, 0"})
+    assert left is not None and left.compared(left.settings[0]) == "soft, 0"
+    with pytest.raises(ValueError, match="names no setting or line"):
+        Sweep.model_validate({**given, "against": "other"})
+
+
 def test_a_sweep_without_an_axis_is_drawn_as_differences() -> None:
     settings = [
         Setting(name="hard"),

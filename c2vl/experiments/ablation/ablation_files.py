@@ -45,14 +45,16 @@ def summary(sweep: Sweep, runs: Mapping[tuple[str, str], Sequence[Run]]) -> dict
         `name, x, line, paper` and
         `results[benchmark][protocol] = {mean, std, values, interval, gain}`, shares in 0…1; std is
         the sample standard deviation, `interval` the ends of the 95 % interval, and `gain` the same
-        four of the difference from the setting `against`, paired by seed and clip.
+        four of the difference from the setting `against` (None for itself), paired by seed and
+        clip.
     """
     protocols = [*PROTOCOLS, *(FUSED if sweep.fused else ())]
     rows = []
     for setting in sweep.settings:
         results: dict[str, dict[str, Any]] = {}
         for benchmark in sweep.benchmarks:
-            mine, other = runs[setting.name, benchmark], runs[sweep.compared_with, benchmark]
+            mine = runs[setting.name, benchmark]
+            other = runs[sweep.compared(setting), benchmark]
             results[benchmark] = {
                 protocol: {
                     **_spread(mine, protocol),

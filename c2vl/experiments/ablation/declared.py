@@ -58,8 +58,9 @@ class Sweep(ParamsModel):
     others for each seed. Choose defaults only there, never on `test`. `studio_title` replaces
     `title` on the synthetic world. `against` names the setting that the others are compared with;
     by default it is the first. `lines` and `points` make settings: each line at each point, named
-    `line, point`. `base` changes what each setting starts from; `seeds` replaces the file's.
-    `fused` also trains the streams motion and bone, and shows the three streams fused.
+    `line, point`; where `against` names a line, settings are compared with it at their own point.
+    `base` changes what each setting starts from; `seeds` replaces the file's. `fused` also trains
+    the streams motion and bone, and shows the three streams fused.
     """
 
     title: str
@@ -100,19 +101,28 @@ class Sweep(ParamsModel):
 
     @model_validator(mode="after")
     def _has_what_it_is_compared_with(self) -> Sweep:
-        if self.against is not None and self.against not in {row.name for row in self.settings}:
-            raise ValueError(f"`against` names no setting of the sweep: '{self.against}'")
+        names = {name for row in self.settings for name in (row.name, row.line)}
+        if self.against is not None and self.against not in names:
+            raise ValueError(f"`against` names no setting or line of the sweep: '{self.against}'")
         return self
 
     @property
     def compared_with(self) -> str:
-        """The setting that differences are taken from."""
+        """The setting or line that differences are taken from."""
         return self.against or self.settings[0].name
+
+    def compared(self, setting: Setting) -> str:
+        """The name of the setting that one is compared with; its own if that was left out."""
+        name = self.compared_with
+        if name in {row.line for row in self.settings}:
+            name += setting.name.removeprefix(setting.line)
+        return name if name in {row.name for row in self.settings} else setting.name
 
     def without(self, names: Collection[str]) -> Sweep | None:
         """The sweep without these settings; None if nothing is left."""
         settings = [row for row in self.settings if row.name not in names]
-        against = None if self.against in names else self.against
+        kept = {name for row in settings for name in (row.name, row.line)}
+        against = self.against if self.against in kept else None
         update = {"settings": settings, "against": against}
         return self.model_copy(update=update) if settings else None
 
