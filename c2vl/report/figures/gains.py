@@ -41,7 +41,7 @@ def gains(part: Mapping[str, Any], name: str, title: str) -> Plot | None:
                 axis.plot([low, high], [y, y], color=MUTED if oracle else C2VL)
                 axis.plot([mean], [y], marker="D" if oracle else "o", color=INK if oracle else C2VL)
             axis.set_title(f"{of}, {(PROTOCOLS | FUSED)[protocol]}")
-            axis.xaxis.set_major_formatter(lambda x, _: f"{x:+.0f}" if x else "0")
+            axis.xaxis.set_major_formatter(lambda x, _: f"{x:+.0f}".replace("-", "−") if x else "0")
             axis.grid(False, axis="y")
         axes[0].set_yticks(range(len(rows)), [row["name"] for row in rows], color=INK)
         axes[0].set_ylim(len(rows) - 0.5, -0.5)
