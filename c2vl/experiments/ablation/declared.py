@@ -28,7 +28,7 @@ class Setting(ParamsModel):
         studio_set: used instead of `set` on the synthetic world.
         paper: the paper's accuracy in percent on NTU RGB+D 60, by benchmark; only shown.
         x: place on the axis of a figure.
-        line: settings of one name make one line of the figure.
+        line: settings with the same `line` make one line of the figure.
         method: what trains; an oracle sees the labels, so its name has to begin with that word.
     """
 
@@ -54,13 +54,13 @@ class Setting(ParamsModel):
 class Sweep(ParamsModel):
     """A table (settings without `x`) or a figure (settings with `x`).
 
-    With the split `validation`, some training subjects are held out instead of the test split,
-    others for each seed. Choose defaults only there, never on `test`. `studio_title` replaces
-    `title` on the synthetic world. `against` names the setting that the others are compared with;
-    by default it is the first. `lines` and `points` make settings: each line at each point, named
-    `line, point`; where `against` names a line, settings are compared with it at their own point.
-    `base` changes what each setting starts from; `seeds` replaces the file's. `fused` also trains
-    the streams motion and bone, and shows the three streams fused.
+    With the split `validation`, accuracy is measured on some held-out training subjects, not on the
+    test split; each seed holds out others. Choose defaults only there, never on `test`.
+    `studio_title` replaces `title` on the synthetic world. `against` names the setting that the
+    others are compared with; by default it is the first. `lines` and `points` make settings: each
+    line at each point, named `line, point`. Where `against` names a line, settings are compared
+    with it at their own point. `base` changes what each setting starts from; `seeds` replaces the
+    file's. `fused` also trains the streams motion and bone, and shows the three streams fused.
     """
 
     title: str

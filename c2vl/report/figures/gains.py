@@ -1,4 +1,4 @@
-"""How far each setting of a sweep is ahead of the one that it is compared with."""
+"""Draws how each setting of a sweep differs from the one that it is compared with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def gains(part: Mapping[str, Any], name: str, title: str) -> Plot | None:
         title: title of the plot.
 
     Returns:
-        None if nothing is compared, or there is only one seed.
+        The plot; None if nothing is compared, or if there is only one seed.
     """
     panels = [(of, protocol) for of in part["benchmarks"] for protocol in part["protocols"]]
     rows = [row for row in part["rows"] if row["name"] != part["against"]]
