@@ -61,13 +61,18 @@ def table(
         place = "" if part["against"] in names else " at the same place of the axis"
         note += (
             f" Δ: difference from “{part['against']}”{place} in points, paired by seed and clip, "
-            "with its 95 % interval over seeds and people."
+            f"with its 95 % interval over {drawn(part)}."
         )
     title = f"{part['title']} ({part['reference']})" if part["reference"] else part["title"]
     changes = [f"Δ {name}" for name in measured] if differ else []
     theirs_of = [f"paper {benchmark}" for benchmark in printed]
     columns = ("setting", *heads, *measured, *changes, *theirs_of)
     return Table(name, title, columns, tuple(rows), note)
+
+
+def drawn(part: Mapping[str, Any]) -> str:
+    """What the intervals of a sweep are over; held-out subjects differ from seed to seed."""
+    return "the seeds" if part["split"] == "validation" else "seeds and people"
 
 
 def _gain(spread: Mapping[str, Any] | None) -> Cell:

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from c2vl.report.ablation_tables import FUSED, PROTOCOLS
+from c2vl.report.ablation_tables import FUSED, PROTOCOLS, drawn
 from c2vl.report.style import C2VL, INK, MUTED, Plot, drawing, finish
 
 
@@ -41,14 +41,14 @@ def gains(part: Mapping[str, Any], name: str, title: str) -> Plot | None:
                 axis.plot([low, high], [y, y], color=MUTED if oracle else C2VL)
                 axis.plot([mean], [y], marker="D" if oracle else "o", color=INK if oracle else C2VL)
             axis.set_title(f"{of}, {(PROTOCOLS | FUSED)[protocol]}")
-            axis.xaxis.set_major_formatter(lambda x, _: f"{x:+.0f}".replace("-", "−") if x else "0")
+            axis.xaxis.set_major_formatter(lambda x, _: f"{x:+g}".replace("-", "−") if x else "0")
             axis.grid(False, axis="y")
         axes[0].set_yticks(range(len(rows)), [row["name"] for row in rows], color=INK)
         axes[0].set_ylim(len(rows) - 0.5, -0.5)
         where = "held-out training subjects" if part["split"] == "validation" else "test clips"
         caption = (
             f"Difference from “{part['against']}” on {where} in points of top-1 accuracy, last "
-            "epoch. Bars are 95 % intervals over seeds and people; one that crosses the line at 0 "
+            f"epoch. Bars are 95 % intervals over {drawn(part)}; one that crosses the line at 0 "
             "does not decide."
         )
         return finish(figure, name, title, caption)

@@ -106,7 +106,7 @@ def _draw(axis: Axes, benchmark: str, lines: Sequence[Line]) -> None:
         )
     places = np.unique(every)
     axis.set_xticks(places, [f"{value:g}" for value in places])
-    axis.yaxis.set_major_formatter("{x:.0f} %")
+    axis.yaxis.set_major_formatter("{x:g} %")
 
 
 def _bar(spread: Mapping[str, Any]) -> tuple[float, float]:
