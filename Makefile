@@ -88,7 +88,7 @@ ablations: $(STAMP)  ## Run the sweeps of ablations.yaml: Tables VI-VIII, Figure
 	python stages/ablations.py
 	dvc repro -f -s report
 
-study: $(STAMP)  ## Compare objectives on a large synthetic world (4 hours on 2 cores); switches params.yaml
+study: $(STAMP)  ## Compare objectives on a large synthetic world (3 hours on 2 cores); switches params.yaml
 	@c2vl profile --require study 2>/dev/null || c2vl profile study
 	@git rev-parse --git-dir >/dev/null 2>&1 || dvc config --local core.no_scm true
 	dvc repro embed

@@ -257,8 +257,17 @@ def test_plan_names_the_hours_of_the_sweeps_that_are_left(
     write_data(tmp_path / "data")
     monkeypatch.chdir(tmp_path)
     write_params("demo", data={"benchmarks": [BENCHMARK]})
-    monkeypatch.setattr("c2vl.commands.costs.training_speed.measured", lambda *_: SPEED)
-    sweep = {"title": "T", "settings": [{"name": "a"}, {"name": "b", "set": {"epochs": 60}}]}
-    Path("mine.yaml").write_text(yaml.safe_dump({"seeds": 2, "sweeps": {"t": sweep}}))
+    tried = []
+
+    def measured(params: PretrainParams, *_: object) -> Speed:
+        tried.append(params.view.frames)
+        return SPEED
+
+    monkeypatch.setattr("c2vl.commands.costs.training_speed.measured", measured)
+    changes = [{}, {"epochs": 60}, {"view.frames": 5}]
+    settings = [{"name": str(number), "set": each} for number, each in enumerate(changes)]
+    sweeps = {"seeds": 2, "sweeps": {"t": {"title": "T", "settings": settings}}}
+    Path("mine.yaml").write_text(yaml.safe_dump(sweeps))
     text = plan_sweeps(Path("mine.yaml"), Path("results/mine"))
-    assert "4 runs train 4 encoders" in text and "To do: 4 trainings" in text
+    assert "6 runs train 6 encoders" in text and "To do: 6 trainings" in text
+    assert len(tried) == 2 and tried[1] == 5  # once for each length of a view

@@ -87,14 +87,14 @@ def plan_sweeps(file: Path, out: Path) -> str:
     splits = splits_of(Path("data"), data.benchmarks)
     content = data_fingerprint(Path("data"))
     plan = planned(declared.sweeps, declared, base, content, protocols, str(file))
-    speeds: dict[str, Speed] = {}
+    speeds: dict[tuple[str, int], Speed] = {}
     every, rest = Cost(), Cost()
     for key, job in plan.jobs.items():
-        encoder = job.params.encoder.model_dump_json()
-        if encoder not in speeds:
+        kind = (job.params.encoder.model_dump_json(), job.params.view.frames)
+        if kind not in speeds:
             classes = splits[job.benchmark].classes
-            speeds[encoder] = measured(job.params, layout, classes, protocols.linear.batch)
-        cost = cost_of(job, splits, speeds[encoder], protocols)
+            speeds[kind] = measured(job.params, layout, classes, protocols.linear.batch)
+        cost = cost_of(job, splits, speeds[kind], protocols)
         every += cost
         if finished(out / "runs" / f"{key}.json", key) is None:
             rest += cost
