@@ -68,9 +68,8 @@ def measured(params: PretrainParams, layout: SkeletonLayout, classes: int, batch
     count = (params.micro_batch or params.batch) if cuda else CLIPS
     encoder = build_encoder(params.encoder, SkeletonGraph.of(layout)).to(device).train()
     x = torch.randn(count, 3, params.view.frames, layout.count, layout.persons, device=device)
-    x[ceil(TWO_PEOPLE * count) :, ..., 1:] = (
-        0  # with `persons: present` an absent one costs nothing
-    )
+    # An encoder with `persons: present` leaves out absent people.
+    x[ceil(TWO_PEOPLE * count) :, ..., 1:] = 0
     devices = Devices(device)
 
     def train() -> None:
