@@ -34,7 +34,7 @@ from c2vl.training.training_params import PretrainParams
 PROFILE = Path("profiles/study.yaml")
 K, WIDTH, LONGEST = 4, 64, 56
 FROZEN = {"prompt_heads": "centred"}
-OBJECTIVES: dict[str, tuple[dict[str, Any], float]] = {  # and frames, a share of the profile's
+OBJECTIVES: dict[str, tuple[dict[str, Any], float]] = {  # changes, share of the frames
     "infonce": ({"name": "infonce"}, 1),
     "infonce, frozen prompts": ({"name": "infonce", **FROZEN}, 1),
     "c2vl": ({"name": "c2vl"}, 1),

@@ -84,7 +84,7 @@ def faults_of(name: str, values: Any, model: type[ParamsModel]) -> list[str]:
     try:
         model.model_validate(values)
     except ValidationError as error:
-        # A misspelt key is also a missing one; its name says more.
+        # A misspelt key is unknown, and the right one is missing: show the unknown one first.
         faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
         return [sentence(fault, values, name) for fault in faults]
     return []

@@ -45,7 +45,7 @@ def read_published(path: Path, parameter: str = "") -> PublishedPrompts:
 
     Args:
         path: the file or the folder.
-        parameter: what in params.yaml names it, for messages; empty: nothing does.
+        parameter: the key of params.yaml that names the path, for messages; empty: none does.
 
     Raises:
         UserError: nothing is there, or a file is not of this format.

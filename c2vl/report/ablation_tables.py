@@ -71,7 +71,7 @@ def table(
 
 
 def drawn(part: Mapping[str, Any]) -> str:
-    """What the intervals of a sweep are over; held-out subjects differ from seed to seed."""
+    """What the intervals cover: only seeds on held-out subjects, as each seed has others."""
     return "the seeds" if part["split"] == "validation" else "seeds and people"
 
 

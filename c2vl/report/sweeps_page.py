@@ -1,4 +1,4 @@
-"""A page of the results of sweeps: of each a figure, and a table of every number."""
+"""A page of the results of sweeps: for each, a figure and a table of every number."""
 
 from __future__ import annotations
 

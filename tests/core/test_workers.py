@@ -109,7 +109,7 @@ def test_a_worker_that_is_killed_before_its_result_is_fetched_hangs_nobody() -> 
 def test_of_items_tried_in_one_process_only_those_that_end_it_twice_are_blamed(
     monkeypatch: pytest.MonkeyPatch, bad: set[int], lost: int
 ) -> None:
-    """A worker that dies may take the result before with it: `lost` of them."""
+    """A worker that dies may also lose the last `lost` results that it had finished."""
 
     def stand_in(function: Any, items: Iterator[int], count: int) -> Iterator[tuple[int, Any]]:
         left = [*items]

@@ -40,7 +40,7 @@ class Training:
         trained: clips that go forward and backward through the encoder, over all epochs.
         looked: clips that go forward only: probes, and looks at the test split.
         scores: numbers that it keeps beside its weights.
-        views: that a step embeds of each of `trained`.
+        views: how many views of each clip a step embeds.
         done: whether its result is in the store or the output.
     """
 

@@ -112,7 +112,7 @@ class Sweep(ParamsModel):
         return self.against or self.settings[0].name
 
     def compared(self, setting: Setting) -> str:
-        """The name of the setting that one is compared with; its own if that was left out."""
+        """Name of the setting to compare `setting` with; its own name if that one was left out."""
         name = self.compared_with
         if name in {row.line for row in self.settings}:
             name += setting.name.removeprefix(setting.line)
